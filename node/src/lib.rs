@@ -1,0 +1,12 @@
+//! The station: sockets, disk and sandbox around the rules of `station-protocol`. Translates; decides nothing.
+//!
+//! Rooms: [`station`] (the one event loop), [`executor`] (leases → sandbox → reports), [`hostcalls`] (what a guest may ask of the
+//! host), [`outside`] (the way to the world, and the address table), [`network`] (libp2p), [`content`] (CAR in and out),
+//! [`store`] (records and blobs), [`config`], [`api`] (loopback HTTP), [`results`] (tables and reports), [`cli`], and
+//! [`platform`], the only room with sockets, disk and threads.
+//!
+//! Deliberately absent: decisions about the protocol, and any way to reach a socket, file or clock other than through the seams.
+
+pub mod engine;
+pub mod outside;
+pub mod store;

@@ -1,0 +1,35 @@
+//! The seam to the world outside the mesh: [`Outside`], as narrow as a socket.
+//!
+//! HTTP, TLS, redirects, the address table, quotas and transcripts are library code above it, so the simulator runs them too.
+//! Deliberately lacks proxies, cookies and any configuration: whether a private address may be contacted is decided by who
+//! builds the `Outside`, never by a key, flag or variable.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A byte stream to a target.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A name has no addresses, as data for the measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    #[error("no such name")]
+    NoSuchName,
+    #[error("the resolver did not answer")]
+    NoAnswer,
+}
+
+pub trait Outside: Send + Sync + 'static {
+    /// All addresses of `name`, unfiltered: the address table above this seam filters.
+    fn resolve(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>>;
+    /// Connects to exactly this address.
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Stream>>>;
+    /// This machine's own addresses, which guests may not contact.
+    fn interfaces(&self) -> Vec<IpAddr>;
+    /// Whether the program that built this named `to` as one of the loopback or private sockets it may reach (demo, tests).
+    fn is_exempt(&self, to: SocketAddr) -> bool;
+}

@@ -1,0 +1,2 @@
+//! The experiment file that people write (TOML) → a draft.
+

@@ -1,0 +1,3 @@
+//! [`Jobs`]: an experiment's inputs, by index.
+#[derive(Clone, Debug)]
+pub struct Jobs;

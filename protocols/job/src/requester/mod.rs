@@ -1,0 +1,149 @@
+//! [`Requester`]: the machine of a researcher's side, all experiments of one station.
+//!
+//! ```text
+//!  Publish ─► Call (durable seq) ─► claims ─► deal leases (durable numbers) ─► receipts held (durable) ─► verdict ─► page
+//!     │          └ renew, widen                    └ expire ─► deal anew                        └ Ack           │
+//!     └ refused: says why                                                         all settled or deadline ─► root ─► Closed
+//! ```
+//!
+//! Guarantees: a job is settled once; no execution counts after its lease expired; a verdict never has two receipts of one node;
+//! seq, lease numbers, receipts and verdicts are durable before they are sent; settled jobs leave memory as pages of the Log.
+//! Deliberately lacks: sockets, the clock, and any way to change a verdict.
+
+use std::collections::BTreeMap;
+
+use cid::Cid;
+
+use crate::bounded::{Name, Text};
+use crate::call::Call;
+use crate::capability::Needs;
+use crate::cluster::Cluster;
+use crate::content::Content;
+use crate::durable::{self, Ticket};
+use crate::experiment::{Class, EngineProfile, ExperimentId, Labels};
+use crate::identity::{NodeId, Signed};
+use crate::jobs::Jobs;
+use crate::limits::Limits;
+use crate::peer_action::PeerAction;
+use crate::receipt::LeaseNumber;
+use crate::verdict::JobVerdict;
+use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, Status};
+use crate::worker::FetchFailure;
+
+/// What a Requester knows of its station.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub network: Name,
+}
+
+/// What a researcher hands in; the machine makes the Experiment of it.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub name: Text<64>,
+    pub topic: Name,
+    pub module: Content,
+    pub profile: EngineProfile,
+    pub needs: Needs,
+    pub limits: Limits,
+    pub class: Class,
+    pub labels: Labels,
+    pub contact: Text<128>,
+    /// From publication to the absolute deadline.
+    pub deadline_ms: u64,
+    pub jobs: Jobs,
+    /// Input key naming the target.
+    pub target: Option<Text<64>>,
+    pub previous: Option<Cid>,
+}
+
+/// The station at the other end of a question, as the connection proves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub node: NodeId,
+    pub cluster: Cluster,
+}
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    Publish { publish: Ticket, draft: Box<Draft> },
+    /// Close now; what is unsettled expires.
+    Cancel { experiment: ExperimentId },
+    /// A station asks; `Claim`, `Decline`, `Deliver` and `Status` come here.
+    Asked { ask: Ticket, from: Peer, request: Request },
+    /// The bytes of an output or transcript that was asked for.
+    Fetched { fetch: Ticket, result: Result<Vec<u8>, FetchFailure> },
+    /// The counted size of a topic, this station included.
+    Counted { topic: Name, stations: u64 },
+    /// This station's own addresses, best first.
+    Addresses(At),
+    /// The deadline asked for by `next_deadline` has come.
+    Tick,
+}
+
+#[derive(Clone, Debug)]
+pub enum Effect {
+    Published { publish: Ticket, result: Result<ExperimentId, PublishError> },
+    /// Gossip on the Call's topic, and show to this station's own Worker.
+    Gossip(Box<Signed<Call>>),
+    Answer { ask: Ticket, response: Response },
+    /// Bring content from the station that delivered its receipt.
+    Fetch { fetch: Ticket, content: Content, from: NodeId },
+    Report { node: NodeId, action: PeerAction },
+    Note(Note),
+}
+
+/// Why an experiment is not published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    #[error("its Call takes {bytes} bytes, more than {max}; the largest field is {field} with {field_bytes}", max = crate::call::CALL_BYTES_MAX)]
+    TooLarge { bytes: usize, field: &'static str, field_bytes: usize },
+    #[error(transparent)]
+    Experiment(#[from] crate::experiment::ExperimentError),
+    #[error("{0} experiments are open at this station already")]
+    TooManyOpen(usize),
+    #[error("only fixed:N trust is implemented for pure jobs: write trust = \"fixed:3\"")]
+    TrustNotImplemented,
+    #[error("self-verifying experiments are not implemented yet: publish it as pure or as a measurement")]
+    SelfVerifyingNotImplemented,
+}
+
+/// What happened, for progress, logs and `station watch`. Never acted upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    Called { experiment: ExperimentId, seq: u64, claim_below: u64 },
+    Claimed { experiment: ExperimentId, node: NodeId },
+    Refused { experiment: ExperimentId, node: NodeId, reason: ClaimRefused },
+    Declined { experiment: ExperimentId, node: NodeId, reason: DeclineReason },
+    Leased { experiment: ExperimentId, node: NodeId, leases: usize },
+    Expired { experiment: ExperimentId, node: NodeId, lease: LeaseNumber },
+    Held { experiment: ExperimentId, node: NodeId, lease: LeaseNumber, index: u64 },
+    ReceiptRefused { experiment: ExperimentId, node: NodeId, lease: LeaseNumber, reason: ReceiptRefused },
+    Settled { experiment: ExperimentId, verdict: JobVerdict, settled: u64, jobs: u64 },
+    Closed { experiment: ExperimentId, log: Cid },
+}
+
+pub type Action = durable::Action<Effect>;
+
+/// Why an experiment moves as it does: for `station watch` and `station why`.
+#[derive(Clone, Debug, Default)]
+pub struct Explanation {
+    /// Stations that claimed, ever.
+    pub claimants: u64,
+    pub refusals: BTreeMap<ClaimRefused, u64>,
+    pub declines: BTreeMap<DeclineReason, u64>,
+    /// How many stations the topic counts, and how many of them the present Call asks.
+    pub stations: u64,
+    pub sampled: u64,
+}
+
+/// One experiment as its requester sees it now.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub call: Signed<Call>,
+    pub status: Status,
+    pub explanation: Explanation,
+    /// Pages of the Log that are durable, in order.
+    pub pages: Vec<Cid>,
+    /// Settled jobs that no page holds yet.
+    pub settled: Vec<crate::log::SettledJob>,
+}

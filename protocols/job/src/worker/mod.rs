@@ -1,0 +1,195 @@
+//! [`Worker`]: the machine of a station that runs other people's jobs.
+//!
+//! ```text
+//!  CallHeard ─► judged by policy ─► sampled ─► claim ─► leases ─► fetch ─► run ─► receipt durable ─► deliver until held
+//!      │             └ declined         └ not         └ wait / refused          └ returned            └ outbox ends
+//!      └ relayed to neighbours, given to those who ask (`Calls`)
+//! ```
+//!
+//! Guarantees: contacts nobody and fetches nothing before its policy allowed it; runs no lease after it expired; lets no receipt
+//! leave before it is durable; every map and queue has a bound. Deliberately lacks: sockets, the sandbox, the clock, and any
+//! opinion on whether a result is right.
+
+use std::net::IpAddr;
+
+use cid::Cid;
+
+use crate::bounded::{List, Name, Text};
+use crate::call::Call;
+use crate::capability::Needs;
+use crate::census::PeerRecord;
+use crate::content::Content;
+use crate::durable::{self, Ticket};
+use crate::experiment::{EngineProfile, ExperimentId, Labels};
+use crate::identity::{NodeId, Signed};
+use crate::limits::Limits;
+use crate::peer_action::PeerAction;
+use crate::policy::Policy;
+use crate::receipt::{Isolation, LeaseNumber, Outcome};
+use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, ReturnReason};
+
+/// What a Worker knows of its station.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub network: Name,
+    pub topics: Vec<Name>,
+    pub policy: Policy,
+    pub labels: Labels,
+    pub isolation: Isolation,
+    pub profiles: Vec<EngineProfile>,
+    /// Executions at the same time, all experiments together.
+    pub capacity: u32,
+    /// What receipts name as the software, like `station/0.1.0`.
+    pub software: Text<32>,
+    /// Whether to run jobs of this station's own experiments as their anchor, without waiting for others.
+    pub anchor: bool,
+}
+
+/// A remote's answer did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendFailure {
+    /// No connection could be made at any of the addresses.
+    Unreachable,
+    /// Somebody else answered at the address.
+    WrongNode,
+    /// Connected, but no answer in time or a broken one.
+    NoAnswer,
+}
+
+/// Content could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchFailure {
+    NotFound,
+    /// More bytes than the Content said, or hashes that do not match.
+    Mismatch,
+    TimedOut,
+    /// The budget for bytes has no room.
+    OverBudget,
+}
+
+/// How a Call reached this station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// On gossip, forwarded by a neighbour; the driver awaits [`Effect::Judge`] for the ticket.
+    Gossip { from: NodeId, ticket: Ticket },
+    /// This station published it.
+    Own,
+}
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A Call that passed [`crate::call::check`].
+    CallHeard { call: Box<Signed<Call>>, via: Via },
+    /// A neighbour asks; only `Calls` and `Peers` come here.
+    Asked { ask: Ticket, from: NodeId, request: Request },
+    Answered { send: Ticket, answer: Result<Response, SendFailure> },
+    /// The content is in the station's store.
+    Fetched { fetch: Ticket, result: Result<(), FetchFailure> },
+    /// An execution ended.
+    Finished { execution: Ticket, report: Result<Report, StationFailure> },
+    /// A topic peer is connected.
+    Connected { node: NodeId, topics: Vec<Name> },
+    Disconnected { node: NodeId },
+    /// This station's own addresses, best first; empty until known.
+    Addresses(At),
+    PolicyChanged(Policy),
+    /// What the operator's budget says now: false outside the hours or on battery.
+    MayWork(bool),
+    /// Finish what runs, take nothing new, deliver what there is.
+    Drain,
+    /// The deadline asked for by `next_deadline` has come.
+    Tick,
+}
+
+/// What one execution gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub outcome: Outcome,
+    pub output: Vec<u8>,
+    /// Canonical DAG-CBOR; empty when the job made no host calls.
+    pub transcript: Vec<u8>,
+    pub fuel: u64,
+    pub duration_ms: u64,
+}
+
+/// The station, not the guest, failed: the lease is returned and nothing is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StationFailure {
+    Sandbox,
+    TargetBusy,
+    Stopped,
+}
+
+/// Everything that an execution needs to know.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    pub experiment: ExperimentId,
+    pub requester: NodeId,
+    pub contact: Text<128>,
+    pub index: u64,
+    pub module: Content,
+    pub profile: EngineProfile,
+    pub limits: Limits,
+    /// Needs ∩ policy at the time of the claim; the gate asks the policy again at each host call.
+    pub granted: Needs,
+    /// A pure job sees no clock and no entropy.
+    pub pure: bool,
+    pub input: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// The gossip verdict for a Call: forward, drop silently, or punish the neighbour.
+    Judge { ticket: Ticket, admission: Admission },
+    /// Connect if needed and ask. To one's own NodeId the driver goes from machine to machine.
+    Send { send: Ticket, to: NodeId, at: At, request: Request },
+    Answer { ask: Ticket, response: Response },
+    /// Bring content into the station's store, from the requester or from whoever provides it.
+    Fetch { fetch: Ticket, content: Content, requester: NodeId, at: At },
+    Start { execution: Ticket, job: Box<Execution> },
+    Stop { execution: Ticket },
+    /// The counted size of a topic, for the Requester of this station.
+    Counted { topic: Name, stations: u64 },
+    /// Peers of a topic worth being connected to.
+    Neighbours { topic: Name, peers: Vec<(NodeId, At)> },
+    Report { node: NodeId, action: PeerAction },
+    Note(Note),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    Accept,
+    Ignore,
+    Reject,
+}
+
+/// What happened, for logs, metrics and `station why`. Never acted upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    Heard { experiment: ExperimentId, seq: u64, requester: NodeId },
+    NotSampled { experiment: ExperimentId },
+    Declined { experiment: ExperimentId, reason: DeclineReason },
+    Claimed { experiment: ExperimentId, requester: NodeId },
+    Refused { experiment: ExperimentId, reason: ClaimRefused },
+    Unreachable { experiment: ExperimentId, failure: SendFailure },
+    Leased { experiment: ExperimentId, leases: usize },
+    Started { experiment: ExperimentId, lease: LeaseNumber, index: u64 },
+    Finished { experiment: ExperimentId, lease: LeaseNumber, index: u64, outcome: Outcome, fuel: u64, duration_ms: u64 },
+    Returned { experiment: ExperimentId, lease: LeaseNumber, reason: ReturnReason },
+    Held { experiment: ExperimentId, lease: LeaseNumber },
+    ReceiptRefused { experiment: ExperimentId, lease: LeaseNumber, reason: ReceiptRefused },
+    Closed { experiment: ExperimentId, log: Cid },
+    /// Something was dropped because a bound was reached.
+    Overflow { what: &'static str },
+}
+
+pub type Action = durable::Action<Effect>;
+
+/// A neighbour's record with what is needed to dial it.
+pub type Neighbour = (Signed<PeerRecord>, Option<IpAddr>);
+
+/// Peers named in one `Neighbours` effect.
+pub const NEIGHBOURS_MAX: usize = 4;
+
+/// Keeps the compiler honest about the bound above until the machine lands.
+pub type NeighbourList = List<NodeId, NEIGHBOURS_MAX>;
