@@ -28,14 +28,30 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostCall {
     /// Begin an operation; answered with a handle or a negative errno.
-    Submit { op: String, request: Vec<u8> },
+    Submit {
+        op: String,
+        request: Vec<u8>,
+    },
     /// Wait until one of the handles is ready; answered with its position, or a negative errno.
-    Wait { handles: Vec<u32>, timeout_ms: u32 },
+    Wait {
+        handles: Vec<u32>,
+        timeout_ms: u32,
+    },
     /// Read up to `max` bytes of a ready handle's result; answered with bytes (none: the end), or a negative errno.
-    Read { handle: u32, max: u32 },
-    Close { handle: u32 },
-    Progress { permille: u32, message: String },
-    Checkpoint { bytes: Vec<u8> },
+    Read {
+        handle: u32,
+        max: u32,
+    },
+    Close {
+        handle: u32,
+    },
+    Progress {
+        permille: u32,
+        message: String,
+    },
+    Checkpoint {
+        bytes: Vec<u8>,
+    },
 }
 
 /// The host's answer to a call.

@@ -79,8 +79,12 @@ impl TargetPattern {
                 (_, HostPattern::Any) => false,
                 (HostPattern::Exactly(own), HostPattern::Exactly(host)) => own == host,
                 (HostPattern::Exactly(_), HostPattern::Below(_)) => false,
-                (HostPattern::Below(own), HostPattern::Exactly(host)) => host.strip_suffix(own.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
-                (HostPattern::Below(own), HostPattern::Below(domain)) => own == domain || domain.strip_suffix(own.as_str()).is_some_and(|rest| rest.ends_with('.')),
+                (HostPattern::Below(own), HostPattern::Exactly(host)) => {
+                    host.strip_suffix(own.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+                }
+                (HostPattern::Below(own), HostPattern::Below(domain)) => {
+                    own == domain || domain.strip_suffix(own.as_str()).is_some_and(|rest| rest.ends_with('.'))
+                }
             }
     }
 }

@@ -49,24 +49,37 @@ pub const WAIT_MS: std::ops::RangeInclusive<u32> = 50..=60_000;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Anti-entropy: which Calls of a topic do you know that I do not?
-    Calls { topic: Name, have: List<(ExperimentId, u64), HAVE_MAX> },
+    Calls {
+        topic: Name,
+        have: List<(ExperimentId, u64), HAVE_MAX>,
+    },
     /// Which peers of a topic do you know?
-    Peers { topic: Name },
+    Peers {
+        topic: Name,
+    },
     Claim(Claim),
     Decline(Decline),
     Deliver(Deliver),
     /// Where an experiment stands. Answered to anybody.
-    Status { experiment: ExperimentId },
+    Status {
+        experiment: ExperimentId,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Response {
-    Calls { calls: List<Signed<Call>, CALLS_MAX> },
-    Peers { records: List<Signed<PeerRecord>, PEERS_MAX> },
+    Calls {
+        calls: List<Signed<Call>, CALLS_MAX>,
+    },
+    Peers {
+        records: List<Signed<PeerRecord>, PEERS_MAX>,
+    },
     Leases(Signed<Leases>),
     /// Ask again then.
-    Wait { ms: u32 },
+    Wait {
+        ms: u32,
+    },
     Refused(Signed<Refusal>),
     Acked(Box<Signed<Ack>>),
     Status(Status),

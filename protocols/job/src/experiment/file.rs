@@ -1,2 +1,1 @@
 //! The experiment file that people write (TOML) → a draft.
-

@@ -65,15 +65,30 @@ pub struct Peer {
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    Publish { publish: Ticket, draft: Box<Draft> },
+    Publish {
+        publish: Ticket,
+        draft: Box<Draft>,
+    },
     /// Close now; what is unsettled expires.
-    Cancel { experiment: ExperimentId },
+    Cancel {
+        experiment: ExperimentId,
+    },
     /// A station asks; `Claim`, `Decline`, `Deliver` and `Status` come here.
-    Asked { ask: Ticket, from: Peer, request: Request },
+    Asked {
+        ask: Ticket,
+        from: Peer,
+        request: Request,
+    },
     /// The bytes of an output or transcript that was asked for.
-    Fetched { fetch: Ticket, result: Result<Vec<u8>, FetchFailure> },
+    Fetched {
+        fetch: Ticket,
+        result: Result<Vec<u8>, FetchFailure>,
+    },
     /// The counted size of a topic, this station included.
-    Counted { topic: Name, stations: u64 },
+    Counted {
+        topic: Name,
+        stations: u64,
+    },
     /// This station's own addresses, best first.
     Addresses(At),
     /// The deadline asked for by `next_deadline` has come.
@@ -82,13 +97,26 @@ pub enum Event {
 
 #[derive(Clone, Debug)]
 pub enum Effect {
-    Published { publish: Ticket, result: Result<ExperimentId, PublishError> },
+    Published {
+        publish: Ticket,
+        result: Result<ExperimentId, PublishError>,
+    },
     /// Gossip on the Call's topic, and show to this station's own Worker.
     Gossip(Box<Signed<Call>>),
-    Answer { ask: Ticket, response: Response },
+    Answer {
+        ask: Ticket,
+        response: Response,
+    },
     /// Bring content from the station that delivered its receipt.
-    Fetch { fetch: Ticket, content: Content, from: NodeId },
-    Report { node: NodeId, action: PeerAction },
+    Fetch {
+        fetch: Ticket,
+        content: Content,
+        from: NodeId,
+    },
+    Report {
+        node: NodeId,
+        action: PeerAction,
+    },
     Note(Note),
 }
 

@@ -79,17 +79,38 @@ pub enum Via {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A Call that passed [`crate::call::check`].
-    CallHeard { call: Box<Signed<Call>>, via: Via },
+    CallHeard {
+        call: Box<Signed<Call>>,
+        via: Via,
+    },
     /// A neighbour asks; only `Calls` and `Peers` come here.
-    Asked { ask: Ticket, from: NodeId, request: Request },
-    Answered { send: Ticket, answer: Result<Response, SendFailure> },
+    Asked {
+        ask: Ticket,
+        from: NodeId,
+        request: Request,
+    },
+    Answered {
+        send: Ticket,
+        answer: Result<Response, SendFailure>,
+    },
     /// The content is in the station's store.
-    Fetched { fetch: Ticket, result: Result<(), FetchFailure> },
+    Fetched {
+        fetch: Ticket,
+        result: Result<(), FetchFailure>,
+    },
     /// An execution ended.
-    Finished { execution: Ticket, report: Result<Report, StationFailure> },
+    Finished {
+        execution: Ticket,
+        report: Result<Report, StationFailure>,
+    },
     /// A topic peer is connected.
-    Connected { node: NodeId, topics: Vec<Name> },
-    Disconnected { node: NodeId },
+    Connected {
+        node: NodeId,
+        topics: Vec<Name>,
+    },
+    Disconnected {
+        node: NodeId,
+    },
     /// This station's own addresses, best first; empty until known.
     Addresses(At),
     PolicyChanged(Policy),
@@ -140,19 +161,49 @@ pub struct Execution {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// The gossip verdict for a Call: forward, drop silently, or punish the neighbour.
-    Judge { ticket: Ticket, admission: Admission },
+    Judge {
+        ticket: Ticket,
+        admission: Admission,
+    },
     /// Connect if needed and ask. To one's own NodeId the driver goes from machine to machine.
-    Send { send: Ticket, to: NodeId, at: At, request: Request },
-    Answer { ask: Ticket, response: Response },
+    Send {
+        send: Ticket,
+        to: NodeId,
+        at: At,
+        request: Request,
+    },
+    Answer {
+        ask: Ticket,
+        response: Response,
+    },
     /// Bring content into the station's store, from the requester or from whoever provides it.
-    Fetch { fetch: Ticket, content: Content, requester: NodeId, at: At },
-    Start { execution: Ticket, job: Box<Execution> },
-    Stop { execution: Ticket },
+    Fetch {
+        fetch: Ticket,
+        content: Content,
+        requester: NodeId,
+        at: At,
+    },
+    Start {
+        execution: Ticket,
+        job: Box<Execution>,
+    },
+    Stop {
+        execution: Ticket,
+    },
     /// The counted size of a topic, for the Requester of this station.
-    Counted { topic: Name, stations: u64 },
+    Counted {
+        topic: Name,
+        stations: u64,
+    },
     /// Peers of a topic worth being connected to.
-    Neighbours { topic: Name, peers: Vec<(NodeId, At)> },
-    Report { node: NodeId, action: PeerAction },
+    Neighbours {
+        topic: Name,
+        peers: Vec<(NodeId, At)>,
+    },
+    Report {
+        node: NodeId,
+        action: PeerAction,
+    },
     Note(Note),
 }
 
@@ -166,21 +217,69 @@ pub enum Admission {
 /// What happened, for logs, metrics and `station why`. Never acted upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    Heard { experiment: ExperimentId, seq: u64, requester: NodeId },
-    NotSampled { experiment: ExperimentId },
-    Declined { experiment: ExperimentId, reason: DeclineReason },
-    Claimed { experiment: ExperimentId, requester: NodeId },
-    Refused { experiment: ExperimentId, reason: ClaimRefused },
-    Unreachable { experiment: ExperimentId, failure: SendFailure },
-    Leased { experiment: ExperimentId, leases: usize },
-    Started { experiment: ExperimentId, lease: LeaseNumber, index: u64 },
-    Finished { experiment: ExperimentId, lease: LeaseNumber, index: u64, outcome: Outcome, fuel: u64, duration_ms: u64 },
-    Returned { experiment: ExperimentId, lease: LeaseNumber, reason: ReturnReason },
-    Held { experiment: ExperimentId, lease: LeaseNumber },
-    ReceiptRefused { experiment: ExperimentId, lease: LeaseNumber, reason: ReceiptRefused },
-    Closed { experiment: ExperimentId, log: Cid },
+    Heard {
+        experiment: ExperimentId,
+        seq: u64,
+        requester: NodeId,
+    },
+    NotSampled {
+        experiment: ExperimentId,
+    },
+    Declined {
+        experiment: ExperimentId,
+        reason: DeclineReason,
+    },
+    Claimed {
+        experiment: ExperimentId,
+        requester: NodeId,
+    },
+    Refused {
+        experiment: ExperimentId,
+        reason: ClaimRefused,
+    },
+    Unreachable {
+        experiment: ExperimentId,
+        failure: SendFailure,
+    },
+    Leased {
+        experiment: ExperimentId,
+        leases: usize,
+    },
+    Started {
+        experiment: ExperimentId,
+        lease: LeaseNumber,
+        index: u64,
+    },
+    Finished {
+        experiment: ExperimentId,
+        lease: LeaseNumber,
+        index: u64,
+        outcome: Outcome,
+        fuel: u64,
+        duration_ms: u64,
+    },
+    Returned {
+        experiment: ExperimentId,
+        lease: LeaseNumber,
+        reason: ReturnReason,
+    },
+    Held {
+        experiment: ExperimentId,
+        lease: LeaseNumber,
+    },
+    ReceiptRefused {
+        experiment: ExperimentId,
+        lease: LeaseNumber,
+        reason: ReceiptRefused,
+    },
+    Closed {
+        experiment: ExperimentId,
+        log: Cid,
+    },
     /// Something was dropped because a bound was reached.
-    Overflow { what: &'static str },
+    Overflow {
+        what: &'static str,
+    },
 }
 
 pub type Action = durable::Action<Effect>;
