@@ -9,4 +9,5 @@
 
 pub mod engine;
 pub mod outside;
+pub mod platform;
 pub mod store;
