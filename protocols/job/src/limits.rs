@@ -27,9 +27,10 @@ impl Default for Limits {
     }
 }
 
-/// The most any experiment may ask for: a guess at what a volunteer's desktop shares without being noticed.
+/// The most any experiment may ask for: a guess at what a volunteer's desktop shares without being noticed. An output is one block
+/// (1 MiB), so that its CID is the hash of its bytes.
 pub const LIMITS_MAX: Limits =
-    Limits { fuel: 10_000_000_000_000, memory_bytes: 4 << 30, wall_ms: 3_600_000, output_bytes: 64 << 20, in_bytes: 4 << 30 };
+    Limits { fuel: 10_000_000_000_000, memory_bytes: 4 << 30, wall_ms: 3_600_000, output_bytes: 1 << 20, in_bytes: 4 << 30 };
 
 /// A limit is zero where work needs some, or above [`LIMITS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
