@@ -8,7 +8,7 @@
 # same bytes, wherever the checkout stands. CARGO_TARGET_WASM names the target folder (default: target/wasm in the checkout).
 set -eu
 
-modules="noop primes"
+modules="gateway-check noop primes"
 here=$(cd "$(dirname "$0")" && pwd -P)
 root=$(dirname "$here")
 lock="$here/dist/modules.lock"
