@@ -46,36 +46,33 @@ pub fn decode<T: DeserializeOwned + Serialize>(bytes: &[u8], max: usize) -> Resu
     if serde_ipld_dagcbor::to_vec(&value).is_ok_and(|again| again == bytes) { Ok(value) } else { Err(DecodeError::NotCanonical) }
 }
 
-/// Walks the structure without building anything and without recursion: each open container is a count of items still owed.
+/// The canonical bytes of a value that came from outside; the text says why it has none.
+pub fn try_encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
+    serde_ipld_dagcbor::to_vec(value).map_err(|error| error.to_string())
+}
+
+/// Whether `bytes` are one item and nothing after it.
 fn check_depth(bytes: &[u8]) -> Result<(), DecodeError> {
+    if skip(bytes, 0, DEPTH_MAX)? == bytes.len() { Ok(()) } else { Err(DecodeError::NotCanonical) }
+}
+
+/// Where the item that begins `at` ends. Walks the structure without building anything and without recursion: each open container
+/// is a count of items still owed, and at most `depth` containers are open at a time.
+pub(crate) fn skip(bytes: &[u8], at: usize, depth: usize) -> Result<usize, DecodeError> {
     let mut open: Vec<u64> = vec![1];
-    let mut at = 0;
+    let mut at = at;
     while let Some(owed) = open.last_mut() {
         if *owed == 0 {
             open.pop();
             continue;
         }
         *owed -= 1;
-        let head = *bytes.get(at).ok_or(DecodeError::Truncated)?;
-        let (major, info) = (head >> 5, head & 0x1f);
-        let extra = match info {
-            0..=23 => 0,
-            24 => 1,
-            25 => 2,
-            26 => 4,
-            27 => 8,
-            _ => return Err(DecodeError::Malformed(at)),
-        };
-        let tail = bytes.get(at + 1..at + 1 + extra).ok_or(DecodeError::Truncated)?;
-        let argument = if extra == 0 { u64::from(info) } else { tail.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)) };
-        at += 1 + extra;
-        let children = match major {
+        let (head, argument) = read_head(bytes, at)?;
+        at += head.bytes;
+        let children = match head.major {
             2 | 3 => {
-                let left = (bytes.len() - at) as u64;
-                if argument > left {
-                    return Err(DecodeError::Truncated);
-                }
-                at += usize::try_from(argument).map_err(|_| DecodeError::Truncated)?;
+                let left = bytes.len() - at;
+                at += usize::try_from(argument).ok().filter(|length| *length <= left).ok_or(DecodeError::Truncated)?;
                 0
             }
             4 => argument,
@@ -84,11 +81,32 @@ fn check_depth(bytes: &[u8]) -> Result<(), DecodeError> {
             _ => 0,
         };
         if children > 0 {
-            if open.len() >= DEPTH_MAX {
+            if open.len() > depth {
                 return Err(DecodeError::TooDeep);
             }
             open.push(children);
         }
     }
-    if at == bytes.len() { Ok(()) } else { Err(DecodeError::NotCanonical) }
+    Ok(at)
+}
+
+struct Head {
+    major: u8,
+    bytes: usize,
+}
+
+fn read_head(bytes: &[u8], at: usize) -> Result<(Head, u64), DecodeError> {
+    let first = *bytes.get(at).ok_or(DecodeError::Truncated)?;
+    let (major, info) = (first >> 5, first & 0x1f);
+    let extra = match info {
+        0..=23 => return Ok((Head { major, bytes: 1 }, u64::from(info))),
+        24 => 1,
+        25 => 2,
+        26 => 4,
+        27 => 8,
+        _ => return Err(DecodeError::Malformed(at)),
+    };
+    let tail = bytes.get(at + 1..at + 1 + extra).ok_or(DecodeError::Truncated)?;
+    let argument = tail.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    Ok((Head { major, bytes: 1 + extra }, argument))
 }
