@@ -8,6 +8,7 @@
 //! Deliberately absent: decisions about the protocol, and any way to reach a socket, file or clock other than through the seams.
 
 pub mod engine;
+pub mod network;
 pub mod outside;
 pub mod platform;
 pub mod store;

@@ -1,0 +1,110 @@
+//! The behaviours of a station's swarm, composed and configured.
+//!
+//! Guarantees: everything a stranger can make us keep or do is bounded here. Deliberately lacks reactions: `handle.rs` has them.
+
+use std::time::Duration;
+
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::identity::Keypair;
+use libp2p::kad::{self, BucketInserts, Caching, Mode, StoreInserts};
+use libp2p::request_response::{self, ProtocolSupport};
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::{dcutr, identify, ping, relay};
+use station_protocol::work::REQUEST_TIMEOUT_MS;
+
+use super::NetworkError;
+use super::codec::WorkCodec;
+use super::config::{INBOUND_MAX, NetworkConfig, OUTBOUND_MAX, PER_PEER_MAX, RELAY_BYTES, RELAY_CIRCUITS, RELAY_DURATION, WORK_STREAMS_MAX};
+use super::gate::Gate;
+use super::gossip::{self, Gossip};
+use super::kad_store::{self, Pointers};
+
+/// Handshakes under way at once, each way.
+const PENDING_MAX: u32 = 64;
+/// Bytes of one message of the DHT: 20 peers with 8 addresses of 64 bytes.
+const KAD_PACKET_BYTES_MAX: usize = 16 << 10;
+/// A search that takes longer finds nothing that is still true.
+const KAD_QUERY_TIMEOUT: Duration = Duration::from_secs(20);
+/// A quarter of a record's life, so that one lost renewal does not end it.
+const KAD_RENEWAL: Duration = Duration::from_secs(1_800);
+/// Peers whose addresses identify remembers.
+const IDENTIFY_CACHE: usize = 256;
+
+// The gate comes first: who is refused there reaches no other behaviour.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    pub(crate) gate: Gate,
+    pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) gossip: Gossip,
+    pub(crate) work: request_response::Behaviour<WorkCodec>,
+    pub(crate) car: libp2p_stream::Behaviour,
+    pub(crate) kad: kad::Behaviour<Pointers>,
+    pub(crate) identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    relay_client: relay::client::Behaviour,
+    relay: Toggle<relay::Behaviour>,
+    dcutr: Toggle<dcutr::Behaviour>,
+}
+
+pub(crate) fn build(config: &NetworkConfig, keypair: &Keypair, relay_client: relay::client::Behaviour) -> Result<Behaviour, NetworkError> {
+    let own = keypair.public().to_peer_id();
+    let timeout = Duration::from_millis(REQUEST_TIMEOUT_MS);
+    let work = request_response::Config::default().with_request_timeout(timeout).with_max_concurrent_streams(WORK_STREAMS_MAX);
+    let identify = identify::Config::new(format!("/station/{}/1", config.network), keypair.public())
+        .with_agent_version(config.software.clone())
+        .with_push_listen_addr_updates(true)
+        .with_cache_size(IDENTIFY_CACHE);
+    Ok(Behaviour {
+        gate: Gate::default(),
+        limits: connection_limits::Behaviour::new(limits(config.inbound_max())),
+        gossip: gossip::build(config)?,
+        work: request_response::Behaviour::new([(config.protocol("work"), ProtocolSupport::Full)], work),
+        car: libp2p_stream::Behaviour::new(),
+        kad: kademlia(config, own),
+        identify: identify::Behaviour::new(identify),
+        ping: ping::Behaviour::default(),
+        relay_client,
+        relay: config.roles.relay.then(|| relay::Behaviour::new(own, relay_config())).into(),
+        dcutr: config.dcutr.then(|| dcutr::Behaviour::new(own)).into(),
+    })
+}
+
+/// The connection limits with room for `inbound` connections that others open.
+pub(crate) fn limits(inbound: u32) -> ConnectionLimits {
+    ConnectionLimits::default()
+        .with_max_pending_incoming(Some(PENDING_MAX.max(inbound / 4)))
+        .with_max_pending_outgoing(Some(PENDING_MAX))
+        .with_max_established_incoming(Some(inbound.max(INBOUND_MAX)))
+        .with_max_established_outgoing(Some(OUTBOUND_MAX))
+        .with_max_established_per_peer(Some(PER_PEER_MAX))
+}
+
+fn kademlia(config: &NetworkConfig, own: libp2p::PeerId) -> kad::Behaviour<Pointers> {
+    let mut settings = kad::Config::new(config.protocol("kad"));
+    settings
+        .set_query_timeout(KAD_QUERY_TIMEOUT)
+        .disjoint_query_paths(true)
+        .set_record_filtering(StoreInserts::FilterBoth)
+        .set_kbucket_inserts(BucketInserts::Manual)
+        .set_caching(Caching::Disabled)
+        .set_record_ttl(None)
+        .set_replication_interval(None)
+        .set_publication_interval(None)
+        .set_provider_record_ttl(Some(kad_store::LIFE))
+        .set_provider_publication_interval(Some(KAD_RENEWAL))
+        .set_max_packet_size(KAD_PACKET_BYTES_MAX);
+    let mut kad = kad::Behaviour::with_config(own, Pointers::new(own), settings);
+    kad.set_mode(Some(if config.roles.dht_server { Mode::Server } else { Mode::Client }));
+    kad
+}
+
+fn relay_config() -> relay::Config {
+    relay::Config {
+        max_circuits: RELAY_CIRCUITS.0,
+        max_circuits_per_peer: RELAY_CIRCUITS.1,
+        max_circuit_duration: RELAY_DURATION,
+        max_circuit_bytes: RELAY_BYTES,
+        ..relay::Config::default()
+    }
+}

@@ -1,0 +1,67 @@
+//! When to dial the bootstrap addresses, and when to search the DHT for topic peers: two back-offs.
+//!
+//! Guarantees: dials again, ever more rarely, until somebody is connected; searches again, ever more rarely, while topic peers are
+//! few. Deliberately lacks the dialling and the searching.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// First wait of both.
+const FIRST: Duration = Duration::from_secs(1);
+/// Longest wait before dialling bootstrap nodes again: an outage of theirs must not become a flood when it ends.
+const DIAL_MAX: Duration = Duration::from_secs(60);
+/// Longest wait before searching again.
+const SEARCH_MAX: Duration = Duration::from_secs(300);
+
+/// A deadline that moves further away each time it is met.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    next: Option<Instant>,
+    wait: Duration,
+    max: Duration,
+    /// Between 0 and 1: spreads stations that lost the same bootstrap node. Fixed per station, so that a run can be repeated.
+    spread: f64,
+}
+
+impl Backoff {
+    pub(crate) fn dial(spread: u8) -> Self {
+        Self { next: None, wait: FIRST, max: DIAL_MAX, spread: f64::from(spread) / 255.0 }
+    }
+
+    pub(crate) fn search(spread: u8) -> Self {
+        Self { max: SEARCH_MAX, ..Self::dial(spread) }
+    }
+
+    /// Due at once, and with short waits from then on.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        self.wait = FIRST;
+        self.next = Some(now);
+    }
+
+    /// Due no later than after the first wait, without starting over when it is under way.
+    pub(crate) fn ensure(&mut self, now: Instant) {
+        if self.next.is_none() {
+            self.wait = FIRST;
+            self.next = Some(now + FIRST.mul_f64(1.0 + self.spread));
+        }
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.next = None;
+    }
+
+    /// Whether it is due; then the next time is further away.
+    pub(crate) fn due(&mut self, now: Instant) -> bool {
+        if self.next.is_none_or(|next| next > now) {
+            return false;
+        }
+        self.next = Some(now + self.wait.mul_f64(1.0 + self.spread / 4.0));
+        self.wait = (self.wait * 2).min(self.max);
+        true
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+}

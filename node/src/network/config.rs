@@ -1,0 +1,111 @@
+//! [`NetworkConfig`] and the bounds of everything libp2p does for a station.
+//!
+//! Guarantees: each bound is named once, with its reason. Deliberately lacks files: the composition root fills it in.
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, StreamProtocol};
+use station_protocol::bounded::Name;
+
+/// Connections that others opened: a household router's table has a few thousand entries; this takes a few per cent.
+pub const INBOUND_MAX: u32 = 64;
+/// Connections this station opened.
+pub const OUTBOUND_MAX: u32 = 64;
+/// Connections with one peer: relayed, direct, and one of each while a punch decides.
+pub const PER_PEER_MAX: u32 = 4;
+/// Inbound connections of a bootstrap node, which everybody asks once.
+pub const BOOTSTRAP_INBOUND_MAX: u32 = 512;
+/// A connection that nobody uses or holds ends after this.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Fewer topic peers than this and the station looks for more: below it the mesh degree of 8 has no reserve.
+pub const TOPIC_PEERS_LOW: usize = 12;
+/// Topic peers whose connections are held; further ones may idle out.
+pub const TOPIC_PEERS_HIGH: usize = 20;
+/// Circuits a relay serves at once, and for one peer.
+pub const RELAY_CIRCUITS: (usize, usize) = (64, 8);
+/// Longest circuit: enough to punch and to do small work without.
+pub const RELAY_DURATION: Duration = Duration::from_secs(600);
+/// Bytes of one circuit.
+pub const RELAY_BYTES: u64 = 4 << 20;
+/// Inbound `work` requests of one connection at once.
+pub const WORK_STREAMS_MAX: usize = 16;
+/// Calls awaiting judgement: more than the quotas let through in the seconds that gossip remembers them.
+pub const JUDGEMENTS_MAX: usize = 1_024;
+/// Requests awaiting an answer of ours: every inbound connection with every stream.
+pub const ASKS_MAX: usize = 1_024;
+/// Requests of ours waiting for a connection.
+pub const WAITING_MAX: usize = 1_024;
+/// Incoming `car` streams at once, and of one peer: each holds a block of up to 1 MiB.
+pub const CAR_STREAMS_MAX: (usize, usize) = (32, 4);
+/// Open searches for providers.
+pub const FINDS_MAX: usize = 64;
+/// Providers reported of one search: enough to choose from.
+pub const PROVIDERS_MAX: usize = 8;
+
+/// Which addresses a station may dial on a stranger's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Globally routable ones only, so that nobody makes stations knock at doors inside their own homes.
+    Global,
+    /// Private and loopback ones too: a network of one room, the demo, tests, the simulator.
+    Any,
+}
+
+/// What a station does for others. All off by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    pub relay: bool,
+    pub dht_server: bool,
+    /// Raises the inbound limit to [`BOOTSTRAP_INBOUND_MAX`].
+    pub bootstrap: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct NetworkConfig {
+    pub network: Name,
+    /// The topics of the network that this station takes part in.
+    pub topics: Vec<Name>,
+    /// May have DNS names: the transport resolves those named here and no others.
+    pub bootstrap: Vec<Multiaddr>,
+    pub listen: Vec<Multiaddr>,
+    /// Addresses the operator says this station has, beside those it finds.
+    pub external: Vec<Multiaddr>,
+    pub reach: Reach,
+    pub roles: Roles,
+    /// libp2p's own hole punching.
+    pub dcutr: bool,
+    /// Told to peers by identify, like `station/0.1.0`.
+    pub software: String,
+}
+
+impl NetworkConfig {
+    /// A station that listens nowhere, knows nobody and does nothing for others.
+    #[must_use]
+    pub fn new(network: Name, topics: Vec<Name>) -> Self {
+        Self {
+            network,
+            topics,
+            bootstrap: Vec::new(),
+            listen: Vec::new(),
+            external: Vec::new(),
+            reach: Reach::Global,
+            roles: Roles::default(),
+            dcutr: true,
+            software: concat!("station/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+
+    /// `/station/<network>/1/<what>`.
+    pub(crate) fn protocol(&self, what: &str) -> StreamProtocol {
+        let id = format!("/station/{}/1/{what}", self.network);
+        StreamProtocol::try_from_owned(id).expect("it begins with a slash")
+    }
+
+    pub(crate) fn topic_text(&self, topic: &Name) -> String {
+        format!("/station/{}/1/calls/{topic}", self.network)
+    }
+
+    pub(crate) fn inbound_max(&self) -> u32 {
+        if self.roles.bootstrap { BOOTSTRAP_INBOUND_MAX } else { INBOUND_MAX }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the station hears from the network ([`Event`]) and asks of it ([`Command`]): values on both sides.
+//!
+//! Guarantees: an address list is bounded and every address in it parsed. Deliberately lacks any libp2p type but the byte stream
+//! and the listening address.
+
+use std::net::IpAddr;
+
+use cid::Cid;
+use libp2p::Multiaddr;
+use station_protocol::bounded::Name;
+use station_protocol::call::Call;
+use station_protocol::durable::Ticket;
+use station_protocol::work::{At, Request, Response};
+use station_protocol::worker::{Admission, SendFailure};
+use station_protocol::{NodeId, PeerAction, Signed};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Where the other end of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// The relay's when relayed.
+    pub ip: IpAddr,
+    pub relay: Option<NodeId>,
+}
+
+/// A byte stream of the `car` protocol.
+#[derive(Debug)]
+pub struct CarStream {
+    pub stream: libp2p::Stream,
+    /// Set when the peer may be behind a relay: only small CARs then.
+    pub relayed: bool,
+    /// Counts against the limits until dropped; outgoing streams have none.
+    pub(crate) _permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+}
+
+#[derive(Debug)]
+pub enum Event {
+    /// A Call that passed `station_protocol::call::check`; awaits [`Command::Judge`] within 4 s.
+    Call { call: Box<Signed<Call>>, from: NodeId, ticket: Ticket },
+    /// A station asks; awaits [`Command::Answer`] within the request's time-out.
+    Asked { ask: Ticket, from: NodeId, remote: Remote, request: Request },
+    /// What became of a [`Command::Send`]: exactly one for each.
+    Answered { send: Ticket, answer: Result<Response, SendFailure> },
+    /// A topic peer is connected. Again when its topics change.
+    Connected { node: NodeId, topics: Vec<Name> },
+    /// The last connection with a topic peer ended.
+    Disconnected { node: NodeId },
+    /// This station's own addresses changed. Best first.
+    Addresses(At),
+    /// A station asks for content.
+    Stream { from: NodeId, remote: Remote, stream: CarStream },
+    /// What became of a [`Command::FindProviders`]: exactly one for each.
+    Providers { find: Ticket, providers: Vec<(NodeId, At)> },
+    /// A peer sent what no honest station sends.
+    Misbehaved { node: NodeId, action: PeerAction },
+    /// A listener is ready.
+    Listening(Multiaddr),
+}
+
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Gossip the canonical bytes of a Call.
+    Publish {
+        topic: Name,
+        bytes: Vec<u8>,
+    },
+    Judge {
+        ticket: Ticket,
+        admission: Admission,
+    },
+    /// Ask `to`, over the connection there is, else over a new one to `at`.
+    Send {
+        send: Ticket,
+        to: NodeId,
+        at: At,
+        request: Request,
+    },
+    Answer {
+        ask: Ticket,
+        response: Response,
+    },
+    /// Connect to peers of a topic.
+    Neighbours {
+        topic: Name,
+        peers: Vec<(NodeId, At)>,
+    },
+    /// Say in the DHT that this station has the content.
+    Provide {
+        cid: Cid,
+    },
+    Unprovide {
+        cid: Cid,
+    },
+    FindProviders {
+        find: Ticket,
+        cid: Cid,
+    },
+    Listen(Multiaddr),
+    /// The operator, the router or a test of reachability says that this is an address of this station, or no longer.
+    External {
+        address: Multiaddr,
+        lives: bool,
+    },
+    /// Room for that many more inbound connections while experiments are open.
+    SetContactLimits {
+        more_inbound: u32,
+    },
+    /// Moves a peer's standing; far enough down and it is let go for a while.
+    Report {
+        node: NodeId,
+        action: PeerAction,
+    },
+}
+
+/// No `car` stream could be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenFailure {
+    #[error("no connection to the station: {0:?}")]
+    NotConnected(SendFailure),
+    #[error("the station does not speak car: {0}")]
+    Refused(String),
+}

@@ -1,0 +1,146 @@
+//! Gossipsub as Station uses it: anonymous messages named by their bytes, and peer scoring.
+//!
+//! Guarantees: the id of a message is the hash of its topic and of the bytes as received, so that a copy with a broken signature
+//! has another id and cannot take the good one's place; a peer is scored down only for what no honest station sends. Deliberately
+//! lacks P3 (missing deliveries): Calls are rare, so there is no rate to expect.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use libp2p::gossipsub::{
+    self, Config, ConfigBuilder, IdentTopic, IdentityTransform, MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, PeerScoreParams,
+    PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
+};
+use station_protocol::bounded::Name;
+use station_protocol::call::{self, CALL_BYTES_MAX, CallError};
+use station_protocol::codec::DecodeError;
+use station_protocol::content::sha256;
+
+use super::NetworkError;
+use super::config::{NetworkConfig, Reach};
+
+pub(crate) type Gossip = gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>>;
+
+/// Protobuf around a Call: its topic's name and two headers.
+const FRAMING_BYTES: usize = 512;
+/// A Call lives 10 min and clocks differ by up to 1 min between two stations: forgotten earlier, it could be replayed.
+const DUPLICATE_CACHE: Duration = Duration::from_secs(12 * 60);
+/// Peers of one IP before each further one costs: a carrier's NAT holds many households.
+const COLOCATION_THRESHOLD: f64 = 16.0;
+const COLOCATION_WEIGHT: f64 = -10.0;
+/// One invalid message costs 100, three 900, six are beyond the graylist; half forgotten in 9 min, all in an hour.
+const INVALID_WEIGHT: f64 = -1_000.0;
+const TOPIC_WEIGHT: f64 = 0.1;
+const HOUR_DECAY: f64 = 0.99872;
+const TEN_MINUTES_DECAY: f64 = 0.99235;
+/// Below the first no gossip, below the second no publishing, below the third nothing at all.
+const THRESHOLDS: (f64, f64, f64) = (-500.0, -1_000.0, -2_500.0);
+
+pub(crate) fn build(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
+    let topics: Vec<IdentTopic> = config.topics.iter().map(|topic| IdentTopic::new(config.topic_text(topic))).collect();
+    let hashes: HashSet<TopicHash> = topics.iter().map(IdentTopic::hash).collect();
+    let known = hashes.len().max(1);
+    let filter = MaxCountSubscriptionFilter {
+        filter: WhitelistSubscriptionFilter(hashes.clone()),
+        max_subscribed_topics: known,
+        max_subscriptions_per_request: 2 * known,
+    };
+    let settings = settings(&hashes).map_err(|error| NetworkError::Gossip(error.to_string()))?;
+    let mut gossip =
+        Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, settings, filter).map_err(|why| NetworkError::Gossip(why.into()))?;
+    gossip.with_peer_score(score(&hashes, config.reach), thresholds()).map_err(NetworkError::Gossip)?;
+    for topic in &topics {
+        gossip.subscribe(topic).map_err(|error| NetworkError::Gossip(error.to_string()))?;
+    }
+    Ok(gossip)
+}
+
+fn settings(topics: &HashSet<TopicHash>) -> Result<Config, gossipsub::ConfigBuilderError> {
+    let mut builder = ConfigBuilder::default();
+    builder
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .message_id_fn(message_id)
+        .mesh_n(8)
+        .mesh_n_low(6)
+        .mesh_n_high(12)
+        .retain_scores(6)
+        .mesh_outbound_min(2)
+        .gossip_factor(0.25)
+        .prune_backoff(Duration::from_secs(60))
+        .unsubscribe_backoff(Duration::from_secs(10))
+        .heartbeat_interval(Duration::from_secs(1))
+        .duplicate_cache_time(DUPLICATE_CACHE)
+        .flood_publish(true);
+    for topic in topics {
+        builder.max_transmit_size_for_topic(CALL_BYTES_MAX + FRAMING_BYTES, topic.clone());
+    }
+    builder.build()
+}
+
+/// sha256(topic ‖ 0 ‖ bytes as received).
+fn message_id(message: &Message) -> MessageId {
+    MessageId::from(sha256(&[message.topic.as_str().as_bytes(), &[0], &message.data]).to_vec())
+}
+
+fn thresholds() -> PeerScoreThresholds {
+    PeerScoreThresholds {
+        gossip_threshold: THRESHOLDS.0,
+        publish_threshold: THRESHOLDS.1,
+        graylist_threshold: THRESHOLDS.2,
+        // No peer's advice on whom to connect to is taken: the protocol's own Peers exchange is signed.
+        accept_px_threshold: 1_000.0,
+        opportunistic_graft_threshold: 2.5,
+    }
+}
+
+fn score(topics: &HashSet<TopicHash>, reach: Reach) -> PeerScoreParams {
+    let topic = TopicScoreParams {
+        topic_weight: TOPIC_WEIGHT,
+        time_in_mesh_weight: 0.000_277_8,
+        time_in_mesh_quantum: Duration::from_secs(1),
+        time_in_mesh_cap: 3_600.0,
+        first_message_deliveries_weight: 0.5,
+        first_message_deliveries_decay: HOUR_DECAY,
+        first_message_deliveries_cap: 100.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: INVALID_WEIGHT,
+        invalid_message_deliveries_decay: HOUR_DECAY,
+        ..TopicScoreParams::default()
+    };
+    PeerScoreParams {
+        topics: topics.iter().map(|hash| (hash.clone(), topic.clone())).collect::<HashMap<_, _>>(),
+        app_specific_weight: 1.0,
+        // Private addresses cannot be listed one by one; where they occur at all, everybody may share one.
+        ip_colocation_factor_weight: if reach == Reach::Any { 0.0 } else { COLOCATION_WEIGHT },
+        ip_colocation_factor_threshold: COLOCATION_THRESHOLD,
+        ip_colocation_factor_whitelist: HashSet::from([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]),
+        behaviour_penalty_weight: -10.0,
+        behaviour_penalty_threshold: 6.0,
+        behaviour_penalty_decay: TEN_MINUTES_DECAY,
+        decay_interval: Duration::from_secs(1),
+        decay_to_zero: 0.01,
+        retain_score: Duration::from_secs(6 * 3_600),
+        ..PeerScoreParams::default()
+    }
+}
+
+/// What the bytes of a message are.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Call(Box<station_protocol::Signed<call::Call>>),
+    /// Well-formed, but no message of this version: perhaps a later one's.
+    Unknown,
+    /// No honest station of any version sends this.
+    Invalid(CallError),
+}
+
+pub(crate) fn hear(bytes: &[u8], network: &Name, topic: &Name) -> Heard {
+    match call::check(bytes, network, topic) {
+        Ok(call) => Heard::Call(Box::new(call)),
+        Err(CallError::Decode(DecodeError::Shape(_))) => Heard::Unknown,
+        Err(error) => Heard::Invalid(error),
+    }
+}

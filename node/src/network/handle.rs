@@ -1,0 +1,281 @@
+//! What libp2p reports, into events and bookkeeping.
+
+use std::time::Duration;
+
+use libp2p::core::ConnectedPoint;
+use libp2p::gossipsub::{self, MessageAcceptance};
+use libp2p::request_response::{self, InboundFailure, Message};
+use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Stream, identify};
+use station_protocol::work::{RELAYED_BYTES_MAX, Request, Response};
+use station_protocol::worker::SendFailure;
+use station_protocol::{NodeId, PeerAction};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::behaviour::BehaviourEvent;
+use super::codec::Frame;
+use super::config::{ASKS_MAX, JUDGEMENTS_MAX};
+use super::events::{CarStream, Event};
+use super::gossip::{self, Heard};
+use super::peer_id::{node_of, peer_of};
+use super::{Ask, Network, Waiting, addresses, dialing};
+
+/// How long a circuit outlives the direct connection that replaces it: what is on its way over it still arrives.
+const CIRCUIT_GRACE: Duration = Duration::from_secs(5);
+
+impl Network {
+    pub(super) fn handle(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, concurrent_dial_errors, .. } => {
+                let failed = concurrent_dial_errors.unwrap_or_default();
+                self.opened(peer_id, connection_id, &endpoint, failed.iter().map(|(address, _)| address));
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => self.closed(peer_id, connection_id),
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), connection_id, error } => self.dial_failed(peer, connection_id, &error),
+            SwarmEvent::NewListenAddr { address, .. } => {
+                let relayed = addresses::is_relayed(&address);
+                let public = addresses::ip_of(&address).is_some_and(|ip| addresses::is_dialable(ip, self.config.reach));
+                if public && !relayed {
+                    self.swarm.add_external_address(address.clone());
+                }
+                self.events.push_back(Event::Listening(address));
+                self.addresses_changed();
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.swarm.remove_external_address(&address);
+                self.addresses_changed();
+            }
+            SwarmEvent::ListenerClosed { addresses, .. } => {
+                addresses.iter().for_each(|address| self.swarm.remove_external_address(address));
+                self.addresses_changed();
+            }
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => self.addresses_changed(),
+            _ => {}
+        }
+    }
+
+    fn on_behaviour(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Gossip(event) => self.on_gossip(event),
+            BehaviourEvent::Work(event) => self.on_work(event),
+            BehaviourEvent::Kad(event) => self.on_kad(event),
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => self.on_identified(peer_id, &info),
+            _ => {}
+        }
+    }
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                let Some(topic) = self.topic_names.get(&message.topic) else { return };
+                let heard = gossip::hear(&message.data, &self.config.network, topic);
+                match (heard, node_of(&propagation_source)) {
+                    (Heard::Call(call), Ok(from)) => {
+                        let ticket = self.ticket();
+                        self.judgements.insert(ticket, (message_id, propagation_source));
+                        if self.judgements.len() > JUDGEMENTS_MAX {
+                            // The oldest is beyond gossip's memory anyway.
+                            self.judgements.pop_first();
+                        }
+                        self.events.push_back(Event::Call { call, from, ticket });
+                    }
+                    (heard, _) => {
+                        let acceptance = match heard {
+                            Heard::Invalid(error) => {
+                                debug!(peer = %propagation_source, %error, "not a Call");
+                                MessageAcceptance::Reject
+                            }
+                            _ => MessageAcceptance::Ignore,
+                        };
+                        let gossip = &mut self.swarm.behaviour_mut().gossip;
+                        gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
+                    }
+                }
+            }
+            gossipsub::Event::Subscribed { peer_id, topic } => {
+                let (Ok(node), Some(topic)) = (node_of(&peer_id), self.topic_names.get(&topic)) else { return };
+                let (topics, hold) = self.topics.joined(node, topic.clone());
+                if hold {
+                    self.swarm.behaviour_mut().gate.hold(peer_id, true);
+                }
+                self.events.push_back(Event::Connected { node, topics });
+            }
+            gossipsub::Event::Unsubscribed { peer_id, topic } => {
+                let (Ok(node), Some(topic)) = (node_of(&peer_id), self.topic_names.get(&topic)) else { return };
+                let topics = self.topics.left(node, topic);
+                self.events.push_back(Event::Connected { node, topics });
+            }
+            _ => {}
+        }
+    }
+
+    fn on_work(&mut self, event: request_response::Event<Frame<Request>, Frame<Response>>) {
+        match event {
+            request_response::Event::Message { peer, connection_id, message: Message::Request { request, channel, .. } } => {
+                let Some((from, remote)) = node_of(&peer).ok().and_then(|node| Some((node, self.peers.remote(node, connection_id)?))) else { return };
+                let relayed = remote.relay.is_some();
+                if relayed && request.bytes > RELAYED_BYTES_MAX {
+                    self.misbehaved(from, PeerAction::Annoying);
+                    return;
+                }
+                if self.asks.len() >= ASKS_MAX {
+                    self.asks.retain(|_, ask| ask.channel.is_open());
+                }
+                if self.asks.len() < ASKS_MAX {
+                    let ask = self.ticket();
+                    self.asks.insert(ask, Ask { channel, relayed });
+                    self.events.push_back(Event::Asked { ask, from, remote, request: request.value });
+                }
+            }
+            request_response::Event::Message { message: Message::Response { request_id, response }, .. } => {
+                if let Some((send, _)) = self.sends.remove(&request_id) {
+                    self.events.push_back(Event::Answered { send, answer: Ok(response.value) });
+                }
+            }
+            request_response::Event::OutboundFailure { request_id, error, .. } => {
+                let Some((send, to)) = self.sends.remove(&request_id) else { return };
+                debug!(?to, %error, "no answer");
+                if matches!(&error, request_response::OutboundFailure::Io(error) if is_garbage(error)) {
+                    self.misbehaved(to, PeerAction::Invalid);
+                }
+                self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer) });
+            }
+            request_response::Event::InboundFailure { peer, error: InboundFailure::Io(error), .. } if is_garbage(&error) => {
+                debug!(%peer, %error, "not a request");
+                if let Ok(node) = node_of(&peer) {
+                    self.misbehaved(node, PeerAction::Invalid);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn misbehaved(&mut self, node: NodeId, action: PeerAction) {
+        self.report(node, action);
+        self.events.push_back(Event::Misbehaved { node, action });
+    }
+
+    fn opened<'a>(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint, failed: impl Iterator<Item = &'a Multiaddr>) {
+        let (ours, theirs) = match endpoint {
+            ConnectedPoint::Dialer { address, .. } => (None, address),
+            ConnectedPoint::Listener { local_addr, send_back_addr } => (Some(local_addr), send_back_addr),
+        };
+        let remote = addresses::remote(ours, theirs, |relay| self.peers.ip(relay));
+        let (Ok(node), Some(remote)) = (node_of(&peer), remote) else {
+            debug!(%peer, address = %theirs, "a connection from nowhere");
+            self.swarm.close_connection(connection);
+            return;
+        };
+        self.peers.opened(node, connection, remote);
+        self.bootstrap.stop();
+        let now = Instant::now();
+        self.search.ensure(now);
+        failed.filter_map(addresses::ip_of).for_each(|ip| self.dialing.mute(ip, now));
+        if remote.relay.is_none() {
+            self.retire_circuits(node, now);
+        }
+        for waiting in self.dialing.connected(node, remote.ip) {
+            match waiting {
+                Waiting::Send { send, request } => self.request(send, node, request),
+                // Whoever waited may have given up.
+                Waiting::Car(told) => drop(told.send(Ok(()))),
+            }
+        }
+    }
+
+    /// Direct now: the circuits with `node` are no longer needed.
+    fn retire_circuits(&mut self, node: NodeId, now: Instant) {
+        let connections = self.peers.get(node).map(|peer| &peer.connections);
+        let circuits = connections.into_iter().flatten().filter(|(_, remote)| remote.relay.is_some());
+        self.spent_circuits.extend(circuits.map(|(id, _)| (now + CIRCUIT_GRACE, peer_of(node), *id)));
+    }
+
+    fn closed(&mut self, peer: PeerId, connection: ConnectionId) {
+        let Ok(node) = node_of(&peer) else { return };
+        self.spent_circuits.retain(|(_, _, spent)| *spent != connection);
+        if !self.peers.closed(node, connection) {
+            return;
+        }
+        let (known, next) = self.topics.gone(node);
+        self.swarm.behaviour_mut().gate.hold(peer, false);
+        if let Some(next) = next {
+            self.swarm.behaviour_mut().gate.hold(peer_of(next), true);
+        }
+        if known {
+            self.events.push_back(Event::Disconnected { node });
+        }
+        if self.peers.is_empty() && !self.config.bootstrap.is_empty() {
+            self.bootstrap.ensure(Instant::now());
+        }
+    }
+
+    fn dial_failed(&mut self, peer: PeerId, connection: ConnectionId, error: &DialError) {
+        let Ok(node) = node_of(&peer) else { return };
+        debug!(%peer, %error, "not connected");
+        // Without any connection it is more likely that we are offline than that everybody else is.
+        if !self.peers.is_empty() {
+            let now = Instant::now();
+            match error {
+                DialError::Transport(failed) => {
+                    failed.iter().filter_map(|(address, _)| addresses::ip_of(address)).for_each(|ip| self.dialing.mute(ip, now))
+                }
+                DialError::WrongPeerId { address, .. } => addresses::ip_of(address).into_iter().for_each(|ip| self.dialing.mute(ip, now)),
+                _ => {}
+            }
+        }
+        let failure = dialing::failure(error);
+        self.dialing.failed(node, connection).into_iter().for_each(|waiting| self.fail(waiting, failure));
+    }
+
+    pub(super) fn car_arrived(&mut self, peer: PeerId, stream: Stream) {
+        let Ok(from) = node_of(&peer) else { return };
+        let (Some(remote), Some(known)) = (self.peers.best(from), self.peers.get(from)) else { return };
+        let permits = (self.peers.car.clone().try_acquire_owned(), known.car.clone().try_acquire_owned());
+        let (Ok(all), Ok(one)) = permits else {
+            debug!(?from, "too many car streams");
+            return;
+        };
+        let relayed = self.peers.may_be_relayed(from);
+        self.events.push_back(Event::Stream { from, remote, stream: CarStream { stream, relayed, _permits: Some((all, one)) } });
+    }
+
+    fn addresses_changed(&mut self) {
+        let known = self.swarm.external_addresses().chain(self.swarm.listeners());
+        let now = addresses::announce(self.own, known, self.config.reach);
+        if now != self.announced {
+            self.announced = now.clone();
+            self.unprovided = true;
+            if !self.peers.is_empty() {
+                self.search.restart(Instant::now());
+            }
+            self.events.push_back(Event::Addresses(now));
+        }
+    }
+
+    /// A deadline has come.
+    pub(super) fn tick(&mut self, now: Instant) {
+        if self.bootstrap.due(now) {
+            self.dial_bootstrap();
+        }
+        if self.search.due(now) {
+            self.search();
+        }
+        for node in self.standing.forgiven(now) {
+            self.swarm.behaviour_mut().gate.refuse(peer_of(node), false);
+        }
+        while self.spent_circuits.front().is_some_and(|(at, ..)| *at <= now) {
+            let Some((_, peer, connection)) = self.spent_circuits.pop_front() else { break };
+            let direct = node_of(&peer).ok().and_then(|node| self.peers.best(node)).is_some_and(|remote| remote.relay.is_none());
+            if direct {
+                self.swarm.close_connection(connection);
+            }
+        }
+    }
+}
+
+/// Whether the remote sent what cannot be decoded, as opposed to going away.
+fn is_garbage(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::InvalidData
+}

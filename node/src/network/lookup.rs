@@ -1,0 +1,163 @@
+//! Finding peers and content in the DHT: pointers, never decisions.
+
+use cid::Cid;
+use libp2p::core::Endpoint;
+use libp2p::kad::{self, GetProvidersOk, QueryId, QueryResult, RecordKey};
+use libp2p::swarm::{ConnectionId, NetworkBehaviour};
+use libp2p::{Multiaddr, PeerId, identify};
+use station_protocol::NodeId;
+use station_protocol::cluster::Cluster;
+use station_protocol::content::sha256;
+use station_protocol::durable::Ticket;
+use station_protocol::work::At;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::config::{FINDS_MAX, PROVIDERS_MAX};
+use super::events::Event;
+use super::kad_store::Pointers;
+use super::peer_id::{node_of, peer_of};
+use super::{Find, Network, addresses};
+
+/// Addresses taken from one identify message.
+const IDENTIFIED_MAX: usize = 8;
+/// DHT servers of one cluster in the whole table and in one bucket: ids next to a key are cheap, addresses are not.
+const CLUSTER_IN_TABLE_MAX: usize = 3;
+const CLUSTER_IN_BUCKET_MAX: usize = 2;
+
+impl Network {
+    /// The key under which the stations of a topic find each other: the multihash of its name.
+    fn topic_keys(&self) -> Vec<RecordKey> {
+        let hash = |text: String| sha256(&[b"station/topic/1\0", text.as_bytes()]);
+        self.config.topics.iter().map(|topic| RecordKey::new(&hash(self.config.topic_text(topic)))).collect()
+    }
+
+    pub(super) fn provide(&mut self, cid: &Cid) {
+        if let Err(error) = self.swarm.behaviour_mut().kad.start_providing(content_key(cid)) {
+            debug!(%cid, %error, "not provided");
+        }
+    }
+
+    pub(super) fn unprovide(&mut self, cid: &Cid) {
+        self.swarm.behaviour_mut().kad.stop_providing(&content_key(cid));
+    }
+
+    pub(super) fn find_providers(&mut self, find: Ticket, cid: &Cid) {
+        if self.finds.len() >= FINDS_MAX {
+            self.events.push_back(Event::Providers { find, providers: Vec::new() });
+            return;
+        }
+        let query = self.swarm.behaviour_mut().kad.get_providers(content_key(cid));
+        self.finds.insert(query, Find::Content { find, found: Vec::new() });
+    }
+
+    /// Tells the DHT of this station's topics if it does not know, and looks for others while there are few.
+    pub(super) fn search(&mut self) {
+        let provide = std::mem::take(&mut self.unprovided);
+        let look = self.topics.want_more();
+        for key in self.topic_keys() {
+            let kad = &mut self.swarm.behaviour_mut().kad;
+            if provide && let Err(error) = kad.start_providing(key.clone()) {
+                debug!(%error, "topic not provided");
+            }
+            if look && self.finds.len() < FINDS_MAX {
+                let query = kad.get_providers(key);
+                self.finds.insert(query, Find::TopicPeers);
+            }
+        }
+    }
+
+    pub(super) fn on_kad(&mut self, event: kad::Event) {
+        match event {
+            kad::Event::OutboundQueryProgressed { id, result: QueryResult::GetProviders(result), step, .. } => {
+                if let Ok(GetProvidersOk::FoundProviders { providers, .. }) = result {
+                    self.found(id, providers);
+                }
+                if step.last {
+                    self.search_ended(id);
+                }
+            }
+            kad::Event::InboundRequest { request: kad::InboundRequest::AddProvider { record: Some(record) } } => {
+                // libp2p lets through records about their sender only; the store bounds them.
+                if self.config.roles.dht_server {
+                    let _ = kad::store::RecordStore::add_provider(self.swarm.behaviour_mut().kad.store_mut(), record);
+                }
+            }
+            kad::Event::RoutingUpdated { is_new_peer: true, .. } => {
+                self.unprovided = true;
+                self.search.restart(Instant::now());
+            }
+            _ => {}
+        }
+    }
+
+    fn found(&mut self, query: QueryId, providers: std::collections::HashSet<PeerId>) {
+        // In the order of their ids: a set has none, and whom to meet first must be repeatable.
+        let mut nodes: Vec<NodeId> = providers.iter().filter_map(|peer| node_of(peer).ok()).filter(|node| *node != self.own).collect();
+        nodes.sort();
+        let known: Vec<(NodeId, At)> = nodes.into_iter().map(|node| (node, self.known_at(node))).collect();
+        match self.finds.get_mut(&query) {
+            Some(Find::TopicPeers) => known.iter().filter(|(_, at)| !at.is_empty()).for_each(|(node, at)| self.meet(*node, at)),
+            Some(Find::Content { found, .. }) => {
+                let new: Vec<_> = known.into_iter().filter(|(node, _)| !found.iter().any(|(other, _)| other == node)).collect();
+                found.extend(new);
+                found.truncate(PROVIDERS_MAX);
+                if found.len() == PROVIDERS_MAX
+                    && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&query)
+                {
+                    query.finish();
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn search_ended(&mut self, query: QueryId) {
+        if let Some(Find::Content { find, found }) = self.finds.remove(&query) {
+            self.events.push_back(Event::Providers { find, providers: found });
+        }
+    }
+
+    /// Where the DHT says that `node` is: its table and the searches under way.
+    fn known_at(&mut self, node: NodeId) -> At {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let asked = ConnectionId::new_unchecked(usize::MAX);
+        let known = kad.handle_pending_outbound_connection(asked, Some(peer_of(node)), &[], Endpoint::Dialer);
+        addresses::at_of(node, &known.unwrap_or_default(), self.config.reach)
+    }
+
+    /// A peer said who it is. DHT servers enter the table, as far as it stays diverse.
+    pub(super) fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
+        if !info.protocols.contains(&self.config.protocol("kad")) {
+            return;
+        }
+        let reach = self.config.reach;
+        let usable = |address: &&Multiaddr| addresses::ip_of(address).is_some_and(|ip| addresses::is_dialable(ip, reach));
+        let direct: Vec<Multiaddr> =
+            info.listen_addrs.iter().filter(usable).filter(|address| !addresses::is_relayed(address)).take(IDENTIFIED_MAX).cloned().collect();
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        for address in direct {
+            if is_diverse(kad, peer, &address) {
+                kad.add_address(&peer, address);
+            }
+        }
+    }
+}
+
+/// Whether the table stays diverse with `peer` at `address` in it.
+fn is_diverse(kad: &mut kad::Behaviour<Pointers>, peer: PeerId, address: &Multiaddr) -> bool {
+    let cluster = |peer: &PeerId, address: &Multiaddr| Some(Cluster::of(node_of(peer).ok()?, addresses::ip_of(address)?, None));
+    let Some(new) = cluster(&peer, address) else { return false };
+    let same = |other: &PeerId, known: &kad::Addresses| *other != peer && known.iter().any(|address| cluster(other, address) == Some(new));
+    let count = |bucket: &kad::KBucketRef<'_, kad::KBucketKey<PeerId>, kad::Addresses>| {
+        bucket.iter().filter(|entry| same(entry.node.key.preimage(), entry.node.value)).count()
+    };
+    let in_bucket = kad.kbucket(peer).map_or(0, |bucket| count(&bucket));
+    let in_table: usize = kad.kbuckets().map(|bucket| count(&bucket)).sum();
+    in_bucket < CLUSTER_IN_BUCKET_MAX && in_table < CLUSTER_IN_TABLE_MAX
+}
+
+/// Content is looked up by its multihash, as everywhere in IPFS.
+fn content_key(cid: &Cid) -> RecordKey {
+    RecordKey::new(&cid.hash().to_bytes())
+}

@@ -1,0 +1,88 @@
+//! The table of established connections.
+//!
+//! Guarantees: knows for each connection where its other end is. Deliberately lacks anything that outlives a connection.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use libp2p::PeerId;
+use libp2p::swarm::ConnectionId;
+use station_protocol::NodeId;
+use tokio::sync::Semaphore;
+
+use super::config::CAR_STREAMS_MAX;
+use super::events::Remote;
+use super::peer_id;
+
+#[derive(Debug)]
+pub(crate) struct Peers {
+    connected: BTreeMap<NodeId, Peer>,
+    /// Incoming `car` streams of all peers together.
+    pub(crate) car: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) connections: HashMap<ConnectionId, Remote>,
+    /// Incoming `car` streams of this peer.
+    pub(crate) car: Arc<Semaphore>,
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self { connected: BTreeMap::new(), car: Arc::new(Semaphore::new(CAR_STREAMS_MAX.0)) }
+    }
+}
+
+impl Peers {
+    pub(crate) fn opened(&mut self, node: NodeId, connection: ConnectionId, remote: Remote) {
+        let new = || Peer { connections: HashMap::new(), car: Arc::new(Semaphore::new(CAR_STREAMS_MAX.1)) };
+        self.connected.entry(node).or_insert_with(new).connections.insert(connection, remote);
+    }
+
+    /// Whether that was the last connection with `node`.
+    pub(crate) fn closed(&mut self, node: NodeId, connection: ConnectionId) -> bool {
+        let Some(peer) = self.connected.get_mut(&node) else { return false };
+        peer.connections.remove(&connection);
+        let last = peer.connections.is_empty();
+        if last {
+            self.connected.remove(&node);
+        }
+        last
+    }
+
+    pub(crate) fn is_connected(&self, node: NodeId) -> bool {
+        self.connected.contains_key(&node)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.connected.is_empty()
+    }
+
+    pub(crate) fn get(&self, node: NodeId) -> Option<&Peer> {
+        self.connected.get(&node)
+    }
+
+    pub(crate) fn remote(&self, node: NodeId, connection: ConnectionId) -> Option<Remote> {
+        self.connected.get(&node)?.connections.get(&connection).copied()
+    }
+
+    /// The best of the peer's connections: a direct one if there is any.
+    pub(crate) fn best(&self, node: NodeId) -> Option<Remote> {
+        let mut remotes = self.connected.get(&node)?.connections.values();
+        let first = *remotes.next()?;
+        Some(remotes.copied().chain([first]).find(|remote| remote.relay.is_none()).unwrap_or(first))
+    }
+
+    /// Whether some connection of the peer is relayed: libp2p chooses which one a stream takes.
+    pub(crate) fn may_be_relayed(&self, node: NodeId) -> bool {
+        self.connected.get(&node).is_some_and(|peer| peer.connections.values().any(|remote| remote.relay.is_some()))
+    }
+
+    /// The IP of a directly connected peer.
+    pub(crate) fn ip(&self, peer: &PeerId) -> Option<IpAddr> {
+        let node = peer_id::node_of(peer).ok()?;
+        self.connected.get(&node)?.connections.values().find(|remote| remote.relay.is_none()).map(|remote| remote.ip)
+    }
+}

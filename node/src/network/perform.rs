@@ -1,0 +1,180 @@
+//! Commands into libp2p.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use libp2p::Multiaddr;
+use libp2p::gossipsub::{IdentTopic, MessageAcceptance};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use station_protocol::bounded::Name;
+use station_protocol::codec::encode;
+use station_protocol::durable::Ticket;
+use station_protocol::work::{At, RELAYED_BYTES_MAX, Request, Response};
+use station_protocol::worker::{Admission, SendFailure};
+use station_protocol::{NodeId, PeerAction};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::codec::Frame;
+use super::events::{CarStream, Command, Event, OpenFailure};
+use super::peer_id::peer_of;
+use super::standing::Consequence;
+use super::{Network, Waiting, addresses, behaviour, dialing};
+
+impl Network {
+    /// Carries out `command`. What comes of it arrives as events.
+    pub fn perform(&mut self, command: Command) {
+        match command {
+            Command::Publish { topic, bytes } => self.publish(&topic, bytes),
+            Command::Judge { ticket, admission } => self.judge(ticket, admission),
+            Command::Send { send, to, at, request } => self.send(send, to, &at, request),
+            Command::Answer { ask, response } => self.answer(ask, response),
+            Command::Neighbours { peers, .. } => peers.iter().for_each(|(node, at)| self.meet(*node, at)),
+            Command::Provide { cid } => self.provide(&cid),
+            Command::Unprovide { cid } => self.unprovide(&cid),
+            Command::FindProviders { find, cid } => self.find_providers(find, &cid),
+            Command::Listen(address) => {
+                if let Err(error) = self.swarm.listen_on(address.clone()) {
+                    debug!(%address, %error, "cannot listen");
+                }
+            }
+            Command::External { address, lives: true } => self.swarm.add_external_address(address),
+            Command::External { address, lives: false } => self.swarm.remove_external_address(&address),
+            Command::SetContactLimits { more_inbound } => {
+                let inbound = self.config.inbound_max().saturating_add(more_inbound);
+                *self.swarm.behaviour_mut().limits.limits_mut() = behaviour::limits(inbound);
+            }
+            Command::Report { node, action } => self.report(node, action),
+        }
+    }
+
+    /// A `car` stream to `to`: over the connection there is, else over a new one to `at`, else to wherever the DHT just saw it.
+    pub fn open_car(&mut self, to: NodeId, at: &At) -> BoxFuture<'static, Result<CarStream, OpenFailure>> {
+        let (told, connected) = oneshot::channel();
+        if self.peers.is_connected(to) {
+            let _ = told.send(Ok(()));
+        } else {
+            self.connect(to, at, Some(Waiting::Car(told)));
+        }
+        let mut control = self.car_control.clone();
+        let protocol = self.config.protocol("car");
+        let relayed = self.peers.may_be_relayed(to) || (!self.peers.is_connected(to) && at.iter().any(|address| address.relay().is_some()));
+        async move {
+            connected.await.unwrap_or(Err(SendFailure::Unreachable)).map_err(OpenFailure::NotConnected)?;
+            let stream = control.open_stream(peer_of(to), protocol).await.map_err(|error| OpenFailure::Refused(error.to_string()))?;
+            Ok(CarStream { stream, relayed, _permits: None })
+        }
+        .boxed()
+    }
+
+    fn publish(&mut self, topic: &Name, bytes: Vec<u8>) {
+        let topic = IdentTopic::new(self.config.topic_text(topic));
+        if let Err(error) = self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
+            // Without subscribers yet, the requester's renewals come again.
+            debug!(%error, "not gossiped");
+        }
+    }
+
+    fn judge(&mut self, ticket: Ticket, admission: Admission) {
+        let Some((id, source)) = self.judgements.remove(&ticket) else { return };
+        let acceptance = match admission {
+            Admission::Accept => MessageAcceptance::Accept,
+            Admission::Ignore => MessageAcceptance::Ignore,
+            Admission::Reject => MessageAcceptance::Reject,
+        };
+        self.swarm.behaviour_mut().gossip.report_message_validation_result(&id, &source, acceptance);
+    }
+
+    fn send(&mut self, send: Ticket, to: NodeId, at: &At, request: Request) {
+        if self.peers.is_connected(to) {
+            self.request(send, to, request);
+        } else {
+            self.connect(to, at, Some(Waiting::Send { send, request }));
+        }
+    }
+
+    /// Over a connection that exists.
+    pub(super) fn request(&mut self, send: Ticket, to: NodeId, request: Request) {
+        if self.peers.may_be_relayed(to) && encode(&request).len() > RELAYED_BYTES_MAX {
+            debug!(?to, "a request too large for a relay");
+            self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer) });
+            return;
+        }
+        let id = self.swarm.behaviour_mut().work.send_request(&peer_of(to), Frame::own(request));
+        self.sends.insert(id, (send, to));
+    }
+
+    fn answer(&mut self, ask: Ticket, response: Response) {
+        let Some(ask) = self.asks.remove(&ask) else { return };
+        if ask.relayed && encode(&response).len() > RELAYED_BYTES_MAX {
+            debug!("an answer too large for a relay");
+            return;
+        }
+        // An error means that the asker is gone or its time is up: it will ask again.
+        let _ = self.swarm.behaviour_mut().work.send_response(ask.channel, Frame::own(response));
+    }
+
+    /// Connects to a topic peer unless that is under way or there are enough.
+    pub(super) fn meet(&mut self, node: NodeId, at: &At) {
+        if node != self.own && !self.peers.is_connected(node) && !self.dialing.is_dialing(node) && self.topics.has_room() {
+            self.connect(node, at, None);
+        }
+    }
+
+    /// Dials `node`; `waiting` is told how it went.
+    fn connect(&mut self, node: NodeId, at: &At, waiting: Option<Waiting>) {
+        let waiting = match waiting {
+            Some(what) => match self.dialing.join(node, what) {
+                Ok(()) => return,
+                Err(what) => Some(what),
+            },
+            None => None,
+        };
+        let now = Instant::now();
+        let addresses = addresses::multiaddrs(&self.dialing.unmuted(at, now));
+        let unreachable = node == self.own || self.dialing.is_dialing(node) || !self.dialing.has_room() || (addresses.is_empty() && !at.is_empty());
+        if unreachable {
+            waiting.into_iter().for_each(|what| self.fail(what, SendFailure::Unreachable));
+            return;
+        }
+        let options = DialOpts::peer_id(peer_of(node)).condition(PeerCondition::Always);
+        let options = if addresses.is_empty() { options.build() } else { options.addresses(addresses).build() };
+        let connection = options.connection_id();
+        self.dialing.began(node, connection, waiting);
+        if let Err(error) = self.swarm.dial(options) {
+            let failure = dialing::failure(&error);
+            self.dialing.failed(node, connection).into_iter().for_each(|what| self.fail(what, failure));
+        }
+    }
+
+    pub(super) fn fail(&mut self, waiting: Waiting, failure: SendFailure) {
+        match waiting {
+            Waiting::Send { send, .. } => self.events.push_back(Event::Answered { send, answer: Err(failure) }),
+            // Whoever waited may have given up.
+            Waiting::Car(told) => drop(told.send(Err(failure))),
+        }
+    }
+
+    pub(super) fn dial_bootstrap(&mut self) {
+        for address in self.config.bootstrap.clone() {
+            let options: DialOpts = Multiaddr::into(address.clone());
+            if let Err(error) = self.swarm.dial(options) {
+                debug!(%address, %error, "bootstrap address not dialled");
+            }
+        }
+    }
+
+    pub(super) fn report(&mut self, node: NodeId, action: PeerAction) {
+        let peer = peer_of(node);
+        match self.standing.report(node, action, Instant::now()) {
+            Consequence::Score(score) => {
+                self.swarm.behaviour_mut().gossip.set_application_score(&peer, score);
+            }
+            Consequence::LetGo => {
+                debug!(?node, "let go");
+                self.swarm.behaviour_mut().gate.refuse(peer, true);
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! [`Standing`]: how a peer's conduct moves its gossip score, and when it is let go.
+//!
+//! Guarantees: about 50 tolerable, 10 annoying or 5 invalid acts in quick succession, or one proven fault, and a peer is let go for
+//! an hour; praise never makes up for more than a few acts; what is past halves every 10 min. Deliberately not the requester's
+//! reputation: that is about results, this is about the protocol.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use station_protocol::{NodeId, PeerAction};
+use tokio::time::Instant;
+
+/// Peers remembered; when full, the one nearest to a clean record is forgotten.
+const PEERS_MAX: usize = 4_096;
+/// The score is kept within these.
+const SCORE: (f64, f64) = (-1_000.0, 50.0);
+/// At this score a peer is let go.
+const LET_GO: f64 = -1_000.0;
+/// How long it stays away.
+const AWAY: Duration = Duration::from_secs(3_600);
+const HALF_LIFE: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    peers: BTreeMap<NodeId, Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    score: f64,
+    at: Instant,
+    away_until: Option<Instant>,
+}
+
+/// What follows from an act.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Consequence {
+    Score(f64),
+    LetGo,
+}
+
+impl Entry {
+    fn decayed(self, now: Instant) -> f64 {
+        let halves = now.saturating_duration_since(self.at).as_secs_f64() / HALF_LIFE.as_secs_f64();
+        self.score * (-halves).exp2()
+    }
+}
+
+impl Standing {
+    pub(crate) fn report(&mut self, node: NodeId, action: PeerAction, now: Instant) -> Consequence {
+        let points = match action {
+            PeerAction::Useful => 1.0,
+            PeerAction::Annoying => -105.0,
+            PeerAction::Invalid => -210.0,
+            PeerAction::Proven => -1_050.0,
+            // Tolerable, and whatever later versions of the rules add below it.
+            _ => -21.0,
+        };
+        let before = self.peers.get(&node).map_or(0.0, |entry| entry.decayed(now));
+        // Punished from zero: praise collected before must not pay for an attack.
+        let base = if points < 0.0 { before.min(0.0) } else { before };
+        let score = (base + points).clamp(SCORE.0, SCORE.1);
+        let away_until = (score <= LET_GO).then(|| now + AWAY);
+        if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&node) {
+            self.forget_mildest(now);
+        }
+        self.peers.insert(node, Entry { score, at: now, away_until });
+        if away_until.is_some() { Consequence::LetGo } else { Consequence::Score(score) }
+    }
+
+    /// Peers that may come back now.
+    pub(crate) fn forgiven(&mut self, now: Instant) -> Vec<NodeId> {
+        let back: Vec<NodeId> =
+            self.peers.iter().filter(|(_, entry)| entry.away_until.is_some_and(|until| until <= now)).map(|(node, _)| *node).collect();
+        for node in &back {
+            if let Some(entry) = self.peers.get_mut(node) {
+                entry.away_until = None;
+            }
+        }
+        back
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.peers.values().filter_map(|entry| entry.away_until).min()
+    }
+
+    fn forget_mildest(&mut self, now: Instant) {
+        let mildest = self
+            .peers
+            .iter()
+            .filter(|(_, entry)| entry.away_until.is_none())
+            .min_by(|(_, a), (_, b)| a.decayed(now).abs().total_cmp(&b.decayed(now).abs()))
+            .or_else(|| self.peers.iter().min_by_key(|(_, entry)| entry.away_until));
+        if let Some(node) = mildest.map(|(node, _)| *node) {
+            self.peers.remove(&node);
+        }
+    }
+}

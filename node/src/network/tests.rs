@@ -1,0 +1,1 @@
+//! Real swarms over loopback.

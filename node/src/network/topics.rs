@@ -1,0 +1,60 @@
+//! Which connected peers take part in which of this station's topics, and whose connections are held.
+//!
+//! Guarantees: at most [`TOPIC_PEERS_HIGH`] peers are held; a peer is a topic peer from its first subscription to its last
+//! connection. Deliberately lacks libp2p's swarm: it returns what to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use station_protocol::NodeId;
+use station_protocol::bounded::Name;
+
+use super::config::{TOPIC_PEERS_HIGH, TOPIC_PEERS_LOW};
+
+#[derive(Debug, Default)]
+pub(crate) struct Topics {
+    members: BTreeMap<NodeId, BTreeSet<Name>>,
+    held: BTreeSet<NodeId>,
+}
+
+impl Topics {
+    /// `node` subscribed to `topic`. Returns all its topics, and whether its connection is now to be held.
+    pub(crate) fn joined(&mut self, node: NodeId, topic: Name) -> (Vec<Name>, bool) {
+        let topics = self.members.entry(node).or_default();
+        topics.insert(topic);
+        let topics = topics.iter().cloned().collect();
+        let hold = self.held.len() < TOPIC_PEERS_HIGH && self.held.insert(node);
+        (topics, hold)
+    }
+
+    /// `node` left `topic`. Returns what it is still in.
+    pub(crate) fn left(&mut self, node: NodeId, topic: &Name) -> Vec<Name> {
+        let Some(topics) = self.members.get_mut(&node) else { return Vec::new() };
+        topics.remove(topic);
+        topics.iter().cloned().collect()
+    }
+
+    /// The last connection with `node` ended. Whether it was a topic peer, and who is held in its place.
+    pub(crate) fn gone(&mut self, node: NodeId) -> (bool, Option<NodeId>) {
+        let known = self.members.remove(&node).is_some();
+        let released = self.held.remove(&node);
+        let next = if released { self.members.keys().find(|other| !self.held.contains(other)).copied() } else { None };
+        if let Some(next) = next {
+            self.held.insert(next);
+        }
+        (known, next)
+    }
+
+    /// Whether more topic peers should be looked for.
+    pub(crate) fn want_more(&self) -> bool {
+        self.members.len() < TOPIC_PEERS_LOW
+    }
+
+    /// Whether another topic peer would still be held.
+    pub(crate) fn has_room(&self) -> bool {
+        self.held.len() < TOPIC_PEERS_HIGH
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+}
