@@ -1,6 +1,6 @@
 //! [`Capability`]: a host-call family, and the [`TargetPattern`]s it is granted for.
 //!
-//! Guarantees: a pattern is parsed once and matching is total. Deliberately lacks addresses: whether the address behind a name may
+//! Guarantees: a pattern is parsed once, has one text, and matching is total. Deliberately lacks addresses: whether the address behind a name may
 //! be contacted is the node's address table, applied to every resolution.
 
 use std::collections::BTreeMap;
@@ -10,6 +10,9 @@ use std::str::FromStr;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
+#[cfg(test)]
+mod tests;
+
 /// A family of host calls. Unknown families in an experiment make it one this station cannot serve, not a malformed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,6 +21,21 @@ pub enum Capability {
     /// `http.fetch`.
     Http,
 }
+
+impl FromStr for Capability {
+    type Err = UnknownCapability;
+    fn from_str(text: &str) -> Result<Self, UnknownCapability> {
+        match text {
+            "http" => Ok(Self::Http),
+            _ => Err(UnknownCapability(text.chars().take(80).collect())),
+        }
+    }
+}
+
+/// The text is not a capability that this version knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a capability: write http")]
+pub struct UnknownCapability(pub String);
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,32 +79,47 @@ impl TargetPattern {
     /// Whether `host` (lower case, without brackets) on `port` is covered.
     #[must_use]
     pub fn covers(&self, host: &str, port: u16) -> bool {
-        self.port.is_none_or(|own| own == port)
-            && match &self.host {
-                HostPattern::Any => true,
-                HostPattern::Exactly(own) => own == host,
-                HostPattern::Below(domain) => host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
-            }
+        self.port.is_none_or(|own| own == port) && self.host.covers(host)
     }
 
     /// Whether everything that `other` covers is covered by `self`.
     #[must_use]
     pub fn includes(&self, other: &Self) -> bool {
-        let ports = self.port.is_none() || self.port == other.port;
-        ports
-            && match (&self.host, &other.host) {
-                (HostPattern::Any, _) => true,
-                (_, HostPattern::Any) => false,
-                (HostPattern::Exactly(own), HostPattern::Exactly(host)) => own == host,
-                (HostPattern::Exactly(_), HostPattern::Below(_)) => false,
-                (HostPattern::Below(own), HostPattern::Exactly(host)) => {
-                    host.strip_suffix(own.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
-                }
-                (HostPattern::Below(own), HostPattern::Below(domain)) => {
-                    own == domain || domain.strip_suffix(own.as_str()).is_some_and(|rest| rest.ends_with('.'))
-                }
-            }
+        (self.port.is_none() || self.port == other.port) && self.host.includes(&other.host)
     }
+
+    /// What `self` allows of `need`, where it allows all of its hosts: a need that names no port gets the port allowed.
+    #[must_use]
+    pub fn narrow(&self, need: &Self) -> Option<Self> {
+        let port = match (self.port, need.port) {
+            (None, port) | (port, None) => port,
+            (Some(own), Some(port)) => (own == port).then_some(Some(own))?,
+        };
+        self.host.includes(&need.host).then(|| Self { host: need.host.clone(), port })
+    }
+}
+
+impl HostPattern {
+    fn covers(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(own) => own == host,
+            Self::Below(domain) => is_below(host, domain),
+        }
+    }
+
+    fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (_, Self::Any) | (Self::Exactly(_), Self::Below(_)) => false,
+            (_, Self::Exactly(host)) => self.covers(host),
+            (Self::Below(own), Self::Below(domain)) => own == domain || is_below(domain, own),
+        }
+    }
+}
+
+fn is_below(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
 }
 
 impl FromStr for TargetPattern {
@@ -96,31 +129,31 @@ impl FromStr for TargetPattern {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (host, after) = rest.split_once(']').ok_or_else(bad)?;
-                host.parse::<std::net::Ipv6Addr>().map_err(|_| bad())?;
-                (host, after.strip_prefix(':').or(if after.is_empty() { None } else { return Err(bad()) }))
+                let address: std::net::Ipv6Addr = host.parse().map_err(|_| bad())?;
+                let port = if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or_else(bad)?) };
+                (HostPattern::Exactly(address.to_string()), port)
             }
-            None => match text.rsplit_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (text, None),
-            },
+            None => {
+                let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+                let host = match (host, host.strip_prefix("*.")) {
+                    ("*", _) => HostPattern::Any,
+                    (_, Some(domain)) if is_name(domain) => HostPattern::Below(domain.to_owned()),
+                    (_, None) if is_name(host) => HostPattern::Exactly(host.to_owned()),
+                    _ => return Err(bad()),
+                };
+                (host, port)
+            }
         };
-        let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(bad)).transpose()?;
-        let name_is_good = |name: &str| {
-            !name.is_empty()
-                && name.len() <= HOST_BYTES_MAX
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_' | b':'))
-                && !name.starts_with('.')
-        };
-        let host = match host {
-            "*" => HostPattern::Any,
-            _ => match host.strip_prefix("*.") {
-                Some(domain) if name_is_good(domain) => HostPattern::Below(domain.to_owned()),
-                None if name_is_good(host) => HostPattern::Exactly(host.to_owned()),
-                _ => return Err(bad()),
-            },
-        };
+        let number = |port: &str| port.parse::<u16>().ok().filter(|number| *number > 0 && number.to_string() == port);
+        let port = port.map(|port| number(port).ok_or_else(bad)).transpose()?;
         Ok(Self { host, port })
     }
+}
+
+/// A DNS name or IPv4 address as a connection would name it: lower case, no dot at either end.
+fn is_name(host: &str) -> bool {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_');
+    !host.is_empty() && host.len() <= HOST_BYTES_MAX && host.bytes().all(good) && !host.starts_with('.') && !host.ends_with('.')
 }
 
 impl fmt::Display for TargetPattern {
