@@ -1,0 +1,86 @@
+//! Why an experiment moves as it does, in words: counts from the Requester, and what would change them.
+
+use serde::Serialize;
+use station_protocol::call::CallState;
+use station_protocol::requester::View;
+use station_protocol::work::{ClaimRefused, DeclineReason};
+
+use super::types::ExperimentBody;
+
+/// A unit variant as it is written on the wire.
+pub fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(other) => other.to_string(),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+/// What the API says of an experiment of this station.
+#[must_use]
+pub fn experiment(view: &View) -> ExperimentBody {
+    let (experiment, status, why) = (&view.call.body.experiment.body, &view.status, &view.explanation);
+    ExperimentBody {
+        experiment: status.experiment.to_string(),
+        name: experiment.name.to_string(),
+        topic: experiment.topic.to_string(),
+        jobs: status.jobs,
+        settled: status.settled,
+        held: status.held,
+        outstanding: status.outstanding,
+        closed: matches!(view.call.body.state, CallState::Closed { .. }),
+        deadline: experiment.deadline.0,
+        log: status.log.map(|log| log.to_string()),
+        stations: why.stations,
+        sampled: why.sampled,
+        claimants: why.claimants,
+        refusals: why.refusals.iter().map(|(reason, count)| (word(reason), *count)).collect(),
+        declines: why.declines.iter().map(|(reason, count)| (word(reason), *count)).collect(),
+        advice: advice(view),
+    }
+}
+
+fn advice(view: &View) -> Vec<String> {
+    let (experiment, why) = (&view.call.body.experiment.body, &view.explanation);
+    let mut advice = Vec::new();
+    if matches!(view.call.body.state, CallState::Closed { .. }) {
+        return advice;
+    }
+    if why.stations <= 1 {
+        advice.push(format!("no other station is known on topic {}: check the network file's bootstrap addresses", experiment.topic));
+    } else if why.claimants == 0 {
+        advice.push(format!("{} of {} stations were asked and none has claimed yet; the Call widens every 2 s", why.sampled, why.stations));
+        if !experiment.needs.is_empty() {
+            let needs: Vec<String> = experiment.needs.keys().map(ToString::to_string).collect();
+            advice.push(format!("it needs {}: stations take part only where their operator ran `station allow` for this module or requester", needs.join(", ")));
+        }
+    }
+    advice.extend(why.declines.keys().filter_map(|reason| decline(*reason)).map(str::to_owned));
+    advice.extend(why.refusals.keys().filter_map(|reason| refusal(*reason)).map(str::to_owned));
+    let executions = u64::from(experiment.class.executions());
+    if why.claimants > 0 && why.claimants < executions {
+        advice.push(format!("each job wants {executions} stations of different networks and {} have claimed", why.claimants));
+    }
+    advice
+}
+
+fn decline(reason: DeclineReason) -> Option<&'static str> {
+    match reason {
+        DeclineReason::Capability => Some("some operators allow no such capability for this module: ask them to run `station allow`"),
+        DeclineReason::Target => Some("some operators allow the capability for other targets only: name fewer targets in [needs]"),
+        DeclineReason::Budget => Some("the limits are above some operators' budgets: lower [limits]"),
+        DeclineReason::Labels => Some("some stations lack the labels of [where]"),
+        DeclineReason::Quota => Some("some stations have used up the target's share of the day: spread the jobs over more days or targets"),
+        DeclineReason::Module => Some("some stations could not fetch the module or refused it: try `station module inspect`"),
+        _ => None,
+    }
+}
+
+fn refusal(reason: ClaimRefused) -> Option<&'static str> {
+    match reason {
+        ClaimRefused::ClusterTaken => Some("some claims came from a network (/24 or /48) that has its seat already"),
+        ClaimRefused::Profile => Some("some stations do not run the module's engine profile: they may need an update"),
+        ClaimRefused::Labels => Some("some claims lack the labels of [where]"),
+        _ => None,
+    }
+}

@@ -1,0 +1,186 @@
+//! The control API: HTTP + JSON on loopback, with a token that only this machine's operator can read.
+//!
+//! Guarantees: every request needs `Authorization: Bearer <token>`, and a `Host` that is loopback, so that no web page and no
+//! rebound name can use it; bodies are bounded. Deliberately lacks a socket: `platform` binds the [`router`].
+
+pub mod explain;
+pub mod types;
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use cid::Cid;
+use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
+use station_protocol::{Content, NodeId};
+
+use crate::library::{BUNDLED, Library};
+use crate::prepare::{self, PrepareError};
+use crate::results::Results;
+use crate::station::{Handle, HandleError, SOFTWARE};
+use types::{CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody};
+
+/// Largest request: a module of 16 MiB, the most that the sandbox compiles.
+pub const BODY_BYTES_MAX: usize = 16 << 20;
+
+/// An answer that is not what was asked for: status and sentence.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(ErrorBody { error: self.1 })).into_response()
+    }
+}
+
+impl From<HandleError> for Refused {
+    fn from(error: HandleError) -> Self {
+        let status = match &error {
+            HandleError::Unknown(_) => StatusCode::NOT_FOUND,
+            HandleError::Publish(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            HandleError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+            HandleError::Store(_) | HandleError::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl From<PrepareError> for Refused {
+    fn from(error: PrepareError) -> Self {
+        Self(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+    }
+}
+
+#[derive(Clone)]
+struct Api {
+    handle: Handle,
+    token: Arc<str>,
+}
+
+/// All routes, under `/v1`.
+#[must_use]
+pub fn router(handle: Handle, token: &str) -> Router {
+    let api = Api { handle, token: token.into() };
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/content", post(keep))
+        .route("/v1/experiments", post(publish).get(own))
+        .route("/v1/experiments/{id}", get(experiment).delete(cancel))
+        .route("/v1/experiments/{id}/results", get(results))
+        .route("/v1/policy", axum::routing::put(set_policy))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(api.clone(), authorise))
+        .with_state(api)
+}
+
+async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    if !matches!(host, Some("127.0.0.1" | "[::1]" | "localhost")) {
+        return Refused(StatusCode::FORBIDDEN, "the API answers to loopback names only".into()).into_response();
+    }
+    let token = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    // Hashes are compared, so that how long a comparison takes says nothing about the token.
+    let hash = |token: &str| station_protocol::content::sha256(&[token.as_bytes()]);
+    if token.map(hash) != Some(hash(&api.token)) {
+        return Refused(StatusCode::UNAUTHORIZED, "send the header `Authorization: Bearer` with the contents of the file api.token".into()).into_response();
+    }
+    next.run(request).await
+}
+
+async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
+    let (status, identity) = (api.handle.status().await?, api.handle.identity());
+    let call = |call: crate::station::CallStatus| CallBody {
+        experiment: call.experiment.to_string(),
+        name: call.name,
+        requester: call.requester.to_string(),
+        topic: call.topic.to_string(),
+        standing: call.standing,
+    };
+    Ok(Json(StatusBody {
+        node: identity.node.to_string(),
+        network: identity.network.to_string(),
+        software: SOFTWARE.to_owned(),
+        isolation: explain::word(&identity.isolation),
+        capacity: identity.capacity,
+        addresses: status.addresses.iter().map(ToString::to_string).collect(),
+        connected: status.connected.iter().map(NodeId::to_string).collect(),
+        topics: status.topics.into_iter().map(|(topic, count)| (topic.to_string(), count)).collect(),
+        running: status.running,
+        outbox: status.outbox,
+        calls: status.calls.into_iter().map(call).collect(),
+        own: status.own.iter().map(Cid::to_string).collect(),
+    }))
+}
+
+async fn keep(State(api): State<Api>, body: Bytes) -> Result<Json<ContentBody>, Refused> {
+    let content = api.handle.library().keep(&body).await.map_err(HandleError::from)?;
+    Ok(Json(ContentBody { cid: content.cid.to_string(), bytes: content.bytes }))
+}
+
+async fn publish(State(api): State<Api>, Json(body): Json<PublishBody>) -> Result<Json<PublishedBody>, Refused> {
+    let file = ExperimentFile::parse(&body.file).map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    let module = resolve(&file.module, body.module.as_ref(), api.handle.library()).await?;
+    let draft = prepare::draft(file, module, body.inputs.as_deref())?;
+    Ok(Json(PublishedBody { experiment: api.handle.publish(draft).await?.to_string() }))
+}
+
+/// The content that an experiment file's `module` means.
+async fn resolve(module: &ModuleRef, uploaded: Option<&ContentBody>, library: &Library) -> Result<Content, Refused> {
+    if let Some(uploaded) = uploaded {
+        let cid = parse_cid(&uploaded.cid)?;
+        return Ok(Content { cid, bytes: uploaded.bytes });
+    }
+    match module {
+        ModuleRef::Bundled(name) => {
+            let names = || BUNDLED.iter().map(|module| module.name).collect::<Vec<_>>().join(", ");
+            let module = BUNDLED.iter().find(|module| module.name == name.as_str());
+            let module = module.ok_or_else(|| Refused(StatusCode::UNPROCESSABLE_ENTITY, format!("no bundled module is called {name}; there are {}", names())))?;
+            Ok(library.keep(module.bytes).await.map_err(HandleError::from)?)
+        }
+        ModuleRef::Path(_) | ModuleRef::Cid(_) => {
+            Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, "upload the module with POST /v1/content first, and name its cid and bytes as `module`".into()))
+        }
+    }
+}
+
+fn parse_cid(text: &str) -> Result<Cid, Refused> {
+    text.parse().map_err(|_| Refused(StatusCode::BAD_REQUEST, format!("{text:?} is not a CID")))
+}
+
+async fn own(State(api): State<Api>) -> Result<Json<Vec<ExperimentBody>>, Refused> {
+    let mut bodies = Vec::new();
+    for id in api.handle.status().await?.own {
+        bodies.push(explain::experiment(&api.handle.view(id).await?));
+    }
+    Ok(Json(bodies))
+}
+
+async fn experiment(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ExperimentBody>, Refused> {
+    Ok(Json(explain::experiment(&api.handle.view(parse_cid(&id)?).await?)))
+}
+
+async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
+    let id = parse_cid(&id)?;
+    api.handle.view(id).await?;
+    api.handle.cancel(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Results>, Refused> {
+    let id = parse_cid(&id)?;
+    let view = api.handle.view(id).await?;
+    let settled = api.handle.settled(&view).await?;
+    Ok(Json(Results::new(&id, &view.call.body.experiment.body, &settled, view.status.log.map(|log| log.to_string()))))
+}
+
+async fn set_policy(State(api): State<Api>, body: String) -> Result<StatusCode, Refused> {
+    let policy = station_protocol::policy::Policy::parse(&body, &crate::library::bundled_names());
+    let policy = policy.map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    api.handle.set_policy(policy).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,103 @@
+//! What the API says and hears, as JSON. The command line uses the same types.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::results::Row;
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusBody {
+    pub node: String,
+    pub network: String,
+    pub software: String,
+    pub isolation: String,
+    pub capacity: u32,
+    pub addresses: Vec<String>,
+    pub connected: Vec<String>,
+    /// Topic → counted stations.
+    pub topics: BTreeMap<String, u64>,
+    pub running: usize,
+    /// Receipts waiting to be held by their requesters.
+    pub outbox: usize,
+    /// Experiments of others, as this station sees them.
+    pub calls: Vec<CallBody>,
+    /// Experiments of this station.
+    pub own: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallBody {
+    pub experiment: String,
+    pub name: String,
+    pub requester: String,
+    pub topic: String,
+    /// What this station does about it and why.
+    pub standing: String,
+}
+
+/// `POST /v1/content` answers this.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ContentBody {
+    pub cid: String,
+    pub bytes: u64,
+}
+
+/// `POST /v1/experiments`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishBody {
+    /// The experiment file as text.
+    pub file: String,
+    /// The module, uploaded before with `POST /v1/content`; none when the file names a bundled one or a CID known here.
+    #[serde(default)]
+    pub module: Option<ContentBody>,
+    /// The text of `jobs.file`, when the experiment file names one.
+    #[serde(default)]
+    pub inputs: Option<String>,
+}
+
+/// The answer to a publication.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PublishedBody {
+    pub experiment: String,
+}
+
+/// `GET /v1/experiments/{id}`: where it stands, and why it does not move.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExperimentBody {
+    pub experiment: String,
+    pub name: String,
+    pub topic: String,
+    pub jobs: u64,
+    pub settled: u64,
+    pub held: u64,
+    pub outstanding: u64,
+    pub closed: bool,
+    /// Milliseconds since the epoch.
+    pub deadline: u64,
+    pub log: Option<String>,
+    /// Stations the topic counts, and how many of them the present Call asks.
+    pub stations: u64,
+    pub sampled: u64,
+    pub claimants: u64,
+    /// Why claims were refused, and how often.
+    pub refusals: BTreeMap<String, u64>,
+    /// Why stations said they do not claim, and how many.
+    pub declines: BTreeMap<String, u64>,
+    /// What would change it, in sentences.
+    pub advice: Vec<String>,
+}
+
+/// `GET /v1/experiments/{id}/results`.
+pub type ResultsBody = crate::results::Results;
+
+/// One settled job, as `results` has it.
+pub type RowBody = Row;
+
+/// Any answer that is not 2xx.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorBody {
+    pub error: String,
+}

@@ -1,0 +1,79 @@
+//! `station doctor`: what this machine can and cannot do, each finding with the next step.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+use station_protocol::limits::Limits;
+
+use super::client::Client;
+use super::output::{Failure, Output};
+use crate::library::BUNDLED;
+use crate::platform::home::Home;
+use crate::platform::trial;
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    good: bool,
+    says: String,
+}
+
+pub(super) async fn run(home: &Home, output: &Output) -> Result<ExitCode, Failure> {
+    let spinner = output.spinner("looking");
+    let findings = vec![key(home), settings(home), network(home), policy(home), sandbox().await, clock(), running(home).await];
+    spinner.finish_and_clear();
+    let good = findings.iter().all(|finding| finding.good);
+    output.show(&findings, |findings| {
+        findings.iter().map(|finding| format!("{} {:10} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)).collect()
+    });
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn finding<T, E: std::fmt::Display>(what: &'static str, result: Result<T, E>, says: impl FnOnce(T) -> String) -> Finding {
+    match result {
+        Ok(value) => Finding { what, good: true, says: says(value) },
+        Err(error) => Finding { what, good: false, says: error.to_string() },
+    }
+}
+
+fn key(home: &Home) -> Finding {
+    finding("key", home.key(), |key| station_protocol::SigningKey::from_bytes(&key).node().to_string())
+}
+
+fn settings(home: &Home) -> Finding {
+    finding("settings", home.config(), |config| format!("listens on {}", config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
+}
+
+fn network(home: &Home) -> Finding {
+    finding("network", home.network(), |network| format!("{} with {} topics and {} bootstrap addresses", network.name, network.topics.len(), network.bootstrap.len()))
+}
+
+fn policy(home: &Home) -> Finding {
+    finding("policy", home.policy(), |policy| format!("{} rules allow something beyond pure computation", policy.rules().len()))
+}
+
+/// Runs the bundled no-op for real: the shortest proof that workers start, compile and answer.
+async fn sandbox() -> Finding {
+    let noop = BUNDLED.iter().find(|module| module.name == "noop").expect("noop is bundled");
+    let isolation = crate::api::explain::word(&station_sandbox::isolation());
+    let trial = trial::run(noop.bytes.to_vec(), &serde_json::json!({}), Limits::default(), true).await;
+    finding("sandbox", trial, |trial| format!("isolation {isolation}; a no-op {} in {} ms", trial.outcome, trial.duration_ms))
+}
+
+/// Certificates, leases and records need a clock that is roughly right.
+fn clock() -> Finding {
+    /// When this version was written: no honest clock is before it.
+    const WRITTEN: u64 = 1_795_000_000_000;
+    let now = crate::clock::Clock::start().now();
+    let result = if now.0 >= WRITTEN { Ok(now) } else { Err("the clock is years behind: set it, or calls will look as if they came from the future") };
+    finding("clock", result, |_| "plausible".to_owned())
+}
+
+async fn running(home: &Home) -> Finding {
+    let says = match Client::find(home).await {
+        Ok(Some(_)) => "a station runs from this home".to_owned(),
+        Ok(None) => "no station runs from this home (start it with `station run`)".to_owned(),
+        Err(failure) => failure.message,
+    };
+    Finding { what: "running", good: true, says }
+}

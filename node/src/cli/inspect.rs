@@ -1,0 +1,84 @@
+//! `station module build|inspect|run`: from source to a module one has seen running, without a network.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, ExitCode};
+
+use station_protocol::bounded::Text;
+use station_protocol::limits::Limits;
+
+use super::output::{Failure, Output};
+use super::publish::read_module;
+use crate::library::BUNDLED;
+use crate::platform::trial;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Build a Rust module for wasm32-wasip1 with the installed toolchain
+    Build {
+        /// The module's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Check a module as a station would, and say what it needs
+    Inspect {
+        /// A .wasm file or a bundled module's name
+        module: String,
+    },
+    /// Run a module once in the sandbox, without a network
+    Run {
+        /// A .wasm file or a bundled module's name
+        module: String,
+        /// The job's input as JSON
+        #[arg(long, default_value = "{}")]
+        input: String,
+        /// Run it as a pure job: no clock, no entropy
+        #[arg(long)]
+        pure: bool,
+    },
+}
+
+pub(super) async fn run(command: &Command, output: &Output) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Build { dir } => build(dir, output),
+        Command::Inspect { module } => inspect(module, output).await,
+        Command::Run { module, input, pure } => trial(module, input, *pure, output).await,
+    }
+}
+
+fn build(dir: &Path, output: &Output) -> Result<ExitCode, Failure> {
+    let spinner = output.spinner("building for wasm32-wasip1");
+    let status = Process::new("cargo").args(["build", "--release", "--target", "wasm32-wasip1"]).current_dir(dir).status();
+    spinner.finish_and_clear();
+    let status = status.map_err(|error| Failure::new(format!("cargo does not start: {error}")))?;
+    if !status.success() {
+        return Err(Failure::new("the build failed; `rustup target add wasm32-wasip1` adds the target where rustup has it, modules/build.sh shows how to do without"));
+    }
+    output.say(format!("the module is in {}", dir.join("target/wasm32-wasip1/release").display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bytes(module: &str) -> Result<Vec<u8>, Failure> {
+    match BUNDLED.iter().find(|bundled| bundled.name == module) {
+        Some(bundled) => Ok(bundled.bytes.to_vec()),
+        None => read_module(Path::new(module)),
+    }
+}
+
+async fn inspect(module: &str, output: &Output) -> Result<ExitCode, Failure> {
+    let bytes = bytes(module)?;
+    let report = trial::inspect(bytes).await?;
+    output.show(&report, |report| {
+        format!("cid      {}\nbytes    {}\nprofile  {}\nverdict  {}\n", report.cid, report.bytes, report.profile, report.refused.as_deref().unwrap_or("runs on this profile"))
+    });
+    Ok(if report.refused.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn trial(module: &str, input: &str, pure: bool, output: &Output) -> Result<ExitCode, Failure> {
+    let input: serde_json::Value = serde_json::from_str(input).map_err(|error| Failure::new(format!("--input is not JSON: {error}")))?;
+    let trial = trial::run(bytes(module)?, &input, Limits::default(), pure).await?;
+    output.show(&trial, |trial| {
+        let log = if trial.log.is_empty() { String::new() } else { format!("log      {}\n", Text::<4096>::cut(&trial.log)) };
+        format!("outcome  {}\nfuel     {}\ntime     {} ms\n{log}output   {}\n", trial.outcome, trial.fuel, trial.duration_ms, trial.output)
+    });
+    Ok(if trial.outcome == "completed" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,75 @@
+//! `station init`, `status` and `id`.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use station_protocol::SigningKey;
+
+use super::client::Client;
+use super::output::{Failure, Output};
+use crate::api::types::StatusBody;
+use crate::platform::home::Home;
+
+pub(super) fn init(home: &Home, output: &Output) -> Result<ExitCode, Failure> {
+    home.init()?;
+    let node = SigningKey::from_bytes(&home.key()?).node().to_string();
+    let body = json!({ "home": home.dir(), "node": node });
+    output.show(&body, |_| {
+        format!(
+            "Made a station in {}\nnode id  {node}\n\nNext: copy your network's file to {}\n      or make a network with `station network new NAME --topic TOPIC`, then `station run`.",
+            home.dir().display(),
+            home.path("network.toml").display(),
+        )
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn id(home: &Home, output: &Output) -> Result<ExitCode, Failure> {
+    let node = SigningKey::from_bytes(&home.key()?).node().to_string();
+    let addresses = match Client::find(home).await? {
+        Some(client) => client.get::<StatusBody>("/v1/status").await?.addresses,
+        None => Vec::new(),
+    };
+    output.show(&json!({ "node": node, "addresses": addresses }), |_| {
+        let mut text = format!("{node}\n");
+        addresses.iter().for_each(|address| text.push_str(&format!("  {address}\n")));
+        text
+    });
+    if addresses.is_empty() {
+        output.say("(addresses are known while the station runs)");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn status(home: &Home, output: &Output) -> Result<ExitCode, Failure> {
+    let status: StatusBody = Client::connect(home).await?.get("/v1/status").await?;
+    output.show(&status, render);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn render(status: &StatusBody) -> String {
+    let mut text = format!(
+        "{} on {}\nnode       {}\nisolation  {}\ncapacity   {} ({} running)\noutbox     {} receipts\npeers      {}\n",
+        status.software,
+        status.network,
+        status.node,
+        status.isolation,
+        status.capacity,
+        status.running,
+        status.outbox,
+        status.connected.len(),
+    );
+    for address in &status.addresses {
+        text.push_str(&format!("address    {address}\n"));
+    }
+    for (topic, count) in &status.topics {
+        text.push_str(&format!("topic      {topic}: {count} stations\n"));
+    }
+    for call in &status.calls {
+        text.push_str(&format!("experiment {} {:?} on {}: {}\n", call.experiment, call.name, call.topic, call.standing));
+    }
+    for own in &status.own {
+        text.push_str(&format!("own        {own}\n"));
+    }
+    text
+}

@@ -1,0 +1,138 @@
+//! The command line: one file per command, all of them thin over the API or a home folder.
+//!
+//! Exit codes: 0 done; 1 it failed, the sentence says why; 2 wrong usage; 3 no station runs here and the command needs one;
+//! 4 the experiment ended, but not every job got an answer.
+
+mod client;
+mod demo;
+mod doctor;
+mod inspect;
+mod manage;
+mod network;
+mod output;
+mod publish;
+mod rules;
+mod run;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::platform::home::Home;
+pub use output::{Failure, Output};
+
+/// Runs other people's experiments safely and returns results one can trust.
+#[derive(Debug, Parser)]
+#[command(name = "station", version, max_term_width = 110, after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no station is running · 4 not every job got an answer")]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// The station's folder: key, settings, policy, store
+    #[arg(long, global = true, env = "STATION_HOME", value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// What to log to standard error, like `info` or `station_node=debug`
+    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn")]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a station: a key and commented settings
+    Init,
+    /// Make or show networks
+    #[command(subcommand)]
+    Network(network::Command),
+    /// Run the station until Ctrl-C
+    Run(run::Args),
+    /// Publish an experiment and watch it
+    Publish(publish::Args),
+    /// Watch an experiment of this station: progress, and why it does not move
+    Watch(show::WatchArgs),
+    /// Show an experiment's results
+    Results(show::ResultsArgs),
+    /// Build, inspect or try a module
+    #[command(subcommand)]
+    Module(inspect::Command),
+    /// Allow a module or requester a capability on targets
+    Allow(rules::Args),
+    /// Take back what was allowed
+    Deny(rules::Args),
+    /// The operator's policy
+    #[command(subcommand)]
+    Policy(rules::PolicyCommand),
+    /// What the running station does
+    Status,
+    /// This station's node id and addresses
+    Id,
+    /// Check this machine: sandbox, disk, clock, network
+    Doctor,
+    /// Run a small mesh on this machine and show an experiment end to end
+    Demo(demo::Args),
+}
+
+/// Parses the arguments and runs the command.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.common.json);
+    start_log(&cli.common.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.fail(&Failure::new(format!("the runtime does not start: {error}"))),
+    };
+    let result = runtime.block_on(dispatch(cli, &output));
+    // What still runs in the background belongs to nobody now.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(failure) => output.fail(&failure),
+    }
+}
+
+async fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Failure> {
+    let home = Home::new(home_dir(cli.common.home)?);
+    match cli.command {
+        Command::Init => manage::init(&home, output),
+        Command::Network(command) => network::run(&command, output),
+        Command::Run(args) => run::run(&home, &args, output).await,
+        Command::Publish(args) => publish::run(&home, &args, output).await,
+        Command::Watch(args) => show::watch(&home, &args, output).await,
+        Command::Results(args) => show::results(&home, &args, output).await,
+        Command::Module(command) => inspect::run(&command, output).await,
+        Command::Allow(args) => rules::allow(&home, &args, output).await,
+        Command::Deny(args) => rules::deny(&home, &args, output).await,
+        Command::Policy(command) => rules::policy(&home, &command, output),
+        Command::Status => manage::status(&home, output).await,
+        Command::Id => manage::id(&home, output).await,
+        Command::Doctor => doctor::run(&home, output).await,
+        Command::Demo(args) => demo::run(&args, output).await,
+    }
+}
+
+/// `--home`, else `~/.station`.
+fn home_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    match given {
+        Some(dir) => Ok(dir),
+        None => {
+            let home = std::env::var_os("HOME").ok_or_else(|| Failure::new("HOME is not set: name the station's folder with --home"))?;
+            Ok(PathBuf::from(home).join(".station"))
+        }
+    }
+}
+
+fn start_log(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let colour = output::may_colour(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).with_target(false).init();
+}

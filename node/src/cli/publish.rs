@@ -1,0 +1,125 @@
+//! `station publish`: hands an experiment to the running station, or becomes a station that only publishes until it is closed.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
+
+use super::client::Client;
+use super::output::{Failure, Output};
+use super::show;
+use crate::api::BODY_BYTES_MAX;
+use crate::api::types::{ContentBody, ExperimentBody, PublishBody, PublishedBody};
+use crate::platform::home::Home;
+use crate::platform::start::{self, Plan};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The experiment file (TOML)
+    #[arg(required_unless_present = "resume")]
+    file: Option<PathBuf>,
+    /// Do not wait for the results: print the id and return (needs a running station)
+    #[arg(long)]
+    detach: bool,
+    /// Go on with the experiments that an interrupted `station publish` left open
+    #[arg(long, conflicts_with = "detach")]
+    resume: bool,
+}
+
+pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<ExitCode, Failure> {
+    // Read everything first: a typing error should not start a station.
+    let body = args.file.as_deref().map(Upload::read).transpose()?;
+    if let Some(client) = Client::find(home).await? {
+        return publish(&client, body, args, output).await;
+    }
+    if args.detach {
+        return Err(Failure::new("--detach needs a running station: start one with `station run`").with_code(super::output::NOT_RUNNING));
+    }
+    let plan = Plan::of(home)?;
+    let mut config = plan.config.clone();
+    config.api.set_port(0);
+    output.say("no station is running: publishing from here until the experiment is closed");
+    let sandbox = start::sandbox(home);
+    let station = start::requester(home, plan, &sandbox).await?;
+    let handle = station.handle();
+    let (_, api) = start::api(home, &config, &station).await?;
+    let client = Client::connect(home).await?;
+    let work = async {
+        let code = publish(&client, body, args, output).await;
+        // Workers hear of the end before this station goes.
+        let _ = handle.shutdown().await;
+        code
+    };
+    let serve = async { tokio::join!(api, std::future::pending::<()>()) };
+    let result = tokio::select! {
+        (code, ended) = async { tokio::join!(work, station.run()) } => { ended?; code }
+        _ = serve => Err(Failure::new("the API stopped")),
+        () = super::run::signal() => Err(Failure::new("interrupted; the experiment is kept: go on with `station publish --resume`").with_code(130)),
+    };
+    home.remove("api.addr");
+    result
+}
+
+async fn publish(client: &Client, upload: Option<Upload>, args: &Args, output: &Output) -> Result<ExitCode, Failure> {
+    let Some(upload) = upload else { return resume(client, output).await };
+    let module = match upload.module {
+        Some(bytes) => Some(client.post_bytes::<ContentBody>("/v1/content", bytes).await?),
+        None => None,
+    };
+    let body = PublishBody { file: upload.file, module, inputs: upload.inputs };
+    let published: PublishedBody = client.post("/v1/experiments", &body).await?;
+    if args.detach {
+        output.show(&published, |published| published.experiment.clone());
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.say(format!("published {}", published.experiment));
+    show::follow(client, &published.experiment, output).await
+}
+
+async fn resume(client: &Client, output: &Output) -> Result<ExitCode, Failure> {
+    let own: Vec<ExperimentBody> = client.get("/v1/experiments").await?;
+    let open: Vec<_> = own.iter().filter(|experiment| !experiment.closed).collect();
+    if open.is_empty() {
+        output.say("no experiment is open here");
+    }
+    let mut code = ExitCode::SUCCESS;
+    for experiment in open {
+        output.say(format!("resuming {} {:?}", experiment.experiment, experiment.name));
+        code = show::follow(client, &experiment.experiment, output).await?;
+    }
+    Ok(code)
+}
+
+/// An experiment file with what it names.
+struct Upload {
+    file: String,
+    module: Option<Vec<u8>>,
+    inputs: Option<String>,
+}
+
+impl Upload {
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let file = read_text(path)?;
+        let parsed = ExperimentFile::parse(&file).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        let beside = |name: &str| path.parent().unwrap_or(Path::new(".")).join(name);
+        let module = match &parsed.module {
+            ModuleRef::Path(name) => Some(read_module(&beside(name))?),
+            ModuleRef::Bundled(_) | ModuleRef::Cid(_) => None,
+        };
+        let inputs = parsed.inputs_file().map(|name| read_text(&beside(name))).transpose()?;
+        Ok(Self { file, module, inputs })
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+/// A module from disk, refused where no station could take it.
+pub(super) fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| Failure::new(format!("{}: {error}; build it with `station module build`", path.display())))?;
+    if bytes.len() > BODY_BYTES_MAX {
+        return Err(Failure::new(format!("{}: {} bytes; a module has at most {BODY_BYTES_MAX}", path.display(), bytes.len())));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,120 @@
+//! `station watch` and `station results`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::client::Client;
+use super::output::{Failure, Output, UNANSWERED};
+use crate::api::types::ExperimentBody;
+use crate::platform::home::Home;
+use crate::platform::offline;
+use crate::results::{Results, Verdict, csv, html, table};
+
+/// How often a watcher asks: often enough to feel live, rare enough to cost nothing.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+/// Without progress for so long, the reasons are shown.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WatchArgs {
+    /// The experiment's id
+    id: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ResultsArgs {
+    /// The experiment's id
+    id: String,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Where to write them; standard output if not given
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<std::path::PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Csv,
+    Ndjson,
+    Html,
+}
+
+pub(super) async fn watch(home: &Home, args: &WatchArgs, output: &Output) -> Result<ExitCode, Failure> {
+    follow(&Client::connect(home).await?, &args.id, output).await
+}
+
+/// Shows progress until the experiment is closed, then its table; the exit code says whether every job got an answer.
+pub(super) async fn follow(client: &Client, id: &str, output: &Output) -> Result<ExitCode, Failure> {
+    let path = format!("/v1/experiments/{id}");
+    let mut seen: ExperimentBody = client.get(&path).await?;
+    let bar = output.bar(seen.jobs, "settled");
+    let (mut moved, mut told) = (tokio::time::Instant::now(), Vec::new());
+    loop {
+        bar.set_position(seen.settled);
+        bar.set_message(format!("{} receipts · {} running · {} stations claimed", seen.held, seen.outstanding, seen.claimants));
+        if seen.closed {
+            break;
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+        let next: ExperimentBody = client.get(&path).await?;
+        if (next.settled, next.held, next.outstanding) != (seen.settled, seen.held, seen.outstanding) {
+            moved = tokio::time::Instant::now();
+            if output.is_json() {
+                output.show(&next, |_| String::new());
+            }
+        }
+        seen = next;
+        if moved.elapsed() > STUCK_AFTER && told != seen.advice {
+            bar.suspend(|| explain(&seen, output));
+            told.clone_from(&seen.advice);
+        }
+    }
+    bar.finish_and_clear();
+    let results: Results = client.get(&format!("{path}/results")).await?;
+    output.show(&results, |results| table::render(results, output.colour()));
+    output.say(format!("{} of {} jobs settled; more: station results {id} --format html -o report.html", results.settled, results.jobs));
+    Ok(verdict_code(&results))
+}
+
+fn explain(seen: &ExperimentBody, output: &Output) {
+    output.say(format!("nothing moved for {} s:", STUCK_AFTER.as_secs()));
+    for (reason, count) in &seen.declines {
+        output.say(format!("  {count} stations declined: {reason}"));
+    }
+    for (reason, count) in &seen.refusals {
+        output.say(format!("  {count} claims refused: {reason}"));
+    }
+    seen.advice.iter().for_each(|advice| output.say(format!("  {advice}")));
+}
+
+fn verdict_code(results: &Results) -> ExitCode {
+    let answered = results.rows.iter().filter(|row| !matches!(row.verdict, Verdict::Undecided | Verdict::Expired)).count() as u64;
+    if answered == results.jobs { ExitCode::SUCCESS } else { ExitCode::from(UNANSWERED) }
+}
+
+pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let results: Results = match Client::find(home).await? {
+        Some(client) => client.get(&format!("/v1/experiments/{}/results", args.id)).await?,
+        None => offline::results(home, &args.id).await?,
+    };
+    let format = if output.is_json() { Format::Json } else { args.format };
+    let text = match format {
+        Format::Table => table::render(&results, args.output.is_none() && output.colour()),
+        Format::Json => serde_json::to_string_pretty(&results)? + "\n",
+        Format::Csv => csv::render(&results),
+        Format::Ndjson => results.rows.iter().map(|row| serde_json::to_string(row).map(|line| line + "\n")).collect::<Result<String, _>>()?,
+        Format::Html => html::render(&results),
+    };
+    match &args.output {
+        Some(file) => {
+            std::fs::write(file, text).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+            output.say(format!("wrote {}", file.display()));
+        }
+        None => print!("{text}"),
+    }
+    Ok(verdict_code(&results))
+}

@@ -1,0 +1,183 @@
+//! [`Executor`]: from the Worker's `Start` to its `Finished`, through a sandbox session and the host-call broker.
+//!
+//! Guarantees: one session (process) serves jobs of one experiment only, one at a time; a session whose guest did not end by
+//! itself is never used again; what a stopped execution does is not reported. Deliberately lacks any judgement of outcomes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use station_protocol::content::sha256;
+use station_protocol::durable::Ticket;
+use station_protocol::experiment::ExperimentId;
+use station_protocol::receipt::Outcome;
+use station_protocol::worker::{Execution, Report, StationFailure};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Engine, EngineError, Load, Session, Step};
+use crate::hostcalls::{Broker, Host};
+use crate::library::Library;
+use crate::tasks::Tasks;
+
+/// How long a session waits for the next job of its experiment: longer than a round trip to the requester, short enough that an
+/// idle station keeps no processes.
+pub const SESSION_IDLE: Duration = Duration::from_secs(3);
+/// Reports waiting for the event loop: at least one per execution that can run.
+const REPORTS_WAITING_MAX: usize = 1_024;
+
+/// What an execution gave.
+pub type Finished = (Ticket, Result<Report, StationFailure>);
+
+/// Runs executions as tasks.
+pub struct Executor {
+    rooms: Rooms,
+    tasks: Tasks,
+    running: BTreeMap<Ticket, CancellationToken>,
+    finished: mpsc::Receiver<Finished>,
+    report: mpsc::Sender<Finished>,
+}
+
+/// What an execution task needs; cheap to clone.
+#[derive(Clone)]
+struct Rooms {
+    engine: Arc<dyn Engine>,
+    library: Library,
+    host: Host,
+    idle: Arc<Mutex<BTreeMap<ExperimentId, Vec<IdleSession>>>>,
+}
+
+struct IdleSession {
+    session: Box<dyn Session>,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor").field("running", &self.running.len()).finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>, library: Library, host: Host, tasks: Tasks) -> Self {
+        let (report, finished) = mpsc::channel(REPORTS_WAITING_MAX);
+        Self { rooms: Rooms { engine, library, host, idle: Arc::default() }, tasks, running: BTreeMap::new(), finished, report }
+    }
+
+    /// Begins `job`; its end comes from [`Executor::finished`].
+    pub fn start(&mut self, ticket: Ticket, job: Execution) {
+        let stop = CancellationToken::new();
+        self.running.insert(ticket, stop.clone());
+        let (rooms, report) = (self.rooms.clone(), self.report.clone());
+        self.tasks.spawn(async move {
+            let result = tokio::select! {
+                () = stop.cancelled() => Err(StationFailure::Stopped),
+                result = rooms.run(&job) => result,
+            };
+            // The receiver is gone only when the station is.
+            let _ = report.send((ticket, result)).await;
+        });
+    }
+
+    /// Ends an execution; its session dies with it.
+    pub fn stop(&mut self, ticket: Ticket) {
+        if let Some(stop) = self.running.get(&ticket) {
+            stop.cancel();
+        }
+    }
+
+    /// The next execution that ended. Cancel-safe.
+    pub async fn finished(&mut self) -> Finished {
+        let finished = self.finished.recv().await.expect("the executor keeps a sender itself");
+        self.running.remove(&finished.0);
+        finished
+    }
+
+    /// Ends sessions that have had nothing to do for [`SESSION_IDLE`].
+    pub fn reap(&self) {
+        let now = Instant::now();
+        let mut idle = self.rooms.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|_, sessions| {
+            sessions.retain(|idle| now.duration_since(idle.since) < SESSION_IDLE);
+            !sessions.is_empty()
+        });
+    }
+
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+}
+
+impl Rooms {
+    async fn run(&self, job: &Execution) -> Result<Report, StationFailure> {
+        let begun = Instant::now();
+        let mut session = match self.session(job).await {
+            Ok(session) => session,
+            Err(EngineError::BadModule(reason)) => {
+                tracing::info!(experiment = %job.experiment, reason, "module refused by the engine");
+                return Ok(Report { outcome: Outcome::BadModule, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
+            }
+            Err(EngineError::Failed(reason)) => return Err(failed(job, &reason)),
+        };
+        let begun = Instant::now();
+        let mut broker = Broker::new(&self.host, job);
+        let mut step = session.start(load(job)).await;
+        let done = loop {
+            step = match step {
+                Err(error) => return Err(failed(job, &error.to_string())),
+                Ok(Step::Done(done)) => break done,
+                Ok(Step::Call(call)) => {
+                    let reply = broker.answer(call).await;
+                    session.step(reply).await
+                }
+            };
+        };
+        if !done.log.is_empty() {
+            tracing::debug!(experiment = %job.experiment, index = job.index, log = %String::from_utf8_lossy(&done.log), "guest log");
+        }
+        let report = Report { outcome: done.outcome, output: done.output, transcript: broker.finish(), fuel: done.fuel, duration_ms: millis(begun) };
+        if matches!(report.outcome, Outcome::Completed | Outcome::Exited(_)) {
+            self.keep(job.experiment, session);
+        }
+        Ok(report)
+    }
+
+    async fn session(&self, job: &Execution) -> Result<Box<dyn Session>, EngineError> {
+        let waiting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&job.experiment).and_then(Vec::pop);
+        if let Some(idle) = waiting {
+            return Ok(idle.session);
+        }
+        let module = self.library.file(&job.module).await.map_err(|error| EngineError::Failed(error.to_string()))?;
+        let module = module.ok_or_else(|| EngineError::Failed(format!("module {} is no longer in the store", job.module.cid)))?;
+        self.engine.open(job.module.cid, module.into()).await
+    }
+
+    fn keep(&self, experiment: ExperimentId, session: Box<dyn Session>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.entry(experiment).or_default().push(IdleSession { session, since: Instant::now() });
+    }
+}
+
+fn load(job: &Execution) -> Load {
+    let seed = || sha256(&[b"station/pure/1\0", &job.experiment.to_bytes(), &job.index.to_be_bytes()]);
+    Load {
+        input: job.input.clone(),
+        fuel: job.limits.fuel,
+        memory_bytes: job.limits.memory_bytes,
+        wall_ms: job.limits.wall_ms,
+        output_bytes: job.limits.output_bytes,
+        pure: job.pure.then(seed),
+    }
+}
+
+fn failed(job: &Execution, reason: &str) -> StationFailure {
+    tracing::warn!(experiment = %job.experiment, index = job.index, reason, "the sandbox failed; the lease is returned");
+    StationFailure::Sandbox
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

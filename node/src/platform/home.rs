@@ -1,0 +1,194 @@
+//! [`Home`]: the folder of one station: key, settings, policy, network, store.
+//!
+//! ```text
+//! key            32 bytes, mode 0600           station.toml   settings (config.rs)
+//! network.toml   name, bootstrap, topics       policy.toml    what the operator allows
+//! api.token      mode 0600, made at each start api.addr       where the API listens, while it does
+//! store/         records and blobs             engine/        compiled modules, with a key of their own
+//! ```
+//!
+//! Guarantees: secrets are created with mode 0600 and refused when others can read them. Deliberately lacks passphrases.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use station_protocol::policy::Policy;
+
+use crate::config::{CONFIG_PAGE, Config, ConfigError, NetworkFile};
+use crate::library::bundled_names;
+
+/// Why a home cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    #[error("{path}: {error}")]
+    Io { path: String, error: io::Error },
+    #[error("there is no station in {0}; make one with `station init`")]
+    None(String),
+    #[error("{0} has a station already")]
+    Exists(String),
+    #[error("{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`")]
+    Open { path: String, mode: u32 },
+    #[error("{0} is not a key: it must have 32 bytes")]
+    Key(String),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("policy.toml: {0}")]
+    Policy(String),
+    #[error("this station has no network yet: copy a network file to {0}, or make one with `station network new`")]
+    NoNetwork(String),
+}
+
+/// A station's folder.
+#[derive(Clone, Debug)]
+pub struct Home {
+    dir: PathBuf,
+}
+
+impl Home {
+    /// The folder `dir`, which may not exist yet.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Creates the folder with a fresh key and the commented default settings.
+    pub fn init(&self) -> Result<(), HomeError> {
+        if self.path("key").exists() {
+            return Err(HomeError::Exists(self.dir.display().to_string()));
+        }
+        fs::create_dir_all(&self.dir).map_err(|error| self.io(".", error))?;
+        self.write_secret("key", &entropy())?;
+        self.write("station.toml", CONFIG_PAGE)?;
+        self.write("policy.toml", POLICY_PAGE)
+    }
+
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The key's 32-byte seed.
+    pub fn key(&self) -> Result<[u8; 32], HomeError> {
+        let bytes = self.read_secret("key")?.ok_or_else(|| HomeError::None(self.dir.display().to_string()))?;
+        bytes.try_into().map_err(|_| HomeError::Key(self.path("key").display().to_string()))
+    }
+
+    pub fn config(&self) -> Result<Config, HomeError> {
+        Ok(Config::parse(&self.read("station.toml")?.unwrap_or_default())?)
+    }
+
+    pub fn network(&self) -> Result<NetworkFile, HomeError> {
+        let text = self.read("network.toml")?.ok_or_else(|| HomeError::NoNetwork(self.path("network.toml").display().to_string()))?;
+        Ok(NetworkFile::parse(&text)?)
+    }
+
+    /// The policy's text; empty where there is none, which means the default: deny.
+    pub fn policy_text(&self) -> Result<String, HomeError> {
+        Ok(self.read("policy.toml")?.unwrap_or_default())
+    }
+
+    pub fn policy(&self) -> Result<Policy, HomeError> {
+        Policy::parse(&self.policy_text()?, &bundled_names()).map_err(|error| HomeError::Policy(error.to_string()))
+    }
+
+    /// A fresh API token, written for the command line to read.
+    pub fn new_token(&self) -> Result<String, HomeError> {
+        let token: String = entropy().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.write_secret("api.token", token.as_bytes())?;
+        Ok(token)
+    }
+
+    /// Address and token of the station that runs from this folder, if one left them.
+    pub fn api(&self) -> Result<Option<(SocketAddr, String)>, HomeError> {
+        let (Some(addr), Some(token)) = (self.read("api.addr")?, self.read_secret("api.token")?) else { return Ok(None) };
+        Ok(addr.trim().parse().ok().zip(String::from_utf8(token).ok()))
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> Result<(), HomeError> {
+        self.replace(name, text.as_bytes(), 0o644)
+    }
+
+    /// Removes a file that may be gone already.
+    pub fn remove(&self, name: &str) {
+        // A file that stays is overwritten by the next start.
+        let _ = fs::remove_file(self.path(name));
+    }
+
+    fn write_secret(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
+        self.replace(name, bytes, 0o600)
+    }
+
+    /// Writes beside and renames, so that a crash leaves the old or the new file, never half of one.
+    fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
+        let beside = self.path(&format!(".{name}.new"));
+        let write = || {
+            let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&beside)?;
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, self.path(name))
+        };
+        write().map_err(|error| self.io(name, error))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<String>, HomeError> {
+        match fs::read_to_string(self.path(name)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.io(name, error)),
+        }
+    }
+
+    fn read_secret(&self, name: &str) -> Result<Option<Vec<u8>>, HomeError> {
+        let path = self.path(name);
+        let mode = match fs::metadata(&path) {
+            Ok(metadata) => metadata.permissions().mode() & 0o777,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.io(name, error)),
+        };
+        if mode & 0o077 != 0 {
+            return Err(HomeError::Open { path: path.display().to_string(), mode });
+        }
+        fs::read(&path).map(Some).map_err(|error| self.io(name, error))
+    }
+
+    fn io(&self, name: &str, error: io::Error) -> HomeError {
+        HomeError::Io { path: self.path(name).display().to_string(), error }
+    }
+}
+
+/// 32 bytes from the operating system.
+///
+/// # Panics
+/// When the operating system has none, which Linux does not do after boot.
+#[must_use]
+pub fn entropy() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the operating system has entropy");
+    bytes
+}
+
+/// What `station init` writes as the policy: the default, in words.
+const POLICY_PAGE: &str = r#"# What this station does for others. Without any [[allow]] it runs pure computations only: no network, no files.
+# `station allow MODULE CAPABILITY TARGET…` and `station deny` edit this file; its hash is in every claim.
+
+# [budget]
+# cpu = "1 core"
+# memory = "512MiB"
+# bytes_per_day = "2GiB"
+# hours = "00:00-24:00"
+# on_battery = false
+
+# [[allow]]
+# module = "gateway-check"
+# capability = "http"
+# targets = ["*.ipfs.io:443", "dweb.link:443"]
+"#;

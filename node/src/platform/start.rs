@@ -1,0 +1,95 @@
+//! The composition root on a real machine: from a home folder to a running station with its API.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use station_protocol::bounded::Name;
+use station_sandbox::Sandbox;
+
+use super::engine::ProcessEngine;
+use super::home::{Home, HomeError, entropy};
+use super::outside::RealOutside;
+use super::store::RedbStore;
+use super::{listen, transport};
+use crate::config::{Config, NetworkFile};
+use crate::station::{Parts, Station, StationError};
+use crate::store::StoreError;
+use station_protocol::policy::Policy;
+
+/// Why a station does not start from its home.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Station(#[from] StationError),
+    #[error("the transport: {0}")]
+    Transport(String),
+    #[error("the name resolver: {0}")]
+    Resolver(String),
+    #[error("the API cannot listen on {addr}: {error}; set another `api` in station.toml")]
+    Api { addr: SocketAddr, error: std::io::Error },
+}
+
+/// Everything that differs between a station of an operator and one of the demo or a test.
+#[derive(Debug)]
+pub struct Plan {
+    pub config: Config,
+    pub network: NetworkFile,
+    pub policy: Policy,
+    pub secret: [u8; 32],
+    /// Loopback or private sockets that guests may reach: none for an operator.
+    pub exempt: BTreeSet<SocketAddr>,
+}
+
+impl Plan {
+    /// What the home's files say.
+    pub fn of(home: &Home) -> Result<Self, HomeError> {
+        Ok(Self { secret: home.key()?, config: home.config()?, network: home.network()?, policy: home.policy()?, exempt: BTreeSet::new() })
+    }
+}
+
+/// A sandbox that keeps compiled modules in the home; stations of one process may share it.
+#[must_use]
+pub fn sandbox(home: &Home) -> Sandbox {
+    Sandbox::new(station_sandbox::Config { cache_dir: Some(home.path("engine")), ..station_sandbox::Config::default() })
+}
+
+/// A station from its home's store and `plan`.
+pub async fn station(home: &Home, plan: Plan, sandbox: &Sandbox) -> Result<Station, StartError> {
+    compose(home, plan, sandbox, std::thread::available_parallelism().map_or(1, std::num::NonZero::get)).await
+}
+
+/// A station that publishes and runs nothing for others.
+pub async fn requester(home: &Home, plan: Plan, sandbox: &Sandbox) -> Result<Station, StartError> {
+    compose(home, plan, sandbox, 0).await
+}
+
+async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) -> Result<Station, StartError> {
+    let store = RedbStore::open(&home.path("store")).await?;
+    let outside = RealOutside::new(plan.exempt).map_err(|error| StartError::Resolver(error.to_string()))?;
+    let parts = Parts {
+        secret: plan.secret,
+        seed: entropy(),
+        transport: transport::real(&plan.secret).map_err(|error| StartError::Transport(error.to_string()))?,
+        store: Arc::new(store),
+        engine: Arc::new(ProcessEngine::new(sandbox.clone())),
+        outside: Arc::new(outside),
+        isolation: sandbox.isolation(),
+        profiles: vec![Name::new(station_sandbox::PROFILE).expect("the profile's name is a name")],
+        processors,
+    };
+    Ok(Station::start(&plan.config, &plan.network, plan.policy, parts).await?)
+}
+
+/// Serves the API of `station` and leaves its address and token in the home; the future ends when it is dropped.
+pub async fn api(home: &Home, config: &Config, station: &Station) -> Result<(SocketAddr, impl Future<Output = ()> + Send + 'static), StartError> {
+    let token = home.new_token()?;
+    let router = crate::api::router(station.handle(), &token);
+    let (addr, server) = listen::serve(config.api, router).await.map_err(|error| StartError::Api { addr: config.api, error })?;
+    home.write("api.addr", &addr.to_string())?;
+    Ok((addr, server))
+}

@@ -1,0 +1,118 @@
+//! Runs one module once on this machine: what `station module inspect` and `run` show its author.
+//!
+//! Host calls are answered with «no such operation», so a module that measures runs its own error path here.
+
+use std::time::Instant;
+
+use ipld_core::ipld::Ipld;
+use serde::Serialize;
+use serde_json::Value;
+use station_protocol::codec;
+use station_protocol::limits::Limits;
+use station_sandbox::{CompileError, HostCall, Load, PROFILE, Reply, Sandbox, Step};
+
+use crate::results::{from_cbor, outcome_word};
+
+/// WASI's ENOSYS: the errno of an operation this host does not have.
+const ENOSYS: i32 = 52;
+
+/// Why a trial did not happen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrialError {
+    #[error("the module is not one that {PROFILE} runs: {0}")]
+    BadModule(String),
+    #[error("the sandbox failed: {0}")]
+    Sandbox(String),
+    #[error("the input has a number that DAG-CBOR cannot say")]
+    Input,
+}
+
+/// What a station would say of a module before running it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    pub cid: String,
+    pub bytes: usize,
+    pub profile: &'static str,
+    /// Why it is refused, if it is.
+    pub refused: Option<String>,
+}
+
+/// How one run ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    pub outcome: String,
+    pub output: Value,
+    pub log: String,
+    pub fuel: u64,
+    pub duration_ms: u64,
+}
+
+/// Checks and compiles `module` as a station would.
+pub async fn inspect(module: Vec<u8>) -> Result<Inspection, TrialError> {
+    blocking(move || {
+        let refused = match Sandbox::new(station_sandbox::Config::default()).compile(&module) {
+            Ok(_) => None,
+            Err(CompileError::BadModule(reason)) => Some(reason.to_string()),
+            Err(error) => return Err(TrialError::Sandbox(error.to_string())),
+        };
+        Ok(Inspection { cid: station_car::unixfs::build(&module).root.to_string(), bytes: module.len(), profile: PROFILE, refused })
+    })
+    .await
+}
+
+/// Runs `module` once on `input`.
+pub async fn run(module: Vec<u8>, input: &Value, limits: Limits, pure: bool) -> Result<Trial, TrialError> {
+    let input = codec::encode(&to_ipld(input)?);
+    blocking(move || {
+        let sandbox = Sandbox::new(station_sandbox::Config::default());
+        let artefact = sandbox.compile(&module).map_err(|error| match error {
+            CompileError::BadModule(reason) => TrialError::BadModule(reason.to_string()),
+            error => TrialError::Sandbox(error.to_string()),
+        })?;
+        let failed = |error: station_sandbox::SandboxError| TrialError::Sandbox(error.to_string());
+        let mut session = sandbox.open(&artefact).map_err(failed)?;
+        let begun = Instant::now();
+        let Limits { fuel, memory_bytes, wall_ms, output_bytes, .. } = limits;
+        let mut step = session.start(Load { input, fuel, memory_bytes, wall_ms, output_bytes, pure: pure.then_some([0; 32]) }).map_err(failed)?;
+        let done = loop {
+            match step {
+                Step::Done(done) => break done,
+                Step::Call(call) => step = session.step(answer(&call)).map_err(failed)?,
+            }
+        };
+        Ok(Trial {
+            outcome: outcome_word(&done.outcome),
+            output: from_cbor(&done.output),
+            log: String::from_utf8_lossy(&done.log).into_owned(),
+            fuel: done.fuel,
+            duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    })
+    .await
+}
+
+fn answer(call: &HostCall) -> Reply {
+    match call {
+        HostCall::Progress { .. } | HostCall::Checkpoint { .. } => Reply::Number(0),
+        _ => Reply::Number(-ENOSYS),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, TrialError> + Send + 'static) -> Result<T, TrialError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| TrialError::Sandbox(error.to_string()))?
+}
+
+/// JSON as job inputs are: whole numbers stay whole.
+fn to_ipld(value: &Value) -> Result<Ipld, TrialError> {
+    Ok(match value {
+        Value::Null => Ipld::Null,
+        Value::Bool(flag) => Ipld::Bool(*flag),
+        Value::Number(number) => match number.as_i64().map(i128::from).or(number.as_u64().map(i128::from)) {
+            Some(whole) => Ipld::Integer(whole),
+            None => Ipld::Float(number.as_f64().filter(|float| float.is_finite()).ok_or(TrialError::Input)?),
+        },
+        Value::String(text) => Ipld::String(text.clone()),
+        Value::Array(items) => Ipld::List(items.iter().map(to_ipld).collect::<Result<_, _>>()?),
+        Value::Object(map) => Ipld::Map(map.iter().map(|(key, value)| Ok((key.clone(), to_ipld(value)?))).collect::<Result<_, TrialError>>()?),
+    })
+}

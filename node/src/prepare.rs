@@ -1,0 +1,25 @@
+//! From an experiment file to a draft: parses its inputs and refuses a module that no station could run.
+
+use station_protocol::Content;
+use station_protocol::bounded::Name;
+use station_protocol::experiment::file::{ExperimentFile, FileError};
+use station_protocol::jobs::JobsError;
+use station_protocol::requester::Draft;
+
+/// Why a file does not become an experiment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("its jobs: {0}")]
+    Jobs(#[from] JobsError),
+    #[error("[jobs] names the file {0}, and its text is missing")]
+    NoInputs(String),
+}
+
+/// The draft that `file` means, with `module` in the store and `inputs` the text of `jobs.file`.
+pub fn draft(file: ExperimentFile, module: Content, inputs: Option<&str>) -> Result<Draft, PrepareError> {
+    let profile = Name::new(station_sandbox::PROFILE).expect("the profile's name is a name");
+    let jobs = file.jobs(inputs)?;
+    Ok(file.into_draft(module, jobs, profile))
+}

@@ -1,0 +1,323 @@
+//! The event loop: takes what happened, shows it to a machine, performs what the machine says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use station_protocol::cluster::Cluster;
+use station_protocol::durable::{Action, Ticket};
+use station_protocol::requester::{self, Requester};
+use station_protocol::work::Request;
+use station_protocol::worker::{self, Via, Worker};
+use station_protocol::{Content, NodeId};
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::StationError;
+use super::commits::Commits;
+use super::fetches::{Asker, Fetched, Fetches};
+use super::handle::{Command, Handle, Note, Status};
+use super::narrate::narrate;
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::executor::Executor;
+use crate::hostcalls::Host;
+use crate::network::{self, Network};
+use crate::store::{Store, Table};
+use crate::tasks::Tasks;
+
+/// How often idle sessions and bookkeeping are looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long a station that is shutting down may take to deliver what it has.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Tickets of questions to oneself begin here; the network counts from zero and never gets as far.
+const OWN_TICKETS: u64 = 1 << 62;
+
+/// What either machine wants done.
+enum Effect {
+    Worker(worker::Effect),
+    Requester(requester::Effect),
+}
+
+pub(super) struct Driver {
+    worker: Worker,
+    requester: Requester,
+    network: Network,
+    executor: Executor,
+    fetches: Fetches,
+    host: Host,
+    commits: Commits<Effect>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    inbox: mpsc::Receiver<Command>,
+    notes: broadcast::Sender<Note>,
+    node: NodeId,
+    /// Questions to oneself: the Requester's ticket → the Worker's.
+    own_asks: BTreeMap<Ticket, Ticket>,
+    next_own: u64,
+    publishing: BTreeMap<Ticket, oneshot::Sender<Result<station_protocol::ExperimentId, requester::PublishError>>>,
+    connected: BTreeMap<NodeId, ()>,
+    addresses: station_protocol::work::At,
+    draining: Option<tokio::time::Instant>,
+}
+
+impl Driver {
+    #[expect(clippy::too_many_arguments, reason = "the one place where everything that Station::start made comes together")]
+    pub(super) fn new(
+        (worker, requester): (Worker, Requester),
+        network: Network,
+        engine: Arc<dyn Engine>,
+        host: Host,
+        clock: Clock,
+        tasks: Tasks,
+        inbox: mpsc::Receiver<Command>,
+        handle: &Handle,
+    ) -> Self {
+        let executor = Executor::new(engine, handle.library.clone(), host.clone(), tasks.clone());
+        let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), tasks);
+        Self {
+            worker,
+            requester,
+            network,
+            executor,
+            fetches,
+            host,
+            commits: Commits::default(),
+            store: handle.store.clone(),
+            clock,
+            inbox,
+            notes: handle.notes.clone(),
+            node: handle.identity.node,
+            own_asks: BTreeMap::new(),
+            next_own: OWN_TICKETS,
+            publishing: BTreeMap::new(),
+            connected: BTreeMap::new(),
+            addresses: station_protocol::work::At::default(),
+            draining: None,
+        }
+    }
+
+    pub(super) async fn run(&mut self) -> Result<(), StationError> {
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        self.settle();
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                event = self.network.next(), if !self.commits.is_congested() => self.on_network(event),
+                effects = self.commits.durable() => self.perform_all(effects?),
+                (execution, report) = self.executor.finished() => self.worker.handle(worker::Event::Finished { execution, report }, self.clock.now()),
+                fetched = self.fetches.next() => self.on_fetched(fetched),
+                command = self.inbox.recv() => self.on_command(command.unwrap_or(Command::Shutdown)),
+                () = tokio::time::sleep_until(deadline) => self.on_deadline(),
+                _ = housekeeping.tick() => self.executor.reap(),
+            }
+            self.settle();
+            if self.is_drained() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Drains both machines, and starts the next transaction if something waits for the disk.
+    fn settle(&mut self) {
+        loop {
+            if let Some(action) = self.worker.poll() {
+                self.act(Table::Worker, action, Effect::Worker);
+            } else if let Some(action) = self.requester.poll() {
+                self.act(Table::Requester, action, Effect::Requester);
+            } else {
+                break;
+            }
+        }
+        if let Some(batch) = self.commits.next_batch() {
+            let transaction = self.store.commit(batch);
+            self.commits.started(transaction);
+        }
+    }
+
+    fn act<E>(&mut self, table: Table, action: Action<E>, wrap: fn(E) -> Effect) {
+        match action {
+            Action::Do(effect) => self.perform(wrap(effect)),
+            Action::Commit(commit) => {
+                let then = commit.then.into_iter().map(wrap).collect();
+                let station_protocol::durable::Commit { blobs, blob_deletes, puts, deletes, .. } = commit;
+                self.commits.push(table, station_protocol::durable::Commit { blobs, blob_deletes, puts, deletes, then });
+            }
+        }
+    }
+
+    fn perform_all(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.perform(effect);
+        }
+    }
+
+    fn deadline(&self) -> tokio::time::Instant {
+        let far = self.clock.now().plus(station_protocol::time::HOUR);
+        let next = [self.worker.next_deadline(), self.requester.next_deadline()].into_iter().flatten().min().unwrap_or(far);
+        let next = self.clock.instant(next);
+        self.draining.map_or(next, |drained| next.min(drained))
+    }
+
+    fn on_deadline(&mut self) {
+        let now = self.clock.now();
+        self.worker.handle(worker::Event::Tick, now);
+        self.requester.handle(requester::Event::Tick, now);
+    }
+
+    fn is_drained(&self) -> bool {
+        self.draining.is_some_and(|until| {
+            let quiet = self.executor.running() == 0 && self.commits.is_idle() && self.worker.is_idle();
+            quiet || tokio::time::Instant::now() >= until
+        })
+    }
+
+    fn on_network(&mut self, event: network::Event) {
+        use network::Event as N;
+        let now = self.clock.now();
+        match event {
+            N::Call { call, from, ticket } => {
+                self.worker.handle(worker::Event::CallHeard { call: Box::new(call), via: Via::Gossip { from, ticket } }, now);
+            }
+            N::Asked { ask, from, request, .. } if matches!(request, Request::Calls { .. } | Request::Peers { .. }) => {
+                self.worker.handle(worker::Event::Asked { ask, from, request }, now);
+            }
+            N::Asked { ask, from, remote: (ip, relay), request } => {
+                let from = requester::Peer { node: from, cluster: Cluster::of(from, ip, relay) };
+                self.requester.handle(requester::Event::Asked { ask, from, request }, now);
+            }
+            N::Answered { send, answer } => self.worker.handle(worker::Event::Answered { send, answer }, now),
+            N::Connected { node, topics } => {
+                self.connected.insert(node, ());
+                self.worker.handle(worker::Event::Connected { node, topics }, now);
+            }
+            N::Disconnected { node } => {
+                self.connected.remove(&node);
+                self.worker.handle(worker::Event::Disconnected { node }, now);
+            }
+            N::Addresses(addresses) => {
+                self.addresses = addresses.clone();
+                self.worker.handle(worker::Event::Addresses(addresses.clone()), now);
+                self.requester.handle(requester::Event::Addresses(addresses), now);
+            }
+            N::Car { stream, from } => self.fetches.serve(stream, from),
+        }
+    }
+
+    fn on_fetched(&mut self, fetched: Fetched) {
+        let now = self.clock.now();
+        match fetched {
+            Fetched::Worker { fetch, result } => self.worker.handle(worker::Event::Fetched { fetch, result }, now),
+            Fetched::Requester { fetch, result } => self.requester.handle(requester::Event::Fetched { fetch, result }, now),
+            Fetched::OpenCar { to, at, reply } => self.network.perform(network::Command::OpenCar { to, at, reply }),
+            Fetched::FindProviders { cid, reply } => self.network.perform(network::Command::FindProviders { cid, reply }),
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Publish(draft, reply) => {
+                let publish = self.own_ticket();
+                self.publishing.insert(publish, reply);
+                self.network.perform(network::Command::Provide { cid: draft.module.cid });
+                self.requester.handle(requester::Event::Publish { publish, draft }, now);
+            }
+            Command::Cancel(experiment) => self.requester.handle(requester::Event::Cancel { experiment }, now),
+            // Whoever asked has gone if the reply cannot be sent.
+            Command::View(experiment, reply) => drop(reply.send(self.requester.view(&experiment))),
+            Command::Status(reply) => drop(reply.send(self.status())),
+            Command::Policy(policy) => {
+                self.host.set_policy((*policy).clone());
+                self.worker.handle(worker::Event::PolicyChanged(*policy), now);
+            }
+            Command::MayWork(may) => self.worker.handle(worker::Event::MayWork(may), now),
+            Command::Shutdown => {
+                self.draining.get_or_insert(tokio::time::Instant::now() + DRAIN);
+                self.worker.handle(worker::Event::Drain, now);
+            }
+        }
+    }
+
+    fn own_ticket(&mut self) -> Ticket {
+        self.next_own += 1;
+        Ticket(self.next_own)
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Worker(effect) => self.perform_worker(effect),
+            Effect::Requester(effect) => self.perform_requester(effect),
+        }
+    }
+
+    fn perform_worker(&mut self, effect: worker::Effect) {
+        use worker::Effect as E;
+        match effect {
+            E::Judge { ticket, admission } => self.network.perform(network::Command::Judge { ticket, admission }),
+            E::Send { send, to, request, .. } if to == self.node => {
+                let ask = self.own_ticket();
+                self.own_asks.insert(ask, send);
+                let from = requester::Peer { node: to, cluster: Cluster::Own(to) };
+                self.requester.handle(requester::Event::Asked { ask, from, request }, self.clock.now());
+            }
+            E::Send { send, to, at, request } => self.network.perform(network::Command::Send { send, to, at, request }),
+            E::Answer { ask, response } => self.network.perform(network::Command::Answer { ask, response }),
+            E::Fetch { fetch, content, requester, at } => self.fetches.begin(Asker::Worker(fetch), content, requester, at),
+            E::Start { execution, job } => self.executor.start(execution, *job),
+            E::Stop { execution } => self.executor.stop(execution),
+            E::Counted { topic, stations } => {
+                self.host.counted(stations);
+                self.requester.handle(requester::Event::Counted { topic, stations }, self.clock.now());
+            }
+            E::Neighbours { topic, peers } => self.network.perform(network::Command::Neighbours { topic, peers }),
+            E::Report { node, action } => self.network.perform(network::Command::Report { node, action }),
+            E::Note(note) => self.note(Note::Worker(note)),
+        }
+    }
+
+    fn perform_requester(&mut self, effect: requester::Effect) {
+        use requester::Effect as E;
+        match effect {
+            E::Published { publish, result } => {
+                if let Some(reply) = self.publishing.remove(&publish) {
+                    drop(reply.send(result));
+                }
+            }
+            E::Gossip(call) => {
+                let topic = call.body.experiment.body.topic.clone();
+                self.network.perform(network::Command::Publish { topic, call: call.clone() });
+                self.worker.handle(worker::Event::CallHeard { call, via: Via::Own }, self.clock.now());
+            }
+            E::Answer { ask, response } => match self.own_asks.remove(&ask) {
+                Some(send) => self.worker.handle(worker::Event::Answered { send, answer: Ok(response) }, self.clock.now()),
+                None => self.network.perform(network::Command::Answer { ask, response }),
+            },
+            E::Fetch { fetch, content, from } => self.fetch_output(fetch, content, from),
+            E::Report { node, action } => self.network.perform(network::Command::Report { node, action }),
+            E::Note(note) => self.note(Note::Requester(note)),
+        }
+    }
+
+    fn fetch_output(&mut self, fetch: Ticket, content: Content, from: NodeId) {
+        self.fetches.begin(Asker::Requester(fetch), content, from, station_protocol::work::At::default());
+    }
+
+    fn note(&self, note: Note) {
+        narrate(&note);
+        // Nobody may be listening.
+        let _ = self.notes.send(note);
+    }
+
+    fn status(&self) -> Status {
+        let calls = self.worker.calls().into_iter().map(Into::into).collect();
+        Status {
+            connected: self.connected.keys().copied().collect(),
+            addresses: self.addresses.clone(),
+            topics: self.worker.counted(),
+            running: self.executor.running(),
+            outbox: self.worker.outbox_len(),
+            calls,
+            own: self.requester.experiments().collect(),
+        }
+    }
+}

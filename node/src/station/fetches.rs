@@ -1,0 +1,128 @@
+//! [`Fetches`]: brings content here for the machines, and serves content to others.
+//!
+//! A fetch asks, in order: what is here already, the station that named the content, then providers that the network knows.
+//! Guarantees: nothing unverified enters the store; bounded in number and time. Deliberately lacks gateways on the open web: that is
+//! an outside contact, which the policy has no rule for yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cid::Cid;
+use station_protocol::durable::Ticket;
+use station_protocol::work::At;
+use station_protocol::worker::FetchFailure;
+use station_protocol::{Content, NodeId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::content::{self, Provider};
+use crate::library::Library;
+use crate::network::Stream;
+use crate::store::Store;
+use crate::tasks::Tasks;
+
+/// A fetch takes no longer; then the lease is returned.
+pub const FETCH: Duration = Duration::from_secs(60);
+/// Providers asked beside the one that named the content.
+const PROVIDERS_MAX: usize = 3;
+/// Events waiting for the loop: two per fetch at most.
+const WAITING_MAX: usize = 256;
+
+/// For whom a fetch is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    Worker(Ticket),
+    Requester(Ticket),
+}
+
+/// What the event loop hears from fetches: an end, or something only the loop can do.
+pub(super) enum Fetched {
+    Worker { fetch: Ticket, result: Result<(), FetchFailure> },
+    Requester { fetch: Ticket, result: Result<Vec<u8>, FetchFailure> },
+    OpenCar { to: NodeId, at: At, reply: oneshot::Sender<Option<Stream>> },
+    FindProviders { cid: Cid, reply: oneshot::Sender<Vec<(NodeId, At)>> },
+}
+
+pub(super) struct Fetches {
+    rooms: Rooms,
+    tasks: Tasks,
+    provider: Provider,
+    events: mpsc::Receiver<Fetched>,
+}
+
+#[derive(Clone)]
+struct Rooms {
+    library: Library,
+    store: Arc<dyn Store>,
+    events: mpsc::Sender<Fetched>,
+}
+
+impl Fetches {
+    pub(super) fn new(library: Library, store: Arc<dyn Store>, tasks: Tasks) -> Self {
+        let (sender, events) = mpsc::channel(WAITING_MAX);
+        let provider = Provider::new(store.clone());
+        Self { rooms: Rooms { library, store, events: sender }, tasks, provider, events }
+    }
+
+    /// Begins to bring `content` here; `named_by` is asked first.
+    pub(super) fn begin(&self, asker: Asker, content: Content, named_by: NodeId, at: At) {
+        let rooms = self.rooms.clone();
+        self.tasks.spawn(async move {
+            let result = tokio::time::timeout(FETCH, rooms.bring(&content, named_by, at)).await.unwrap_or(Err(FetchFailure::TimedOut));
+            let event = match asker {
+                Asker::Worker(fetch) => Fetched::Worker { fetch, result: result.map(drop) },
+                Asker::Requester(fetch) => Fetched::Requester { fetch, result },
+            };
+            // The loop is gone only when the station is.
+            let _ = rooms.events.send(event).await;
+        });
+    }
+
+    /// Answers a request for content on `stream`.
+    pub(super) fn serve(&self, stream: Stream, from: NodeId) {
+        let provider = self.provider.clone();
+        self.tasks.spawn(async move { provider.serve(stream, from).await });
+    }
+
+    /// The next thing the loop must know or do. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Fetched {
+        self.events.recv().await.expect("Fetches keeps a sender itself")
+    }
+}
+
+impl Rooms {
+    async fn bring(&self, content: &Content, named_by: NodeId, at: At) -> Result<Vec<u8>, FetchFailure> {
+        if let Ok(Some(bytes)) = self.library.file(content).await {
+            return Ok(bytes);
+        }
+        let first = self.from(content, named_by, at).await;
+        if first.is_ok() {
+            return first;
+        }
+        let (reply, providers) = oneshot::channel();
+        let _ = self.events.send(Fetched::FindProviders { cid: content.cid, reply }).await;
+        for (node, at) in providers.await.unwrap_or_default().into_iter().filter(|(node, _)| *node != named_by).take(PROVIDERS_MAX) {
+            if let Ok(bytes) = self.from(content, node, at).await {
+                return Ok(bytes);
+            }
+        }
+        first
+    }
+
+    async fn from(&self, content: &Content, node: NodeId, at: At) -> Result<Vec<u8>, FetchFailure> {
+        let (reply, stream) = oneshot::channel();
+        let _ = self.events.send(Fetched::OpenCar { to: node, at, reply }).await;
+        let stream = stream.await.ok().flatten().ok_or(FetchFailure::NotFound)?;
+        let blocks = content::fetch(stream, &content.cid, content.bytes).await?;
+        let bytes = content::assemble(&content.cid, &blocks).map_err(|_| FetchFailure::Mismatch)?;
+        if bytes.len() as u64 != content.bytes {
+            return Err(FetchFailure::Mismatch);
+        }
+        for (cid, block) in blocks {
+            // Losing the cache costs a second fetch, nothing else.
+            if let Err(error) = self.store.cache(cid, block).await {
+                tracing::warn!(%error, "content could not be cached");
+            }
+        }
+        Ok(bytes)
+    }
+}

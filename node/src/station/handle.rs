@@ -1,0 +1,194 @@
+//! [`Handle`]: how the API, the command line and tests talk to a running station.
+//!
+//! Guarantees: bounded queues both ways; a slow listener loses old notes, never the station's time. Deliberately lacks anything
+//! that a script could not ask over the HTTP API too.
+
+use std::sync::Arc;
+
+use cid::Cid;
+use station_protocol::bounded::Name;
+use station_protocol::experiment::{ExperimentId, Labels};
+use station_protocol::log::{Entry, Page, SettledJob};
+use station_protocol::policy::Policy;
+use station_protocol::receipt::Isolation;
+use station_protocol::requester::{Draft, PublishError, View};
+use station_protocol::work::At;
+use station_protocol::{Content, NodeId, codec, requester, worker};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::library::Library;
+use crate::store::{Store, StoreError};
+
+/// Commands waiting for the event loop: people and scripts on this machine, hence few.
+pub(super) const COMMANDS_WAITING_MAX: usize = 64;
+/// Notes kept for a listener that does not keep up: a few seconds of a busy station.
+pub(super) const NOTES_KEPT: usize = 8_192;
+
+/// Something a machine noted. Shown, never acted upon.
+#[derive(Clone, Debug)]
+pub enum Note {
+    Worker(worker::Note),
+    Requester(requester::Note),
+}
+
+/// What never changes while a station runs.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub node: NodeId,
+    pub network: Name,
+    pub topics: Vec<Name>,
+    pub isolation: Isolation,
+    pub labels: Labels,
+    pub capacity: u32,
+}
+
+/// What a station is doing now.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    pub connected: Vec<NodeId>,
+    pub addresses: At,
+    pub topics: Vec<(Name, u64)>,
+    pub running: usize,
+    pub outbox: usize,
+    pub calls: Vec<CallStatus>,
+    pub own: Vec<ExperimentId>,
+}
+
+/// An experiment of somebody else, as this station sees it.
+#[derive(Clone, Debug)]
+pub struct CallStatus {
+    pub experiment: ExperimentId,
+    pub name: String,
+    pub requester: NodeId,
+    pub topic: Name,
+    /// What this station does about it, in words.
+    pub standing: String,
+}
+
+/// Why the station did not do what it was told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandleError {
+    #[error("the station has stopped")]
+    Stopped,
+    #[error("the experiment is not published: {0}")]
+    Publish(#[from] PublishError),
+    #[error("this station knows no experiment {0}")]
+    Unknown(ExperimentId),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("page {0} of the Log is not in the store")]
+    Page(Cid),
+}
+
+pub(super) enum Command {
+    Publish(Box<Draft>, oneshot::Sender<Result<ExperimentId, PublishError>>),
+    Cancel(ExperimentId),
+    View(ExperimentId, oneshot::Sender<Option<View>>),
+    Status(oneshot::Sender<Status>),
+    Policy(Box<Policy>),
+    MayWork(bool),
+    Shutdown,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) notes: broadcast::Sender<Note>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) library: Library,
+    pub(super) store: Arc<dyn Store>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    #[must_use]
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// What the machines note from now on.
+    #[must_use]
+    pub fn notes(&self) -> broadcast::Receiver<Note> {
+        self.notes.subscribe()
+    }
+
+    /// Publishes; resolves once the experiment is durable.
+    pub async fn publish(&self, draft: Draft) -> Result<ExperimentId, HandleError> {
+        Ok(self.ask(|reply| Command::Publish(Box::new(draft), reply)).await??)
+    }
+
+    /// Closes an experiment of this station now.
+    pub async fn cancel(&self, experiment: ExperimentId) -> Result<(), HandleError> {
+        self.tell(Command::Cancel(experiment)).await
+    }
+
+    /// An experiment of this station as it stands.
+    pub async fn view(&self, experiment: ExperimentId) -> Result<View, HandleError> {
+        self.ask(|reply| Command::View(experiment, reply)).await?.ok_or(HandleError::Unknown(experiment))
+    }
+
+    pub async fn status(&self) -> Result<Status, HandleError> {
+        self.ask(Command::Status).await
+    }
+
+    pub async fn set_policy(&self, policy: Policy) -> Result<(), HandleError> {
+        self.tell(Command::Policy(Box::new(policy))).await
+    }
+
+    /// Whether the operator's hours and power allow work now.
+    pub async fn may_work(&self, may: bool) -> Result<(), HandleError> {
+        self.tell(Command::MayWork(may)).await
+    }
+
+    /// Finishes what runs, delivers what there is, and ends the station.
+    pub async fn shutdown(&self) -> Result<(), HandleError> {
+        self.tell(Command::Shutdown).await
+    }
+
+    /// All settled jobs of an experiment, by index.
+    pub async fn settled(&self, view: &View) -> Result<Vec<SettledJob>, HandleError> {
+        settled(&*self.store, view).await
+    }
+
+    /// Content of the Log that is too large to stand inline.
+    pub async fn content(&self, content: &Content) -> Result<Option<Vec<u8>>, HandleError> {
+        Ok(self.store.blob(content.cid).await?)
+    }
+
+    async fn tell(&self, command: Command) -> Result<(), HandleError> {
+        self.commands.send(command).await.map_err(|_| HandleError::Stopped)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, HandleError> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(command(reply)).await?;
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+}
+
+/// All settled jobs of an experiment, by index: from the pages of its Log and from what no page holds yet.
+pub async fn settled(store: &dyn Store, view: &View) -> Result<Vec<SettledJob>, HandleError> {
+    let mut settled = Vec::new();
+    for cid in &view.pages {
+        let bytes = store.blob(*cid).await?.ok_or(HandleError::Page(*cid))?;
+        let page: Page = codec::decode(&bytes, bytes.len()).map_err(|_| HandleError::Page(*cid))?;
+        settled.extend(page.entries.into_iter().filter_map(|entry| match entry {
+            Entry::Settled(job) => Some(*job),
+            Entry::Late(_) => None,
+        }));
+    }
+    settled.extend(view.settled.iter().cloned());
+    settled.sort_by_key(|job| job.verdict.index);
+    Ok(settled)
+}

@@ -1,0 +1,180 @@
+//! [`Station`]: the two machines and everything they act through, in one event loop.
+//!
+//! ```text
+//!   network ─┐                       ┌─► network.perform
+//!   reports ─┤                       ├─► executor.start / stop
+//!   fetches ─┼─► machine.handle ─► poll ─► Commit ─► store ─► effects ─┤
+//!   handle  ─┤        (rules)        └─► Do ───────────────────────────┘
+//!   deadline ┘
+//! ```
+//!
+//! Guarantees: one task owns both machines; effects that reveal state run only after their Commit is durable; a store failure ends
+//! the station (it recovers from disk at the next start). Deliberately lacks any `if` on protocol state.
+
+mod commits;
+mod driver;
+mod fetches;
+mod handle;
+mod narrate;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
+use libp2p::{Multiaddr, PeerId};
+use station_protocol::bounded::Text;
+use station_protocol::durable::RestoreError;
+use station_protocol::experiment::EngineProfile;
+use station_protocol::policy::Policy;
+use station_protocol::receipt::Isolation;
+use station_protocol::requester::{self, Requester};
+use station_protocol::worker::{self, Worker};
+use station_protocol::{SigningKey, Time};
+use tokio::sync::{broadcast, mpsc};
+
+use crate::clock::Clock;
+use crate::config::{Config, NetworkFile};
+use crate::engine::Engine;
+use crate::hostcalls::Host;
+use crate::library::Library;
+use crate::network::{Network, NetworkConfig, NetworkError};
+use crate::outside::Outside;
+use crate::store::{Store, StoreError, Table};
+use crate::tasks::Tasks;
+
+pub use handle::{CallStatus, Handle, HandleError, Identity, Note, Status, settled};
+
+/// The software that receipts name.
+pub const SOFTWARE: &str = concat!("station/", env!("CARGO_PKG_VERSION"));
+
+/// What the composition root brings: everything that is a socket, a disk, a process or luck.
+pub struct Parts {
+    /// The Ed25519 seed of the station's key.
+    pub secret: [u8; 32],
+    /// Luck for the machines.
+    pub seed: [u8; 32],
+    /// Authenticated and multiplexed, below the relay client.
+    pub transport: Boxed<(PeerId, StreamMuxerBox)>,
+    pub store: Arc<dyn Store>,
+    pub engine: Arc<dyn Engine>,
+    pub outside: Arc<dyn Outside>,
+    pub isolation: Isolation,
+    pub profiles: Vec<EngineProfile>,
+    /// Processors to offer to others; none for a station that only publishes.
+    pub processors: usize,
+}
+
+/// Why a station does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StationError {
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    #[error("station.toml: {0}")]
+    Labels(String),
+}
+
+/// A station that is ready to run.
+pub struct Station {
+    driver: driver::Driver,
+    handle: Handle,
+    tasks: Tasks,
+}
+
+impl std::fmt::Debug for Station {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Station").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl Station {
+    /// Restores the machines from the store and begins to listen.
+    pub async fn start(config: &Config, network: &NetworkFile, policy: Policy, parts: Parts) -> Result<Self, StationError> {
+        let (clock, tasks) = (Clock::start(), Tasks::new());
+        let key = SigningKey::from_bytes(&parts.secret);
+        let labels = config.labels().map_err(StationError::Labels)?;
+        let capacity = config.capacity_on(parts.processors);
+        let identity = handle::Identity {
+            node: key.node(),
+            network: network.name.clone(),
+            topics: network.topics.clone(),
+            isolation: parts.isolation,
+            labels: labels.clone(),
+            capacity,
+        };
+        let worker_config = worker::Config {
+            network: network.name.clone(),
+            topics: network.topics.clone(),
+            policy: policy.clone(),
+            labels,
+            isolation: parts.isolation,
+            profiles: parts.profiles.clone(),
+            capacity,
+            software: Text::cut(SOFTWARE),
+            anchor: config.anchor,
+        };
+        let machines = restore(worker_config, network, &key, parts.seed, &*parts.store, clock.now()).await?;
+        let swarm = Network::new(network_config(config, network, &policy), &parts.secret, parts.transport, tasks.clone())?;
+        let library = Library::new(parts.store.clone());
+        let host = Host::new(parts.outside, key.node(), policy, clock);
+        let (commands, inbox) = mpsc::channel(handle::COMMANDS_WAITING_MAX);
+        let (notes, _) = broadcast::channel(handle::NOTES_KEPT);
+        let handle = Handle { commands, notes, identity: Arc::new(identity), library, store: parts.store };
+        let driver = driver::Driver::new(machines, swarm, parts.engine, host, clock, tasks.clone(), inbox, &handle);
+        Ok(Self { driver, handle, tasks })
+    }
+
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until [`Handle::shutdown`] or a failure of the store.
+    pub async fn run(mut self) -> Result<(), StationError> {
+        let ended = self.driver.run().await;
+        self.tasks.close();
+        ended
+    }
+}
+
+/// Both machines as the store left them.
+async fn restore(
+    config: worker::Config,
+    network: &NetworkFile,
+    key: &SigningKey,
+    seed: [u8; 32],
+    store: &dyn Store,
+    now: Time,
+) -> Result<(Worker, Requester), StationError> {
+    let records = store.load(Table::Worker).await?;
+    let worker = Worker::restore(config, key.clone(), seed, records.into_iter(), now)?;
+    let records = store.load(Table::Requester).await?;
+    let config = requester::Config { network: network.name.clone() };
+    let seed = station_protocol::content::sha256(&[b"requester", &seed]);
+    Ok((worker, Requester::restore(config, key.clone(), seed, records.into_iter(), now)?))
+}
+
+fn network_config(config: &Config, network: &NetworkFile, policy: &Policy) -> NetworkConfig {
+    NetworkConfig {
+        network: network.name.clone(),
+        topics: network.topics.clone(),
+        bootstrap: network.bootstrap.clone(),
+        listen: config.listen.clone(),
+        announce: config.announce.clone(),
+        dht_server: policy.roles.dht_server,
+        relay_server: policy.roles.relay,
+    }
+}
+
+/// The IP at the far end of an address, if it begins with one.
+pub(crate) fn remote_ip(address: &Multiaddr) -> Option<IpAddr> {
+    address.iter().next().and_then(|part| match part {
+        libp2p::multiaddr::Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
+        libp2p::multiaddr::Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
+        _ => None,
+    })
+}
