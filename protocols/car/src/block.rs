@@ -3,8 +3,6 @@
 //! Guarantees: only sha2-256 with its whole digest is believed, and identity CIDs whose bytes are in the CID itself; everything
 //! else is refused by name. Deliberately lacks other hashes: a weak one would let a stranger choose what a CID means.
 
-use std::collections::BTreeMap;
-
 use cid::Cid;
 use ipld_core::serde::ExtractLinks;
 use ipld_dagpb::PbNode;
@@ -38,14 +36,15 @@ pub struct Block {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dag {
     pub root: Cid,
-    pub blocks: BTreeMap<Cid, Vec<u8>>,
+    /// Each once, in the order of their CIDs.
+    pub blocks: Vec<(Cid, Vec<u8>)>,
 }
 
 impl Dag {
     /// Bytes of all blocks, each counted once.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.blocks.values().map(|bytes| bytes.len() as u64).sum()
+        self.blocks.iter().map(|(_, bytes)| bytes.len() as u64).sum()
     }
 }
 

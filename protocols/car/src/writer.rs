@@ -3,6 +3,8 @@
 //! Guarantees: what it writes, [`crate::Verifier`] accepts; a block that does not hash to its CID is refused, not written.
 //! Deliberately lacks storage: it says which block it wants next, and takes its bytes.
 
+use std::collections::BTreeMap;
+
 use cid::Cid;
 
 use crate::block::{Dag, verify};
@@ -54,10 +56,11 @@ impl Writer {
 
 /// The CARv1 of `dag` in one piece; `None` when a block under its root is not among its blocks.
 pub fn car(dag: &Dag) -> Result<Option<Vec<u8>>, DagError> {
+    let blocks: BTreeMap<&Cid, &Vec<u8>> = dag.blocks.iter().map(|(cid, bytes)| (cid, bytes)).collect();
     let mut writer = Writer::new(dag.root)?;
     let mut out = writer.header();
     while let Some(cid) = writer.wants() {
-        let Some(bytes) = dag.blocks.get(&cid) else { return Ok(None) };
+        let Some(bytes) = blocks.get(&cid) else { return Ok(None) };
         out.extend(writer.supply(bytes)?);
     }
     Ok(Some(out))

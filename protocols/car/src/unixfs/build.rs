@@ -41,7 +41,7 @@ pub(super) fn build_with(bytes: &[u8], chunk_bytes: usize, links_per_node: usize
     while layer.len() > 1 {
         layer = layer.chunks(links_per_node).map(|children| parent(children, &mut blocks)).collect();
     }
-    Dag { root: layer[0].cid, blocks }
+    Dag { root: layer[0].cid, blocks: blocks.into_iter().collect() }
 }
 
 fn parent(children: &[Child], blocks: &mut BTreeMap<Cid, Vec<u8>>) -> Child {

@@ -117,11 +117,12 @@ impl FileReader {
 }
 
 /// The bytes of the file under `root`, of at most `max_bytes`, from blocks that were verified before.
-pub fn assemble(root: &Cid, blocks: &BTreeMap<Cid, Vec<u8>>, max_bytes: u64) -> Result<Vec<u8>, FileError> {
+pub fn assemble(root: &Cid, blocks: &[(Cid, Vec<u8>)], max_bytes: u64) -> Result<Vec<u8>, FileError> {
+    let blocks: BTreeMap<&Cid, &[u8]> = blocks.iter().map(|(cid, bytes)| (cid, bytes.as_slice())).collect();
     let mut reader = FileReader::new(*root, max_bytes);
     let mut file = Vec::new();
     while let Some(cid) = reader.wants().copied() {
-        let block = inline_bytes(&cid).or_else(|| blocks.get(&cid).map(Vec::as_slice)).ok_or(FileError::Missing { cid })?;
+        let block = inline_bytes(&cid).or_else(|| blocks.get(&cid).copied()).ok_or(FileError::Missing { cid })?;
         file.extend(reader.supply(block)?);
     }
     Ok(file)
