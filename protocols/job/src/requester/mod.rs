@@ -14,6 +14,21 @@ use std::collections::BTreeMap;
 
 use cid::Cid;
 
+mod claim;
+mod context;
+mod deal;
+mod deliver;
+mod machine;
+mod open;
+mod ranges;
+mod records;
+mod restore;
+mod run;
+mod settle;
+
+pub use machine::{CLOSED_MAX, OPEN_MAX, Requester};
+pub use ranges::Ranges;
+
 use crate::bounded::{Name, Text};
 use crate::call::Call;
 use crate::capability::Needs;

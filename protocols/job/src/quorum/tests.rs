@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::bounded::Text;
+use crate::cluster::Cluster;
+use crate::content::Content;
+use crate::experiment::Spread;
+use crate::identity::SigningKey;
+use crate::receipt::{Isolation, Receipt};
+
+fn held(lease: u64, node: u8, cluster: u8, outcome: Outcome, output: &[u8], region: Option<&str>) -> HeldReceipt {
+    let key = SigningKey::from_bytes(&[node; 32]);
+    let receipt = Receipt {
+        experiment: crate::content::cid_of(DAG_CBOR, b"an experiment"),
+        index: 0,
+        lease,
+        node: key.node(),
+        profile: Name::new("station-wasm-1").unwrap(),
+        isolation: Isolation::Full,
+        outcome,
+        output: Some(Content::raw(output)),
+        transcript: None,
+        fuel: 7,
+        started_ms: 0,
+        duration_ms: 1,
+        software: Text::cut("test"),
+    };
+    let labels = region.map(|region| (Name::new("region").unwrap(), List::first([Name::new(region).unwrap()])));
+    HeldReceipt {
+        receipt: key.sign(&Name::new("test").unwrap(), receipt),
+        cluster: Cluster::V4([10, 0, cluster]),
+        labels: labels.into_iter().collect(),
+        output: Some(Bytes::new(output.to_vec()).unwrap()),
+        transcript: None,
+    }
+}
+
+fn map(fields: &[(&str, &str)]) -> Vec<u8> {
+    codec::encode(&fields.iter().copied().collect::<BTreeMap<_, _>>())
+}
+
+fn fixed(count: u16) -> Class {
+    Class::Pure(Trust::Fixed(count))
+}
+
+fn measurement(stations: u32) -> Class {
+    let exact = List::first([Text::cut("verdict")]);
+    Class::Measurement(Measurement { stations, spread: Spread::Network, exact, report: List::default() })
+}
+
+#[test]
+fn three_equal_receipts_of_three_clusters_agree_and_two_do_not() {
+    let receipts: Vec<_> = (0..3).map(|n| held(n, n as u8, n as u8, Outcome::Completed, b"x", None)).collect();
+    assert_eq!(decide(&fixed(3), &receipts[..2]), None);
+    assert_eq!(lacking(&fixed(3), &receipts[..2]), 1);
+    let Some(Decision::Agreed { certificate, against, .. }) = decide(&fixed(3), &receipts) else { panic!("no agreement") };
+    assert_eq!((certificate.to_vec(), against.to_vec()), (vec![0, 1, 2], vec![]));
+}
+
+#[test]
+fn two_receipts_of_one_cluster_or_one_node_count_once() {
+    let of_cluster = [held(0, 1, 9, Outcome::Completed, b"x", None), held(1, 2, 9, Outcome::Completed, b"x", None)];
+    let of_node = [held(0, 1, 8, Outcome::Completed, b"x", None), held(1, 1, 9, Outcome::Completed, b"x", None)];
+    for receipts in [of_cluster, of_node] {
+        assert_eq!(decide(&fixed(2), &receipts), None);
+        assert_eq!(lacking(&fixed(2), &receipts), 1);
+    }
+}
+
+#[test]
+fn outcomes_that_depend_on_the_machine_never_count() {
+    for outcome in [Outcome::TimedOut, Outcome::OutOfMemory, Outcome::Killed, Outcome::StackOverflow] {
+        let receipts: Vec<_> = (0..3).map(|n| held(n, n as u8, n as u8, outcome.clone(), b"", None)).collect();
+        assert_eq!(decide(&fixed(2), &receipts), None);
+        assert_eq!(lacking(&fixed(2), &receipts), 2);
+    }
+}
+
+#[test]
+fn a_dissenter_is_named_against_and_the_order_of_receipts_does_not_matter() {
+    let mut receipts = vec![
+        held(0, 1, 1, Outcome::Completed, b"good", None),
+        held(1, 2, 2, Outcome::Completed, b"bad", None),
+        held(2, 3, 3, Outcome::Completed, b"good", None),
+    ];
+    let first = decide(&fixed(2), &receipts);
+    let Some(Decision::Agreed { certificate, against, .. }) = &first else { panic!("no agreement") };
+    assert_eq!((certificate.to_vec(), against.to_vec()), (vec![0, 2], vec![1]));
+    receipts.reverse();
+    assert_eq!(decide(&fixed(2), &receipts), first);
+    assert!(is_due(&fixed(2), &receipts, &first.unwrap()));
+}
+
+#[test]
+fn without_agreement_the_end_says_undecided_or_expired_and_no_other_decision_is_due() {
+    let receipts = vec![held(0, 1, 1, Outcome::Completed, b"a", None), held(1, 2, 2, Outcome::Completed, b"b", None)];
+    let undecided = conclude(&fixed(2), &receipts, End::Exhausted);
+    assert!(matches!(undecided, Decision::Undecided { groups: 2, .. }));
+    let expired = conclude(&fixed(2), &receipts, End::Expired);
+    assert!(is_due(&fixed(2), &receipts, &undecided) && is_due(&fixed(2), &receipts, &expired));
+    assert!(!is_due(&fixed(2), &receipts, &Decision::Expired { receipts: List::default() }));
+}
+
+#[test]
+fn a_measurement_groups_by_exact_fields_within_regions_and_certifies_majorities() {
+    let (ok, wrong) = (map(&[("ttfb", "1"), ("verdict", "ok")]), map(&[("ttfb", "2"), ("verdict", "wrong")]));
+    let receipts = vec![
+        held(0, 1, 1, Outcome::Completed, &ok, Some("eu")),
+        held(1, 2, 2, Outcome::Completed, &map(&[("ttfb", "9"), ("verdict", "ok")]), Some("eu")),
+        held(2, 3, 3, Outcome::Completed, &wrong, Some("eu")),
+        held(3, 4, 4, Outcome::Completed, &ok, Some("na")),
+        held(4, 5, 5, Outcome::Completed, &wrong, Some("na")),
+        held(5, 6, 6, Outcome::TimedOut, b"", Some("na")),
+    ];
+    assert_eq!(lacking(&measurement(6), &receipts), 1);
+    let Some(Decision::Measured { strata, unusable }) = decide(&measurement(5), &receipts) else { panic!("not measured") };
+    assert_eq!(unusable.to_vec(), vec![5]);
+    assert_eq!(strata.len(), 2);
+    assert!(strata[0].certified && strata[0].groups[0].receipts.to_vec() == vec![0, 1]);
+    assert!(!strata[1].certified && strata[1].groups.len() == 2);
+}
+
+#[test]
+fn output_that_is_no_map_has_no_fields_and_long_values_become_their_cid() {
+    let long = map(&[("verdict", &"x".repeat(300))]);
+    let receipts = vec![held(0, 1, 1, Outcome::Completed, b"not cbor", None), held(1, 2, 2, Outcome::Completed, &long, None)];
+    let Some(Decision::Measured { strata, .. }) = decide(&measurement(2), &receipts) else { panic!("not measured") };
+    let fields: Vec<usize> = strata[0].groups.iter().map(|group| group.exact.len()).collect();
+    assert_eq!(fields, vec![0, 1]);
+    let value = &strata[0].groups[1].exact[&Text::cut("verdict")];
+    assert!(value.len() < 64 && codec::decode::<cid::Cid>(value, 64).is_ok());
+}

@@ -1,0 +1,191 @@
+//! Claims: who takes part, and who is told to wait or go.
+//!
+//! Guarantees: every refusal is signed and has a reason; the window before the first job is drawn with randomness that the Log
+//! opens; the number of claimants is bounded. Deliberately lacks identity checks: the connection proves who asks.
+
+use std::collections::BTreeMap;
+
+use super::context::Context;
+use super::records::{Tag, key};
+use super::run::{Claimant, Run, Window};
+use super::{Effect, Note, Peer};
+use crate::bounded::Name;
+use crate::content::sha256;
+use crate::durable::Ticket;
+use crate::experiment::{Class, Experiment, Labels};
+use crate::identity::NodeId;
+use crate::time::{SECOND, Time};
+use crate::work::{Claim, ClaimRefused, Refusal, Response};
+
+/// How long claims are collected when more are expected than there are seats.
+const WINDOW_MS: u64 = 2 * SECOND;
+/// From so many stations on, more claimants than seats are expected.
+const WINDOW_STATIONS: u64 = 64;
+/// Claims per wanted cluster that close the window early.
+const WINDOW_CLAIMS: u64 = 4;
+/// Claimants kept although not wanted yet, so that a lost lease is dealt anew without a new Call.
+const SPARES: u64 = 32;
+/// Claimants in memory: more than any experiment wants at once; idle ones make room.
+const CLAIMANTS_MAX: usize = 2_048;
+/// First pause of a station without work; doubled up to [`IDLE_MS_MAX`].
+const IDLE_MS: u64 = 50;
+/// Longest pause of a station that may get work at any moment.
+const IDLE_MS_MAX: u64 = 1_000;
+/// Pause that goes with `Busy`.
+const BUSY_MS: u32 = 10_000;
+
+/// A signed no.
+pub(super) fn refuse(cx: &mut Context, ask: Ticket, experiment: cid::Cid, node: NodeId, reason: ClaimRefused, seq: u64) {
+    let refusal = cx.key.sign(&cx.config.network, Refusal { experiment, node, reason, seq });
+    cx.answer(ask, Response::Refused(refusal));
+    cx.note(Note::Refused { experiment, node, reason });
+}
+
+impl Run {
+    pub(super) fn claim(&mut self, cx: &mut Context, ask: Ticket, from: Peer, claim: &Claim, now: Time) {
+        match self.admit(cx, from, claim, now) {
+            Ok(None) => {}
+            Ok(Some(wait_ms)) => return cx.act(Effect::Answer { ask, response: Response::Wait { ms: wait_ms } }),
+            Err(reason) => {
+                *self.explanation.refusals.entry(reason).or_default() += 1;
+                return refuse(cx, ask, self.id, from.node, reason, self.seq);
+            }
+        }
+        match self.leases_for(cx, from.node, claim.free, &claim.holding, now) {
+            Ok(leases) => {
+                let signed = cx.key.sign(&cx.config.network, leases);
+                cx.answer(ask, Response::Leases(signed));
+            }
+            Err(None) => {
+                let ms = self.idle_ms(from.node, now);
+                cx.act(Effect::Answer { ask, response: Response::Wait { ms } });
+            }
+            Err(Some(reason)) => {
+                *self.explanation.refusals.entry(reason).or_default() += 1;
+                refuse(cx, ask, self.id, from.node, reason, self.seq);
+            }
+        }
+    }
+
+    /// Takes the station in, or says how long to wait, or why not.
+    fn admit(&mut self, cx: &mut Context, from: Peer, claim: &Claim, now: Time) -> Result<Option<u32>, ClaimRefused> {
+        if let Some(claimant) = self.claimants.get_mut(&from.node) {
+            claimant.seen = now;
+            claimant.capacity = claim.capacity.max(1);
+            if claimant.outstanding.is_empty() && (claimant.cluster != from.cluster || claimant.labels != claim.labels) {
+                claimant.cluster = from.cluster;
+                claimant.labels = claim.labels.clone();
+                claimant.recorded = false;
+            }
+            return Ok(None);
+        }
+        check(&self.experiment.body, claim)?;
+        if now >= self.experiment.body.deadline {
+            return Err(ClaimRefused::Closed);
+        }
+        if let Some(wait) = self.draw(cx, from, now)? {
+            return Ok(Some(wait));
+        }
+        if self.active_clusters(now) >= (2 * self.wanted()).max(SPARES) {
+            return Err(ClaimRefused::Enough);
+        }
+        if self.claimants.len() >= CLAIMANTS_MAX {
+            let idle = self.claimants.iter().filter(|(_, claimant)| claimant.outstanding.is_empty()).min_by_key(|(_, claimant)| claimant.seen);
+            let Some(idle) = idle.map(|(node, _)| *node) else { return Err(ClaimRefused::Enough) };
+            self.claimants.remove(&idle);
+            cx.delete(key(Tag::Node, &self.id, &idle.0));
+        }
+        self.claimants.insert(from.node, Claimant::new(from.cluster, claim.labels.clone(), claim.capacity.max(1), now));
+        self.explanation.claimants += 1;
+        cx.note(Note::Claimed { experiment: self.id, node: from.node });
+        Ok(None)
+    }
+
+    /// The claim window. `Some` is how long to wait for the draw.
+    fn draw(&mut self, cx: &Context, from: Peer, now: Time) -> Result<Option<u32>, ClaimRefused> {
+        let wants_window = matches!(self.experiment.body.class, Class::Measurement(_)) && self.stations(cx).unwrap_or(1) >= WINDOW_STATIONS;
+        if matches!(self.window, Window::Unopened) && wants_window && self.next_lease == 0 {
+            self.window = Window::Collecting { closes: now.plus(WINDOW_MS), claims: BTreeMap::new() };
+        }
+        let enough = self.wanted().saturating_mul(WINDOW_CLAIMS);
+        if let Window::Collecting { closes, claims } = &mut self.window {
+            claims.insert(from.node, from.cluster);
+            let closes = *closes;
+            if (claims.len() as u64) < enough && now < closes {
+                return Ok(Some(wait_ms(closes.since(now))));
+            }
+            self.close_window();
+        }
+        match &self.window {
+            Window::Drawn { not_drawn } if not_drawn.contains(&from.node) => Err(ClaimRefused::NotDrawn),
+            _ => Ok(None),
+        }
+    }
+
+    /// Draws as many clusters as are wanted from the claims of the window: draw `k` takes the candidate at HMAC(secret, k).
+    pub(super) fn close_window(&mut self) {
+        let Window::Collecting { claims, .. } = &self.window else { return };
+        let mut left: Vec<(NodeId, _)> = claims.iter().map(|(node, cluster)| (*node, *cluster)).collect();
+        let wanted = self.wanted();
+        let (mut k, mut drawn) = (0, 0);
+        let mut clusters = std::collections::BTreeSet::new();
+        let mut not_drawn = std::collections::BTreeSet::new();
+        while drawn < wanted && !left.is_empty() {
+            let at = draw(&self.secret.0, k, left.len() as u64);
+            k += 1;
+            let (node, cluster) = left.swap_remove(usize::try_from(at).unwrap_or(0));
+            if clusters.insert(cluster) {
+                drawn += 1;
+            } else {
+                not_drawn.insert(node);
+            }
+        }
+        not_drawn.extend(left.into_iter().map(|(node, _)| node));
+        self.window = Window::Drawn { not_drawn };
+    }
+
+    /// How long a station without work waits: short at first, so that jobs that come back are picked up at once.
+    pub(super) fn idle_ms(&mut self, node: NodeId, now: Time) -> u32 {
+        let Some(claimant) = self.claimants.get_mut(&node) else { return BUSY_MS };
+        let ms = (IDLE_MS << claimant.idle.min(10)).min(IDLE_MS_MAX).max(claimant.paused_until.since(now));
+        claimant.idle = claimant.idle.saturating_add(1);
+        wait_ms(ms)
+    }
+}
+
+/// `ms` within what a Wait may say.
+pub(super) fn wait_ms(ms: u64) -> u32 {
+    u32::try_from(ms).unwrap_or(u32::MAX).clamp(*crate::work::WAIT_MS.start(), *crate::work::WAIT_MS.end())
+}
+
+fn check(experiment: &Experiment, claim: &Claim) -> Result<(), ClaimRefused> {
+    if !claim.profiles.contains(&experiment.profile) {
+        return Err(ClaimRefused::Profile);
+    }
+    let carries = |label: &Name, labels: &Labels| -> bool {
+        let own = labels.get(label);
+        experiment.labels.get(label).is_some_and(|asked| own.is_some_and(|own| own.iter().any(|value| asked.contains(value))))
+    };
+    if claim.labels.len() > crate::experiment::LABELS_MAX || !experiment.labels.keys().all(|label| carries(label, &claim.labels)) {
+        return Err(ClaimRefused::Labels);
+    }
+    Ok(())
+}
+
+/// Draw `k` among `count`: HMAC-SHA256(secret, k) as a fraction of 2⁶⁴.
+pub(super) fn draw(secret: &[u8; 32], k: u64, count: u64) -> u64 {
+    let mac = hmac(secret, &k.to_be_bytes());
+    let fraction = mac.iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    u64::try_from((u128::from(fraction) * u128::from(count)) >> 64).unwrap_or(0)
+}
+
+/// HMAC-SHA256 (RFC 2104) with a key of 32 bytes.
+pub(super) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    const BLOCK: usize = 64;
+    let (mut inner, mut outer) = ([0x36_u8; BLOCK], [0x5c_u8; BLOCK]);
+    for (at, byte) in key.iter().enumerate() {
+        inner[at] ^= byte;
+        outer[at] ^= byte;
+    }
+    sha256(&[&outer, &sha256(&[&inner, message])])
+}

@@ -1,0 +1,299 @@
+//! Dealing: which job a station gets next, for how long, and what happens when the lease is lost.
+//!
+//! Guarantees: no job is dealt twice to one node or one cluster at a time; a node that has proved nothing has one lease; numbers
+//! and jobs of leases are durable before they are sent; work per lease is logarithmic in the open jobs, and jobs open at once are
+//! bounded. Deliberately lacks choice: which jobs a station wants is never asked.
+
+use super::Note;
+use super::context::Context;
+use super::records::{NodeRecord, Tag, key, numbered};
+use super::run::{Leased, OpenJob, Run};
+use crate::bounded::{Bytes, List};
+use crate::cluster::Cluster;
+use crate::codec;
+use crate::experiment::Class;
+use crate::identity::NodeId;
+use crate::lease::{GRACE_MS, duration_ms};
+use crate::log::Lost;
+use crate::receipt::LeaseNumber;
+use crate::sampling;
+use crate::time::{MINUTE, SECOND, Time};
+use crate::work::{ClaimRefused, HOLDING_MAX, INPUT_BYTES_MAX, LEASES_MAX, Lease, Leases, RELAYED_BYTES_MAX};
+
+/// Jobs open at once: 8 stations with 256 leases each, four times over; bounds memory when some stations lag.
+pub(super) const OPEN_JOBS_MAX: usize = 8_192;
+/// Bytes of receipts and outputs in memory before no more jobs are opened.
+const HELD_BYTES_MAX: usize = 64 << 20;
+/// Open jobs looked at for one answer; the walk goes on there with the next.
+const WALK_MAX: usize = 256;
+/// Open jobs among which a station gets those whose targets it is first to contact.
+const TARGET_WINDOW: usize = 256;
+/// Times one node may lose one job before the job goes to others only.
+const LOSSES_PER_NODE_MAX: usize = 2;
+/// A known station gets this many times its capacity, so that it need not wait for the answer to a delivery.
+const AHEAD: u64 = 2;
+/// Of a pure experiment a known station gets as much as it does in this time, if that is more.
+const AHEAD_MS: u64 = SECOND;
+/// Longest pause after losses.
+const PAUSE_MS_MAX: u64 = MINUTE;
+
+impl Run {
+    /// Leases for `node`: first again what it lost on the way, then new ones. `Err(None)`: nothing now; `Err(Some)`: nothing ever.
+    pub(super) fn leases_for(
+        &mut self,
+        cx: &mut Context,
+        node: NodeId,
+        free: u32,
+        holding: &[LeaseNumber],
+        now: Time,
+    ) -> Result<Leases, Option<ClaimRefused>> {
+        if let Some(again) = self.leases_again(cx, node, free, holding, now) {
+            return Ok(again);
+        }
+        let count = self.allowance(node, free, holding, now);
+        if count == 0 || now >= self.experiment.body.deadline {
+            return Err(None);
+        }
+        let jobs = self.pick(node, count, now);
+        if jobs.is_empty() {
+            return Err(None);
+        }
+        Ok(self.grant(cx, node, free, &jobs, now))
+    }
+
+    /// The first run of numbers that the node has outstanding and neither holds nor has named a receipt of.
+    fn leases_again(&mut self, cx: &mut Context, node: NodeId, free: u32, holding: &[LeaseNumber], now: Time) -> Option<Leases> {
+        let claimant = self.claimants.get(&node)?;
+        let mut missing = claimant
+            .outstanding
+            .iter()
+            .copied()
+            .filter(|number| !holding.contains(number) && self.leases.get(number).is_some_and(|leased| leased.named.is_none()));
+        let first = missing.next()?;
+        let mut numbers = vec![first];
+        for number in missing.take(LEASES_MAX - 1) {
+            if number != first + numbers.len() as u64 {
+                break;
+            }
+            numbers.push(number);
+        }
+        let most = lease_bytes_max(&claimant.cluster);
+        let (mut leases, mut bytes) = (Vec::with_capacity(numbers.len()), 0);
+        for (place, number) in numbers.iter().enumerate() {
+            let fresh_ms = self.duration_ms(place as u64, free);
+            let leased = self.leases.get_mut(number)?;
+            let input = input(&self.jobs, leased.index);
+            bytes += input.len();
+            if place > 0 && bytes > most {
+                break;
+            }
+            let duration_ms = if leased.renewed {
+                leased.until.since(now).saturating_sub(GRACE_MS)
+            } else {
+                self.ends.remove(&(leased.until, *number));
+                leased.until = now.plus(fresh_ms + GRACE_MS);
+                leased.renewed = true;
+                self.ends.insert((leased.until, *number));
+                fresh_ms
+            };
+            leases.push(Lease { index: leased.index, input, duration_ms });
+        }
+        cx.note(Note::Leased { experiment: self.id, node, leases: leases.len() });
+        Some(Leases { experiment: self.id, node, first, leases: List::first(leases) })
+    }
+
+    /// How many new leases the node may have now.
+    fn allowance(&self, node: NodeId, free: u32, holding: &[LeaseNumber], now: Time) -> usize {
+        let Some(claimant) = self.claimants.get(&node) else { return 0 };
+        if free == 0 || now < claimant.paused_until {
+            return 0;
+        }
+        let capacity = u64::from(claimant.capacity.max(1));
+        let ahead = match self.experiment.body.class {
+            Class::Pure(_) => (capacity * AHEAD_MS / claimant.execution_ms.max(1)).max(AHEAD * capacity),
+            _ => AHEAD * capacity,
+        };
+        let proved = claimant.held.saturating_mul(2).max(1);
+        let most = if claimant.held == 0 { proved } else { proved.min(ahead) }.min(HOLDING_MAX as u64);
+        let outstanding = claimant.outstanding.len().max(holding.len()) as u64;
+        usize::try_from(most.saturating_sub(outstanding)).unwrap_or(0).min(LEASES_MAX)
+    }
+
+    /// Up to `count` jobs that the node may run: open ones that lack executions first, then jobs never dealt.
+    fn pick(&mut self, node: NodeId, count: usize, now: Time) -> Vec<u64> {
+        let Some(cluster) = self.claimants.get(&node).map(|claimant| claimant.cluster) else { return Vec::new() };
+        if let Some(target) = self.experiment.body.jobs.target.clone() {
+            return self.pick_by_target(node, &target, count, now);
+        }
+        let start = self.walks.get(&cluster).copied().unwrap_or(0);
+        let mut picked = Vec::new();
+        let mut at = start;
+        let around = self.hungry.range(start..).chain(self.hungry.range(..start));
+        for index in around.take(WALK_MAX) {
+            if picked.len() >= count {
+                break;
+            }
+            at = index + 1;
+            if self.may_run(*index, node, now) {
+                picked.push(*index);
+            }
+        }
+        self.walks.insert(cluster, at);
+        while picked.len() < count {
+            let Some(index) = self.open_next() else { break };
+            picked.push(index);
+        }
+        picked
+    }
+
+    /// The same for jobs that name a target: each station begins elsewhere, and always with the targets whose caps it is under.
+    fn pick_by_target(&mut self, node: NodeId, target: &str, count: usize, now: Time) -> Vec<u64> {
+        while self.hungry.len() < TARGET_WINDOW && self.open_next().is_some() {}
+        let day = now.day().to_be_bytes();
+        let candidates = self.hungry.iter().copied().take(WALK_MAX).filter(|index| self.may_run(*index, node, now));
+        let mut ranked: Vec<(u64, u64)> = candidates
+            .map(|index| {
+                let name = self.jobs.target(index, target).unwrap_or_default();
+                (sampling::fraction("target", &[name.as_bytes(), &[0], &day, &node.0]), index)
+            })
+            .collect();
+        ranked.sort_unstable();
+        ranked.into_iter().take(count).map(|(_, index)| index).collect()
+    }
+
+    /// Opens the next job never dealt.
+    fn open_next(&mut self) -> Option<u64> {
+        loop {
+            self.fresh = self.settled.next_gap(self.fresh);
+            if !self.open.contains_key(&self.fresh) {
+                break;
+            }
+            self.fresh += 1;
+        }
+        if self.fresh >= self.jobs.count() || self.open.len() >= OPEN_JOBS_MAX || self.held_bytes >= HELD_BYTES_MAX {
+            return None;
+        }
+        let index = self.fresh;
+        self.fresh += 1;
+        let lacking = self.experiment.body.class.executions();
+        self.open.insert(index, OpenJob { lacking, ..OpenJob::default() });
+        self.hungry.insert(index);
+        Some(index)
+    }
+
+    fn may_run(&self, index: u64, node: NodeId, now: Time) -> bool {
+        let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
+        now >= job.ready
+            && !job.nodes.contains(&node)
+            && !job.clusters.contains(&claimant.cluster)
+            && job.lost.iter().filter(|(_, loser, _)| *loser == node).count() < LOSSES_PER_NODE_MAX
+    }
+
+    fn grant(&mut self, cx: &mut Context, node: NodeId, free: u32, jobs: &[u64], now: Time) -> Leases {
+        let first = self.next_lease;
+        let attempts_max = self.attempts_max();
+        let (mut leases, mut bytes) = (Vec::with_capacity(jobs.len()), 0);
+        for (place, index) in jobs.iter().enumerate() {
+            let duration_ms = self.duration_ms(place as u64, free);
+            let input = input(&self.jobs, *index);
+            let (Some(job), Some(claimant)) = (self.open.get_mut(index), self.claimants.get_mut(&node)) else { continue };
+            bytes += input.len();
+            if place > 0 && bytes > lease_bytes_max(&claimant.cluster) {
+                break;
+            }
+            let number = self.next_lease;
+            self.next_lease += 1;
+            let until = now.plus(duration_ms + GRACE_MS);
+            job.nodes.insert(node);
+            job.clusters.insert(claimant.cluster);
+            job.outstanding.insert(number);
+            job.attempts += 1;
+            if job.missing(attempts_max) == 0 {
+                self.hungry.remove(index);
+            }
+            claimant.outstanding.insert(number);
+            claimant.idle = 0;
+            self.leases.insert(number, Leased { index: *index, node, cluster: claimant.cluster, until, renewed: false, named: None });
+            self.ends.insert((until, number));
+            leases.push(Lease { index: *index, input, duration_ms });
+        }
+        self.record_node(cx, node);
+        for index in jobs.iter().take(leases.len()) {
+            self.record_job(cx, *index);
+        }
+        cx.put(key(Tag::NextLease, &self.id, &[]), codec::encode(&self.next_lease));
+        cx.note(Note::Leased { experiment: self.id, node, leases: leases.len() });
+        Leases { experiment: self.id, node, first, leases: List::first(leases) }
+    }
+
+    /// `place` counts from this batch; what the station still has was counted when it was dealt.
+    fn duration_ms(&self, place: u64, free: u32) -> u64 {
+        let body = &self.experiment.body;
+        duration_ms(body.module.bytes, body.limits.wall_ms, place, free)
+    }
+
+    fn record_node(&mut self, cx: &mut Context, node: NodeId) {
+        let Some(claimant) = self.claimants.get_mut(&node).filter(|claimant| !claimant.recorded) else { return };
+        claimant.recorded = true;
+        let record = NodeRecord { cluster: claimant.cluster, labels: claimant.labels.clone(), capacity: claimant.capacity };
+        cx.put(key(Tag::Node, &self.id, &node.0), codec::encode(&record));
+    }
+
+    pub(super) fn record_job(&self, cx: &mut Context, index: u64) {
+        if let Some(job) = self.open.get(&index) {
+            cx.put(numbered(Tag::Job, &self.id, index), codec::encode(&self.job_record(job)));
+        }
+    }
+
+    /// Ends a lease without a receipt and gives its job back to the pool.
+    pub(super) fn lose(&mut self, cx: &mut Context, number: LeaseNumber, how: Lost, now: Time) {
+        let Some(leased) = self.leases.remove(&number) else { return };
+        self.ends.remove(&(leased.until, number));
+        if let Some(ticket) = leased.named.and_then(|named| named.fetch) {
+            cx.fetches.remove(&ticket);
+        }
+        if let Some(claimant) = self.claimants.get_mut(&leased.node) {
+            claimant.outstanding.remove(&number);
+            claimant.losses = claimant.losses.saturating_add(1);
+            claimant.paused_until = now.plus(pause_ms(claimant.losses));
+        }
+        if let Some(job) = self.open.get_mut(&leased.index) {
+            job.outstanding.remove(&number);
+            job.nodes.remove(&leased.node);
+            job.clusters.remove(&leased.cluster);
+            job.lost.push((number, leased.node, how));
+            // At once the first time; then slower each time, so that a job nobody can do does not spin.
+            let losses = u32::try_from(job.lost.len()).unwrap_or(u32::MAX);
+            job.ready = if losses <= 1 { Time(0) } else { now.plus(pause_ms(losses - 1)) };
+            self.record_job(cx, leased.index);
+            self.progress(cx, leased.index, now);
+        }
+    }
+
+    /// Ends what has run out of time.
+    pub(super) fn expire(&mut self, cx: &mut Context, now: Time) {
+        while let Some((_, number)) = self.ends.first().copied().filter(|(until, _)| *until <= now) {
+            let Some(node) = self.leases.get(&number).map(|leased| leased.node) else { break };
+            cx.note(Note::Expired { experiment: self.id, node, lease: number });
+            cx.report(node, crate::peer_action::PeerAction::Tolerable);
+            self.lose(cx, number, Lost::Expired, now);
+        }
+    }
+}
+
+/// Bytes of inputs in one answer: all 32 inputs of a direct connection, half of a relayed frame.
+fn lease_bytes_max(cluster: &Cluster) -> usize {
+    match cluster {
+        Cluster::Relay(_) => RELAYED_BYTES_MAX / 2,
+        _ => LEASES_MAX * INPUT_BYTES_MAX,
+    }
+}
+
+fn pause_ms(times: u32) -> u64 {
+    (SECOND << times.saturating_sub(1).min(16)).min(PAUSE_MS_MAX)
+}
+
+/// The input of a job of ours: it was within its bound when the jobs were made.
+fn input(jobs: &crate::jobs::Jobs, index: u64) -> Bytes<INPUT_BYTES_MAX> {
+    jobs.input(index).and_then(|bytes| Bytes::new(bytes).ok()).unwrap_or_default()
+}

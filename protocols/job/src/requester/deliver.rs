@@ -1,0 +1,307 @@
+//! Deliveries: which receipts are held, which never will be, which wait for their output.
+//!
+//! Guarantees: idempotent by lease number; `held` is said only with, or after, the Commit that makes receipt and verified output
+//! durable; a receipt counts only if it was named before its lease ended. Deliberately lacks opinions on results.
+
+use super::claim::wait_ms;
+use super::context::Context;
+use super::records::{Tag, numbered};
+use super::run::{Named, Part, Run};
+use super::{Effect, Note, Peer};
+use crate::bounded::{Bytes, List};
+use crate::cluster::Cluster;
+use crate::codec;
+use crate::content::{Content, DAG_CBOR, RAW, cid_of};
+use crate::durable::Ticket;
+use crate::identity::NodeId;
+use crate::log::{Entry, HeldReceipt, Lost};
+use crate::peer_action::PeerAction;
+use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber};
+use crate::time::{MINUTE, SECOND, Time};
+use crate::verdict::JobVerdict;
+use crate::work::{ACK_VERDICTS_MAX, Ack, Deliver, Delivery, RELAYED_BYTES_MAX, ReceiptRefused, Response};
+use crate::worker::FetchFailure;
+
+/// How long an output may take after its receipt.
+const OUTPUT_MS: u64 = 5 * MINUTE;
+/// When a receipt that waits for its output is to be delivered again.
+const PENDING_MS: u64 = SECOND;
+/// Largest transcript: 64 host calls with 16 KiB of headers each.
+const TRANSCRIPT_BYTES_MAX: u64 = 1 << 20;
+/// Fetches of outputs at the same time, all experiments together.
+const FETCHES_MAX: usize = 64;
+/// Bytes of verdicts in one Ack, a quarter of a frame.
+const VERDICT_BYTES_MAX: usize = 512 << 10;
+
+/// What becomes of one delivered receipt.
+enum Judgement {
+    Held,
+    Pending,
+    Refused(ReceiptRefused),
+}
+
+impl Run {
+    pub(super) fn deliver(&mut self, cx: &mut Context, ask: Ticket, from: Peer, deliver: &Deliver, now: Time) {
+        let (mut held, mut refused, mut pending) = (Vec::new(), Vec::new(), false);
+        if let Some(claimant) = self.claimants.get_mut(&from.node) {
+            claimant.seen = now;
+        }
+        for delivery in &deliver.receipts {
+            let lease = delivery.receipt.body.lease;
+            match self.judge(cx, from.node, delivery, now) {
+                Judgement::Held => held.push(lease),
+                Judgement::Pending => pending = true,
+                Judgement::Refused(reason) => {
+                    refused.push((lease, reason));
+                    cx.note(Note::ReceiptRefused { experiment: self.id, node: from.node, lease, reason });
+                }
+            }
+        }
+        for (lease, _) in &deliver.returned {
+            if self.leases.get(lease).is_some_and(|leased| leased.node == from.node && leased.named.is_none()) {
+                self.lose(cx, *lease, Lost::Returned, now);
+            }
+        }
+        let (leases, no_more) = match self.leases_for(cx, from.node, deliver.free, &deliver.holding, now) {
+            Ok(leases) => (Some(leases), None),
+            Err(reason) => (None, reason),
+        };
+        let again_ms = if leases.is_some() || pending { wait_ms(PENDING_MS) } else { self.idle_ms(from.node, now) };
+        let (verdicts, cursor) = self.unread(from, deliver.cursor);
+        let ack = Ack {
+            experiment: self.id,
+            node: from.node,
+            held: List::first(held),
+            refused: List::first(refused),
+            again_ms,
+            verdicts,
+            cursor,
+            leases,
+            no_more,
+        };
+        let signed = cx.key.sign(&cx.config.network, ack);
+        cx.answer(ask, Response::Acked(Box::new(signed)));
+    }
+
+    fn judge(&mut self, cx: &mut Context, from: NodeId, delivery: &Delivery, now: Time) -> Judgement {
+        let (receipt, number) = (&delivery.receipt, delivery.receipt.body.lease);
+        if self.held.contains(number) {
+            return match self.held_receipt(number) {
+                Some(held) if held.receipt.body != receipt.body => self.contradicts(cx, from, held.receipt.author, delivery),
+                _ => Judgement::Held,
+            };
+        }
+        let Some(leased) = self.leases.get(&number).filter(|leased| leased.node == from) else {
+            let known = number < self.next_lease && !self.leases.contains_key(&number);
+            return Judgement::Refused(if known { ReceiptRefused::Late } else { ReceiptRefused::NoLease });
+        };
+        if let Some(named) = &leased.named {
+            if named.receipt.body != receipt.body {
+                return self.contradicts(cx, from, leased.node, delivery);
+            }
+            self.fetch(cx, number);
+            return Judgement::Pending;
+        }
+        let index = leased.index;
+        match check(cx, &self.experiment.body, self.id, from, index, delivery) {
+            Ok((output, transcript)) => {
+                let named = Named { receipt: receipt.clone(), output, transcript, fetch: None };
+                self.name(cx, number, named, now)
+            }
+            Err(reason) => {
+                cx.report(from, PeerAction::Invalid);
+                self.lose(cx, number, Lost::Returned, now);
+                Judgement::Refused(reason)
+            }
+        }
+    }
+
+    /// A second, different receipt for a lease: proof against its author when both are signed by it.
+    fn contradicts(&self, cx: &mut Context, from: NodeId, author: NodeId, delivery: &Delivery) -> Judgement {
+        let signed = delivery.receipt.author == author && author == from && delivery.receipt.verify(&cx.config.network).is_ok();
+        if !signed {
+            return Judgement::Refused(ReceiptRefused::Signature);
+        }
+        cx.report(author, PeerAction::Proven);
+        Judgement::Refused(ReceiptRefused::Contradiction)
+    }
+
+    /// A held receipt that no page has taken away yet.
+    fn held_receipt(&self, number: LeaseNumber) -> Option<&HeldReceipt> {
+        let in_page = self.page.entries.iter().find_map(|entry| match entry {
+            Entry::Settled(job) => job.receipts.iter().find(|held| held.receipt.body.lease == number),
+            Entry::Late(held) => (held.receipt.body.lease == number).then_some(&**held),
+        });
+        in_page.or_else(|| self.open.values().flat_map(|job| &job.receipts).find(|held| held.receipt.body.lease == number))
+    }
+
+    /// A good receipt: held if its output is here, else its output has five minutes.
+    fn name(&mut self, cx: &mut Context, number: LeaseNumber, named: Named, now: Time) -> Judgement {
+        let complete = !matches!(named.output, Part::Missing) && !matches!(named.transcript, Part::Missing);
+        if complete {
+            self.hold(cx, number, named, now);
+            return Judgement::Held;
+        }
+        if let Some(leased) = self.leases.get_mut(&number) {
+            self.ends.remove(&(leased.until, number));
+            leased.until = now.plus(OUTPUT_MS);
+            self.ends.insert((leased.until, number));
+            leased.named = Some(Box::new(named));
+        }
+        self.fetch(cx, number);
+        Judgement::Pending
+    }
+
+    /// Asks for what a named receipt still misses, unless that is under way.
+    fn fetch(&mut self, cx: &mut Context, number: LeaseNumber) {
+        let Some(leased) = self.leases.get_mut(&number) else { return };
+        let Some(named) = leased.named.as_mut().filter(|named| named.fetch.is_none()) else { return };
+        if cx.fetches.len() >= FETCHES_MAX {
+            return;
+        }
+        let body = &named.receipt.body;
+        let missing = if matches!(named.output, Part::Missing) { body.output.clone() } else { body.transcript.clone() };
+        let Some(content) = missing else { return };
+        let ticket = cx.ticket();
+        named.fetch = Some(ticket);
+        cx.fetches.insert(ticket, (self.id, number));
+        cx.act(Effect::Fetch { fetch: ticket, content, from: leased.node });
+    }
+
+    /// The bytes that were asked for came, or did not.
+    pub(super) fn fetched(&mut self, cx: &mut Context, number: LeaseNumber, result: Result<Vec<u8>, FetchFailure>, now: Time) {
+        let Some(leased) = self.leases.get_mut(&number) else { return };
+        let Some(mut named) = leased.named.take() else { return };
+        named.fetch = None;
+        let body = &named.receipt.body;
+        let of_output = matches!(named.output, Part::Missing);
+        let content = if of_output { body.output.clone() } else { body.transcript.clone() };
+        let (cid, here) = match (result, content) {
+            (Ok(bytes), Some(content)) if is(&content, &bytes) => (content.cid, bytes),
+            (Ok(_), _) | (Err(FetchFailure::Mismatch), _) => {
+                let node = leased.node;
+                cx.report(node, PeerAction::Invalid);
+                cx.note(Note::ReceiptRefused { experiment: self.id, node, lease: number, reason: ReceiptRefused::Output });
+                return self.lose(cx, number, Lost::Returned, now);
+            }
+            // The next delivery of the receipt asks again, until its five minutes are over.
+            (Err(_), _) => {
+                leased.named = Some(named);
+                return;
+            }
+        };
+        let part = if here.len() <= INLINE_BYTES_MAX {
+            Bytes::new(here).map_or(Part::Stored, Part::Here)
+        } else {
+            // In a Commit of its own until the receipt is held: a crash between leaves a file that nothing names.
+            cx.blob(cid, here);
+            Part::Stored
+        };
+        if of_output {
+            named.output = part;
+        } else {
+            named.transcript = part;
+        }
+        self.name(cx, number, *named, now);
+    }
+
+    /// Receipt and output are complete: durable with this event.
+    fn hold(&mut self, cx: &mut Context, number: LeaseNumber, named: Named, now: Time) {
+        let Some(leased) = self.leases.remove(&number) else { return };
+        self.ends.remove(&(leased.until, number));
+        let labels = self.claimants.get(&leased.node).map(|claimant| claimant.labels.clone()).unwrap_or_default();
+        let inline = |part: Part| match part {
+            Part::Here(bytes) => Some(bytes),
+            Part::None | Part::Missing | Part::Stored => None,
+        };
+        let held = HeldReceipt {
+            receipt: named.receipt,
+            cluster: leased.cluster,
+            labels,
+            output: inline(named.output),
+            transcript: inline(named.transcript),
+        };
+        let record = codec::encode(&held);
+        let bytes = record.len();
+        cx.put(numbered(Tag::Held, &self.id, number), record);
+        self.held.insert(number);
+        cx.note(Note::Held { experiment: self.id, node: leased.node, lease: number, index: leased.index });
+        cx.report(leased.node, PeerAction::Useful);
+        if let Some(claimant) = self.claimants.get_mut(&leased.node) {
+            claimant.outstanding.remove(&number);
+            claimant.held += 1;
+            claimant.losses = 0;
+            claimant.paused_until = Time(0);
+            claimant.execution_ms = (3 * claimant.execution_ms + held.receipt.body.duration_ms) / 4;
+        }
+        match self.open.get_mut(&leased.index) {
+            Some(job) => {
+                job.outstanding.remove(&number);
+                job.receipts.push(held);
+                job.lacking = crate::quorum::lacking(&self.experiment.body.class, &job.receipts);
+                self.held_bytes += bytes;
+                self.record_job(cx, leased.index);
+                self.progress(cx, leased.index, now);
+            }
+            None => self.enter(cx, Entry::Late(Box::new(held))),
+        }
+    }
+
+    /// Verdicts the station has not read, and the cursor after them.
+    fn unread(&mut self, from: Peer, cursor: u64) -> (List<JobVerdict, ACK_VERDICTS_MAX>, u64) {
+        let last = self.settled.len();
+        let Some(claimant) = self.claimants.get_mut(&from.node) else { return (List::default(), last) };
+        while claimant.unread.front().is_some_and(|(ordinal, _)| *ordinal < cursor) {
+            claimant.unread.pop_front();
+        }
+        let most = if matches!(from.cluster, Cluster::Relay(_)) { RELAYED_BYTES_MAX / 4 } else { VERDICT_BYTES_MAX };
+        let (mut verdicts, mut bytes, mut after) = (Vec::new(), 0, last);
+        for (ordinal, verdict) in &claimant.unread {
+            bytes += codec::encode(&**verdict).len();
+            if verdicts.len() == ACK_VERDICTS_MAX || (bytes > most && !verdicts.is_empty()) {
+                after = *ordinal;
+                break;
+            }
+            verdicts.push((**verdict).clone());
+        }
+        (List::first(verdicts), after)
+    }
+}
+
+/// The stateless rules for a receipt of `from` for job `index`, and where its output and transcript are.
+fn check(
+    cx: &Context,
+    experiment: &crate::experiment::Experiment,
+    id: cid::Cid,
+    from: NodeId,
+    index: u64,
+    delivery: &Delivery,
+) -> Result<(Part, Part), ReceiptRefused> {
+    let body = &delivery.receipt.body;
+    if body.node != from || delivery.receipt.author != from || delivery.receipt.verify(&cx.config.network).is_err() {
+        return Err(ReceiptRefused::Signature);
+    }
+    if body.experiment != id || body.index != index || body.profile != experiment.profile {
+        return Err(ReceiptRefused::Mismatch);
+    }
+    let output = part(body.output.as_ref(), delivery.output.as_ref(), experiment.limits.output_bytes)?;
+    let transcript = part(body.transcript.as_ref(), delivery.transcript.as_ref(), TRANSCRIPT_BYTES_MAX)?;
+    Ok((output, transcript))
+}
+
+fn part(content: Option<&Content>, inline: Option<&Bytes<INLINE_BYTES_MAX>>, max: u64) -> Result<Part, ReceiptRefused> {
+    match (content, inline) {
+        (None, None) => Ok(Part::None),
+        (Some(content), _) if content.bytes > max => Err(ReceiptRefused::Output),
+        (Some(content), Some(bytes)) if is(content, bytes) => Ok(Part::Here(bytes.clone())),
+        (Some(content), None) if is(content, &[]) => Ok(Part::Here(Bytes::default())),
+        (Some(_), None) => Ok(Part::Missing),
+        (_, Some(_)) => Err(ReceiptRefused::Output),
+    }
+}
+
+/// Whether `bytes` are the one block that `content` names.
+fn is(content: &Content, bytes: &[u8]) -> bool {
+    let codec = content.cid.codec();
+    content.bytes == bytes.len() as u64 && (codec == RAW || codec == DAG_CBOR) && cid_of(codec, bytes) == content.cid
+}

@@ -1,0 +1,255 @@
+//! [`Requester`]: events in, actions out.
+//!
+//! Guarantees: see [`super`]. Each event first ends what ran out of time, then is handled, then becomes at most one Commit.
+//! Deliberately lacks rules of its own: the files beside it have them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::claim::refuse;
+use super::context::Context;
+use super::run::{Closed, Run, Window};
+use super::{Action, Config, Draft, Effect, Event, Note, Peer, PublishError, View, open};
+use crate::bounded::List;
+use crate::durable::{RestoreError, Ticket};
+use crate::experiment::ExperimentId;
+use crate::identity::SigningKey;
+use crate::log::Entry;
+use crate::time::Time;
+use crate::work::{Ack, ClaimRefused, Deliver, ReceiptRefused, Request, Response, Status};
+
+/// Experiments open at the same time: each holds up to 64 MiB of receipts, and its Call costs every neighbour.
+pub const OPEN_MAX: usize = 64;
+/// Closed experiments that still answer Status and late deliveries.
+pub const CLOSED_MAX: usize = 1_024;
+
+/// All experiments of one station, from publication to Closed.
+#[derive(Debug)]
+pub struct Requester {
+    pub(super) cx: Context,
+    pub(super) open: BTreeMap<ExperimentId, Run>,
+    pub(super) closed: BTreeMap<ExperimentId, Closed>,
+    pub(super) actions: VecDeque<Action>,
+}
+
+impl Requester {
+    /// A machine that goes on where `records` stop; none make a new one. `seed` must be fresh entropy.
+    pub fn restore(
+        config: Config,
+        key: SigningKey,
+        seed: [u8; 32],
+        records: impl Iterator<Item = (crate::durable::Key, Vec<u8>)>,
+        now: Time,
+    ) -> Result<Self, RestoreError> {
+        let mut machine = Self { cx: Context::new(config, key, seed), open: BTreeMap::new(), closed: BTreeMap::new(), actions: VecDeque::new() };
+        machine.read_records(records, now)?;
+        machine.finish(now);
+        Ok(machine)
+    }
+
+    pub fn handle(&mut self, event: Event, now: Time) {
+        self.due(now);
+        match event {
+            Event::Publish { publish, draft } => self.publish(publish, *draft, now),
+            Event::Cancel { experiment } => self.close(experiment, now),
+            Event::Asked { ask, from, request } => self.asked(ask, from, request, now),
+            Event::Fetched { fetch, result } => {
+                if let Some((id, lease)) = self.cx.fetches.remove(&fetch) {
+                    if let Some(run) = self.open.get_mut(&id) {
+                        run.fetched(&mut self.cx, lease, result, now);
+                    }
+                }
+            }
+            Event::Counted { topic, stations } => {
+                // Only topics of our experiments are remembered beside the one that is news, so this stays small.
+                self.cx.stations.retain(|known, _| self.open.values().any(|run| run.experiment.body.topic == *known));
+                self.cx.stations.insert(topic, stations.max(1));
+            }
+            Event::Addresses(at) => {
+                if self.cx.at != at {
+                    self.cx.at = at;
+                    for run in self.open.values_mut() {
+                        run.call_out(&mut self.cx, now);
+                    }
+                }
+            }
+            Event::Tick => {}
+        }
+        self.finish(now);
+    }
+
+    /// The next action; drain until `None` after every `handle` and after `restore`.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to send [`Event::Tick`] if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        let open = self.open.values().map(Run::next_deadline);
+        let closed = self.closed.values().filter_map(|closed| closed.renew_at);
+        open.chain(closed).min()
+    }
+
+    /// Every experiment known here, open or closed.
+    pub fn experiments(&self) -> impl Iterator<Item = ExperimentId> + '_ {
+        self.open.keys().chain(self.closed.keys()).copied()
+    }
+
+    /// One experiment as it stands.
+    #[must_use]
+    pub fn view(&self, id: &ExperimentId) -> Option<View> {
+        let status = self.status(id)?;
+        if let Some(closed) = self.closed.get(id) {
+            let record = &closed.record;
+            let (pages, explanation) = (record.pages.clone(), closed.explanation.clone());
+            return Some(View { call: record.call.clone(), status, explanation, pages, settled: Vec::new() });
+        }
+        let run = self.open.get(id)?;
+        let settled = run.page.entries.iter().filter_map(|entry| match entry {
+            Entry::Settled(job) => Some((**job).clone()),
+            Entry::Late(_) => None,
+        });
+        let (pages, explanation) = (run.pages.clone(), run.explanation.clone());
+        Some(View { call: run.call.clone(), status, explanation, pages, settled: settled.collect() })
+    }
+
+    fn due(&mut self, now: Time) {
+        let over: Vec<ExperimentId> = self
+            .open
+            .iter_mut()
+            .filter_map(|(id, run)| {
+                run.expire(&mut self.cx, now);
+                if matches!(&run.window, Window::Collecting { closes, .. } if *closes <= now) {
+                    run.close_window();
+                }
+                let over = run.is_over(now);
+                if !over {
+                    run.keep_calling(&mut self.cx, now);
+                }
+                over.then_some(*id)
+            })
+            .collect();
+        for id in over {
+            self.close(id, now);
+        }
+        for closed in self.closed.values_mut() {
+            closed.keep_calling(&mut self.cx, now);
+        }
+    }
+
+    /// Closes what the event brought to its end, and hands out its actions.
+    fn finish(&mut self, now: Time) {
+        let over: Vec<ExperimentId> = self.open.iter().filter(|(_, run)| run.is_over(now)).map(|(id, _)| *id).collect();
+        for id in over {
+            self.close(id, now);
+        }
+        self.actions.extend(self.cx.flush());
+    }
+
+    fn close(&mut self, id: ExperimentId, now: Time) {
+        let Some(run) = self.open.remove(&id) else { return };
+        if self.closed.len() >= CLOSED_MAX {
+            let oldest = self.closed.iter().min_by_key(|(_, closed)| closed.record.at).map(|(id, _)| *id);
+            if let Some(oldest) = oldest {
+                self.closed.remove(&oldest);
+                self.cx.delete(super::records::key(super::records::Tag::Closed, &oldest, &[]));
+            }
+        }
+        let closed = run.close(&mut self.cx, now);
+        self.closed.insert(id, closed);
+    }
+
+    fn publish(&mut self, publish: Ticket, draft: Draft, now: Time) {
+        let result =
+            if self.open.len() >= OPEN_MAX { Err(PublishError::TooManyOpen(self.open.len())) } else { open::publish(&mut self.cx, draft, now) };
+        let result = result.map(|run| {
+            let id = run.id;
+            self.open.insert(id, run);
+            id
+        });
+        self.cx.then(Effect::Published { publish, result });
+    }
+
+    fn asked(&mut self, ask: Ticket, from: Peer, request: Request, now: Time) {
+        match request {
+            Request::Claim(claim) => match self.open.get_mut(&claim.experiment) {
+                Some(run) => run.claim(&mut self.cx, ask, from, &claim, now),
+                None => {
+                    let closed = self.closed.get(&claim.experiment).map(|closed| closed.record.call.body.seq);
+                    let reason = if closed.is_some() { ClaimRefused::Closed } else { ClaimRefused::Unknown };
+                    refuse(&mut self.cx, ask, claim.experiment, from.node, reason, closed.unwrap_or(0));
+                }
+            },
+            Request::Decline(decline) => {
+                if let Some(run) = self.open.get_mut(&decline.experiment) {
+                    *run.explanation.declines.entry(decline.reason).or_default() += 1;
+                    self.cx.note(Note::Declined { experiment: decline.experiment, node: from.node, reason: decline.reason });
+                }
+                self.cx.act(Effect::Answer { ask, response: Response::Noted });
+            }
+            Request::Deliver(deliver) => match self.open.get_mut(&deliver.experiment) {
+                Some(run) => run.deliver(&mut self.cx, ask, from, &deliver, now),
+                None => self.deliver_closed(ask, from, &deliver),
+            },
+            Request::Status { experiment } => {
+                let response = self.status(&experiment).map_or(Response::Unserved, Response::Status);
+                self.cx.answer(ask, response);
+            }
+            Request::Calls { .. } | Request::Peers { .. } => self.cx.act(Effect::Answer { ask, response: Response::Unserved }),
+        }
+    }
+
+    /// What was held stays held; the rest came too late, or belongs to nobody here.
+    fn deliver_closed(&mut self, ask: Ticket, from: Peer, deliver: &Deliver) {
+        let record = self.closed.get(&deliver.experiment).map(|closed| &closed.record);
+        let (mut held, mut refused) = (Vec::new(), Vec::new());
+        for lease in deliver.receipts.iter().map(|delivery| delivery.receipt.body.lease) {
+            match record {
+                Some(record) if record.held.contains(lease) => held.push(lease),
+                Some(_) => refused.push((lease, ReceiptRefused::Closed)),
+                None => refused.push((lease, ReceiptRefused::NoLease)),
+            }
+        }
+        let no_more = Some(if record.is_some() { ClaimRefused::Closed } else { ClaimRefused::Unknown });
+        let ack = Ack {
+            experiment: deliver.experiment,
+            node: from.node,
+            held: List::first(held),
+            refused: List::first(refused),
+            again_ms: *crate::work::WAIT_MS.end(),
+            verdicts: List::default(),
+            cursor: record.map_or(deliver.cursor, |record| record.settled),
+            leases: None,
+            no_more,
+        };
+        let signed = self.cx.key.sign(&self.cx.config.network, ack);
+        self.cx.answer(ask, Response::Acked(Box::new(signed)));
+    }
+
+    fn status(&self, id: &ExperimentId) -> Option<Status> {
+        if let Some(closed) = self.closed.get(id) {
+            let record = &closed.record;
+            return Some(Status {
+                experiment: *id,
+                jobs: record.call.body.experiment.body.jobs.count,
+                settled: record.settled,
+                held: record.held.len(),
+                outstanding: 0,
+                claimants: u32::try_from(closed.explanation.claimants).unwrap_or(u32::MAX),
+                pages: record.pages.len() as u64,
+                log: Some(closed.log),
+            });
+        }
+        let run = self.open.get(id)?;
+        Some(Status {
+            experiment: *id,
+            jobs: run.jobs.count(),
+            settled: run.settled.len(),
+            held: run.held.len(),
+            outstanding: run.leases.len() as u64,
+            claimants: u32::try_from(run.claimants.len()).unwrap_or(u32::MAX),
+            pages: run.pages.len() as u64,
+            log: None,
+        })
+    }
+}

@@ -1,0 +1,226 @@
+//! Publishing an experiment, and keeping its Call alive: renewal, widening, addresses.
+//!
+//! Guarantees: a seq is durable before it is sent; a Call never exceeds 4 KiB; no two Calls of one experiment have the same bytes.
+//! Deliberately lacks gossip itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::context::Context;
+use super::records::{ExperimentRef, SeqRecord, Tag, key};
+use super::run::{OpenPage, Run, Window};
+use super::{Draft, Effect, Explanation, Note, PublishError};
+use crate::bounded::List;
+use crate::call::{CALL_BYTES_MAX, CALL_VALID_MS_MAX, Call, CallState};
+use crate::codec;
+use crate::content::sha256;
+use crate::experiment::{Class, Experiment, JobsRef, Trust};
+use crate::identity::{Hash32, Signed};
+use crate::sampling;
+use crate::time::{MINUTE, SECOND, Time};
+
+/// Room that a Call keeps for addresses: two short ones, without which nobody finds the requester.
+const ADDRESS_ROOM: usize = 256;
+/// First pause between two Calls; doubled each time.
+pub(super) const RENEW_MS_MIN: u64 = 2 * SECOND;
+/// Longest pause: below the 10 min a Call is valid.
+pub(super) const RENEW_MS_MAX: u64 = 8 * MINUTE;
+/// Pause before the sample is widened when too few claimed.
+const WIDEN_MS: u64 = 2 * SECOND;
+/// How much wider each time.
+const WIDEN_BY: u64 = 4;
+/// Jobs a claimant should have before more claimants are wanted: one batch.
+const EXECUTIONS_PER_CLAIMANT: u64 = 32;
+/// More claimants than this only cost the requester connections.
+const WANTED_MAX: u64 = 256;
+/// A cluster not heard from for so long does not count as a claimant.
+const ACTIVE_MS: u64 = 2 * MINUTE;
+
+/// The experiment that a draft makes, or why not.
+pub(super) fn publish(cx: &mut Context, draft: Draft, now: Time) -> Result<Run, PublishError> {
+    match &draft.class {
+        Class::Pure(Trust::Fixed(_)) | Class::Measurement(_) => {}
+        Class::Pure(_) => return Err(PublishError::TrustNotImplemented),
+        Class::SelfVerifying { .. } => return Err(PublishError::SelfVerifyingNotImplemented),
+    }
+    let secret = Hash32(cx.secret(&codec::encode(&(now, draft.jobs.root()))));
+    let experiment = Experiment {
+        requester: cx.key.node(),
+        network: cx.config.network.clone(),
+        topic: draft.topic,
+        name: draft.name,
+        module: draft.module,
+        profile: draft.profile,
+        needs: draft.needs,
+        limits: draft.limits,
+        class: draft.class,
+        jobs: JobsRef { root: draft.jobs.root(), count: draft.jobs.count(), target: draft.target },
+        labels: draft.labels,
+        deadline: now.plus(draft.deadline_ms),
+        contact: draft.contact,
+        commitment: Hash32(sha256(&[&secret.0])),
+        previous: draft.previous,
+    };
+    experiment.check()?;
+    let experiment = cx.key.sign(&cx.config.network, experiment);
+    check_size(cx, &experiment)?;
+    for (cid, bytes) in draft.jobs.blobs() {
+        cx.blob(cid, bytes);
+    }
+    let mut run = Run::new(cx, experiment, secret, draft.jobs, now);
+    let record = ExperimentRef { experiment: &run.experiment, secret, jobs: &run.jobs };
+    cx.put(key(Tag::Experiment, &run.id, &[]), codec::encode(&record));
+    run.claim_below = sampling::ratio(run.wanted().saturating_mul(WIDEN_BY), run.stations(cx).unwrap_or(1));
+    run.call_out(cx, now);
+    Ok(run)
+}
+
+/// Refuses an experiment whose closed Call would not fit; a closed Call is the largest.
+fn check_size(cx: &Context, experiment: &Signed<Experiment>) -> Result<(), PublishError> {
+    let body = &experiment.body;
+    let state = CallState::Closed { log: body.jobs.root };
+    let call = Call {
+        experiment: experiment.clone(),
+        seq: u64::MAX,
+        state,
+        claim_below: u64::MAX,
+        wanted: u32::MAX,
+        at: List::default(),
+        nbf: Time(u64::MAX),
+        exp: Time(u64::MAX),
+    };
+    let bytes = codec::encode(&cx.key.sign(&cx.config.network, call)).len() + ADDRESS_ROOM;
+    if bytes <= CALL_BYTES_MAX {
+        return Ok(());
+    }
+    let fields = [
+        ("needs", codec::encode(&body.needs).len()),
+        ("where.labels", codec::encode(&body.labels).len()),
+        ("class", codec::encode(&body.class).len()),
+        ("contact", body.contact.len()),
+        ("name", body.name.len()),
+    ];
+    let (field, field_bytes) = fields.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or(("needs", 0));
+    Err(PublishError::TooLarge { bytes, field, field_bytes })
+}
+
+impl Run {
+    /// An experiment of which nothing has happened. Its Call is made by [`Run::call_out`].
+    pub(super) fn new(cx: &Context, experiment: Signed<Experiment>, secret: Hash32, jobs: crate::jobs::Jobs, now: Time) -> Self {
+        let call = Call {
+            experiment: experiment.clone(),
+            seq: 0,
+            state: CallState::Open,
+            claim_below: u64::MAX,
+            wanted: 1,
+            at: List::default(),
+            nbf: now,
+            exp: now.plus(CALL_VALID_MS_MAX),
+        };
+        Self {
+            id: experiment.body.id(),
+            call: cx.key.sign(&cx.config.network, call),
+            experiment,
+            secret,
+            jobs,
+            seq: 0,
+            claim_below: u64::MAX,
+            renew_at: now,
+            renew_after_ms: RENEW_MS_MIN,
+            widen_at: now.plus(WIDEN_MS),
+            explanation: Explanation::default(),
+            claimants: BTreeMap::new(),
+            window: Window::Unopened,
+            fresh: 0,
+            open: BTreeMap::new(),
+            hungry: BTreeSet::new(),
+            walks: BTreeMap::new(),
+            next_lease: 0,
+            leases: BTreeMap::new(),
+            ends: BTreeSet::new(),
+            held_bytes: 0,
+            settled: super::ranges::Ranges::default(),
+            held: super::ranges::Ranges::default(),
+            page: OpenPage::default(),
+            pages: Vec::new(),
+        }
+    }
+
+    pub(super) fn stations(&self, cx: &Context) -> Option<u64> {
+        cx.counted(&self.experiment.body.topic)
+    }
+
+    /// Distinct claiming clusters that are enough now.
+    pub(super) fn wanted(&self) -> u64 {
+        let one_job = self.hungry.first().and_then(|index| self.open.get(index)).map(|job| job.lacking);
+        let least = u64::from(one_job.unwrap_or_else(|| self.experiment.body.class.executions())).max(1);
+        self.unleased().div_ceil(EXECUTIONS_PER_CLAIMANT).min(WANTED_MAX).max(least)
+    }
+
+    /// Clusters that claimed and were heard from lately.
+    pub(super) fn active_clusters(&self, now: Time) -> u64 {
+        let active = self.claimants.values().filter(|claimant| now.since(claimant.seen) <= ACTIVE_MS);
+        active.map(|claimant| claimant.cluster).collect::<BTreeSet<_>>().len() as u64
+    }
+
+    /// A Call with the next seq, durable and then gossiped. The next one comes after the pause that is due.
+    pub(super) fn call_out(&mut self, cx: &mut Context, now: Time) {
+        self.seq += 1;
+        let wanted = u32::try_from(self.wanted()).unwrap_or(u32::MAX);
+        self.call = call(cx, &self.experiment, self.seq, CallState::Open, (self.claim_below, wanted), now);
+        let record = SeqRecord { seq: self.seq, claim_below: self.claim_below };
+        cx.put(key(Tag::Seq, &self.id, &[]), codec::encode(&record));
+        let stations = self.stations(cx).unwrap_or(1);
+        self.explanation.stations = stations;
+        self.explanation.sampled = sampling::share(self.claim_below, stations);
+        cx.then(Effect::Gossip(Box::new(self.call.clone())));
+        cx.note(Note::Called { experiment: self.id, seq: self.seq, claim_below: self.claim_below });
+        self.renew_at = now.plus(self.renew_after_ms);
+        if let Window::Drawn { not_drawn } = &mut self.window {
+            not_drawn.clear();
+        }
+    }
+
+    /// Renews and widens as far as it is time to.
+    pub(super) fn keep_calling(&mut self, cx: &mut Context, now: Time) {
+        if now >= self.widen_at {
+            self.widen_at = now.plus(WIDEN_MS);
+            if self.claim_below < u64::MAX && self.active_clusters(now) < self.wanted() {
+                self.claim_below = self.claim_below.saturating_mul(WIDEN_BY).max(1);
+                self.call_out(cx, now);
+                return;
+            }
+        }
+        if now >= self.renew_at {
+            self.renew_after_ms = (2 * self.renew_after_ms).min(RENEW_MS_MAX);
+            self.call_out(cx, now);
+        }
+    }
+}
+
+/// A signed Call with as many of the addresses as fit.
+pub(super) fn call(
+    cx: &Context,
+    experiment: &Signed<Experiment>,
+    seq: u64,
+    state: CallState,
+    (claim_below, wanted): (u64, u32),
+    now: Time,
+) -> Signed<Call> {
+    let mut addresses = cx.at.clone().into_vec();
+    loop {
+        let body = Call {
+            experiment: experiment.clone(),
+            seq,
+            state: state.clone(),
+            claim_below,
+            wanted,
+            at: List::first(addresses.clone()),
+            nbf: now,
+            exp: now.plus(CALL_VALID_MS_MAX),
+        };
+        let signed = cx.key.sign(&cx.config.network, body);
+        if codec::encode(&signed).len() <= CALL_BYTES_MAX || addresses.pop().is_none() {
+            return signed;
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! [`Run`]: one open experiment in memory.
+//!
+//! Guarantees: state in proportion to the jobs that are dealt and unsettled and to the stations that take part, both bounded;
+//! settled jobs and held leases are ranges. Deliberately lacks rules: the files beside it have them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use cid::Cid;
+
+use super::Explanation;
+use super::ranges::Ranges;
+use super::records::{ClosedRecord, JobRecord};
+use crate::bounded::Bytes;
+use crate::call::Call;
+use crate::cluster::Cluster;
+use crate::durable::Ticket;
+use crate::experiment::{Experiment, ExperimentId, Labels};
+use crate::identity::{Hash32, NodeId, Signed};
+use crate::jobs::Jobs;
+use crate::log::{Entry, HeldReceipt, Lost};
+use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Receipt};
+use crate::time::Time;
+use crate::verdict::{JobVerdict, VERDICT_RECEIPTS_MAX};
+
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) id: ExperimentId,
+    pub(super) experiment: Signed<Experiment>,
+    pub(super) secret: Hash32,
+    pub(super) jobs: Jobs,
+
+    pub(super) call: Signed<Call>,
+    pub(super) seq: u64,
+    pub(super) claim_below: u64,
+    pub(super) renew_at: Time,
+    pub(super) renew_after_ms: u64,
+    pub(super) widen_at: Time,
+    pub(super) explanation: Explanation,
+
+    pub(super) claimants: BTreeMap<NodeId, Claimant>,
+    pub(super) window: Window,
+
+    /// Jobs from here on were never opened.
+    pub(super) fresh: u64,
+    pub(super) open: BTreeMap<u64, OpenJob>,
+    /// Open jobs that lack executions nobody has.
+    pub(super) hungry: BTreeSet<u64>,
+    /// Where each cluster's walk over `hungry` goes on.
+    pub(super) walks: BTreeMap<Cluster, u64>,
+    pub(super) next_lease: LeaseNumber,
+    pub(super) leases: BTreeMap<LeaseNumber, Leased>,
+    pub(super) ends: BTreeSet<(Time, LeaseNumber)>,
+    /// Bytes of receipts and outputs held in `open`.
+    pub(super) held_bytes: usize,
+
+    pub(super) settled: Ranges,
+    pub(super) held: Ranges,
+    pub(super) page: OpenPage,
+    pub(super) pages: Vec<Cid>,
+}
+
+/// The page being filled: its entries are durable as records.
+#[derive(Debug, Default)]
+pub(super) struct OpenPage {
+    pub(super) entries: Vec<Entry>,
+    /// Numbers of its verdicts in the requester's durable order.
+    pub(super) ordinals: Vec<u64>,
+    pub(super) bytes: usize,
+    pub(super) settled: Ranges,
+    pub(super) held: Ranges,
+}
+
+/// How claims are collected before the first job is dealt.
+#[derive(Debug)]
+pub(super) enum Window {
+    /// No claim yet, or no window needed.
+    Unopened,
+    Collecting {
+        closes: Time,
+        claims: BTreeMap<NodeId, Cluster>,
+    },
+    /// Who was drawn; the others of the window wait for a higher seq.
+    Drawn {
+        not_drawn: BTreeSet<NodeId>,
+    },
+}
+
+/// A station that takes part.
+#[derive(Debug)]
+pub(super) struct Claimant {
+    pub(super) cluster: Cluster,
+    pub(super) labels: Labels,
+    pub(super) capacity: u32,
+    pub(super) held: u64,
+    pub(super) outstanding: BTreeSet<LeaseNumber>,
+    pub(super) seen: Time,
+    /// Waits in a row without work.
+    pub(super) idle: u32,
+    /// Leases in a row that were lost; the next come after `paused_until`.
+    pub(super) losses: u32,
+    pub(super) paused_until: Time,
+    /// Moving average of what one execution takes, for how far ahead to deal.
+    pub(super) execution_ms: u64,
+    /// Whether its record is on disk.
+    pub(super) recorded: bool,
+    /// Verdicts it has not read.
+    pub(super) unread: VecDeque<(u64, Arc<JobVerdict>)>,
+}
+
+impl Claimant {
+    pub(super) fn new(cluster: Cluster, labels: Labels, capacity: u32, now: Time) -> Self {
+        Self {
+            cluster,
+            labels,
+            capacity,
+            held: 0,
+            outstanding: BTreeSet::new(),
+            seen: now,
+            idle: 0,
+            losses: 0,
+            paused_until: Time(0),
+            execution_ms: 1_000,
+            recorded: false,
+            unread: VecDeque::new(),
+        }
+    }
+}
+
+/// A lease that has not ended.
+#[derive(Debug)]
+pub(super) struct Leased {
+    pub(super) index: u64,
+    pub(super) node: NodeId,
+    pub(super) cluster: Cluster,
+    pub(super) until: Time,
+    /// Its duration began anew once already.
+    pub(super) renewed: bool,
+    pub(super) named: Option<Box<Named>>,
+}
+
+/// A receipt that came in time and whose output is on its way.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) receipt: Signed<Receipt>,
+    pub(super) output: Part,
+    pub(super) transcript: Part,
+    pub(super) fetch: Option<Ticket>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// The receipt names none.
+    None,
+    Missing,
+    Here(Bytes<INLINE_BYTES_MAX>),
+    /// Too large for the record: in the blob store.
+    Stored,
+}
+
+/// A job that was dealt and is not settled.
+#[derive(Debug, Default)]
+pub(super) struct OpenJob {
+    pub(super) nodes: BTreeSet<NodeId>,
+    pub(super) clusters: BTreeSet<Cluster>,
+    pub(super) outstanding: BTreeSet<LeaseNumber>,
+    pub(super) receipts: Vec<HeldReceipt>,
+    pub(super) lost: Vec<(LeaseNumber, NodeId, Lost)>,
+    pub(super) attempts: u32,
+    /// Not dealt anew before.
+    pub(super) ready: Time,
+    /// Executions that its receipts still lack.
+    pub(super) lacking: u32,
+}
+
+impl OpenJob {
+    /// Executions to deal now.
+    pub(super) fn missing(&self, attempts_max: u32) -> u32 {
+        let under_way = u32::try_from(self.outstanding.len()).unwrap_or(u32::MAX);
+        self.lacking.saturating_sub(under_way).min(attempts_max.saturating_sub(self.attempts))
+    }
+}
+
+/// A closed experiment: what is left to answer questions and to tell the network.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) record: ClosedRecord,
+    pub(super) log: Cid,
+    /// When to gossip it again, while that is useful.
+    pub(super) renew_at: Option<Time>,
+    pub(super) renew_after_ms: u64,
+    pub(super) explanation: Explanation,
+}
+
+impl Run {
+    /// Leases a job may use up: twice what it wants for disagreement and loss, 8 for jobs that want few.
+    pub(super) fn attempts_max(&self) -> u32 {
+        let wanted = self.experiment.body.class.executions().saturating_mul(2).saturating_add(8);
+        wanted.min(u32::try_from(VERDICT_RECEIPTS_MAX).unwrap_or(u32::MAX))
+    }
+
+    /// Executions that nobody has yet, all jobs together.
+    pub(super) fn unleased(&self) -> u64 {
+        let never_opened = self.jobs.count().saturating_sub(self.fresh);
+        never_opened.saturating_mul(u64::from(self.experiment.body.class.executions())).saturating_add(self.hungry.len() as u64)
+    }
+
+    pub(super) fn job_record(&self, job: &OpenJob) -> JobRecord {
+        let outstanding = job.outstanding.iter().filter_map(|number| {
+            let leased = self.leases.get(number)?;
+            Some((*number, leased.node, leased.cluster))
+        });
+        JobRecord { outstanding: outstanding.collect(), lost: job.lost.clone(), attempts: job.attempts }
+    }
+
+    /// When this experiment next wants to be asked.
+    pub(super) fn next_deadline(&self) -> Time {
+        let ends = self.ends.first().map(|(end, _)| *end);
+        let window = match &self.window {
+            Window::Collecting { closes, .. } => Some(*closes),
+            _ => None,
+        };
+        let widen = (self.claim_below < u64::MAX).then_some(self.widen_at);
+        let others = [ends, window, widen, Some(self.closes_at())];
+        others.into_iter().flatten().fold(self.renew_at, Ord::min)
+    }
+}

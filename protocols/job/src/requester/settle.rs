@@ -1,0 +1,247 @@
+//! Verdicts, pages of the Log, and the end of an experiment.
+//!
+//! Guarantees: a job is settled once and leaves memory with its page; verdict, page and root are durable before they are told;
+//! every job ends in a verdict or is counted as expired. Deliberately lacks any way back: later receipts are later entries.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::open::{RENEW_MS_MIN, call};
+use super::records::{ClosedRecord, PageRecord, Tag, VerdictRecord, key, numbered};
+use super::run::{Closed, OpenJob, OpenPage, Run};
+use super::{Effect, Note};
+use crate::bounded::{Bytes, List};
+use crate::call::{CALL_VALID_MS_MAX, CLOCK_TOLERANCE_MS, CallState};
+use crate::codec;
+use crate::content::{DAG_CBOR, cid_of};
+use crate::log::{Entry, HeldReceipt, PAGE_BYTES_MAX, PAGES_MAX, Page, RULES, Root, SettledJob};
+use crate::quorum::{self, End};
+use crate::time::{SECOND, Time};
+use crate::verdict::{Decision, JobVerdict};
+
+/// Unread verdicts kept per station; who reads more slowly finds them in the Log.
+const UNREAD_MAX: usize = 256;
+/// Room in a page for its head.
+const PAGE_HEAD_BYTES: usize = 256;
+/// An entry above this keeps its outputs in blobs of their own, so that a page stays a page.
+const ENTRY_BYTES_MAX: usize = PAGE_BYTES_MAX / 2;
+/// How long a closed experiment goes on being called, for those who missed it.
+pub(super) const CLOSING_MS: u64 = 30 * SECOND;
+
+impl Run {
+    /// Settles job `index` if its receipts decide it or nothing more can; else says whether it lacks executions.
+    pub(super) fn progress(&mut self, cx: &mut Context, index: u64, now: Time) {
+        let attempts_max = self.attempts_max();
+        let Some(job) = self.open.get(&index) else { return };
+        let class = &self.experiment.body.class;
+        if job.lacking == 0 {
+            if let Some(decision) = quorum::decide(class, &job.receipts) {
+                return self.settle(cx, index, decision, now);
+            }
+        }
+        if job.missing(attempts_max) > 0 {
+            self.hungry.insert(index);
+            return;
+        }
+        self.hungry.remove(&index);
+        if job.outstanding.is_empty() {
+            let decision = quorum::conclude(class, &job.receipts, End::Exhausted);
+            self.settle(cx, index, decision, now);
+        }
+    }
+
+    fn settle(&mut self, cx: &mut Context, index: u64, decision: Decision, _now: Time) {
+        let Some(job) = self.open.remove(&index) else { return };
+        self.hungry.remove(&index);
+        let OpenJob { mut receipts, lost, .. } = job;
+        self.held_bytes = self.held_bytes.saturating_sub(receipts.iter().map(|held| codec::encode(held).len()).sum());
+        receipts.sort_by_key(|held| held.receipt.body.lease);
+        let verdict = JobVerdict { index, decision };
+        let leases = receipts.iter().map(|held| held.receipt.body.lease).collect();
+        let record = VerdictRecord { verdict: verdict.clone(), receipts: leases, lost: lost.clone() };
+        cx.delete(numbered(Tag::Job, &self.id, index));
+        cx.put(numbered(Tag::Verdict, &self.id, self.settled.len()), codec::encode(&record));
+        self.decided(cx, verdict.clone(), receipts, lost);
+        cx.note(Note::Settled { experiment: self.id, verdict, settled: self.settled.len(), jobs: self.jobs.count() });
+    }
+
+    /// Enters a verdict that is, or becomes with this event, durable.
+    pub(super) fn decided(
+        &mut self,
+        cx: &mut Context,
+        verdict: JobVerdict,
+        receipts: Vec<HeldReceipt>,
+        lost: Vec<(u64, crate::identity::NodeId, crate::log::Lost)>,
+    ) {
+        let ordinal = self.settled.len();
+        let shared = Arc::new(verdict.clone());
+        for held in &receipts {
+            if let Some(claimant) = self.claimants.get_mut(&held.receipt.body.node) {
+                if claimant.unread.len() == UNREAD_MAX {
+                    claimant.unread.pop_front();
+                }
+                claimant.unread.push_back((ordinal, Arc::clone(&shared)));
+            }
+        }
+        let index = verdict.index;
+        self.settled.insert(index);
+        let input = self.jobs.input(index).and_then(|input| Bytes::new(input).ok()).unwrap_or_default();
+        self.enter(cx, Entry::Settled(Box::new(SettledJob { verdict, input, receipts, lost })));
+        self.page.settled.insert(index);
+        self.page.ordinals.push(ordinal);
+    }
+
+    /// Adds an entry to the page being filled; a full page becomes a blob first.
+    pub(super) fn enter(&mut self, cx: &mut Context, mut entry: Entry) {
+        let mut bytes = codec::encode(&entry).len();
+        if let Entry::Settled(job) = &mut entry {
+            once_each(&mut job.receipts);
+            bytes = codec::encode(&**job).len();
+            if bytes > ENTRY_BYTES_MAX {
+                outputs_to_blobs(cx, &mut job.receipts);
+                bytes = codec::encode(&**job).len();
+            }
+        }
+        if !self.page.entries.is_empty() && self.page.bytes + bytes + PAGE_HEAD_BYTES > PAGE_BYTES_MAX {
+            self.write_page(cx);
+        }
+        self.page.bytes += bytes;
+        match &entry {
+            Entry::Settled(job) => job.receipts.iter().for_each(|held| _ = self.page.held.insert(held.receipt.body.lease)),
+            Entry::Late(held) => _ = self.page.held.insert(held.receipt.body.lease),
+        }
+        self.page.entries.push(entry);
+    }
+
+    fn write_page(&mut self, cx: &mut Context) {
+        let OpenPage { entries, settled, held, ordinals, .. } = std::mem::take(&mut self.page);
+        if entries.is_empty() {
+            return;
+        }
+        let number = self.pages.len() as u64;
+        let bytes = codec::encode(&Page { experiment: self.id, number, entries });
+        let cid = cid_of(DAG_CBOR, &bytes);
+        cx.blob(cid, bytes);
+        for ordinal in ordinals {
+            cx.delete(numbered(Tag::Verdict, &self.id, ordinal));
+        }
+        for lease in held.iter().flat_map(|(start, end)| start..end) {
+            cx.delete(numbered(Tag::Held, &self.id, lease));
+        }
+        cx.put(numbered(Tag::Page, &self.id, number), codec::encode(&PageRecord { cid, settled, held }));
+        self.pages.push(cid);
+    }
+
+    /// When the experiment ends at the latest: work under way has the clock tolerance.
+    pub(super) fn closes_at(&self) -> Time {
+        let deadline = self.experiment.body.deadline;
+        if self.leases.is_empty() { deadline } else { deadline.plus(CLOCK_TOLERANCE_MS) }
+    }
+
+    /// Whether nothing more will happen.
+    pub(super) fn is_over(&self, now: Time) -> bool {
+        self.settled.len() >= self.jobs.count() || now >= self.closes_at() || self.pages.len() + 2 >= PAGES_MAX
+    }
+
+    /// Expires what is open, writes the last page and the root, and says Closed.
+    pub(super) fn close(mut self, cx: &mut Context, now: Time) -> Closed {
+        let numbers: Vec<u64> = self.leases.keys().copied().collect();
+        for number in numbers {
+            if let Some(ticket) = self.leases.remove(&number).and_then(|leased| leased.named).and_then(|named| named.fetch) {
+                cx.fetches.remove(&ticket);
+            }
+        }
+        let decided = self.settled.len();
+        let mut measured = 0;
+        for index in self.open.keys().copied().collect::<Vec<_>>() {
+            cx.delete(numbered(Tag::Job, &self.id, index));
+            let Some(job) = self.open.get(&index).filter(|job| !job.receipts.is_empty()) else { continue };
+            let decision = quorum::conclude(&self.experiment.body.class, &job.receipts, End::Expired);
+            measured += u64::from(!matches!(decision, Decision::Expired { .. }));
+            self.settle(cx, index, decision, now);
+        }
+        self.write_page(cx);
+        let settled = decided + measured;
+        let root = Root {
+            experiment: self.experiment.clone(),
+            pages: List::first(self.pages.iter().copied()),
+            secret: self.secret,
+            rules: RULES,
+            settled,
+            expired: self.jobs.count().saturating_sub(settled),
+        };
+        let bytes = codec::encode(&root);
+        let log = cid_of(DAG_CBOR, &bytes);
+        cx.blob(log, bytes);
+        self.forget_records(cx);
+        let call = call(cx, &self.experiment, self.seq + 1, CallState::Closed { log }, (self.claim_below, self.call.body.wanted), now);
+        let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, at: now };
+        cx.put(key(Tag::Closed, &self.id, &[]), codec::encode(&record));
+        cx.then(Effect::Gossip(Box::new(record.call.clone())));
+        cx.note(Note::Closed { experiment: self.id, log });
+        Closed { record, log, renew_at: Some(now.plus(RENEW_MS_MIN)), renew_after_ms: RENEW_MS_MIN, explanation: self.explanation }
+    }
+
+    /// What Closed replaces. Verdicts and receipts went with the last page.
+    fn forget_records(&self, cx: &mut Context) {
+        for tag in [Tag::Experiment, Tag::Seq, Tag::NextLease] {
+            cx.delete(key(tag, &self.id, &[]));
+        }
+        for node in self.claimants.keys() {
+            cx.delete(key(Tag::Node, &self.id, &node.0));
+        }
+        for number in 0..self.pages.len() as u64 {
+            cx.delete(numbered(Tag::Page, &self.id, number));
+        }
+    }
+}
+
+impl Closed {
+    /// Says once more that it is closed, while that is useful.
+    pub(super) fn keep_calling(&mut self, cx: &mut Context, now: Time) {
+        let Some(at) = self.renew_at.filter(|at| *at <= now) else { return };
+        if at.since(self.record.at) > CLOSING_MS {
+            self.renew_at = None;
+            return;
+        }
+        self.call_again(cx, now);
+    }
+
+    /// Gossips with the next seq, if the last Open Call may still be around.
+    pub(super) fn call_again(&mut self, cx: &mut Context, now: Time) {
+        if now.since(self.record.at) > CALL_VALID_MS_MAX {
+            self.renew_at = None;
+            return;
+        }
+        let old = &self.record.call.body;
+        let call = call(cx, &old.experiment, old.seq + 1, old.state.clone(), (old.claim_below, old.wanted), now);
+        self.record.call = call;
+        cx.put(key(Tag::Closed, &self.record.call.body.id(), &[]), codec::encode(&self.record));
+        cx.then(Effect::Gossip(Box::new(self.record.call.clone())));
+        self.renew_after_ms *= 2;
+        self.renew_at = Some(now.plus(self.renew_after_ms));
+    }
+}
+
+/// Equal outputs stand in an entry once.
+fn once_each(receipts: &mut [HeldReceipt]) {
+    let mut seen = std::collections::BTreeSet::new();
+    for held in receipts {
+        if let Some(output) = &held.receipt.body.output {
+            if held.output.is_some() && !seen.insert(output.cid) {
+                held.output = None;
+            }
+        }
+    }
+}
+
+fn outputs_to_blobs(cx: &mut Context, receipts: &mut [HeldReceipt]) {
+    for held in receipts {
+        let body = &held.receipt.body;
+        for (content, bytes) in [(&body.output, held.output.take()), (&body.transcript, held.transcript.take())] {
+            if let (Some(content), Some(bytes)) = (content, bytes) {
+                cx.blob(content.cid, bytes.into_vec());
+            }
+        }
+    }
+}
