@@ -1,1 +1,413 @@
-//! The experiment file that people write (TOML) → a draft.
+//! [`ExperimentFile`]: the TOML that people write, and from it the draft that a requester publishes.
+//!
+//! Guarantees: unknown keys are errors; everything but `module`, `[jobs]` and the class has a default; an error names the line or
+//! the key and what to write. Deliberately lacks files: the caller brings the text of `jobs.file` and the bytes behind `module`.
+
+use std::collections::BTreeMap;
+
+use cid::Cid;
+use serde::{Deserialize, Deserializer, de};
+
+use crate::bounded::{List, Name, Text};
+use crate::capability::Needs;
+use crate::content::Content;
+use crate::experiment::{Class, EXECUTIONS_MAX, EngineProfile, FIELDS_MAX, LABELS_MAX, Labels, Measurement, Spread, Trust};
+use crate::human::{self, HumanError, Size, Span};
+use crate::jobs::{Jobs, JobsError};
+use crate::limits::{LimitError, Limits};
+use crate::requester::Draft;
+use crate::time::{DAY, MINUTE, SECOND, Time};
+
+mod inputs;
+#[cfg(test)]
+mod tests;
+
+pub use inputs::{jobs_from_csv, jobs_from_ndjson};
+
+/// Largest experiment file: long lists of targets, but not the data itself.
+pub const FILE_BYTES_MAX: usize = 16 << 20;
+/// Where an experiment goes that names no topic.
+pub const TOPIC_DEFAULT: &str = "general";
+/// Time that an experiment gets without `run.deadline`.
+pub const DEADLINE_MS_DEFAULT: u64 = 10 * MINUTE;
+/// A shorter experiment ends before a lease could.
+pub const DEADLINE_MS_MIN: u64 = 10 * SECOND;
+/// A longer one is a series: receipts are kept until a week after the deadline.
+pub const DEADLINE_MS_MAX: u64 = 30 * DAY;
+/// Executions per job of a measurement that does not say: enough for quartiles.
+pub const STATIONS_DEFAULT: u32 = 20;
+
+/// Why text is not an experiment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    #[error("the file takes {bytes} bytes, more than {FILE_BYTES_MAX}: put the inputs into a file of their own and write file = \"inputs.ndjson\"")]
+    TooLarge { bytes: usize },
+    /// Names line, column and key.
+    #[error("{0}")]
+    Toml(String),
+    #[error("write exactly one of [pure], [measurement] and [self_verifying]; found {found}")]
+    Classes { found: usize },
+    #[error("[self_verifying] is not implemented yet: write [pure] or [measurement]")]
+    SelfVerifying,
+    #[error("[pure] jobs get no capabilities, because their results must not depend on the world: remove [needs] or write [measurement]")]
+    PureWithNeeds,
+    #[error("module = {0:?} is none: write a bundled name, a path like \"./my.wasm\", or a CID")]
+    Module(String),
+    #[error("{key} is too long: {length} bytes are more than {max}")]
+    TooLong { key: &'static str, length: usize, max: usize },
+    #[error("stations = {0} is outside 1 to {EXECUTIONS_MAX}")]
+    Stations(u32),
+    #[error("{0} labels under [where] are more than {LABELS_MAX}")]
+    Labels(usize),
+    #[error("[limits] {0}")]
+    Limit(#[from] LimitError),
+    #[error("run.{key}: {source}")]
+    Moment { key: &'static str, source: HumanError },
+    #[error("run.deadline is outside 10s to 30d: write something like \"10m\"; for longer, publish again with every = \"1d\"")]
+    Deadline,
+    #[error("run.every is shorter than run.deadline: a run must end before the next begins")]
+    EveryTooShort,
+    #[error("run.until stands without run.every: write how often, like every = \"30m\", or remove it")]
+    UntilWithoutEvery,
+    #[error("[jobs] has neither lists nor a file: write a list like gateway = [\"https://…\"], or file = \"inputs.ndjson\"")]
+    NoJobs,
+    #[error("[jobs] has lists and a file: keep one of them")]
+    ListsAndFile,
+    #[error("jobs.{key} is not a list: write {key} = [\"…\"]")]
+    NotAList { key: String },
+    #[error("jobs.{key} holds a date: write it as text, in quotes")]
+    Date { key: String },
+    #[error("jobs.file = {0:?} is neither .csv, .ndjson nor .jsonl: rename it to what it is")]
+    FileKind(String),
+    #[error("jobs.target = {0:?} is no key of the inputs: write one of the keys under [jobs]")]
+    Target(String),
+    #[error("the text of {0} is missing")]
+    InputsMissing(String),
+    #[error("line {line} of the inputs: {reason}")]
+    Line { line: usize, reason: String },
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
+}
+
+/// What the file calls a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModuleRef {
+    Bundled(Name),
+    /// Relative to the experiment file.
+    Path(String),
+    Cid(Cid),
+}
+
+impl std::str::FromStr for ModuleRef {
+    type Err = FileError;
+    fn from_str(text: &str) -> Result<Self, FileError> {
+        if let Ok(cid) = text.parse() {
+            return Ok(Self::Cid(cid));
+        }
+        if text.contains(['/', '\\']) || text.ends_with(".wasm") {
+            return Ok(Self::Path(text.to_owned()));
+        }
+        Name::new(text).map(Self::Bundled).map_err(|_| FileError::Module(text.chars().take(80).collect()))
+    }
+}
+
+/// Where the inputs are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Inputs {
+    Here(Jobs),
+    /// Relative to the experiment file.
+    File {
+        path: String,
+        kind: FileKind,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileKind {
+    Csv,
+    Ndjson,
+}
+
+/// An experiment as its file says it, every default filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExperimentFile {
+    pub name: Text<64>,
+    pub topic: Name,
+    pub module: ModuleRef,
+    pub contact: Text<128>,
+    pub class: Class,
+    pub deadline_ms: u64,
+    /// Publish again that often.
+    pub every_ms: Option<u64>,
+    /// No run begins after it.
+    pub until: Option<Time>,
+    pub limits: Limits,
+    pub needs: Needs,
+    pub labels: Labels,
+    /// The input key that names each job's target.
+    pub target: Option<Text<64>>,
+    inputs: Inputs,
+}
+
+impl ExperimentFile {
+    /// Reads the file.
+    pub fn parse(text: &str) -> Result<Self, FileError> {
+        if text.len() > FILE_BYTES_MAX {
+            return Err(FileError::TooLarge { bytes: text.len() });
+        }
+        let file: File = toml::from_str(text).map_err(|error| FileError::Toml(error.to_string().trim_end().to_owned()))?;
+        let module: ModuleRef = file.module.parse()?;
+        let class = class(file.pure, file.measurement, file.self_verifying)?;
+        if matches!(class, Class::Pure(_)) && !file.needs.is_empty() {
+            return Err(FileError::PureWithNeeds);
+        }
+        if file.r#where.labels.len() > LABELS_MAX {
+            return Err(FileError::Labels(file.r#where.labels.len()));
+        }
+        let (deadline_ms, every_ms, until) = file.run.check()?;
+        let (inputs, target) = inputs_of(file.jobs)?;
+        let name = file.name.unwrap_or_else(|| file.module.clone());
+        let limits = Limits::from(file.limits);
+        limits.check()?;
+        Ok(Self {
+            name: fitting("name", name)?,
+            topic: file.topic.unwrap_or_else(|| Name::new(TOPIC_DEFAULT).expect("a name")),
+            module,
+            contact: fitting("contact", file.contact)?,
+            class,
+            deadline_ms,
+            every_ms,
+            until,
+            limits,
+            needs: file.needs,
+            labels: file.r#where.labels,
+            target,
+            inputs,
+        })
+    }
+
+    /// The file that holds the inputs, relative to this one; none when they stand here.
+    #[must_use]
+    pub fn inputs_file(&self) -> Option<&str> {
+        match &self.inputs {
+            Inputs::Here(_) => None,
+            Inputs::File { path, .. } => Some(path),
+        }
+    }
+
+    /// The jobs; `inputs` is the text of [`ExperimentFile::inputs_file`] where there is one.
+    pub fn jobs(&self, inputs: Option<&str>) -> Result<Jobs, FileError> {
+        let jobs = match (&self.inputs, inputs) {
+            (Inputs::Here(jobs), _) => jobs.clone(),
+            (Inputs::File { path, .. }, None) => return Err(FileError::InputsMissing(path.clone())),
+            (Inputs::File { kind: FileKind::Csv, .. }, Some(text)) => jobs_from_csv(text)?,
+            (Inputs::File { kind: FileKind::Ndjson, .. }, Some(text)) => jobs_from_ndjson(text)?,
+        };
+        match &self.target {
+            Some(key) if jobs.target(0, key).is_none() => Err(FileError::Target(key.to_string())),
+            _ => Ok(jobs),
+        }
+    }
+
+    /// What the requester publishes.
+    #[must_use]
+    pub fn into_draft(self, module: Content, jobs: Jobs, profile: EngineProfile) -> Draft {
+        Draft {
+            name: self.name,
+            topic: self.topic,
+            module,
+            profile,
+            needs: self.needs,
+            limits: self.limits,
+            class: self.class,
+            labels: self.labels,
+            contact: self.contact,
+            deadline_ms: self.deadline_ms,
+            jobs,
+            target: self.target,
+            previous: None,
+        }
+    }
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Option<String>,
+    topic: Option<Name>,
+    module: String,
+    #[serde(default)]
+    contact: String,
+    jobs: BTreeMap<String, toml::Value>,
+    pure: Option<PureFile>,
+    measurement: Option<MeasurementFile>,
+    self_verifying: Option<SelfVerifyingFile>,
+    #[serde(default)]
+    run: RunFile,
+    #[serde(default)]
+    limits: LimitsFile,
+    #[serde(default)]
+    needs: Needs,
+    #[serde(default)]
+    r#where: WhereFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PureFile {
+    #[serde(default = "standard", deserialize_with = "trust")]
+    trust: Trust,
+}
+
+fn standard() -> Trust {
+    Trust::Standard
+}
+
+fn trust<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trust, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let fixed = |count: &str| count.parse().ok().filter(|count| (1..=EXECUTIONS_MAX).contains(&u32::from(*count))).map(Trust::Fixed);
+    let trust = match text.as_str() {
+        "final" => Some(Trust::Final),
+        "standard" => Some(Trust::Standard),
+        "cheap" => Some(Trust::Cheap),
+        other => other.strip_prefix("fixed:").and_then(fixed),
+    };
+    let wanted = || format!("{text:?} is no trust: write \"final\", \"standard\", \"cheap\" or \"fixed:N\" with N from 1 to {EXECUTIONS_MAX}");
+    trust.ok_or_else(|| de::Error::custom(wanted()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MeasurementFile {
+    #[serde(default = "stations_default")]
+    stations: u32,
+    #[serde(default = "spread_default")]
+    spread: Spread,
+    #[serde(default)]
+    exact: List<Text<64>, FIELDS_MAX>,
+    #[serde(default)]
+    report: List<Text<64>, FIELDS_MAX>,
+}
+
+fn stations_default() -> u32 {
+    STATIONS_DEFAULT
+}
+
+fn spread_default() -> Spread {
+    Spread::Network
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SelfVerifyingFile {
+    #[serde(rename = "verifier")]
+    _verifier: String,
+}
+
+fn class(pure: Option<PureFile>, measurement: Option<MeasurementFile>, verifying: Option<SelfVerifyingFile>) -> Result<Class, FileError> {
+    match (pure, measurement, verifying) {
+        (Some(pure), None, None) => Ok(Class::Pure(pure.trust)),
+        (None, Some(measurement), None) => {
+            let MeasurementFile { stations, spread, exact, report } = measurement;
+            if stations == 0 || stations > EXECUTIONS_MAX {
+                return Err(FileError::Stations(stations));
+            }
+            Ok(Class::Measurement(Measurement { stations, spread, exact, report }))
+        }
+        (None, None, Some(_)) => Err(FileError::SelfVerifying),
+        (pure, measurement, verifying) => {
+            let found = [pure.is_some(), measurement.is_some(), verifying.is_some()].into_iter().filter(|there| *there).count();
+            Err(FileError::Classes { found })
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunFile {
+    deadline: Option<Span>,
+    every: Option<Span>,
+    until: Option<String>,
+}
+
+impl RunFile {
+    /// Deadline, interval, end.
+    fn check(&self) -> Result<(u64, Option<u64>, Option<Time>), FileError> {
+        let deadline_ms = self.deadline.map_or(DEADLINE_MS_DEFAULT, |span| span.0);
+        if !(DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(&deadline_ms) {
+            return Err(FileError::Deadline);
+        }
+        if self.every.is_some_and(|every| every.0 < deadline_ms) {
+            return Err(FileError::EveryTooShort);
+        }
+        if self.until.is_some() && self.every.is_none() {
+            return Err(FileError::UntilWithoutEvery);
+        }
+        let until = self.until.as_deref().map(human::moment).transpose();
+        let until = until.map_err(|source| FileError::Moment { key: "until", source })?;
+        Ok((deadline_ms, self.every.map(|every| every.0), until))
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsFile {
+    fuel: Option<u64>,
+    memory: Option<Size>,
+    wall: Option<Span>,
+    output: Option<Size>,
+    bytes_in: Option<Size>,
+}
+
+impl From<LimitsFile> for Limits {
+    fn from(file: LimitsFile) -> Self {
+        let default = Self::default();
+        Self {
+            fuel: file.fuel.unwrap_or(default.fuel),
+            memory_bytes: file.memory.map_or(default.memory_bytes, |size| size.0),
+            wall_ms: file.wall.map_or(default.wall_ms, |span| span.0),
+            output_bytes: file.output.map_or(default.output_bytes, |size| size.0),
+            in_bytes: file.bytes_in.map_or(default.in_bytes, |size| size.0),
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhereFile {
+    #[serde(default)]
+    labels: Labels,
+}
+
+fn fitting<const MAX: usize>(key: &'static str, text: String) -> Result<Text<MAX>, FileError> {
+    let length = text.len();
+    Text::new(text).map_err(|_| FileError::TooLong { key, length, max: MAX })
+}
+
+/// `[jobs]`: lists, or `file`; and `target` beside either.
+fn inputs_of(mut jobs: BTreeMap<String, toml::Value>) -> Result<(Inputs, Option<Text<64>>), FileError> {
+    let mut word = |key: &str| match jobs.get(key) {
+        Some(toml::Value::String(text)) => {
+            let text = text.clone();
+            jobs.remove(key);
+            Some(text)
+        }
+        _ => None,
+    };
+    let target = word("target").map(|text| fitting("jobs.target", text)).transpose()?;
+    let inputs = match (word("file"), jobs.is_empty()) {
+        (None, true) => return Err(FileError::NoJobs),
+        (Some(_), false) => return Err(FileError::ListsAndFile),
+        (Some(path), true) => {
+            let kind = match path.rsplit_once('.').map(|(_, extension)| extension) {
+                Some("csv") => FileKind::Csv,
+                Some("ndjson" | "jsonl") => FileKind::Ndjson,
+                _ => return Err(FileError::FileKind(path)),
+            };
+            Inputs::File { path, kind }
+        }
+        (None, false) => Inputs::Here(inputs::product(jobs)?),
+    };
+    Ok((inputs, target))
+}
