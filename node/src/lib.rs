@@ -7,7 +7,11 @@
 //!
 //! Deliberately absent: decisions about the protocol, and any way to reach a socket, file or clock other than through the seams.
 
+pub mod clock;
+pub mod content;
+pub mod demo;
 pub mod engine;
+pub mod hostcalls;
 pub mod network;
 pub mod outside;
 pub mod platform;

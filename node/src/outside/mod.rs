@@ -10,6 +10,16 @@ use std::net::{IpAddr, SocketAddr};
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub mod address;
+mod connection;
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod http;
+pub mod politeness;
+pub mod quota;
+pub mod request;
+pub mod tls;
+
 /// A byte stream to a target.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -32,4 +42,6 @@ pub trait Outside: Send + Sync + 'static {
     fn interfaces(&self) -> Vec<IpAddr>;
     /// Whether the program that built this named `to` as one of the loopback or private sockets it may reach (demo, tests).
     fn is_exempt(&self, to: SocketAddr) -> bool;
+    /// Whether there are such sockets. Where there are none, a name of a local network is not even resolved.
+    fn has_exempt(&self) -> bool;
 }

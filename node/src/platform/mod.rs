@@ -2,4 +2,6 @@
 //!
 //! Deliberately lacks any rule. The simulator has a room of its own in this one's place.
 
+pub mod outside;
+pub mod store;
 pub mod transport;

@@ -20,6 +20,7 @@ pub mod codec;
 pub mod content;
 pub mod durable;
 pub mod experiment;
+pub mod hostcall;
 pub mod human;
 pub mod identity;
 pub mod jobs;

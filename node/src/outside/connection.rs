@@ -1,0 +1,230 @@
+//! One HTTP/1.1 connection to a judged address, polled by whoever uses it.
+//!
+//! Guarantees: the first byte of a response is timed where it leaves the stream; a response head stays within its bounds; one
+//! that comes too slowly is given up. Deliberately lacks tasks of its own: an idle connection does nothing until it is used.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::poll_fn;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use station_protocol::hostcall::{FetchError, RESPONSE_HEAD_BYTES_MAX, RESPONSE_HEADERS_MAX};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::Stream;
+use super::address::Origin;
+
+type Driver = Pin<Box<http1::Connection<TokioIo<Metered>, Empty<Bytes>>>>;
+
+/// A response must bring this much in every window after its first byte, else it is held open on purpose: 1 KiB/s.
+const PACE_BYTES: u64 = 10 << 10;
+/// The window: long enough for a mobile network's pause.
+const PACE_WINDOW: Duration = Duration::from_secs(10);
+/// How often the pace is looked at.
+const PACE_LOOK: Duration = Duration::from_secs(1);
+
+/// A connection with one request at most in flight.
+pub(super) struct Connection {
+    pub(super) origin: Origin,
+    pub(super) ip: IpAddr,
+    /// Whether the builder of the `Outside` named this socket.
+    pub(super) exempt: bool,
+    sender: SendRequest<Empty<Bytes>>,
+    /// None once the connection ended.
+    driver: Option<Driver>,
+    meter: Arc<Meter>,
+}
+
+impl Connection {
+    /// Speaks HTTP over `stream`, which leads to `ip`.
+    pub(super) async fn open(origin: Origin, ip: IpAddr, exempt: bool, stream: Box<dyn Stream>) -> Result<Self, FetchError> {
+        let meter = Arc::new(Meter::default());
+        let io = TokioIo::new(Metered { stream, meter: meter.clone() });
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(RESPONSE_HEAD_BYTES_MAX).max_headers(RESPONSE_HEADERS_MAX);
+        let (sender, driver) = builder.handshake(io).await.map_err(|_| FetchError::Protocol)?;
+        Ok(Self { origin, ip, exempt, sender, driver: Some(Box::pin(driver)), meter })
+    }
+
+    /// Sends `request` and awaits the response's head. `None`: the connection was closed before it answered anything.
+    pub(super) async fn send(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Option<FetchError>> {
+        self.meter.arm();
+        let response = self.sender.send_request(request);
+        let error = match drive(&mut self.driver, &self.meter, response).await.map_err(Some)? {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        if error.is_parse_too_large() {
+            return Err(Some(FetchError::TooLarge));
+        }
+        if error.is_parse() {
+            return Err(Some(FetchError::Protocol));
+        }
+        Err(self.meter.first_byte().map(|_| FetchError::Truncated))
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub(super) async fn next(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, FetchError> {
+        loop {
+            match drive(&mut self.driver, &self.meter, body.frame()).await? {
+                None => return Ok(None),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_trailers) => {}
+                },
+                Some(Err(error)) => return Err(body_error(&error)),
+            }
+        }
+    }
+
+    /// When the first byte of the last response came.
+    pub(super) fn first_byte(&self) -> Option<Instant> {
+        self.meter.first_byte()
+    }
+
+    /// Whether another request can be sent: the last body was read to its end and neither side wants to close.
+    pub(super) async fn is_reusable(&mut self) -> bool {
+        let Self { sender, driver, .. } = self;
+        poll_fn(|context| {
+            poll_driver(driver, context);
+            Poll::Ready(driver.is_some() && matches!(sender.poll_ready(context), Poll::Ready(Ok(()))))
+        })
+        .await
+    }
+}
+
+fn poll_driver(driver: &mut Option<Driver>, context: &mut Context<'_>) {
+    // How it ended is told to the request in flight.
+    if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
+        *driver = None;
+    }
+}
+
+/// Polls the connection beside `work`, and gives up when the answer comes too slowly.
+async fn drive<T>(driver: &mut Option<Driver>, meter: &Meter, work: impl Future<Output = T>) -> Result<T, FetchError> {
+    let mut work = pin!(work);
+    let mut slow = pin!(too_slow(meter));
+    poll_fn(|context| {
+        poll_driver(driver, context);
+        // Looked at here too: a byte now and then wakes this often enough that the look below would never come.
+        if meter.state().is_slow(Instant::now()) {
+            return Poll::Ready(Err(FetchError::Timeout));
+        }
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(Ok(done));
+        }
+        slow.as_mut().poll(context).map(|()| Err(FetchError::Timeout))
+    })
+    .await
+}
+
+/// Ends when a window after the first byte brought too little. Before the first byte the deadline alone counts: finding content can
+/// take a gateway half a minute.
+async fn too_slow(meter: &Meter) {
+    loop {
+        tokio::time::sleep(PACE_LOOK).await;
+        if meter.state().is_slow(Instant::now()) {
+            return;
+        }
+    }
+}
+
+fn body_error(error: &hyper::Error) -> FetchError {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            let malformed = matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
+            return if malformed { FetchError::Protocol } else { FetchError::Truncated };
+        }
+        source = inner.source();
+    }
+    if error.is_parse() { FetchError::Protocol } else { FetchError::Truncated }
+}
+
+#[derive(Debug, Default)]
+struct Meter(Mutex<MeterState>);
+
+#[derive(Debug, Default)]
+struct MeterState {
+    first: Option<Instant>,
+    bytes: u64,
+    /// Where the present window began, and the bytes until then.
+    window: Option<(Instant, u64)>,
+}
+
+impl MeterState {
+    fn is_slow(&mut self, now: Instant) -> bool {
+        let Some((begun, bytes)) = self.window else { return false };
+        if now.duration_since(begun) < PACE_WINDOW {
+            return false;
+        }
+        let slow = self.bytes - bytes < PACE_BYTES;
+        self.window = Some((now, self.bytes));
+        slow
+    }
+}
+
+impl Meter {
+    fn state(&self) -> std::sync::MutexGuard<'_, MeterState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn arm(&self) {
+        *self.state() = MeterState::default();
+    }
+
+    fn first_byte(&self) -> Option<Instant> {
+        self.state().first
+    }
+
+    fn count(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let mut state = self.state();
+        if state.first.is_none() {
+            let now = Instant::now();
+            state.first = Some(now);
+            state.window = Some((now, 0));
+        }
+        state.bytes += bytes as u64;
+    }
+}
+
+/// The stream with its meter; above TLS, so that what is timed and counted is HTTP.
+struct Metered {
+    stream: Box<dyn Stream>,
+    meter: Arc<Meter>,
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.meter.count(buffer.filled().len() - before);
+        polled
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,160 @@
+//! A world for tests: names in a table, servers at the end of in-memory pipes, and a count of everything that was contacted.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use station_protocol::bounded::{List, Text};
+use station_protocol::hostcall::{FetchError, FetchRequest, Method};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+use super::http::{Permit, Visit};
+use super::{Outside, ResolveError, Stream};
+
+type Server = Arc<dyn Fn(DuplexStream) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Build it with the `with_` verbs, then put it into an `Arc`.
+#[derive(Default)]
+pub(crate) struct Fake {
+    names: Mutex<BTreeMap<String, VecDeque<Vec<IpAddr>>>>,
+    servers: BTreeMap<SocketAddr, Server>,
+    exempt: BTreeSet<SocketAddr>,
+    own: Vec<IpAddr>,
+    pub(crate) connected: Mutex<Vec<SocketAddr>>,
+    pub(crate) resolved: Mutex<Vec<String>>,
+}
+
+impl Fake {
+    /// `answers` one after the other; the last one stays.
+    pub(crate) fn with_name(self, name: &str, answers: &[&[&str]]) -> Self {
+        let answers = answers.iter().map(|ips| ips.iter().map(|ip| ip.parse().unwrap()).collect()).collect();
+        self.names.lock().unwrap().insert(name.into(), answers);
+        self
+    }
+
+    pub(crate) fn with_own(mut self, ip: &str) -> Self {
+        self.own.push(ip.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn with_exempt(mut self, socket: &str) -> Self {
+        self.exempt.insert(socket.parse().unwrap());
+        self
+    }
+
+    /// Gives each connection to `socket` to `server`.
+    pub(crate) fn with_pipe<F>(mut self, socket: &str, server: impl Fn(DuplexStream) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.servers.insert(socket.parse().unwrap(), Arc::new(move |pipe| Box::pin(server(pipe))));
+        self
+    }
+
+    /// Answers each request head at `socket` with what `answer` makes of it, and keeps the connection.
+    pub(crate) fn with_server(self, socket: &str, answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let answer = Arc::new(answer);
+        self.with_pipe(socket, move |mut pipe| {
+            let answer = answer.clone();
+            async move {
+                while let Some(head) = read_head(&mut pipe).await {
+                    if pipe.write_all(&answer(&head)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        })
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connected.lock().unwrap().len()
+    }
+}
+
+/// One request head, to its empty line.
+pub(crate) async fn read_head(pipe: &mut DuplexStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(pipe.read_u8().await.ok()?);
+    }
+    String::from_utf8(head).ok()
+}
+
+/// A whole response with `headers` (each ending in CRLF) and a Content-Length.
+pub(crate) fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let mut all = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len()).into_bytes();
+    all.extend_from_slice(body);
+    all
+}
+
+/// GET `url`, 1 MiB, 30 s, no redirects.
+pub(crate) fn get(url: &str) -> FetchRequest {
+    FetchRequest {
+        method: Method::Get,
+        url: Text::new(url).unwrap(),
+        headers: List::default(),
+        max_bytes: 1 << 20,
+        timeout_ms: 30_000,
+        redirects: 0,
+        fresh: false,
+    }
+}
+
+/// Permits everything and counts what it admitted.
+#[derive(Debug, Default)]
+pub(crate) struct Anything {
+    pub(crate) admitted: Mutex<Vec<String>>,
+}
+
+impl Permit for Anything {
+    fn permits(&self, _: &str, _: u16) -> bool {
+        true
+    }
+    fn count_redirect(&self) -> bool {
+        true
+    }
+    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>> {
+        self.admitted.lock().unwrap().push(visit.origin.host.clone());
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn is_spent(&self) -> bool {
+        false
+    }
+    fn take_bytes(&self, wanted: u64) -> u64 {
+        wanted
+    }
+}
+
+impl Outside for Fake {
+    fn resolve(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>> {
+        let mut names = self.names.lock().unwrap();
+        let answer = names.get_mut(&name).map(|answers| if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() });
+        self.resolved.lock().unwrap().push(name);
+        Box::pin(std::future::ready(answer.ok_or(ResolveError::NoSuchName)))
+    }
+
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
+        self.connected.lock().unwrap().push(to);
+        let server = self.servers.get(&to).cloned();
+        Box::pin(async move {
+            let server = server.ok_or(io::ErrorKind::ConnectionRefused)?;
+            let (ours, theirs) = tokio::io::duplex(16 << 10);
+            tokio::spawn(server(theirs));
+            Ok(Box::new(ours) as Box<dyn Stream>)
+        })
+    }
+
+    fn interfaces(&self) -> Vec<IpAddr> {
+        self.own.clone()
+    }
+
+    fn is_exempt(&self, to: SocketAddr) -> bool {
+        self.exempt.contains(&to)
+    }
+
+    fn has_exempt(&self) -> bool {
+        !self.exempt.is_empty()
+    }
+}

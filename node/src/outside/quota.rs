@@ -1,0 +1,172 @@
+//! How much one station asks of one target: the daily quota, the network-wide cap, and the rate.
+//!
+//! Guarantees: pure, time an argument; a quota survives a crash because it is reserved in blocks before it is used; every table is
+//! bounded, and a full one refuses. Deliberately lacks IO: [`super::politeness`] waits, reads and makes durable.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use station_protocol::Time;
+use station_protocol::time::SECOND;
+
+use super::address::Origin;
+
+/// Who is asked: a registrable domain, or the /24 or /48 of an address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Target(String);
+
+impl Target {
+    /// The target behind `origin`. A socket that the builder of the `Outside` named is a target of its own: on loopback many
+    /// servers share one /24.
+    #[must_use]
+    pub fn of(origin: &Origin, exempt: bool) -> Self {
+        Self(match origin.literal {
+            _ if exempt => format!("{}:{}", origin.host, origin.port),
+            Some(IpAddr::V4(ip)) => {
+                let [a, b, c, _] = ip.octets();
+                format!("{a}.{b}.{c}.0/24")
+            }
+            Some(IpAddr::V6(ip)) => {
+                let [a, b, c, ..] = ip.segments();
+                format!("{a:x}:{b:x}:{c:x}::/48")
+            }
+            None => psl::domain_str(&origin.host).unwrap_or(&origin.host).to_owned(),
+        })
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a target is not asked now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuotaRefused {
+    #[error("this station is not among those that may contact the target today")]
+    NotEligible,
+    #[error("today's requests to the target are used up")]
+    UsedUp,
+    #[error("more targets in one day than this station remembers")]
+    TooManyTargets,
+    #[error("the queue for the target is too long")]
+    QueueTooLong,
+}
+
+/// Requests that one write makes room for: after a crash at most this many are lost.
+const BLOCK: u64 = 10;
+/// Targets remembered per day: a station that runs all day at its quota for each would send 400,000 requests.
+pub const TARGETS_MAX: usize = 4_096;
+
+/// What must be durable before the requests it covers are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaRecord {
+    pub target: Target,
+    /// UTC day from the epoch.
+    pub day: u64,
+    /// Requests that may have been sent on that day.
+    pub reserved: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Used {
+    day: u64,
+    used: u64,
+    reserved: u64,
+}
+
+/// The daily quotas of one station.
+#[derive(Clone, Debug)]
+pub struct Quotas {
+    per_day: u64,
+    targets: BTreeMap<Target, Used>,
+}
+
+impl Quotas {
+    /// `per_day` requests to each target; what `records` reserved counts as used.
+    pub fn restore(per_day: u64, records: impl IntoIterator<Item = QuotaRecord>) -> Self {
+        let used = |record: QuotaRecord| (record.target, Used { day: record.day, used: record.reserved, reserved: record.reserved });
+        Self { per_day, targets: records.into_iter().take(TARGETS_MAX).map(used).collect() }
+    }
+
+    #[must_use]
+    pub fn per_day(&self) -> u64 {
+        self.per_day
+    }
+
+    /// Counts one request to `target` on `day`. The record, when there is one, must be durable before it is sent.
+    pub fn take(&mut self, target: &Target, day: u64) -> Result<Option<QuotaRecord>, QuotaRefused> {
+        if !self.targets.contains_key(target) && self.targets.len() >= TARGETS_MAX {
+            self.targets.retain(|_, used| used.day >= day);
+            if self.targets.len() >= TARGETS_MAX {
+                return Err(QuotaRefused::TooManyTargets);
+            }
+        }
+        let entry = self.targets.entry(target.clone()).or_insert(Used { day, used: 0, reserved: 0 });
+        // A clock that was set back must not give the quota anew, so an earlier day counts as the recorded one.
+        if entry.day < day {
+            *entry = Used { day, used: 0, reserved: 0 };
+        }
+        if entry.used >= self.per_day {
+            return Err(QuotaRefused::UsedUp);
+        }
+        entry.used += 1;
+        if entry.used <= entry.reserved {
+            return Ok(None);
+        }
+        entry.reserved = (entry.reserved + BLOCK).min(self.per_day);
+        Ok(Some(QuotaRecord { target: target.clone(), day: entry.day, reserved: entry.reserved }))
+    }
+}
+
+/// Between two requests to one target, across all jobs: a person clicking.
+const INTERVAL_MS: u64 = SECOND;
+/// Requests that may come at once after a pause: a page with its parts.
+const BURST: u64 = 5;
+/// Longest wait in the queue of one target; beyond it waiting only holds a job open.
+pub const WAIT_MS_MAX: u64 = 60 * SECOND;
+
+/// One token bucket per target, kept as the time at which it will be full again.
+#[derive(Clone, Debug, Default)]
+pub struct Buckets {
+    full_at: BTreeMap<Target, Time>,
+}
+
+impl Buckets {
+    /// Takes a token of `target`: milliseconds to wait before using it.
+    pub fn take(&mut self, target: &Target, now: Time) -> Result<u64, QuotaRefused> {
+        if !self.full_at.contains_key(target) && self.full_at.len() >= TARGETS_MAX {
+            self.full_at.retain(|_, full_at| *full_at > now);
+            if self.full_at.len() >= TARGETS_MAX {
+                return Err(QuotaRefused::TooManyTargets);
+            }
+        }
+        let full_at = self.full_at.get(target).copied().unwrap_or(now).max(now);
+        let wait = full_at.since(now.plus(INTERVAL_MS * (BURST - 1)));
+        if wait > WAIT_MS_MAX {
+            return Err(QuotaRefused::QueueTooLong);
+        }
+        self.full_at.insert(target.clone(), full_at.plus(INTERVAL_MS));
+        Ok(wait)
+    }
+}
+
+/// The cap that a target's `/.well-known/station` states: a TOML file with `cap = N`, requests a day from the whole network; other
+/// keys are for later versions. `None`: it states none.
+#[must_use]
+pub fn stated_cap(file: &str) -> Option<u64> {
+    file.parse::<toml::Table>().ok()?.get("cap")?.as_integer().and_then(|cap| u64::try_from(cap).ok())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What a guest may put into a request, how the station names itself, and where a redirect may lead.
+//!
+//! Guarantees: a guest can neither pose as somebody nor steer the connection. Deliberately lacks any IO.
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use station_protocol::bounded::Text;
+use station_protocol::hostcall::{FetchError, FetchRequest, URL_BYTES_MAX};
+use url::Url;
+
+/// Where servers' operators can read who this is.
+pub const PROJECT_URL: &str = "https://github.com/station-network/station";
+
+/// The User-Agent: the project, whom to write to, and what this is for.
+#[must_use]
+pub fn user_agent(contact: &str, experiment: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() && !matches!(c, '(' | ')' | ';') { c } else { '_' };
+    let [contact, experiment] = [contact, experiment].map(|text| text.chars().map(plain).collect::<String>());
+    format!("station/{} (+{PROJECT_URL}; {contact}; {experiment})", env!("CARGO_PKG_VERSION"))
+}
+
+/// Headers that would carry credentials, pose as a proxy, or steer the connection.
+const FORBIDDEN: [&str; 22] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "cookie2",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "origin",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+];
+
+/// Beginnings of such headers.
+const FORBIDDEN_BEGINNINGS: [&str; 4] = ["proxy-", "sec-", "x-forwarded-", "x-real-"];
+
+/// The headers the guest set, if it may set them all.
+pub fn guest_headers(request: &FetchRequest) -> Result<HeaderMap, FetchError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &request.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| FetchError::BadRequest)?;
+        let forbidden = FORBIDDEN.contains(&name.as_str()) || FORBIDDEN_BEGINNINGS.iter().any(|beginning| name.as_str().starts_with(beginning));
+        if forbidden {
+            return Err(FetchError::BadRequest);
+        }
+        headers.append(name, HeaderValue::from_str(value).map_err(|_| FetchError::BadRequest)?);
+    }
+    Ok(headers)
+}
+
+/// Where a response redirects to, made absolute; `None` when it does not, or to nothing that is a URL of bearable length.
+#[must_use]
+pub fn location(base: &str, status: Option<u64>, headers: &[(String, String)]) -> Option<Text<URL_BYTES_MAX>> {
+    if !matches!(status, Some(301 | 302 | 303 | 307 | 308)) {
+        return None;
+    }
+    let (_, value) = headers.iter().find(|(name, _)| name == "location")?;
+    Text::new(Url::parse(base).ok()?.join(value).ok()?.to_string()).ok()
+}
+
+/// A redirect to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub url: String,
+    /// Whether scheme, host and port stay, so that the guest's headers may go along.
+    pub same_host: bool,
+}
+
+/// Whether to follow the redirect from `from` to `to` after `followed` others of `max`.
+pub fn follow(from: &str, to: &str, followed: u64, max: u64) -> Result<Step, FetchError> {
+    if followed >= max {
+        return Err(FetchError::TooManyRedirects);
+    }
+    let (from, to) = (Url::parse(from).map_err(|_| FetchError::BadRequest)?, Url::parse(to).map_err(|_| FetchError::BadRequest)?);
+    match (from.scheme(), to.scheme()) {
+        ("http", "http" | "https") | ("https", "https") => Ok(Step { same_host: from.origin() == to.origin(), url: to.into() }),
+        // Giving up encryption, or leaving the web: the same refusal as for any place no guest may go.
+        _ => Err(FetchError::RefusedAddress),
+    }
+}
