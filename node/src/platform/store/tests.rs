@@ -1,0 +1,218 @@
+//! The store on disk: what it promises, what survives, and what it does when the disk fails.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures::future::join_all;
+use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::tests::{block, delete, keeps_its_promises, put, records, still_has_what_was_left, with_blob, without_blob};
+
+fn home() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_in(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Damages the only file in `folder`.
+fn flip_a_bit(folder: &Path) {
+    let [file] = &files_in(folder)[..] else { panic!("not one file") };
+    let mut bytes = fs::read(file).unwrap();
+    bytes[0] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+/// A disk whose fsync counts, waits while the gate is held, and fails once told to.
+#[derive(Clone, Debug, Default)]
+struct Fsyncs {
+    count: Arc<AtomicUsize>,
+    fail: Arc<AtomicBool>,
+    gate: Arc<Mutex<()>>,
+}
+
+#[derive(Debug)]
+struct Backend(InMemoryBackend, Fsyncs);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> Result<u64, io::Error> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> Result<(), io::Error> {
+        self.1.count.fetch_add(1, Ordering::SeqCst);
+        drop(self.1.gate.lock().unwrap());
+        if self.1.fail.load(Ordering::SeqCst) { Err(io::Error::other("no fsync today")) } else { self.0.sync_data() }
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.0.write(offset, data)
+    }
+}
+
+async fn open_on(fsyncs: &Fsyncs, home: &Path) -> RedbStore {
+    let backend = Backend(InMemoryBackend::new(), fsyncs.clone());
+    RedbStore::open_with(home, CACHE_BYTES_MAX, move |_| database().create_with_backend(backend)).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_disk_keeps_its_promises_across_restarts() {
+    let home = home();
+    let store = RedbStore::open(home.path()).await.unwrap();
+    keeps_its_promises(&store).await;
+    drop(store);
+    let store = RedbStore::open(home.path()).await.unwrap();
+    still_has_what_was_left(&store).await;
+    assert_eq!(store.blob(block(b"cached").0).await.unwrap().as_deref(), Some(&b"cached"[..]), "a cache outlives its process");
+}
+
+#[tokio::test]
+async fn what_was_given_before_the_drop_is_there_after_it() {
+    let home = home();
+    let store = RedbStore::open(home.path()).await.unwrap();
+    let unawaited: Vec<_> = (0..50).map(|n| store.commit(put(Table::Worker, &format!("{n:02}"), ""))).collect();
+    drop(store);
+    join_all(unawaited).await.into_iter().for_each(|done| done.unwrap());
+    assert_eq!(records(&RedbStore::open(home.path()).await.unwrap(), Table::Worker).await.len(), 50);
+}
+
+#[tokio::test]
+async fn a_flipped_bit_makes_a_blob_absent() {
+    let home = home();
+    let store = RedbStore::open(home.path()).await.unwrap();
+    store.commit(with_blob(b"durable")).await.unwrap();
+    store.cache(block(b"cached").0, b"cached".to_vec()).await.unwrap();
+    flip_a_bit(&home.path().join("blobs"));
+    flip_a_bit(&home.path().join("cache"));
+    assert_eq!(store.blob(block(b"durable").0).await, Ok(None));
+    assert_eq!(store.blob(block(b"cached").0).await, Ok(None));
+    assert!(files_in(&home.path().join("cache")).is_empty(), "a damaged copy makes room for a good one");
+    store.commit(with_blob(b"durable")).await.unwrap();
+    assert!(store.blob(block(b"durable").0).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_home_belongs_to_one_station_at_a_time() {
+    let home = home();
+    let store = RedbStore::open(home.path()).await.unwrap();
+    let second = RedbStore::open(home.path()).await;
+    assert_eq!(second.err(), Some(StoreError::Locked { path: home.path().display().to_string() }));
+    store.commit(put(Table::Node, "still", "works")).await.unwrap();
+    drop(store);
+    assert!(RedbStore::open(home.path()).await.is_ok());
+}
+
+#[tokio::test]
+async fn after_one_failed_fsync_every_call_fails_though_the_disk_works_again() {
+    let (home, fsyncs) = (home(), Fsyncs::default());
+    let store = open_on(&fsyncs, home.path()).await;
+    store.commit(put(Table::Node, "a", "1")).await.unwrap();
+    fsyncs.fail.store(true, Ordering::SeqCst);
+    let error = store.commit(put(Table::Node, "b", "1")).await.unwrap_err();
+    assert!(error.to_string().contains("must stop"), "{error}");
+    fsyncs.fail.store(false, Ordering::SeqCst);
+    assert_eq!(store.commit(put(Table::Node, "c", "1")).await, Err(error.clone()));
+    assert_eq!(store.load(Table::Node).await, Err(error.clone()));
+    assert_eq!(store.blob(block(b"x").0).await, Err(error.clone()));
+    assert_eq!(store.cache(block(b"x").0, b"x".to_vec()).await, Err(error));
+}
+
+#[tokio::test]
+async fn a_blob_that_cannot_be_written_keeps_its_records_from_being_durable() {
+    let (home, fsyncs) = (home(), Fsyncs::default());
+    let store = open_on(&fsyncs, home.path()).await;
+    // A file where a folder must be.
+    fs::remove_dir_all(home.path().join("blobs")).unwrap();
+    fs::write(home.path().join("blobs"), b"").unwrap();
+    let before = fsyncs.count.load(Ordering::SeqCst);
+    let batch = Batch { puts: put(Table::Worker, "names", "a blob").puts, ..with_blob(b"lost") };
+    assert!(matches!(store.commit(batch).await, Err(StoreError::Failed { .. })));
+    assert_eq!(fsyncs.count.load(Ordering::SeqCst), before, "no transaction was begun");
+}
+
+#[tokio::test]
+async fn batches_that_wait_for_a_transaction_share_the_next_one() {
+    let (home, fsyncs) = (home(), Fsyncs::default());
+    let store = open_on(&fsyncs, home.path()).await;
+    let before = fsyncs.count.load(Ordering::SeqCst);
+    store.commit(put(Table::Worker, "alone", "")).await.unwrap();
+    let per_transaction = fsyncs.count.load(Ordering::SeqCst) - before;
+    assert!(per_transaction > 0);
+
+    let disk_is_slow = fsyncs.gate.lock().unwrap();
+    let mut given = vec![store.commit(put(Table::Worker, "first", ""))];
+    while fsyncs.count.load(Ordering::SeqCst) == before + per_transaction {
+        thread::yield_now();
+    }
+    given.extend((0..500).map(|n| store.commit(put(Table::Worker, &n.to_string(), ""))));
+    drop(disk_is_slow);
+    join_all(given).await.into_iter().for_each(|done| done.unwrap());
+    assert_eq!(fsyncs.count.load(Ordering::SeqCst) - before, 3 * per_transaction, "alone, first, and five hundred together");
+    assert_eq!(records(&store, Table::Worker).await.len(), 502);
+}
+
+#[tokio::test]
+async fn a_batch_without_records_costs_no_transaction() {
+    let (home, fsyncs) = (home(), Fsyncs::default());
+    let store = open_on(&fsyncs, home.path()).await;
+    let before = fsyncs.count.load(Ordering::SeqCst);
+    store.commit(Batch::default()).await.unwrap();
+    store.commit(with_blob(b"blob")).await.unwrap();
+    store.commit(without_blob(b"blob")).await.unwrap();
+    assert_eq!(fsyncs.count.load(Ordering::SeqCst), before);
+    store.commit(delete(Table::Node, "absent")).await.unwrap();
+    assert!(fsyncs.count.load(Ordering::SeqCst) > before);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_half_written_is_swept() {
+    let home = home();
+    drop(RedbStore::open(home.path()).await.unwrap());
+    fs::write(home.path().join("temp/half"), b"hal").unwrap();
+    let store = RedbStore::open(home.path()).await.unwrap();
+    assert!(files_in(&home.path().join("temp")).is_empty());
+    store.commit(with_blob(b"whole")).await.unwrap();
+    assert!(files_in(&home.path().join("temp")).is_empty());
+}
+
+#[tokio::test]
+async fn the_cache_is_bounded_and_the_oldest_go_first() {
+    let home = home();
+    let small = |home: PathBuf| async move { RedbStore::open_with(&home, 10, |file| database().create(file)).await.unwrap() };
+    let store = small(home.path().to_owned()).await;
+    for bytes in [&b"aaaa"[..], b"bbbb", b"cccc", b"longer than the whole cache"] {
+        store.cache(block(bytes).0, bytes.to_vec()).await.unwrap();
+    }
+    let here = async |store: &RedbStore, bytes: &[u8]| store.blob(block(bytes).0).await.unwrap().is_some();
+    assert!(!here(&store, b"aaaa").await && here(&store, b"bbbb").await && here(&store, b"cccc").await);
+    assert!(!here(&store, b"longer than the whole cache").await);
+    // A smaller bound at the next start holds at once.
+    drop(store);
+    let store = RedbStore::open_with(home.path(), 5, |file| database().create(file)).await.unwrap();
+    assert_eq!(files_in(&home.path().join("cache")).len(), 1);
+    drop(store);
+}
+
+#[tokio::test]
+async fn blobs_lie_in_folders_by_the_end_of_their_name() {
+    let home = home();
+    let store = RedbStore::open(home.path()).await.unwrap();
+    store.commit(with_blob(b"blob")).await.unwrap();
+    let name = block(b"blob").0.to_string();
+    let expected = home.path().join("blobs").join(&name[name.len() - 2..]).join(&name);
+    assert_eq!(files_in(&home.path().join("blobs")), [expected]);
+}
