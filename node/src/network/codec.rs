@@ -1,7 +1,8 @@
 //! Frames of the `work` protocol: a big-endian u32 length, then canonical DAG-CBOR.
 //!
 //! Guarantees: a length above the bound is refused before a byte of the body is read; memory grows with what arrived, not with
-//! what was announced; what is not a message is `InvalidData`. Deliberately lacks versions: a change is a new protocol id.
+//! what was announced; a request that is not one arrives as the value [`Garbled`], because libp2p tells nobody of a failure to read
+//! it; an answer that is not one is `InvalidData`. Deliberately lacks versions: a change is a new protocol id.
 
 use std::io;
 
@@ -26,16 +27,28 @@ impl<T> Frame<T> {
     }
 }
 
+/// What came is not a request, and no honest station sends it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Garbled(String);
+
+/// A request, or what came in place of one.
+pub(crate) type Question = Result<Request, Garbled>;
+
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WorkCodec;
 
 impl request_response::Codec for WorkCodec {
     type Protocol = StreamProtocol;
-    type Request = Frame<Request>;
+    type Request = Frame<Question>;
     type Response = Frame<Response>;
 
     async fn read_request<T: AsyncRead + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Self::Request> {
-        read(io, REQUEST_BYTES_MAX).await
+        match read(io, REQUEST_BYTES_MAX).await {
+            Ok(Frame { value, bytes }) => Ok(Frame { value: Ok(value), bytes }),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Frame { value: Err(Garbled(error.to_string())), bytes: 0 }),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read_response<T: AsyncRead + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Self::Response> {
@@ -43,7 +56,8 @@ impl request_response::Codec for WorkCodec {
     }
 
     async fn write_request<T: AsyncWrite + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T, request: Self::Request) -> io::Result<()> {
-        write(io, &request.value, REQUEST_BYTES_MAX).await
+        let request = request.value.map_err(|garbled| io::Error::new(io::ErrorKind::InvalidInput, garbled))?;
+        write(io, &request, REQUEST_BYTES_MAX).await
     }
 
     async fn write_response<T: AsyncWrite + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T, response: Self::Response) -> io::Result<()> {

@@ -26,6 +26,8 @@ pub(crate) type Gossip = gossipsub::Behaviour<IdentityTransform, MaxCountSubscri
 const FRAMING_BYTES: usize = 512;
 /// A Call lives 10 min and clocks differ by up to 1 min between two stations: forgotten earlier, it could be replayed.
 const DUPLICATE_CACHE: Duration = Duration::from_secs(12 * 60);
+/// Subscriptions in one message: a peer may be in topics that this station is not in.
+const SUBSCRIPTIONS_MAX: usize = 128;
 /// Peers of one IP before each further one costs: a carrier's NAT holds many households.
 const COLOCATION_THRESHOLD: f64 = 16.0;
 const COLOCATION_WEIGHT: f64 = -10.0;
@@ -44,7 +46,7 @@ pub(crate) fn build(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
     let filter = MaxCountSubscriptionFilter {
         filter: WhitelistSubscriptionFilter(hashes.clone()),
         max_subscribed_topics: known,
-        max_subscriptions_per_request: 2 * known,
+        max_subscriptions_per_request: SUBSCRIPTIONS_MAX,
     };
     let settings = settings(&hashes).map_err(|error| NetworkError::Gossip(error.to_string()))?;
     let mut gossip =

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{self, MessageAcceptance};
-use libp2p::request_response::{self, InboundFailure, Message};
+use libp2p::request_response::{self, Message, ResponseChannel};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, identify};
-use station_protocol::work::{RELAYED_BYTES_MAX, Request, Response};
+use station_protocol::work::{RELAYED_BYTES_MAX, Response};
 use station_protocol::worker::SendFailure;
 use station_protocol::{NodeId, PeerAction};
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::behaviour::BehaviourEvent;
-use super::codec::Frame;
+use super::codec::{Frame, Question};
 use super::config::{ASKS_MAX, JUDGEMENTS_MAX};
 use super::events::{CarStream, Event};
 use super::gossip::{self, Heard};
@@ -111,23 +111,10 @@ impl Network {
         }
     }
 
-    fn on_work(&mut self, event: request_response::Event<Frame<Request>, Frame<Response>>) {
+    fn on_work(&mut self, event: request_response::Event<Frame<Question>, Frame<Response>>) {
         match event {
             request_response::Event::Message { peer, connection_id, message: Message::Request { request, channel, .. } } => {
-                let Some((from, remote)) = node_of(&peer).ok().and_then(|node| Some((node, self.peers.remote(node, connection_id)?))) else { return };
-                let relayed = remote.relay.is_some();
-                if relayed && request.bytes > RELAYED_BYTES_MAX {
-                    self.misbehaved(from, PeerAction::Annoying);
-                    return;
-                }
-                if self.asks.len() >= ASKS_MAX {
-                    self.asks.retain(|_, ask| ask.channel.is_open());
-                }
-                if self.asks.len() < ASKS_MAX {
-                    let ask = self.ticket();
-                    self.asks.insert(ask, Ask { channel, relayed });
-                    self.events.push_back(Event::Asked { ask, from, remote, request: request.value });
-                }
+                self.asked(&peer, connection_id, request, channel);
             }
             request_response::Event::Message { message: Message::Response { request_id, response }, .. } => {
                 if let Some((send, _)) = self.sends.remove(&request_id) {
@@ -142,13 +129,33 @@ impl Network {
                 }
                 self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer) });
             }
-            request_response::Event::InboundFailure { peer, error: InboundFailure::Io(error), .. } if is_garbage(&error) => {
-                debug!(%peer, %error, "not a request");
-                if let Ok(node) = node_of(&peer) {
-                    self.misbehaved(node, PeerAction::Invalid);
-                }
-            }
             _ => {}
+        }
+    }
+
+    fn asked(&mut self, peer: &PeerId, connection: ConnectionId, request: Frame<Question>, channel: ResponseChannel<Frame<Response>>) {
+        let Ok(from) = node_of(peer) else { return };
+        let Some(remote) = self.peers.remote(from, connection) else { return };
+        let relayed = remote.relay.is_some();
+        let question = match request.value {
+            Ok(question) => question,
+            Err(garbled) => {
+                debug!(?from, %garbled, "not a request");
+                self.misbehaved(from, PeerAction::Invalid);
+                return;
+            }
+        };
+        if relayed && request.bytes > RELAYED_BYTES_MAX {
+            self.misbehaved(from, PeerAction::Annoying);
+            return;
+        }
+        if self.asks.len() >= ASKS_MAX {
+            self.asks.retain(|_, ask| ask.channel.is_open());
+        }
+        if self.asks.len() < ASKS_MAX {
+            let ask = self.ticket();
+            self.asks.insert(ask, Ask { channel, relayed });
+            self.events.push_back(Event::Asked { ask, from, remote, request: question });
         }
     }
 

@@ -100,7 +100,7 @@ impl Network {
             self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer) });
             return;
         }
-        let id = self.swarm.behaviour_mut().work.send_request(&peer_of(to), Frame::own(request));
+        let id = self.swarm.behaviour_mut().work.send_request(&peer_of(to), Frame::own(Ok(request)));
         self.sends.insert(id, (send, to));
     }
 

@@ -1,0 +1,246 @@
+//! The tables without a swarm: addresses, dialling, standing, topics, back-off.
+
+use std::time::Duration;
+
+use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
+use station_protocol::address::Address;
+use station_protocol::bounded::List;
+use station_protocol::work::At;
+use station_protocol::{NodeId, PeerAction};
+use tokio::time::Instant;
+
+use super::super::bootstrap::Backoff;
+use super::super::config::{Reach, TOPIC_PEERS_HIGH, WAITING_MAX};
+use super::super::dialing::Dialing;
+use super::super::peer_id::{NotANode, node_of, peer_of};
+use super::super::standing::{Consequence, Standing};
+use super::super::topics::Topics;
+use super::super::{addresses, reach};
+use super::{name, node};
+
+fn multiaddr(text: &str) -> Multiaddr {
+    text.parse().expect("a multiaddr")
+}
+
+fn at(ips: &[&str]) -> At {
+    List::first(ips.iter().map(|ip| Address::parse(&format!("/ip4/{ip}/tcp/1/p2p/{}", node(2))).expect("an address")))
+}
+
+#[test]
+fn node_ids_and_peer_ids_are_the_same_key() {
+    assert_eq!(node_of(&peer_of(node(7))), Ok(node(7)));
+    assert_eq!(peer_of(node(7)).to_string(), node(7).to_string());
+}
+
+#[test]
+fn weak_keys_and_other_kinds_of_key_are_no_nodes() {
+    let small_order = [
+        [0; 32],
+        std::array::from_fn(|i| u8::from(i == 0)),
+        std::array::from_fn(|i| {
+            if i == 0 {
+                0xec
+            } else if i == 31 {
+                0x7f
+            } else {
+                0xff
+            }
+        }),
+    ];
+    for key in small_order {
+        assert_eq!(node_of(&peer_of(NodeId(key))), Err(NotANode::WeakKey), "{key:02x?}");
+    }
+    assert_eq!(
+        node_of(&PeerId::from_bytes(&[0x12, 0x20].into_iter().chain([5; 32]).collect::<Vec<u8>>()).expect("a hashed id")),
+        Err(NotANode::OtherKey)
+    );
+}
+
+#[test]
+fn global_addresses_are_announced_first_and_private_ones_only_alone() {
+    let relayed = format!("/ip4/198.51.100.7/tcp/4001/p2p/{}/p2p-circuit", node(9));
+    let known =
+        ["/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.5/tcp/1", &relayed, "/ip4/203.0.113.9/udp/4001/quic-v1", "/ip4/0.0.0.0/tcp/1"].map(multiaddr);
+    let texts = |known: &[Multiaddr], reach| -> Vec<String> {
+        addresses::announce(node(1), known, reach).iter().map(|address| address.as_str().replace(&node(1).to_string(), "me")).collect()
+    };
+    assert_eq!(texts(&known, Reach::Global), ["/ip4/203.0.113.9/udp/4001/quic-v1/p2p/me".to_owned(), format!("{relayed}/p2p/me")]);
+    assert_eq!(texts(&known[..2], Reach::Global), ["/ip4/192.168.1.5/tcp/1/p2p/me"]);
+    assert_eq!(texts(&known[..1], Reach::Global), ["/ip4/127.0.0.1/tcp/1/p2p/me"], "there is nothing else");
+    assert_eq!(texts(&known[..2], Reach::Any).len(), 2);
+}
+
+#[test]
+fn at_most_two_direct_ips_are_announced() {
+    let known: Vec<Multiaddr> = (1..6).map(|last| multiaddr(&format!("/ip4/203.0.113.{last}/tcp/1"))).collect();
+    assert_eq!(addresses::announce(node(1), &known, Reach::Global).len(), 2);
+}
+
+#[test]
+fn the_other_end_of_a_circuit_is_its_relay() {
+    let relay = peer_of(node(9));
+    let circuit = multiaddr(&format!("/ip4/198.51.100.7/tcp/4001/p2p/{relay}/p2p-circuit"));
+    let source = multiaddr(&format!("/p2p/{}", node(3)));
+    let incoming = addresses::remote(Some(&circuit), &source, |_| None).expect("known");
+    assert_eq!((incoming.ip.to_string().as_str(), incoming.relay), ("198.51.100.7", Some(node(9))));
+    let named = multiaddr(&format!("/dns4/relay.example/tcp/1/p2p/{relay}/p2p-circuit/p2p/{}", node(3)));
+    assert_eq!(addresses::remote(None, &named, |_| None), None);
+    let known = addresses::remote(None, &named, |peer| (*peer == relay).then_some([192, 0, 2, 1].into())).expect("the relay is connected");
+    assert_eq!(known.relay, Some(node(9)));
+    assert_eq!(addresses::remote(None, &multiaddr("/memory/1"), |_| None), None, "from nowhere");
+}
+
+/// Counts what reaches it.
+struct Dialled(Vec<Multiaddr>);
+
+impl libp2p::core::Transport for Dialled {
+    type Output = ();
+    type Error = std::io::Error;
+    type ListenerUpgrade = std::future::Ready<Result<(), std::io::Error>>;
+    type Dial = std::future::Ready<Result<(), std::io::Error>>;
+
+    fn listen_on(
+        &mut self,
+        _: libp2p::core::transport::ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), libp2p::core::transport::TransportError<std::io::Error>> {
+        Err(libp2p::core::transport::TransportError::MultiaddrNotSupported(address))
+    }
+
+    fn remove_listener(&mut self, _: libp2p::core::transport::ListenerId) -> bool {
+        false
+    }
+
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        _: libp2p::core::transport::DialOpts,
+    ) -> Result<Self::Dial, libp2p::core::transport::TransportError<std::io::Error>> {
+        self.0.push(address);
+        Ok(std::future::ready(Ok(())))
+    }
+
+    fn poll(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<libp2p::core::transport::TransportEvent<Self::ListenerUpgrade, std::io::Error>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[test]
+fn names_and_private_addresses_are_dialled_only_where_the_operator_named_them() {
+    use libp2p::core::Transport;
+    use libp2p::core::transport::{DialOpts, PortUse};
+    let named = multiaddr(&format!("/dns4/boot.example/tcp/4001/p2p/{}", node(1)));
+    let options = DialOpts { role: libp2p::core::Endpoint::Dialer, port_use: PortUse::Reuse };
+    let dials = |reach, text: &str| reach::Reached::new(Dialled(Vec::new()), reach, [named.clone()]).dial(multiaddr(text), options).is_ok();
+    for text in ["/dns4/boot.example/tcp/4001", "/ip4/203.0.113.9/tcp/1", "/ip6/2001:db8::1/udp/1/quic-v1"] {
+        assert!(dials(Reach::Global, text), "{text}");
+    }
+    let strangers =
+        ["/dns4/other.example/tcp/4001", "/dns4/boot.example/tcp/22", "/dnsaddr/boot.example", "/ip4/0.0.0.0/tcp/1", "/ip4/224.0.0.1/tcp/1"];
+    for text in strangers {
+        assert!(!dials(Reach::Global, text) && !dials(Reach::Any, text), "{text}");
+    }
+    for text in ["/ip4/192.168.1.1/tcp/80", "/ip4/127.0.0.1/tcp/1", "/ip4/169.254.169.254/tcp/80", "/ip6/::1/tcp/1", "/ip6/::ffff:10.0.0.1/tcp/1"] {
+        assert!(!dials(Reach::Global, text) && dials(Reach::Any, text), "{text}");
+    }
+}
+
+#[test]
+fn an_ip_where_a_dial_failed_is_left_alone_for_ten_minutes() {
+    let now = Instant::now();
+    let mut dialing = Dialing::<()>::default();
+    dialing.mute([203, 0, 113, 1].into(), now);
+    dialing.mute([127, 0, 0, 1].into(), now);
+    let wanted = at(&["203.0.113.1", "203.0.113.2", "127.0.0.1"]);
+    assert_eq!(dialing.unmuted(&wanted, now), at(&["203.0.113.2", "127.0.0.1"]), "what is shared by all is never muted");
+    assert_eq!(dialing.unmuted(&wanted, now + Duration::from_secs(600)), wanted);
+    dialing.connected(node(2), [203, 0, 113, 1].into());
+    assert_eq!(dialing.unmuted(&wanted, now), wanted, "somebody answered there");
+}
+
+#[test]
+fn what_waits_for_a_dial_is_told_once_and_is_bounded() {
+    let (ours, other) = (ConnectionId::new_unchecked(1), ConnectionId::new_unchecked(2));
+    let mut dialing = Dialing::default();
+    assert_eq!(dialing.join(node(2), 0), Err(0), "nothing under way");
+    dialing.began(node(2), ours, Some(1));
+    assert_eq!(dialing.join(node(2), 2), Ok(()));
+    assert!(dialing.failed(node(2), other).is_empty(), "another dial's failure is not this one's");
+    assert_eq!(dialing.failed(node(2), ours), [1, 2]);
+    assert!(dialing.failed(node(2), ours).is_empty());
+    dialing.began(node(2), ours, Some(0));
+    for waiting in 1..WAITING_MAX {
+        assert_eq!(dialing.join(node(2), waiting), Ok(()));
+    }
+    assert!(!dialing.has_room());
+    assert_eq!(dialing.join(node(2), 9), Err(9));
+    assert_eq!(dialing.connected(node(2), [203, 0, 113, 1].into()).len(), WAITING_MAX);
+    assert!(dialing.has_room());
+}
+
+fn acts_until_let_go(action: PeerAction) -> usize {
+    let (mut standing, now) = (Standing::default(), Instant::now());
+    for _ in 0..100 {
+        standing.report(node(2), PeerAction::Useful, now);
+    }
+    (1..=1_000).find(|_| standing.report(node(2), action, now) == Consequence::LetGo).expect("let go in the end")
+}
+
+#[test]
+fn a_peer_is_let_go_by_the_weight_of_what_it_did_whatever_it_did_before() {
+    assert_eq!(acts_until_let_go(PeerAction::Tolerable), 48);
+    assert_eq!(acts_until_let_go(PeerAction::Annoying), 10);
+    assert_eq!(acts_until_let_go(PeerAction::Invalid), 5);
+    assert_eq!(acts_until_let_go(PeerAction::Proven), 1);
+}
+
+#[test]
+fn rare_slips_are_forgotten_and_a_let_go_peer_may_return_after_an_hour() {
+    let (mut standing, mut now) = (Standing::default(), Instant::now());
+    for _ in 0..100 {
+        assert!(matches!(standing.report(node(2), PeerAction::Invalid, now), Consequence::Score(_)));
+        now += Duration::from_secs(600);
+    }
+    standing.report(node(3), PeerAction::Proven, now);
+    assert_eq!(standing.next_deadline(), Some(now + Duration::from_secs(3_600)));
+    assert!(standing.forgiven(now + Duration::from_secs(3_599)).is_empty());
+    assert_eq!(standing.forgiven(now + Duration::from_secs(3_600)), [node(3)]);
+    assert_eq!(standing.next_deadline(), None);
+}
+
+#[test]
+fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
+    let mut topics = Topics::default();
+    let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
+    assert!(topics.want_more());
+    for number in 0..TOPIC_PEERS_HIGH {
+        assert_eq!(topics.joined(id(number), name("t")), (vec![name("t")], true));
+    }
+    assert!(!topics.want_more() && !topics.has_room());
+    assert_eq!(topics.joined(id(90), name("t")), (vec![name("t")], false), "known, but may idle out");
+    assert_eq!(topics.joined(id(90), name("u")), (vec![name("t"), name("u")], false));
+    assert_eq!(topics.left(id(90), &name("t")), [name("u")]);
+    assert_eq!(topics.gone(id(0)), (true, Some(id(90))));
+    assert_eq!(topics.gone(id(1)), (true, None));
+    assert_eq!(topics.gone(id(77)), (false, None));
+}
+
+#[test]
+fn bootstrap_is_dialled_ever_more_rarely() {
+    let start = Instant::now();
+    let (mut backoff, mut now, mut waits) = (Backoff::dial(0), start, Vec::new());
+    backoff.restart(now);
+    for _ in 0..10 {
+        assert!(backoff.due(now) && !backoff.due(now));
+        let next = backoff.next().expect("again");
+        waits.push((next - now).as_secs());
+        now = next;
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
+    backoff.stop();
+    assert!(!backoff.due(now + Duration::from_secs(1_000)));
+}

@@ -1,0 +1,79 @@
+//! Finding peers and content through a DHT server that takes no part in the topic.
+
+use station_protocol::content::{RAW, cid_of};
+use station_protocol::durable::Ticket;
+
+use super::super::{Command, Event, NetworkConfig};
+use super::{Lab, config, dht_server, node};
+
+/// A DHT server, and two stations that know only it.
+async fn strangers() -> Lab {
+    let mut lab = Lab::new(vec![dht_server()]).await;
+    let bootstrap = vec![lab.at[0][0].as_str().parse().expect("a multiaddr")];
+    for _ in 0..2 {
+        lab.add(NetworkConfig { bootstrap: bootstrap.clone(), ..config(&["t"]) }).await;
+    }
+    lab
+}
+
+#[tokio::test]
+async fn two_strangers_in_a_topic_meet_through_a_dht_server() {
+    let mut lab = strangers().await;
+    let (mut there, mut back) = (false, false);
+    lab.until(|_, index, event| {
+        if let Event::Connected { node: met, topics } = event {
+            assert!(topics.iter().all(|topic| topic.as_str() == "t"));
+            there |= index == 1 && met == node(3);
+            back |= index == 2 && met == node(2);
+        }
+        (there && back).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn content_is_found_at_the_station_that_provides_it() {
+    let mut lab = strangers().await;
+    let cid = cid_of(RAW, b"a module");
+    let mut asked = 0;
+    let providers = lab
+        .until(|lab, index, event| match event {
+            // Once the two met, the server is in both tables.
+            Event::Connected { .. } if asked == 0 => {
+                asked += 1;
+                lab.stations[1].perform(Command::Provide { cid });
+                lab.stations[2].perform(Command::FindProviders { find: Ticket(asked), cid });
+                None
+            }
+            Event::Providers { find, providers } => {
+                assert_eq!((index, find), (2, Ticket(asked)));
+                if providers.is_empty() {
+                    asked += 1;
+                    lab.stations[2].perform(Command::FindProviders { find: Ticket(asked), cid });
+                }
+                (!providers.is_empty()).then_some(providers)
+            }
+            _ => None,
+        })
+        .await;
+    assert_eq!(providers.len(), 1);
+    assert_eq!(providers[0].0, node(2));
+    assert!(!providers[0].1.is_empty(), "with an address");
+}
+
+#[tokio::test]
+async fn content_that_nobody_provides_is_not_found() {
+    let mut lab = Lab::new(vec![config(&["t"])]).await;
+    lab.stations[0].perform(Command::FindProviders { find: Ticket(1), cid: cid_of(RAW, b"nothing") });
+    let providers = lab.until(|_, _, event| if let Event::Providers { providers, .. } = event { Some(providers) } else { None }).await;
+    assert!(providers.is_empty());
+}
+
+#[tokio::test]
+async fn a_station_that_is_no_dht_server_keeps_nothing_for_others() {
+    let mut lab = strangers().await;
+    lab.until(|_, _, event| matches!(event, Event::Connected { .. }).then_some(())).await;
+    let mut kept = |station: usize| lab.stations[station].swarm.behaviour_mut().kad.store_mut().len();
+    assert!(kept(0) > 0, "the server keeps who is in the topic");
+    assert_eq!((kept(1), kept(2)), (0, 0));
+}

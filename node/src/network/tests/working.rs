@@ -1,0 +1,317 @@
+//! Requests, answers and content streams between stations, and what a peer that does not keep to the protocol gets.
+
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, StreamProtocol, Swarm};
+use station_protocol::address::Address;
+use station_protocol::bounded::{Bytes, List, Text};
+use station_protocol::codec::encode;
+use station_protocol::content::{RAW, cid_of};
+use station_protocol::durable::Ticket;
+use station_protocol::receipt::{Isolation, Outcome, Receipt};
+use station_protocol::work::{At, Deliver, Delivery, REQUEST_BYTES_MAX, Request, Response};
+use station_protocol::worker::SendFailure;
+use station_protocol::{PeerAction, SigningKey};
+
+use super::super::config::{CAR_STREAMS_MAX, Roles};
+use super::super::peer_id::{keypair, peer_of};
+use super::super::{Command, Event};
+use super::{HANG, Lab, TokioTasks, config, loopback, name, node, secret};
+use crate::platform::transport;
+
+const WORK: StreamProtocol = StreamProtocol::new("/station/lab/1/work");
+
+fn peers_question() -> Request {
+    Request::Peers { topic: name("t") }
+}
+
+fn send(lab: &mut Lab, from: usize, to: station_protocol::NodeId, at: At) -> Ticket {
+    let send = Ticket(7);
+    lab.stations[from].perform(Command::Send { send, to, at, request: peers_question() });
+    send
+}
+
+async fn answer(lab: &mut Lab, at: usize) -> Result<Response, SendFailure> {
+    lab.until(|_, index, event| match event {
+        Event::Answered { send, answer } if index == at => {
+            assert_eq!(send, Ticket(7));
+            Some(answer)
+        }
+        _ => None,
+    })
+    .await
+}
+
+/// A libp2p peer that speaks only raw streams: what it says is up to the test.
+async fn raw_peer(number: u8) -> (Swarm<libp2p_stream::Behaviour>, Multiaddr) {
+    let key = keypair(secret(number));
+    let config = libp2p::swarm::Config::with_executor(TokioTasks).with_idle_connection_timeout(HANG);
+    let mut swarm = Swarm::new(transport::tcp(&key).expect("a transport"), libp2p_stream::Behaviour::new(), key.public().to_peer_id(), config);
+    swarm.listen_on(loopback()).expect("loopback");
+    let address = loop {
+        if let libp2p::swarm::SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            break address;
+        }
+    };
+    (swarm, address)
+}
+
+fn drive(mut swarm: Swarm<libp2p_stream::Behaviour>) {
+    tokio::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+}
+
+/// Sends `frame` as a request from a raw peer to station 0; what the station then reports of it.
+async fn misconduct(frame: Vec<u8>) -> PeerAction {
+    let mut lab = Lab::new(vec![config(&["t"])]).await;
+    let (mut swarm, _) = raw_peer(9).await;
+    let address: Multiaddr = lab.at[0][0].as_str().parse().expect("a multiaddr");
+    swarm.dial(address).expect("dials");
+    let mut control = swarm.behaviour().new_control();
+    drive(swarm);
+    tokio::spawn(async move {
+        let mut stream = control.open_stream(peer_of(node(1)), WORK).await.expect("the station speaks work");
+        let _ = stream.write_all(&frame).await;
+        let _ = stream.flush().await;
+        let _ = stream.read(&mut [0]).await;
+    });
+    lab.until(|_, _, event| match event {
+        Event::Misbehaved { node: who, action } => {
+            assert_eq!(who, node(9));
+            Some(action)
+        }
+        Event::Asked { .. } => panic!("a broken frame became a request"),
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_is_answered_over_a_new_connection() {
+    let mut lab = Lab::new(vec![config(&["t"]), config(&["t"])]).await;
+    let at = lab.at[1].clone();
+    send(&mut lab, 0, node(2), at);
+    let answer = lab
+        .until(|lab, index, event| match event {
+            Event::Asked { ask, from, remote, request } => {
+                assert_eq!((index, from, request), (1, node(1), peers_question()));
+                assert!(remote.ip.is_loopback() && remote.relay.is_none());
+                lab.stations[1].perform(Command::Answer { ask, response: Response::Unserved });
+                None
+            }
+            Event::Answered { answer, .. } => Some(answer),
+            _ => None,
+        })
+        .await;
+    assert_eq!(answer, Ok(Response::Unserved));
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_unreachable() {
+    let mut lab = Lab::new(vec![config(&["t"])]).await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port that is free again");
+    let address = Address::parse(&format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", free.port(), node(2))).expect("an address");
+    send(&mut lab, 0, node(2), List::first([address]));
+    assert_eq!(answer(&mut lab, 0).await, Err(SendFailure::Unreachable));
+    send(&mut lab, 0, node(3), At::default());
+    assert_eq!(answer(&mut lab, 0).await, Err(SendFailure::Unreachable), "without any address");
+}
+
+#[tokio::test]
+async fn another_key_at_the_address_is_the_wrong_node() {
+    let mut lab = Lab::new(vec![config(&["t"]), config(&["t"])]).await;
+    let there = lab.at[1][0].as_str().replace(&node(2).to_string(), &node(5).to_string());
+    send(&mut lab, 0, node(5), List::first([Address::parse(&there).expect("an address")]));
+    assert_eq!(answer(&mut lab, 0).await, Err(SendFailure::WrongNode));
+}
+
+#[tokio::test]
+async fn a_request_frame_above_the_bound_is_refused_before_its_body() {
+    let announced = u32::try_from(REQUEST_BYTES_MAX + 1).expect("fits").to_be_bytes().to_vec();
+    assert_eq!(misconduct(announced).await, PeerAction::Invalid);
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_decoded_is_reported() {
+    assert_eq!(misconduct(vec![0, 0, 0, 2, 0xff, 0xff]).await, PeerAction::Invalid);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_decoded_is_no_answer_and_reported() {
+    let mut lab = Lab::new(vec![config(&["t"])]).await;
+    let (swarm, address) = raw_peer(9).await;
+    let mut incoming = swarm.behaviour().new_control().accept(WORK).expect("registered once");
+    drive(swarm);
+    tokio::spawn(async move {
+        let (_, mut stream) = incoming.next().await.expect("the station asks");
+        let _ = stream.write_all(&[0, 0, 0, 2, 0xff, 0xff]).await;
+        let _ = stream.close().await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    let at = Address::parse(&address.with(Protocol::P2p(peer_of(node(9)))).to_string()).expect("an address");
+    send(&mut lab, 0, node(9), List::first([at]));
+    let mut reported = None;
+    let answer = lab
+        .until(|_, _, event| match event {
+            Event::Misbehaved { node, action } => {
+                reported = Some((node, action));
+                None
+            }
+            Event::Answered { answer, .. } => Some(answer),
+            _ => None,
+        })
+        .await;
+    assert_eq!(answer, Err(SendFailure::NoAnswer));
+    assert_eq!(reported, Some((node(9), PeerAction::Invalid)));
+}
+
+#[tokio::test]
+async fn a_peer_with_a_proven_fault_is_disconnected_and_refused() {
+    let mut lab = Lab::new(vec![config(&["t"]), config(&["t"])]).await;
+    lab.introduce(1, 0).await;
+    lab.stations[0].perform(Command::Report { node: node(2), action: PeerAction::Proven });
+    lab.until(|_, index, event| matches!(event, Event::Disconnected { node: who } if index == 0 && who == node(2)).then_some(())).await;
+    let at = lab.at[1].clone();
+    send(&mut lab, 0, node(2), at);
+    assert_eq!(answer(&mut lab, 0).await, Err(SendFailure::Unreachable));
+}
+
+#[tokio::test]
+async fn a_car_stream_carries_bytes_both_ways() {
+    let mut lab = Lab::new(vec![config(&["t"]), config(&["t"])]).await;
+    let at = lab.at[1].clone();
+    let opened = lab.stations[0].open_car(node(2), &at);
+    let told = tokio::spawn(async move {
+        let mut car = opened.await.expect("opens");
+        assert!(!car.relayed);
+        car.stream.write_all(b"cid?").await.expect("writes");
+        car.stream.close().await.expect("closes");
+        let mut answer = Vec::new();
+        car.stream.read_to_end(&mut answer).await.expect("reads");
+        answer
+    });
+    let (place, mut car) =
+        lab.until(|_, index, event| if let Event::Stream { from, stream, .. } = event { Some(((index, from), stream)) } else { None }).await;
+    assert_eq!(place, (1, node(1)));
+    let served = tokio::spawn(async move {
+        let mut question = Vec::new();
+        car.stream.read_to_end(&mut question).await.expect("reads");
+        car.stream.write_all(&question).await.expect("writes");
+        car.stream.close().await.expect("closes");
+    });
+    let both = async { (told.await.expect("no panic"), served.await.expect("no panic")) };
+    tokio::pin!(both);
+    let answer = loop {
+        tokio::select! {
+            (answer, ()) = &mut both => break answer,
+            _ = lab.step() => {}
+        }
+    };
+    assert_eq!(answer, b"cid?");
+}
+
+#[tokio::test]
+async fn one_peer_gets_only_so_many_car_streams_at_once() {
+    let mut lab = Lab::new(vec![config(&["t"]), config(&["t"])]).await;
+    lab.introduce(0, 1).await;
+    let streams = CAR_STREAMS_MAX.1 + 1;
+    for _ in 0..streams {
+        let at = lab.at[1].clone();
+        let opened = lab.stations[0].open_car(node(2), &at);
+        tokio::spawn(async move {
+            let mut car = opened.await.expect("opens");
+            let _ = car.stream.write_all(b"x").await;
+            let _ = car.stream.flush().await;
+            let _ = car.stream.read(&mut [0]).await;
+        });
+    }
+    let mut held = Vec::new();
+    while held.len() < CAR_STREAMS_MAX.1 {
+        let stream = lab.until(|_, _, event| if let Event::Stream { stream, .. } = event { Some(stream) } else { None }).await;
+        held.push(stream);
+    }
+    // A question behind the last stream on the same connection: when it is here, no further stream can be on its way unseen.
+    send(&mut lab, 0, node(2), At::default());
+    let more = lab
+        .until(|_, _, event| match event {
+            Event::Stream { .. } => Some(true),
+            Event::Asked { .. } => Some(false),
+            _ => None,
+        })
+        .await;
+    assert!(!more);
+    assert_eq!(lab.stations[1].peers.get(node(1)).expect("connected").car.available_permits(), 0);
+    drop(held);
+    assert_eq!(lab.stations[1].peers.get(node(1)).expect("connected").car.available_permits(), CAR_STREAMS_MAX.1);
+}
+
+/// A Deliver of two outputs of 40 KiB: fine over a direct connection.
+fn large_deliver() -> Deliver {
+    let key = SigningKey::from_bytes(&secret(3));
+    let receipt = |lease| Receipt {
+        experiment: cid_of(RAW, b"experiment"),
+        index: 0,
+        lease,
+        node: key.node(),
+        profile: name("station-wasm-1"),
+        isolation: Isolation::Full,
+        outcome: Outcome::Completed,
+        output: None,
+        transcript: None,
+        fuel: 1,
+        started_ms: 1,
+        duration_ms: 1,
+        software: Text::new("test").expect("short"),
+    };
+    let delivery = |lease| Delivery {
+        receipt: key.sign(&name("lab"), receipt(lease)),
+        output: Some(Bytes::new(vec![7; 40 << 10]).expect("within the bound")),
+        transcript: None,
+    };
+    let receipts = List::first([delivery(1), delivery(2)]);
+    Deliver { experiment: cid_of(RAW, b"experiment"), receipts, holding: List::default(), free: 1, cursor: 0, returned: List::default() }
+}
+
+#[tokio::test]
+async fn a_request_too_large_for_a_relay_passes_a_direct_connection() {
+    let mut lab = Lab::new(vec![config(&["t"]), config(&["t"])]).await;
+    let at = lab.at[1].clone();
+    let sent = Request::Deliver(large_deliver());
+    lab.stations[0].perform(Command::Send { send: Ticket(7), to: node(2), at, request: sent.clone() });
+    let request = lab.until(|_, _, event| if let Event::Asked { request, .. } = event { Some(request) } else { None }).await;
+    assert_eq!(request, sent);
+}
+
+#[tokio::test]
+async fn a_relayed_request_names_its_relay_and_a_large_one_is_refused() {
+    let relay = super::NetworkConfig { roles: Roles { relay: true, ..Roles::default() }, ..config(&[]) };
+    let mut lab = Lab::new(vec![relay]).await;
+    let circuit: Multiaddr = lab.at[0][0].as_str().parse().expect("a multiaddr");
+    let mut hidden = config(&["t"]);
+    hidden.listen = vec![circuit.with(Protocol::P2pCircuit)];
+    lab.add(hidden).await;
+    lab.add(config(&["t"])).await;
+    let at = List::first(lab.at[1].iter().filter(|address| address.relay() == Some(node(1))).cloned());
+    assert!(!at.is_empty(), "the hidden station announces its circuit: {:?}", lab.at[1]);
+    send(&mut lab, 2, node(2), at);
+    let remote = lab
+        .until(|lab, index, event| match event {
+            Event::Asked { ask, remote, from, .. } => {
+                assert_eq!((index, from), (1, node(3)));
+                lab.stations[1].perform(Command::Answer { ask, response: Response::Unserved });
+                Some(remote)
+            }
+            _ => None,
+        })
+        .await;
+    assert_eq!(remote.relay, Some(node(1)));
+    assert!(remote.ip.is_loopback(), "the relay's address");
+    assert_eq!(answer(&mut lab, 2).await, Ok(Response::Unserved));
+    let large = Request::Deliver(large_deliver());
+    assert!(encode(&large).len() > station_protocol::work::RELAYED_BYTES_MAX);
+    lab.stations[2].perform(Command::Send { send: Ticket(7), to: node(2), at: At::default(), request: large });
+    assert_eq!(answer(&mut lab, 2).await, Err(SendFailure::NoAnswer));
+}
