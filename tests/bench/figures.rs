@@ -1,0 +1,94 @@
+//! [`Figure`]: one measured number and how it is shown.
+
+use serde::Serialize;
+
+/// A number measured in this run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    pub name: &'static str,
+    pub value: f64,
+    pub unit: &'static str,
+    /// What the project promised, like `<= 60`.
+    pub target: Option<&'static str>,
+    /// Another number of the same run that this one is to be read against.
+    pub anchor: Option<Anchor>,
+    /// How many measurements the value is the median (or the quantile) of.
+    pub n: usize,
+    pub machine: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Anchor {
+    pub name: &'static str,
+    pub value: f64,
+}
+
+/// Prints figures as they come.
+#[derive(Debug)]
+pub struct Report {
+    json: bool,
+    machine: String,
+    rows: Vec<Figure>,
+}
+
+impl Report {
+    pub fn new(json: bool) -> Self {
+        Self { json, machine: machine(), rows: Vec::new() }
+    }
+
+    /// A figure without an anchor.
+    pub fn add(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, n: usize) {
+        self.push(name, value, unit, target, None, n);
+    }
+
+    /// A figure to be read against another of this run.
+    pub fn add_beside(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, n: usize, anchor: Anchor) {
+        self.push(name, value, unit, target, Some(anchor), n);
+    }
+
+    fn push(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, anchor: Option<Anchor>, n: usize) {
+        let figure = Figure { name, value: (value * 1_000.0).round() / 1_000.0, unit, target, anchor, n, machine: self.machine.clone() };
+        if self.json {
+            println!("{}", serde_json::to_string(&figure).expect("a figure is JSON"));
+        } else {
+            eprintln!("measured {name}");
+            self.rows.push(figure);
+        }
+    }
+
+    /// Prints the table, if there is to be one.
+    pub fn close(&self) {
+        if self.json {
+            return;
+        }
+        println!("{}\n", self.machine);
+        println!("{:32} {:>12} {:10} {:>10} {:>6}  beside", "name", "value", "unit", "target", "n");
+        for row in &self.rows {
+            let anchor = row.anchor.as_ref().map_or(String::new(), |anchor| format!("{} {}", anchor.name, anchor.value));
+            println!("{:32} {:>12} {:10} {:>10} {:>6}  {anchor}", row.name, row.value, row.unit, row.target.unwrap_or("–"), row.n);
+        }
+    }
+}
+
+/// The median of `values`.
+pub fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The nearest-rank `q`-quantile of `values`; NaN when there are none.
+pub fn quantile(values: &[f64], q: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    if sorted.is_empty() { f64::NAN } else { station_node::results::stats::quantile(&sorted, q) }
+}
+
+/// Processor, cores and memory in a few words.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, name: &str| text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split(':').nth(1)).map(|value| value.trim().to_owned());
+    let processor = field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let memory = field(&read("/proc/meminfo"), "MemTotal").and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) >> 20;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    format!("{processor}, {cores} cores, {memory} GiB, {}, {build}", std::env::consts::OS)
+}

@@ -1,0 +1,54 @@
+//! `bench AREA [--short] [--json]`: the project's numbers, each beside its target and, where one exists, beside an anchor measured in
+//! the same run.
+//!
+//! Guarantees: one object per line with `--json` (name, value, unit, target, anchor, n, machine); a table without. Deliberately
+//! lacks assertions: a number is read by people, a test is read by machines.
+
+mod figures;
+mod machines;
+mod mesh;
+mod processes;
+mod signatures;
+mod storage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use figures::Report;
+
+#[derive(Debug, Parser)]
+struct Args {
+    #[arg(value_enum)]
+    area: Area,
+    /// Fewer runs of less work: for CI
+    #[arg(long)]
+    short: bool,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Area {
+    /// Stations on loopback: latency, throughput, memory, start-up, signatures
+    Mesh,
+    /// (internal) a million jobs through the machines, in a process of its own
+    #[value(hide = true)]
+    MillionJobs,
+}
+
+fn main() -> ExitCode {
+    station_sandbox::worker_entry();
+    let args = Args::parse();
+    let mut report = Report::new(args.json);
+    match args.area {
+        Area::Mesh => mesh::measure(args.short, &mut report),
+        Area::MillionJobs => {
+            println!("{}", machines::million_jobs(args.short));
+            return ExitCode::SUCCESS;
+        }
+    }
+    report.close();
+    ExitCode::SUCCESS
+}

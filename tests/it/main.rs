@@ -1,0 +1,5 @@
+//! All integration tests in one program, so that it is linked once.
+
+mod mesh;
+mod processes;
+mod tidy;

@@ -1,0 +1,230 @@
+//! The repository's habits, as an ordinary test: what the guidelines say and a machine can check.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Longest file. 500 is wished for; above 600 a file has two subjects.
+const LINES_MAX: usize = 600;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder").to_owned()
+}
+
+/// Every Rust file below `folder`, with its text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path.is_dir() && name != "target" && name != "node_modules" && name != ".git" {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source file is text");
+                found.push((path.strip_prefix(root()).expect("below the root").to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Lines of code that say `word` as a word of their own; comments do not count.
+fn says(text: &str, word: &str) -> Vec<usize> {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let hit = |line: &str| {
+        let code = line.split("//").next().unwrap_or_default();
+        code.match_indices(word).any(|(at, _)| !is_part(code[..at].chars().next_back()) && !is_part(code[at + word.len()..].chars().next()))
+    };
+    text.lines().enumerate().filter(|(_, line)| hit(line)).map(|(number, _)| number + 1).collect()
+}
+
+fn refuse(findings: &[String], rule: &str) {
+    assert!(findings.is_empty(), "{rule}:\n  {}", findings.join("\n  "));
+}
+
+#[test]
+fn the_rules_have_no_clock_entropy_io_or_hash_map() {
+    let banned = [
+        "tokio", "libp2p", "wasmer", "HashMap", "HashSet", "SystemTime", "Instant", "thread_rng", "getrandom", "TcpStream", "TcpListener", "UdpSocket", "File", "spawn",
+    ];
+    let mut findings = Vec::new();
+    for folder in ["protocols/job/src", "protocols/car/src", "protocols/punch/src/core"] {
+        for (path, text) in sources(folder) {
+            for word in banned {
+                findings.extend(says(&text, word).iter().map(|line| format!("{}:{line}: {word}", path.display())));
+            }
+            findings.extend(text.lines().enumerate().filter(|(_, line)| line.contains("std::fs") || line.contains("std::thread")).map(|(number, _)| format!("{}:{}: std IO", path.display(), number + 1)));
+        }
+    }
+    refuse(&findings, "the pure crates take time as an argument and luck as a seed");
+}
+
+#[test]
+fn no_file_is_longer_than_six_hundred_lines() {
+    let long = sources(".").into_iter().map(|(path, text)| (path, text.lines().count())).filter(|(_, lines)| *lines > LINES_MAX);
+    refuse(&long.map(|(path, lines)| format!("{} has {lines}", path.display())).collect::<Vec<_>>(), "split by role, not by size");
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    // Written in two halves, so that this file does not find itself.
+    let banned: Vec<String> = [("todo", "!("), ("unimplemented", "!("), ("dbg", "!("), ("#[ign", "ore"), ("allow(dead", "_code)"), ("FIX", "ME")].iter().map(|(a, b)| format!("{a}{b}")).collect();
+    let mut findings = Vec::new();
+    for (path, text) in sources(".") {
+        for word in &banned {
+            findings.extend(text.lines().enumerate().filter(|(_, line)| line.contains(word)).map(|(number, _)| format!("{}:{}: {word}", path.display(), number + 1)));
+        }
+    }
+    refuse(&findings, "what is not done is said in an issue, not in the code");
+}
+
+#[test]
+fn tests_wait_for_events_and_do_not_sleep() {
+    let banned = [["thread::", "sleep"].concat(), ["time::", "sleep("].concat()];
+    let mut findings = Vec::new();
+    for (path, text) in sources(".") {
+        let name = path.to_string_lossy();
+        if name.ends_with("tests.rs") || name.contains("/tests/") || name.starts_with("tests/it") {
+            for word in &banned {
+                findings.extend(text.lines().enumerate().filter(|(_, line)| line.contains(word.as_str())).map(|(number, _)| format!("{name}:{}", number + 1)));
+            }
+        }
+    }
+    refuse(&findings, "a test that sleeps has its logic in the wrong room");
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    let silent = sources(".").into_iter().filter(|(_, text)| !text.trim_start().starts_with("//!"));
+    refuse(&silent.map(|(path, _)| path.display().to_string()).collect::<Vec<_>>(), "each file opens with //! and says what it is");
+}
+
+#[test]
+fn library_code_touches_sockets_disk_and_threads_only_in_platform() {
+    let banned = ["std::fs", "tokio::fs", "tokio::net", "std::thread", "spawn_blocking", "tokio::spawn", "std::process::Command"];
+    let mut findings = Vec::new();
+    for (path, text) in sources("node/src") {
+        let name = path.to_string_lossy().into_owned();
+        let rooms = ["node/src/platform/", "node/src/cli/", "node/src/demo/", "node/src/main.rs"];
+        if rooms.iter().any(|room| name.starts_with(room)) || name.ends_with("tests.rs") || name.contains("/tests/") {
+            continue;
+        }
+        for word in banned {
+            findings.extend(text.lines().enumerate().filter(|(_, line)| line.split("//").next().is_some_and(|code| code.contains(word))).map(|(number, _)| format!("{name}:{}: {word}", number + 1)));
+        }
+    }
+    refuse(&findings, "the simulator has no platform: everything else runs there unchanged");
+}
+
+#[test]
+fn crates_name_only_those_below_them() {
+    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("protocols/job", &["station-car"] as &[&str]),
+        ("protocols/car", &[]),
+        ("protocols/punch", &["station-protocol"]),
+        ("modules/sandbox", &["station-protocol"]),
+        ("modules/sdk", &[]),
+        ("node", &["station-protocol", "station-car", "station-punch", "station-sandbox"]),
+        ("sim", &["station-node", "station-protocol", "station-car", "station-punch", "station-sandbox"]),
+    ]);
+    let mut findings = Vec::new();
+    for (krate, may) in allowed {
+        let Ok(text) = std::fs::read_to_string(root().join(krate).join("Cargo.toml")) else { continue };
+        let manifest: toml::Table = text.parse().expect("a manifest is TOML");
+        for section in ["dependencies", "build-dependencies"] {
+            let names = manifest.get(section).and_then(toml::Value::as_table).into_iter().flat_map(|table| table.keys());
+            findings.extend(names.filter(|name| name.starts_with("station-") && !may.contains(&name.as_str())).map(|name| format!("{krate} names {name}")));
+        }
+    }
+    refuse(&findings, "dependencies point downwards (see ARCHITECTURE.md)");
+}
+
+#[test]
+fn dependencies_have_one_feature_set_for_the_workspace() {
+    let mut findings = Vec::new();
+    for krate in ["protocols/job", "protocols/car", "modules/sandbox", "modules/sdk", "modules/gateway-check", "modules/primes", "modules/noop", "node", "tests"] {
+        let text = std::fs::read_to_string(root().join(krate).join("Cargo.toml")).expect("a member has a manifest");
+        let manifest: toml::Table = text.parse().expect("a manifest is TOML");
+        for section in ["dependencies", "dev-dependencies"] {
+            for (name, value) in manifest.get(section).and_then(toml::Value::as_table).into_iter().flatten() {
+                let table = value.as_table();
+                if table.and_then(|table| table.get("workspace")).is_none() || table.is_some_and(|table| table.len() > 1) {
+                    findings.push(format!("{krate}: {name}"));
+                }
+            }
+        }
+    }
+    refuse(&findings, "every dependency says `workspace = true` and nothing else");
+}
+
+#[test]
+fn every_module_has_a_row_in_the_readme() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("there is a README");
+    let modules = std::fs::read_dir(root().join("modules")).expect("there are modules").filter_map(Result::ok);
+    let names = modules.filter(|entry| entry.path().join("Cargo.toml").exists()).map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let missing = names.filter(|name| !readme.contains(&format!("modules/{name}")));
+    refuse(&missing.collect::<Vec<_>>(), "a module nobody reads about does not exist");
+}
+
+#[test]
+fn every_direct_dependency_has_its_sentence() {
+    let text = std::fs::read_to_string(root().join("Cargo.toml")).expect("the workspace's manifest");
+    let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("there is an ARCHITECTURE.md");
+    let manifest: toml::Table = text.parse().expect("a manifest is TOML");
+    let names = manifest["workspace"]["dependencies"].as_table().expect("a table").keys().filter(|name| !name.starts_with("station-"));
+    let missing: Vec<String> = names.filter(|name| !architecture.contains(&format!("`{name}`"))).cloned().collect();
+    refuse(&missing, "each dependency's sentence says what we would otherwise write");
+}
+
+/// Versions below which a published advisory applies (research of August 2026): crate → first good version.
+const FLOORS: [(&str, [u64; 3]); 14] = [
+    ("libp2p-gossipsub", [0, 50, 0]),
+    ("yamux", [0, 13, 10]),
+    ("libp2p-rendezvous", [0, 17, 1]),
+    ("libp2p-quic", [0, 13, 1]),
+    ("quinn-proto", [0, 11, 15]),
+    ("libp2p", [0, 45, 1]),
+    ("hickory-proto", [0, 26, 1]),
+    ("rustls-webpki", [0, 103, 13]),
+    ("h2", [0, 4, 16]),
+    ("ed25519-dalek", [2, 0, 0]),
+    ("redb", [4, 2, 0]),
+    ("wasmer", [7, 4, 2]),
+    ("serde_ipld_dagcbor", [0, 7, 0]),
+    ("lru", [0, 18, 2]),
+];
+
+#[test]
+fn no_locked_dependency_is_below_its_advisory_floor() {
+    let lock: toml::Table = std::fs::read_to_string(root().join("Cargo.lock")).expect("there is a lock").parse().expect("the lock is TOML");
+    let mut findings = Vec::new();
+    for package in lock["package"].as_array().expect("packages") {
+        let (name, version) = (package["name"].as_str().unwrap_or_default(), package["version"].as_str().unwrap_or_default());
+        let numbers: Vec<u64> = version.split(['.', '-', '+']).take(3).filter_map(|part| part.parse().ok()).collect();
+        if let Some((_, floor)) = FLOORS.iter().find(|(floor, _)| *floor == name)
+            && numbers.as_slice() < floor.as_slice()
+        {
+            findings.push(format!("{name} {version} is below {floor:?}"));
+        }
+    }
+    refuse(&findings, "an advisory applies");
+    assert!(lock["package"].as_array().is_some_and(|packages| packages.len() > 100), "the lock was read");
+}
+
+#[test]
+fn the_workers_engine_and_the_unmaintained_decoder_stay_where_they_belong() {
+    let mut users: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for krate in ["protocols/job", "protocols/car", "modules/sandbox", "modules/sdk", "node", "tests"] {
+        let text = std::fs::read_to_string(root().join(krate).join("Cargo.toml")).expect("a member has a manifest");
+        let manifest: toml::Table = text.parse().expect("a manifest is TOML");
+        for name in ["wasmer", "serde_cbor"] {
+            if manifest.get("dependencies").and_then(|table| table.get(name)).is_some() {
+                users.entry(name).or_default().insert(krate.to_owned());
+            }
+        }
+    }
+    assert_eq!(users.get("wasmer"), Some(&BTreeSet::from(["modules/sandbox".to_owned()])));
+    assert_eq!(users.get("serde_cbor"), None, "serde_cbor is a dev-dependency of conformance tests only");
+}
