@@ -3,15 +3,22 @@
 //! `Peers` answers carry the records with the smallest hash; merged, they spread like gossip, and the largest hash of a full
 //! sample tells how many there must be. Deliberately not proof: inflating the count with ground keys makes the network more cautious.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::bounded::{List, Name};
-use crate::identity::{Body, NodeId};
+use crate::call::CLOCK_TOLERANCE_MS;
+use crate::identity::{Body, NodeId, Signed};
+use crate::sampling::fraction;
 use crate::time::Time;
+use crate::work::PEERS_MAX;
 
 /// Most addresses in a record.
 pub const RECORD_ADDRESSES_MAX: usize = 4;
+/// Most different direct IPs in a record: one per family.
+pub const RECORD_IPS_MAX: usize = 2;
 /// Records older than this are dropped: a station renews its own every hour.
 pub const RECORD_AGE_MS_MAX: u64 = 2 * crate::time::HOUR;
 
@@ -28,4 +35,119 @@ pub struct PeerRecord {
 
 impl Body for PeerRecord {
     const KIND: &'static str = "peer/1";
+}
+
+/// Why a record is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordRefused {
+    #[error("it is of another topic")]
+    Topic,
+    #[error("its author is not its node")]
+    Author,
+    #[error("an address leads elsewhere, or it names more than {RECORD_IPS_MAX} machines")]
+    Address,
+    #[error("it is dated in the future")]
+    Future,
+    #[error("it is too old, or no newer than what is known")]
+    Old,
+    #[error("the sample is full of smaller hashes")]
+    NotSmallest,
+    #[error("the signature does not match")]
+    Signature,
+}
+
+impl RecordRefused {
+    /// Whether no honest station would send such a record.
+    #[must_use]
+    pub fn is_invalid(self) -> bool {
+        matches!(self, Self::Topic | Self::Author | Self::Address | Self::Signature)
+    }
+}
+
+/// The records of one topic with the smallest hash of the day, at most [`PEERS_MAX`].
+#[derive(Clone, Debug)]
+pub struct Census {
+    network: Name,
+    topic: Name,
+    day: u64,
+    records: BTreeMap<(u64, NodeId), Signed<PeerRecord>>,
+}
+
+impl Census {
+    #[must_use]
+    pub fn new(network: &Name, topic: &Name) -> Self {
+        Self { network: network.clone(), topic: topic.clone(), day: 0, records: BTreeMap::new() }
+    }
+
+    fn hash(&self, node: &NodeId) -> u64 {
+        let parts: [&[u8]; 6] = [self.network.as_bytes(), &[0], self.topic.as_bytes(), &[0], &self.day.to_be_bytes(), &node.0];
+        fraction("size", &parts)
+    }
+
+    /// Drops what is too old, and orders by the hash of today.
+    pub fn sweep(&mut self, now: Time) {
+        self.records.retain(|_, record| record.body.made.plus(RECORD_AGE_MS_MAX) > now);
+        if self.day != now.day() {
+            self.day = now.day();
+            for record in std::mem::take(&mut self.records).into_values() {
+                self.records.insert((self.hash(&record.body.node), record.body.node), record);
+            }
+        }
+    }
+
+    /// Takes a record if it is right, newer than what is known of its node, and among the smallest. The signature is checked last
+    /// and only when it matters, so that an answer full of known records is cheap.
+    pub fn offer(&mut self, record: Signed<PeerRecord>, now: Time) -> Result<(), RecordRefused> {
+        self.sweep(now);
+        let body = &record.body;
+        if body.topic != self.topic {
+            return Err(RecordRefused::Topic);
+        }
+        if record.author != body.node {
+            return Err(RecordRefused::Author);
+        }
+        let direct: BTreeSet<_> = body.at.iter().filter(|address| address.relay().is_none()).map(Address::ip).collect();
+        if direct.len() > RECORD_IPS_MAX || body.at.iter().any(|address| address.node() != body.node) {
+            return Err(RecordRefused::Address);
+        }
+        if body.made > now.plus(CLOCK_TOLERANCE_MS) {
+            return Err(RecordRefused::Future);
+        }
+        if body.made.plus(RECORD_AGE_MS_MAX) <= now {
+            return Err(RecordRefused::Old);
+        }
+        let key = (self.hash(&body.node), body.node);
+        let known = self.records.get(&key);
+        if known.is_some_and(|known| known.body.made >= body.made) {
+            return Err(RecordRefused::Old);
+        }
+        let full = known.is_none() && self.records.len() >= PEERS_MAX;
+        if full && self.records.last_key_value().is_some_and(|(last, _)| *last < key) {
+            return Err(RecordRefused::NotSmallest);
+        }
+        record.verify(&self.network).map_err(|_| RecordRefused::Signature)?;
+        if full {
+            self.records.pop_last();
+        }
+        self.records.insert(key, record);
+        Ok(())
+    }
+
+    /// How many stations the topic has: the number of records when the sample is not full, else 255·2⁶⁴ ÷ the 256th hash.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let known = self.records.len() as u64;
+        match self.records.last_key_value() {
+            Some(((hash, _), _)) if self.records.len() >= PEERS_MAX => {
+                let all = ((PEERS_MAX as u128 - 1) << 64) / u128::from((*hash).max(1));
+                u64::try_from(all).unwrap_or(u64::MAX).max(known)
+            }
+            _ => known.max(1),
+        }
+    }
+
+    /// The sample, smallest hash first.
+    pub fn records(&self) -> impl Iterator<Item = &Signed<PeerRecord>> {
+        self.records.values()
+    }
 }

@@ -10,14 +10,11 @@
 //! leave before it is durable; every map and queue has a bound. Deliberately lacks: sockets, the sandbox, the clock, and any
 //! opinion on whether a result is right.
 
-use std::net::IpAddr;
-
 use cid::Cid;
 
-use crate::bounded::{List, Name, Text};
+use crate::bounded::{Name, Text};
 use crate::call::Call;
 use crate::capability::Needs;
-use crate::census::PeerRecord;
 use crate::content::Content;
 use crate::durable::{self, Ticket};
 use crate::experiment::{EngineProfile, ExperimentId, Labels};
@@ -27,6 +24,19 @@ use crate::peer_action::PeerAction;
 use crate::policy::Policy;
 use crate::receipt::{Isolation, LeaseNumber, Outcome};
 use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, ReturnReason};
+
+mod calls;
+mod claims;
+mod machine;
+mod outbox;
+mod peers;
+mod schedule;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use machine::{Standing, Summary, Worker};
 
 /// What a Worker knows of its station.
 #[derive(Clone, Debug)]
@@ -283,12 +293,3 @@ pub enum Note {
 }
 
 pub type Action = durable::Action<Effect>;
-
-/// A neighbour's record with what is needed to dial it.
-pub type Neighbour = (Signed<PeerRecord>, Option<IpAddr>);
-
-/// Peers named in one `Neighbours` effect.
-pub const NEIGHBOURS_MAX: usize = 4;
-
-/// Keeps the compiler honest about the bound above until the machine lands.
-pub type NeighbourList = List<NodeId, NEIGHBOURS_MAX>;

@@ -1,0 +1,238 @@
+//! The Calls this station keeps, and whether one more is kept, forwarded or dropped.
+//!
+//! Guarantees: the highest `seq` wins and of one `seq` the first body; every bound below holds; what depends on clock or quota only
+//! Ignores. Deliberately lacks Reject: [`crate::call::check`] makes that decision before a Call comes here.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::{Admission, Effect, Note, Via, Worker};
+use crate::bounded::{List, Name};
+use crate::call::{CALL_BYTES_MAX, CLOCK_TOLERANCE_MS, Call, CallState};
+use crate::cluster::is_private;
+use crate::experiment::ExperimentId;
+use crate::identity::{NodeId, Signed};
+use crate::peer_action::PeerAction;
+use crate::time::Time;
+use crate::work::{CALLS_MAX, HAVE_MAX};
+
+/// Calls kept per topic: 4 MiB at their largest.
+pub(super) const CALLS_PER_TOPIC_MAX: usize = 1_024;
+/// Calls kept per author, and per public address in `at`: one researcher must not fill the table.
+pub(super) const CALLS_PER_AUTHOR_MAX: usize = 4;
+/// Calls a second that all unknown authors of a topic get together, and how many at once.
+const UNKNOWN_PER_S: u64 = 1;
+const UNKNOWN_BURST: u64 = 16;
+/// Calls a second that one neighbour may forward; the burst covers what gathers while a link stalls.
+const NEIGHBOUR_PER_S: u64 = 4;
+const NEIGHBOUR_BURST: u64 = 16;
+/// Neighbours whose rate is remembered: more than any station has connections.
+const NEIGHBOURS_REMEMBERED_MAX: usize = 1_024;
+/// Largest anti-entropy answer.
+pub(super) const CALLS_ANSWER_BYTES_MAX: usize = 128 << 10;
+
+/// A token bucket counted in thousandths.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    milli: u64,
+    at: Time,
+}
+
+impl Bucket {
+    fn full(burst: u64, now: Time) -> Self {
+        Self { milli: burst * 1_000, at: now }
+    }
+
+    fn take(&mut self, per_s: u64, burst: u64, now: Time) -> bool {
+        self.milli = self.milli.saturating_add(now.since(self.at).saturating_mul(per_s)).min(burst * 1_000);
+        self.at = now;
+        let has = self.milli >= 1_000;
+        if has {
+            self.milli -= 1_000;
+        }
+        has
+    }
+}
+
+/// One Call with what is known of it.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) call: Signed<Call>,
+    /// Whether these bytes came on gossip already.
+    gossiped: bool,
+    own: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    kept: BTreeMap<ExperimentId, Kept>,
+    unknown: BTreeMap<Name, Bucket>,
+    neighbours: BTreeMap<NodeId, Bucket>,
+}
+
+/// Where a Call came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Own,
+    Gossip,
+    /// In an anti-entropy answer.
+    Asked,
+}
+
+/// What became of a Call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// News: kept, and worth forwarding.
+    News,
+    /// The same as kept, now heard on gossip for the first time: worth forwarding.
+    Repeated,
+    /// Nothing new, too early, too late, or no room.
+    Nothing,
+    /// Two bodies of one `seq`: proof E3 against its author.
+    Contradiction,
+}
+
+impl Calls {
+    /// Whether a neighbour and, for unknown authors, the topic still have room for one more Call.
+    fn within_quota(&mut self, from: NodeId, topic: &Name, known_author: bool, now: Time) -> bool {
+        if self.neighbours.len() >= NEIGHBOURS_REMEMBERED_MAX && !self.neighbours.contains_key(&from) {
+            self.neighbours.pop_first();
+        }
+        let neighbour = self.neighbours.entry(from).or_insert_with(|| Bucket::full(NEIGHBOUR_BURST, now));
+        if !neighbour.take(NEIGHBOUR_PER_S, NEIGHBOUR_BURST, now) {
+            return false;
+        }
+        known_author || self.unknown.entry(topic.clone()).or_insert_with(|| Bucket::full(UNKNOWN_BURST, now)).take(UNKNOWN_PER_S, UNKNOWN_BURST, now)
+    }
+
+    /// Keeps `call` if the rules allow, with the ids that went to make room.
+    fn offer(&mut self, call: &Signed<Call>, source: Source, is_known: impl Fn(&NodeId) -> bool, now: Time) -> (Kind, Vec<ExperimentId>) {
+        let id = call.body.id();
+        let gossiped = source == Source::Gossip;
+        if call.body.nbf > now.plus(CLOCK_TOLERANCE_MS) || call.body.exp.plus(CLOCK_TOLERANCE_MS) <= now {
+            return (Kind::Nothing, Vec::new());
+        }
+        let own = source == Source::Own;
+        if let Some(kept) = self.kept.get_mut(&id) {
+            if call.body.seq < kept.call.body.seq {
+                return (Kind::Nothing, Vec::new());
+            }
+            if call.body.seq == kept.call.body.seq {
+                let kind = match call.body == kept.call.body {
+                    false => Kind::Contradiction,
+                    true if gossiped && !std::mem::replace(&mut kept.gossiped, true) => Kind::Repeated,
+                    true => Kind::Nothing,
+                };
+                return (kind, Vec::new());
+            }
+            let own = own || kept.own;
+            *kept = Kept { call: call.clone(), gossiped, own };
+            return (Kind::News, Vec::new());
+        }
+        match self.make_room(call, own, is_known) {
+            Some(gone) => {
+                self.kept.insert(id, Kept { call: call.clone(), gossiped, own });
+                (Kind::News, gone)
+            }
+            None => (Kind::Nothing, Vec::new()),
+        }
+    }
+
+    /// Makes room for a new experiment within the bounds: closed ones of the same author go first, then the unknown author whose
+    /// Call ends first. `None` when there is no room to be made.
+    fn make_room(&mut self, call: &Signed<Call>, own: bool, is_known: impl Fn(&NodeId) -> bool) -> Option<Vec<ExperimentId>> {
+        let mut gone = Vec::new();
+        let ips: Vec<IpAddr> = call.body.at.iter().map(crate::address::Address::ip).filter(|ip| !is_private(*ip)).collect();
+        let shares = |kept: &Kept| kept.call.author == call.author || kept.call.body.at.iter().any(|at| ips.contains(&at.ip()));
+        let crowd: Vec<ExperimentId> = self.kept.iter().filter(|(_, kept)| shares(kept)).map(|(id, _)| *id).collect();
+        if !own && crowd.len() >= CALLS_PER_AUTHOR_MAX {
+            let closed = crowd.iter().filter(|id| {
+                let kept = &self.kept[*id];
+                kept.call.author == call.author && matches!(kept.call.body.state, CallState::Closed { .. })
+            });
+            gone.push(*closed.min_by_key(|id| self.kept[*id].call.body.exp)?);
+        }
+        let topic = &call.body.experiment.body.topic;
+        let on_topic = self.kept.iter().filter(|(id, kept)| kept.call.body.experiment.body.topic == *topic && !gone.contains(id));
+        if on_topic.clone().count() >= CALLS_PER_TOPIC_MAX {
+            let unknown = on_topic.filter(|(_, kept)| !kept.own && !is_known(&kept.call.author));
+            let (id, kept) = unknown.min_by_key(|(_, kept)| kept.call.body.exp)?;
+            if !own && !is_known(&call.author) && call.body.exp <= kept.call.body.exp {
+                return None;
+            }
+            gone.push(*id);
+        }
+        for id in &gone {
+            self.kept.remove(id);
+        }
+        Some(gone)
+    }
+
+    /// Drops what ended more than the tolerance ago, and names it.
+    pub(super) fn expire(&mut self, now: Time) -> Vec<ExperimentId> {
+        let over = |kept: &Kept| kept.call.body.exp.plus(CLOCK_TOLERANCE_MS) <= now;
+        let gone: Vec<ExperimentId> = self.kept.iter().filter(|(_, kept)| over(kept)).map(|(id, _)| *id).collect();
+        for id in &gone {
+            self.kept.remove(id);
+        }
+        gone
+    }
+
+    fn on<'a>(&'a self, topic: &'a Name) -> impl Iterator<Item = (&'a ExperimentId, &'a Kept)> {
+        self.kept.iter().filter(move |(_, kept)| kept.call.body.experiment.body.topic == *topic)
+    }
+
+    /// What this station has of `topic`, to be told in a question.
+    pub(super) fn have(&self, topic: &Name) -> List<(ExperimentId, u64), HAVE_MAX> {
+        List::first(self.on(topic).map(|(id, kept)| (*id, kept.call.body.seq)))
+    }
+
+    /// What a neighbour that has `have` lacks: latest end first, within count and bytes.
+    pub(super) fn newer(&self, topic: &Name, have: &[(ExperimentId, u64)], now: Time) -> List<Signed<Call>, CALLS_MAX> {
+        let have: BTreeMap<ExperimentId, u64> = have.iter().copied().collect();
+        let is_news = |id: &ExperimentId, kept: &Kept| have.get(id).is_none_or(|seq| *seq < kept.call.body.seq) && kept.call.body.exp > now;
+        let mut news: Vec<&Kept> = self.on(topic).filter(|(id, kept)| is_news(id, kept)).map(|(_, kept)| kept).collect();
+        news.sort_by_key(|kept| std::cmp::Reverse(kept.call.body.exp));
+        // Every Call is at most 4 KiB, so that the count keeps the bytes.
+        const { assert!(CALLS_MAX * CALL_BYTES_MAX <= CALLS_ANSWER_BYTES_MAX) };
+        List::first(news.into_iter().map(|kept| kept.call.clone()))
+    }
+}
+
+impl Worker {
+    /// A Call that passed the stateless check.
+    pub(super) fn call_heard(&mut self, call: Signed<Call>, via: Via, now: Time) {
+        let (source, quota) = match via {
+            Via::Own => (Source::Own, true),
+            Via::Gossip { from, .. } => {
+                let known = self.history.knows(&call.author);
+                let topic = &call.body.experiment.body.topic;
+                (Source::Gossip, self.config.topics.contains(topic) && self.calls.within_quota(from, topic, known, now))
+            }
+        };
+        let kind = if quota { self.take_call(call, source, now) } else { Kind::Nothing };
+        if let Via::Gossip { ticket, .. } = via {
+            let admission = if matches!(kind, Kind::News | Kind::Repeated) { Admission::Accept } else { Admission::Ignore };
+            self.act(Effect::Judge { ticket, admission });
+        }
+    }
+
+    /// A Call that a neighbour gave when asked: as gossip, but not charged to quotas and not forwarded.
+    pub(super) fn take_call(&mut self, call: Signed<Call>, source: Source, now: Time) -> Kind {
+        let id = call.body.id();
+        let history = &self.history;
+        let (kind, gone) = self.calls.offer(&call, source, |author| history.knows(author), now);
+        for gone in gone {
+            self.forget_call(&gone);
+        }
+        match kind {
+            Kind::News => {
+                self.note(Note::Heard { experiment: id, seq: call.body.seq, requester: call.author });
+                self.news(id, call, source == Source::Own, now);
+            }
+            Kind::Contradiction => self.act(Effect::Report { node: call.author, action: PeerAction::Proven }),
+            Kind::Repeated | Kind::Nothing => {}
+        }
+        kind
+    }
+}

@@ -1,0 +1,398 @@
+//! Whether to ask for work, when, and what the answer means.
+//!
+//! Guarantees: nobody is contacted before policy, engine, labels and sampling agreed; one request in flight per requester; every
+//! wait that a requester asks for is kept; lost answers are asked for again with back-off. Deliberately lacks the window and the
+//! draw: those are the requester's.
+
+use super::machine::{MUTE_MS, Sent, Standing};
+use super::work::Work;
+use super::{Effect, Note, SendFailure, Worker};
+use crate::bounded::List;
+use crate::call::{CLOCK_TOLERANCE_MS, Call, CallState};
+use crate::cluster::is_private;
+use crate::durable::Ticket;
+use crate::experiment::{Experiment, ExperimentId};
+use crate::identity::{NodeId, Signed};
+use crate::peer_action::PeerAction;
+use crate::sampling;
+use crate::time::{SECOND, Time};
+use crate::work::{At, Claim, ClaimRefused, Decline, DeclineReason, Leases, Refusal, Request, Response, ReturnReason, WAIT_MS};
+
+/// Dials a second that one Call may cause network-wide.
+const DIALS_PER_S: u64 = 64;
+/// How long others get to claim an experiment of this station's own before it does so itself.
+const OWN_WAIT_MS: u64 = 10 * SECOND;
+/// What `Busy` means as a wait.
+const BUSY_MS: u64 = 10 * SECOND;
+/// Shortest and longest pause before a lost request is repeated.
+const BACKOFF_MS: (u64, u64) = (SECOND, 60 * SECOND);
+/// When to ask again after leases that were fewer than asked for: there were no more just now.
+const MORE_MS: u64 = 250;
+/// With how many sampled stations every one of them tells why it declines.
+const DECLINES_WANTED: u64 = 16;
+
+/// To whom a claim or delivery went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) to: NodeId,
+}
+
+impl Worker {
+    /// A Call that is new here or has a higher `seq` than the last.
+    pub(super) fn news(&mut self, id: ExperimentId, call: Signed<Call>, own: bool, now: Time) {
+        let requester = call.author;
+        let state = call.body.state.clone();
+        let is_new = !self.works.contains_key(&id);
+        let work = self.works.entry(id).or_insert_with(|| Work::new(call.clone(), own, true, now));
+        if call.body.seq < work.call.body.seq {
+            return;
+        }
+        work.own |= own;
+        work.heard = true;
+        if let Standing::Refused { seq, .. } = work.standing
+            && call.body.seq > seq
+        {
+            work.standing = Standing::Open;
+            work.ask_at = now;
+        }
+        if call.body.seq > work.call.body.seq && work.failures > 0 {
+            work.failures = 0;
+            work.send_at = now;
+        }
+        let newer = call.body.seq > work.call.body.seq;
+        work.call = call;
+        match state {
+            CallState::Closed { log } => self.close(id, log),
+            CallState::Open => {
+                if newer && !self.works[&id].outbox.is_empty() {
+                    self.keep_call(id);
+                }
+                if is_new {
+                    self.works.entry(id).and_modify(|work| work.standing = Standing::NotSampled);
+                    if own && !self.config.anchor && requester == self.node {
+                        self.works.entry(id).and_modify(|work| work.send_at = now.plus(OWN_WAIT_MS));
+                    }
+                }
+                self.judge_again(id, now);
+            }
+        }
+    }
+
+    fn close(&mut self, id: ExperimentId, log: cid::Cid) {
+        self.end_experiment(id, Standing::Closed);
+        self.note(Note::Closed { experiment: id, log });
+    }
+
+    /// Nothing of `id` is wanted any more: stops, forgets and deletes.
+    pub(super) fn end_experiment(&mut self, id: ExperimentId, standing: Standing) {
+        self.stop_all(id, None);
+        self.drop_outbox(id);
+        if let Some(work) = self.works.get_mut(&id) {
+            work.standing = standing;
+            work.returned.clear();
+        }
+    }
+
+    /// Its Call made room for another.
+    pub(super) fn forget_call(&mut self, id: &ExperimentId) {
+        if let Some(work) = self.works.get_mut(id) {
+            work.heard = false;
+            if work.is_idle() {
+                self.works.remove(id);
+            }
+        }
+    }
+
+    pub(super) fn judge_all(&mut self, now: Time) {
+        let ids: Vec<ExperimentId> = self.works.keys().copied().collect();
+        for id in ids {
+            self.judge_again(id, now);
+        }
+    }
+
+    fn judge(&self, experiment: &Experiment) -> Result<crate::capability::Needs, DeclineReason> {
+        if !self.config.profiles.contains(&experiment.profile) {
+            return Err(DeclineReason::Profile);
+        }
+        let carries = |name, wanted: &[_]| self.config.labels.get(name).is_some_and(|own| own.iter().any(|value| wanted.contains(value)));
+        if !experiment.labels.iter().all(|(name, wanted)| carries(name, wanted)) {
+            return Err(DeclineReason::Labels);
+        }
+        self.config.policy.judge(experiment)
+    }
+
+    /// Asks policy, engine, labels and sampling where the experiment stands now.
+    pub(super) fn judge_again(&mut self, id: ExperimentId, now: Time) {
+        let Some(work) = self.works.get(&id) else { return };
+        let before = work.standing;
+        if matches!(before, Standing::Final(_) | Standing::Closed | Standing::Late) || before == Standing::Declined(DeclineReason::Module) {
+            return;
+        }
+        let call = &work.call.body;
+        let body = &call.experiment.body;
+        if body.deadline.plus(CLOCK_TOLERANCE_MS) < now {
+            self.works.entry(id).and_modify(|work| work.standing = Standing::Late);
+            return;
+        }
+        let below = call.claim_below;
+        let stations = self.census.get(&body.topic).map_or(1, crate::census::Census::count);
+        let granted = match self.judge(body) {
+            Ok(granted) => granted,
+            Err(reason) => {
+                self.decline(id, reason, sampling::share(below, stations));
+                return;
+            }
+        };
+        let sampled = sampling::is_sampled(&id, &self.node, below);
+        let stagger_ms = sampling::share(below, stations).saturating_sub(DIALS_PER_S).saturating_mul(SECOND) / DIALS_PER_S;
+        let Some(work) = self.works.get_mut(&id) else { return };
+        work.granted = granted;
+        if matches!(before, Standing::Refused { .. } | Standing::Open) {
+            return;
+        }
+        if sampled {
+            work.standing = Standing::Open;
+            let wait = self.random_up_to(stagger_ms);
+            self.works.entry(id).and_modify(|work| work.ask_at = now.plus(wait));
+        } else {
+            work.standing = Standing::NotSampled;
+            if !std::mem::replace(&mut work.told_not_sampled, true) {
+                self.note(Note::NotSampled { experiment: id });
+            }
+        }
+    }
+
+    /// Policy says no: nothing of it runs on, and the requester hears why where the policy tells.
+    fn decline(&mut self, id: ExperimentId, reason: DeclineReason, sampled: u64) {
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let news = work.standing != Standing::Declined(reason);
+        work.standing = Standing::Declined(reason);
+        let (requester, at) = (work.requester(), work.call.body.at.clone());
+        if !work.leases.is_empty() {
+            self.stop_all(id, Some(ReturnReason::Policy));
+        }
+        if !news {
+            return;
+        }
+        self.note(Note::Declined { experiment: id, reason });
+        if !self.config.policy.network.tell_why || self.in_flight.contains(&requester) {
+            return;
+        }
+        let drawn = self.random_up_to(sampled.max(1) - 1) < DECLINES_WANTED;
+        if self.peers.is_connected(&requester) || drawn {
+            let send = self.ticket();
+            self.in_flight.insert(requester);
+            self.sends.insert(send, Sent::Decline { requester });
+            self.act(Effect::Send { send, to: requester, at, request: Request::Decline(Decline { experiment: id, reason }) });
+        }
+    }
+
+    /// Sends whatever is due: deliveries first, then claims, one request in flight per requester, longest unserved first.
+    pub(super) fn send_due(&mut self, now: Time) {
+        let free = |work: &Work| !self.in_flight.contains(&work.requester()) && work.send_at <= now;
+        let mut due: Vec<(Option<Ticket>, ExperimentId)> =
+            self.works.iter().filter(|(_, work)| free(work)).map(|(id, work)| (work.last_sent, *id)).collect();
+        due.sort();
+        for (_, id) in due {
+            let Some(work) = self.works.get(&id) else { continue };
+            if self.in_flight.contains(&work.requester()) {
+                continue;
+            }
+            if work.has_delivery(now) {
+                self.deliver(id, now);
+            } else if self.wants_more(work, now) {
+                self.claim(id, now);
+            }
+        }
+    }
+
+    fn wants_more(&self, work: &Work, now: Time) -> bool {
+        work.heard && work.ask_at <= now && work.standing == Standing::Open && self.appetite(work) > 0
+    }
+
+    /// Whether the station and the outbox have room for more of this requester.
+    pub(super) fn may_take_more(&self, work: &Work) -> bool {
+        self.may_work && !self.draining && self.room(&work.requester()) > 0
+    }
+
+    /// When this experiment needs the clock next.
+    pub(super) fn work_deadline(&self, work: &Work) -> Option<Time> {
+        let expiry = work.first_expiry();
+        if self.in_flight.contains(&work.requester()) {
+            return expiry;
+        }
+        let delivery = work.first_delivery();
+        let may_ask = work.heard && work.standing == Standing::Open && self.may_take_more(work);
+        let ask = may_ask.then_some(work.ask_at);
+        let send = delivery.into_iter().chain(ask).min().map(|at| at.max(work.send_at));
+        expiry.into_iter().chain(send).min()
+    }
+
+    /// The addresses worth a dial; `Err` when all were found dead not long ago.
+    fn reachable(&self, work: &Work, now: Time) -> Result<At, Time> {
+        let at = &work.call.body.at;
+        if at.is_empty() || self.peers.is_connected(&work.requester()) || self.history.knows(&work.requester()) {
+            return Ok(at.clone());
+        }
+        let alive = |ip| self.muted.get(&ip).is_none_or(|until| *until <= now);
+        let kept = At::first(at.iter().filter(|address| alive(address.ip())).cloned());
+        if !kept.is_empty() {
+            return Ok(kept);
+        }
+        Err(at.iter().filter_map(|address| self.muted.get(&address.ip()).copied()).min().unwrap_or(now.plus(MUTE_MS)))
+    }
+
+    fn claim(&mut self, id: ExperimentId, now: Time) {
+        let Some(work) = self.works.get(&id) else { return };
+        let at = match self.reachable(work, now) {
+            Ok(at) => at,
+            Err(until) => {
+                self.works.entry(id).and_modify(|work| work.ask_at = until);
+                return;
+            }
+        };
+        let requester = work.requester();
+        let first = !work.claimed;
+        let told = Told { to: requester };
+        let claim = Claim {
+            experiment: id,
+            capacity: self.config.capacity,
+            free: self.appetite(work),
+            holding: work.holding(),
+            profiles: List::first(self.config.profiles.iter().cloned()),
+            isolation: self.config.isolation,
+            labels: self.config.labels.clone(),
+            policy: self.config.policy.hash(),
+        };
+        let send = self.ticket();
+        if let Some(work) = self.works.get_mut(&id) {
+            work.claimed = true;
+            work.last_sent = Some(send);
+        }
+        self.in_flight.insert(requester);
+        self.sends.insert(send, Sent::Claim { experiment: id, told });
+        self.act(Effect::Send { send, to: requester, at, request: Request::Claim(claim) });
+        if first {
+            self.note(Note::Claimed { experiment: id, requester });
+        }
+    }
+
+    pub(super) fn answered(&mut self, send: Ticket, answer: Result<Response, SendFailure>, now: Time) {
+        let Some(sent) = self.sends.remove(&send) else { return };
+        match sent {
+            Sent::Calls { to, topic } => self.calls_answered(to, &topic, answer, now),
+            Sent::Peers { to, topic } => self.peers_answered(to, &topic, answer, now),
+            Sent::Decline { requester } => {
+                self.in_flight.remove(&requester);
+            }
+            Sent::Claim { experiment, told } => {
+                self.in_flight.remove(&told.to);
+                self.claim_answered(experiment, told, answer, now);
+            }
+            Sent::Deliver { experiment, told, receipts, returned } => {
+                self.in_flight.remove(&told.to);
+                match answer {
+                    Ok(Response::Acked(ack)) => self.acked(experiment, told, &receipts, returned, *ack, now),
+                    other => self.claim_answered(experiment, told, other, now),
+                }
+            }
+        }
+    }
+
+    fn claim_answered(&mut self, id: ExperimentId, told: Told, answer: Result<Response, SendFailure>, now: Time) {
+        match answer {
+            Ok(Response::Leases(leases)) => self.leases_answered(id, told, leases, now),
+            Ok(Response::Wait { ms }) => {
+                let ms = u64::from(ms.clamp(*WAIT_MS.start(), *WAIT_MS.end()));
+                if let Some(work) = self.works.get_mut(&id) {
+                    work.failures = 0;
+                    work.ask_at = now.plus(ms);
+                    work.put_off_deliveries(now.plus(ms));
+                }
+            }
+            Ok(Response::Refused(refusal)) => self.refused(id, told, &refusal, now),
+            Ok(Response::Unserved) => self.lost(id, None, now),
+            Ok(_) => {
+                self.act(Effect::Report { node: told.to, action: PeerAction::Invalid });
+                self.lost(id, None, now);
+            }
+            Err(failure) => self.lost(id, Some(failure), now),
+        }
+    }
+
+    fn leases_answered(&mut self, id: ExperimentId, told: Told, leases: Signed<Leases>, now: Time) {
+        if leases.author != told.to || leases.body.experiment != id || leases.verify(&self.config.network).is_err() {
+            self.act(Effect::Report { node: told.to, action: PeerAction::Invalid });
+            self.lost(id, None, now);
+            return;
+        }
+        if let Some(work) = self.works.get_mut(&id) {
+            work.failures = 0;
+            work.ask_at = now.plus(MORE_MS);
+        }
+        self.take_leases(leases.body, &told, now);
+    }
+
+    fn refused(&mut self, id: ExperimentId, told: Told, refusal: &Signed<Refusal>, now: Time) {
+        let body = &refusal.body;
+        let is_ours = refusal.author == told.to && body.experiment == id && body.node == self.node;
+        if !is_ours || refusal.verify(&self.config.network).is_err() {
+            self.act(Effect::Report { node: told.to, action: PeerAction::Invalid });
+            self.lost(id, None, now);
+            return;
+        }
+        self.note(Note::Refused { experiment: id, reason: body.reason });
+        if let Some(work) = self.works.get_mut(&id) {
+            work.failures = 0;
+            // Receipts that a refusal leaves open are offered again, but not in a hurry.
+            work.put_off_deliveries(now.plus(BUSY_MS));
+        }
+        self.no_more(id, body.reason, body.seq, now);
+    }
+
+    /// The requester said that there will be no more leases.
+    pub(super) fn no_more(&mut self, id: ExperimentId, reason: ClaimRefused, seq: u64, now: Time) {
+        let Some(work) = self.works.get_mut(&id) else { return };
+        if reason == ClaimRefused::Busy {
+            work.ask_at = now.plus(BUSY_MS);
+        } else if reason == ClaimRefused::Closed {
+            self.end_experiment(id, Standing::Final(reason));
+        } else if reason.is_final() {
+            work.standing = Standing::Final(reason);
+        } else if work.standing == Standing::Open {
+            work.standing = Standing::Refused { reason, seq };
+        }
+    }
+
+    /// No usable answer came: the same again after a while, longer each time.
+    pub(super) fn lost(&mut self, id: ExperimentId, failure: Option<SendFailure>, now: Time) {
+        let Some(work) = self.works.get_mut(&id) else { return };
+        work.failures = work.failures.saturating_add(1);
+        let (least, most) = BACKOFF_MS;
+        // Six doublings pass the longest pause.
+        let backoff = (least << (work.failures - 1).min(6)).min(most);
+        let (requester, at) = (work.requester(), work.call.body.at.clone());
+        let stranger = work.leases.is_empty() && work.outbox.is_empty() && !self.history.knows(&requester);
+        let spread = self.random_up_to(backoff * 2 / 5);
+        if let Some(work) = self.works.get_mut(&id) {
+            work.send_at = now.plus(backoff * 4 / 5 + spread);
+        }
+        let Some(failure) = failure else { return };
+        self.note(Note::Unreachable { experiment: id, failure });
+        self.act(Effect::Report { node: requester, action: PeerAction::Tolerable });
+        if failure != SendFailure::NoAnswer && stranger {
+            for ip in at.iter().map(crate::address::Address::ip).filter(|ip| !is_private(*ip)) {
+                self.mute(ip, now);
+            }
+        }
+    }
+
+    /// Takes nothing new; what waits for a slot goes back, what runs is let run and delivered.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        let ids: Vec<ExperimentId> = self.works.keys().copied().collect();
+        for id in ids {
+            self.return_queued(id, ReturnReason::Drain);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The machine itself: its state, the four verbs, and what the status page asks.
+//!
+//! Guarantees: every event ends in [`Worker::settle`], which expires, starts, delivers and claims whatever is due, so that no
+//! handler has to remember the others. Deliberately lacks the rules themselves: they stand in the files beside.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::calls::Calls;
+use super::claims::Told;
+use super::outbox::{self, History};
+use super::peers::Peers;
+use super::schedule::{Load, Turns};
+use super::work::{Running, Work};
+use super::{Action, Config, Effect, Event, Note};
+use crate::bounded::{Name, Text};
+use crate::census::Census;
+use crate::durable::{Commit, Key, RestoreError, Ticket};
+use crate::experiment::ExperimentId;
+use crate::identity::{NodeId, SigningKey};
+use crate::time::{MINUTE, SECOND, Time};
+use crate::work::{At, ClaimRefused, DeclineReason};
+
+/// How often expired Calls, outbox entries and peer records are swept: late by a little is harmless, every event would be dear.
+const SWEEP_MS: u64 = 10 * SECOND;
+
+/// How long an address that failed to lead anywhere is left alone.
+pub(super) const MUTE_MS: u64 = 10 * MINUTE;
+/// Muted addresses remembered: a mesh's worth; the ones that end first go.
+pub(super) const MUTED_MAX: usize = 1_024;
+
+/// Where an experiment stands at this station, for `station why`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may ask for leases when its time comes.
+    Open,
+    /// Policy, engine or labels say no.
+    Declined(DeclineReason),
+    /// Its hash is above `claim_below`: a wider Call may reach it.
+    NotSampled,
+    /// The requester said no; asked again after a higher `seq` than this.
+    Refused { reason: ClaimRefused, seq: u64 },
+    /// The requester said no for good.
+    Final(ClaimRefused),
+    /// The deadline has passed.
+    Late,
+    /// Closed by its requester.
+    Closed,
+}
+
+/// One experiment, for the status page.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub experiment: ExperimentId,
+    pub name: Text<64>,
+    pub requester: NodeId,
+    pub topic: Name,
+    /// The highest heard.
+    pub seq: u64,
+    pub standing: Standing,
+    /// Whether any lease was asked for.
+    pub claimed: bool,
+    pub running: usize,
+    /// Leases that wait for a slot or for the module.
+    pub queued: usize,
+    /// Receipts not yet held by the requester.
+    pub outbox: usize,
+}
+
+/// What an answer belongs to.
+#[derive(Clone, Debug)]
+pub(super) enum Sent {
+    Calls { to: NodeId, topic: Name },
+    Peers { to: NodeId, topic: Name },
+    Claim { experiment: ExperimentId, told: Told },
+    Decline { requester: NodeId },
+    Deliver { experiment: ExperimentId, told: Told, receipts: BTreeSet<u64>, returned: usize },
+}
+
+/// The machine of a station that runs other people's jobs.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) config: Config,
+    pub(super) key: SigningKey,
+    pub(super) node: NodeId,
+    pub(super) rng: ChaCha8Rng,
+    actions: VecDeque<Action>,
+    tickets: u64,
+    pub(super) may_work: bool,
+    pub(super) draining: bool,
+    pub(super) addresses: At,
+    pub(super) calls: Calls,
+    /// Experiments whose Call is kept, or that still have something in the outbox.
+    pub(super) works: BTreeMap<ExperimentId, Work>,
+    /// Executions the driver has not ended yet, also those whose lease is gone.
+    pub(super) executions: BTreeMap<Ticket, Running>,
+    pub(super) fetches: BTreeMap<Ticket, ExperimentId>,
+    pub(super) sends: BTreeMap<Ticket, Sent>,
+    /// Requesters with a claim or delivery in flight: one at a time each.
+    pub(super) in_flight: BTreeSet<NodeId>,
+    pub(super) history: History,
+    pub(super) outbox_entries: usize,
+    pub(super) outbox_bytes: u64,
+    /// How many entries name each blob, so that equal outputs are deleted once.
+    pub(super) blobs: BTreeMap<cid::Cid, u32>,
+    pub(super) turns: Turns,
+    pub(super) load: Load,
+    pub(super) peers: Peers,
+    pub(super) census: BTreeMap<Name, Census>,
+    /// What the driver was last told of each topic's size.
+    pub(super) counted: BTreeMap<Name, u64>,
+    pub(super) muted: BTreeMap<IpAddr, Time>,
+    sweep_at: Time,
+    deadline: Option<Time>,
+}
+
+impl Worker {
+    /// A machine from its records; none make a new one. Receipts in the outbox are delivered again.
+    pub fn restore(
+        config: Config,
+        key: SigningKey,
+        seed: [u8; 32],
+        records: impl Iterator<Item = (Key, Vec<u8>)>,
+        now: Time,
+    ) -> Result<Self, RestoreError> {
+        let census = config.topics.iter().map(|topic| (topic.clone(), Census::new(&config.network, topic))).collect();
+        let mut worker = Self {
+            node: key.node(),
+            rng: ChaCha8Rng::from_seed(seed),
+            actions: VecDeque::new(),
+            tickets: 0,
+            may_work: true,
+            draining: false,
+            addresses: At::default(),
+            calls: Calls::default(),
+            works: BTreeMap::new(),
+            executions: BTreeMap::new(),
+            fetches: BTreeMap::new(),
+            sends: BTreeMap::new(),
+            in_flight: BTreeSet::new(),
+            history: History::default(),
+            outbox_entries: 0,
+            outbox_bytes: 0,
+            blobs: BTreeMap::new(),
+            turns: Turns::default(),
+            load: Load::default(),
+            peers: Peers::default(),
+            census,
+            counted: BTreeMap::new(),
+            muted: BTreeMap::new(),
+            sweep_at: now.plus(SWEEP_MS),
+            deadline: None,
+            config,
+            key,
+        };
+        outbox::restore(&mut worker, records, now)?;
+        worker.renew_records(now);
+        worker.settle(now);
+        Ok(worker)
+    }
+
+    /// Takes one event. Drain [`Self::poll`] afterwards.
+    pub fn handle(&mut self, event: Event, now: Time) {
+        match event {
+            Event::CallHeard { call, via } => self.call_heard(*call, via, now),
+            Event::Asked { ask, from, request } => self.asked(ask, from, request, now),
+            Event::Answered { send, answer } => self.answered(send, answer, now),
+            Event::Fetched { fetch, result } => self.fetched(fetch, result, now),
+            Event::Finished { execution, report } => self.finished(execution, report, now),
+            Event::Connected { node, topics } => self.connected(node, topics, now),
+            Event::Disconnected { node } => self.peers.disconnected(&node),
+            Event::Addresses(at) => {
+                if at != self.addresses {
+                    self.addresses = at;
+                    self.renew_records(now);
+                }
+            }
+            Event::PolicyChanged(policy) => {
+                self.config.policy = policy;
+                self.judge_all(now);
+            }
+            Event::MayWork(may) => self.may_work = may,
+            Event::Drain => self.drain(),
+            Event::Tick => {}
+        }
+        self.settle(now);
+    }
+
+    /// The next thing to do; drain until `None` after every [`Self::handle`].
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to send [`Event::Tick`] at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// All experiments known, in the order of their ids.
+    pub fn summaries(&self) -> impl Iterator<Item = Summary> + '_ {
+        self.works.iter().map(|(id, work)| work.summary(*id))
+    }
+
+    /// Why this station does what it does with one experiment.
+    #[must_use]
+    pub fn standing(&self, experiment: &ExperimentId) -> Option<Standing> {
+        self.works.get(experiment).map(|work| work.standing)
+    }
+
+    /// Executions that run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.executions.len()
+    }
+
+    /// Receipts not yet held by their requesters.
+    #[must_use]
+    pub fn outbox_len(&self) -> usize {
+        self.outbox_entries
+    }
+
+    /// The counted size of a topic, this station included.
+    #[must_use]
+    pub fn counted(&self, topic: &Name) -> u64 {
+        self.census.get(topic).map_or(1, Census::count)
+    }
+
+    /// Whether a drain has come to its end: nothing runs and nothing waits to be told.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.draining && self.executions.is_empty() && self.outbox_entries == 0 && self.works.values().all(|work| work.returned.is_empty())
+    }
+
+    /// Does whatever is due now, and sets the next deadline.
+    fn settle(&mut self, now: Time) {
+        if now >= self.sweep_at {
+            self.sweep_at = now.plus(SWEEP_MS);
+            self.sweep(now);
+        }
+        self.expire_leases(now);
+        self.start_ready(now);
+        self.weigh();
+        self.send_due(now);
+        self.ask_peers(now);
+        self.deadline = Some(self.soonest(now));
+    }
+
+    fn sweep(&mut self, now: Time) {
+        self.muted.retain(|_, until| *until > now);
+        let gone = self.calls.expire(now);
+        for id in gone {
+            if let Some(work) = self.works.get_mut(&id) {
+                work.heard = false;
+            }
+        }
+        self.judge_all(now);
+        self.expire_outbox(now);
+        self.works.retain(|_, work| !work.is_idle());
+        self.sweep_peers(now);
+    }
+
+    fn soonest(&self, now: Time) -> Time {
+        let works = self.works.values().filter_map(|work| self.work_deadline(work));
+        let soonest = works.chain(self.peers.deadline()).fold(self.sweep_at, Time::min);
+        // Whatever is due already was either done just now or waits for an event, not for the clock.
+        soonest.max(now.plus(1))
+    }
+
+    pub(super) fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// An effect that is right after a crash at any moment.
+    pub(super) fn act(&mut self, effect: Effect) {
+        self.actions.push_back(Action::Do(effect));
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        self.act(Effect::Note(note));
+    }
+
+    pub(super) fn commit(&mut self, commit: Commit<Effect>) {
+        self.actions.push_back(Action::Commit(commit));
+    }
+
+    /// An effect that must wait until everything committed before is durable.
+    pub(super) fn act_when_durable(&mut self, effect: Effect) {
+        match self.actions.back_mut() {
+            Some(Action::Commit(commit)) => commit.then.push(effect),
+            _ => self.commit(Commit { then: vec![effect], ..Commit::default() }),
+        }
+    }
+
+    /// Even in `0..=max`, near enough for waiting times.
+    pub(super) fn random_up_to(&mut self, max: u64) -> u64 {
+        match max.checked_add(1) {
+            Some(bound) => self.rng.next_u64() % bound,
+            None => self.rng.next_u64(),
+        }
+    }
+
+    pub(super) fn mute(&mut self, ip: IpAddr, now: Time) {
+        if self.muted.len() >= MUTED_MAX
+            && let Some(first) = self.muted.iter().min_by_key(|(_, until)| **until).map(|(ip, _)| *ip)
+        {
+            self.muted.remove(&first);
+        }
+        self.muted.insert(ip, now.plus(MUTE_MS));
+    }
+}

@@ -1,0 +1,426 @@
+//! Receipts on their way: durable first, then delivered until the requester holds or refuses them.
+//!
+//! Records: `o` ‖ experiment ‖ 0 ‖ lease → [`OutboxRecord`]; `c` ‖ experiment → [`CallRecord`], kept while the experiment has
+//! entries and for as long as a lease number could be misused; `p` ‖ node → held receipts.
+//!
+//! Guarantees: no receipt leaves before its Commit is durable (every Deliver is a `then`); an entry ends with held, refused, a Closed
+//! Call, or deadline + 7 days; every bound below holds. Deliberately lacks leases: the requester re-sends what is not in `holding`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cid::Cid;
+use serde::{Deserialize, Serialize};
+
+use super::claims::Told;
+use super::machine::Sent;
+use super::work::{Used, Work};
+use super::{Effect, Note, Report, Worker};
+use crate::bounded::{Bytes, List};
+use crate::call::Call;
+use crate::codec;
+use crate::content::Content;
+use crate::durable::{Commit, Key, RestoreError};
+use crate::experiment::ExperimentId;
+use crate::identity::{NodeId, Signed};
+use crate::peer_action::PeerAction;
+use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Outcome, RECEIPT_BYTES_MAX, Receipt};
+use crate::time::{DAY, Time};
+use crate::work::{Ack, DELIVERIES_MAX, Deliver, Delivery, HOLDING_MAX, RELAYED_BYTES_MAX, REQUEST_BYTES_MAX, ReceiptRefused, Request, WAIT_MS};
+
+/// Receipts waiting for their requesters, all together.
+pub(super) const OUTBOX_MAX: usize = 4_096;
+/// Bytes of output and transcript they hold.
+pub(super) const OUTBOX_BYTES_MAX: u64 = 1 << 30;
+/// Receipts and leases of one requester that never held one: what a stranger may make this station keep.
+pub(super) const OUTBOX_UNKNOWN_MAX: usize = 64;
+/// How long after the deadline a receipt is kept: a researcher's machine may be off for a week.
+const KEPT_AFTER_DEADLINE_MS: u64 = 7 * DAY;
+/// Frame bytes left for everything in a Deliver but its receipts: 256 lease numbers twice, with reasons.
+const DELIVER_OVERHEAD_BYTES: usize = 12 << 10;
+/// Largest encoded outbox record.
+const RECORD_BYTES_MAX: usize = INLINE_BYTES_MAX + (8 << 10);
+/// Largest encoded record of a Call with its used lease numbers.
+const CALL_RECORD_BYTES_MAX: usize = 64 << 10;
+/// Experiments without entries whose used lease numbers are remembered; those whose deadline is first go first.
+const RECORDED_MAX: usize = 1_024;
+/// Requesters remembered as known; those with the fewest held receipts go first.
+const HISTORY_MAX: usize = 4_096;
+
+/// A receipt that its requester does not hold yet.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    delivery: Delivery,
+    /// Encoded size of the delivery.
+    frame_bytes: usize,
+    /// Output and transcript.
+    bytes: u64,
+    pub(super) next_at: Time,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutboxRecord {
+    delivery: Delivery,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallRecord {
+    call: Signed<Call>,
+    own: bool,
+    used: Used,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeerHistory {
+    held: u64,
+}
+
+/// Whose receipts were held: a requester that held one is known.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    held: BTreeMap<NodeId, u64>,
+}
+
+impl History {
+    pub(super) fn knows(&self, node: &NodeId) -> bool {
+        self.held.contains_key(node)
+    }
+}
+
+fn outbox_key(experiment: &ExperimentId, lease: LeaseNumber) -> Key {
+    let mut key = vec![b'o'];
+    key.extend_from_slice(&experiment.to_bytes());
+    key.push(0);
+    key.extend_from_slice(&lease.to_be_bytes());
+    Key(key)
+}
+
+fn call_key(experiment: &ExperimentId) -> Key {
+    let mut key = vec![b'c'];
+    key.extend_from_slice(&experiment.to_bytes());
+    Key(key)
+}
+
+fn peer_key(node: &NodeId) -> Key {
+    let mut key = vec![b'p'];
+    key.extend_from_slice(&node.0);
+    Key(key)
+}
+
+/// Reads every record into `worker`.
+pub(super) fn restore(worker: &mut Worker, records: impl Iterator<Item = (Key, Vec<u8>)>, now: Time) -> Result<(), RestoreError> {
+    let mut entries: Vec<Delivery> = Vec::new();
+    for (key, value) in records {
+        let bad = |reason: String| RestoreError { key: key.0.iter().map(|byte| format!("{byte:02x}")).collect(), reason };
+        match key.0.split_first() {
+            Some((b'o', _)) => {
+                let record: OutboxRecord = codec::decode(&value, RECORD_BYTES_MAX).map_err(|error| bad(error.to_string()))?;
+                entries.push(record.delivery);
+            }
+            Some((b'c', _)) => {
+                let record: CallRecord = codec::decode(&value, CALL_RECORD_BYTES_MAX).map_err(|error| bad(error.to_string()))?;
+                let id = record.call.body.id();
+                let mut work = Work::new(record.call, record.own, false, now);
+                work.used = record.used;
+                work.recorded = true;
+                worker.works.insert(id, work);
+            }
+            Some((b'p', node)) => {
+                let node: [u8; 32] = node.try_into().map_err(|_| bad("its key is not a node".to_owned()))?;
+                let record: PeerHistory = codec::decode(&value, 64).map_err(|error| bad(error.to_string()))?;
+                worker.history.held.insert(NodeId(node), record.held);
+            }
+            _ => return Err(bad("no record of this machine begins so".to_owned())),
+        }
+    }
+    for delivery in entries {
+        let (id, lease) = (delivery.receipt.body.experiment, delivery.receipt.body.lease);
+        if !worker.works.contains_key(&id) {
+            let key = outbox_key(&id, lease).0.iter().map(|byte| format!("{byte:02x}")).collect();
+            return Err(RestoreError { key, reason: "its Call is missing".to_owned() });
+        }
+        worker.insert_entry(id, lease, delivery, now);
+    }
+    Ok(())
+}
+
+impl Work {
+    /// When the first entry or returned lease may be sent.
+    pub(super) fn first_delivery(&self) -> Option<Time> {
+        if !self.returned.is_empty() {
+            return Some(self.return_at);
+        }
+        self.outbox.values().map(|entry| entry.next_at).min()
+    }
+
+    pub(super) fn has_delivery(&self, now: Time) -> bool {
+        self.first_delivery().is_some_and(|at| at <= now)
+    }
+
+    /// Nothing that waits is offered again before `at`.
+    pub(super) fn put_off_deliveries(&mut self, at: Time) {
+        self.return_at = self.return_at.max(at);
+        for entry in self.outbox.values_mut() {
+            entry.next_at = entry.next_at.max(at);
+        }
+    }
+}
+
+fn contents(receipt: &Receipt) -> impl Iterator<Item = &Content> {
+    receipt.output.iter().chain(&receipt.transcript)
+}
+
+impl Worker {
+    fn insert_entry(&mut self, id: ExperimentId, lease: LeaseNumber, delivery: Delivery, now: Time) {
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let bytes = contents(&delivery.receipt.body).map(|content| content.bytes).fold(0, u64::saturating_add);
+        if delivery.output.is_none() && delivery.transcript.is_none() {
+            for content in contents(&delivery.receipt.body) {
+                *self.blobs.entry(content.cid).or_default() += 1;
+            }
+        }
+        let frame_bytes = codec::encode(&delivery).len();
+        work.used.insert(lease);
+        work.outbox.insert(lease, Entry { delivery, frame_bytes, bytes, next_at: now });
+        self.outbox_entries += 1;
+        self.outbox_bytes = self.outbox_bytes.saturating_add(bytes);
+    }
+
+    /// Signs what an execution gave and makes it durable.
+    pub(super) fn keep_receipt(&mut self, id: ExperimentId, lease: LeaseNumber, index: u64, started_ms: u64, report: Report, now: Time) {
+        let Some(work) = self.works.get(&id) else { return };
+        let has_output = report.outcome == Outcome::Completed || !report.output.is_empty();
+        let receipt = Receipt {
+            experiment: id,
+            index,
+            lease,
+            node: self.node,
+            profile: work.call.body.experiment.body.profile.clone(),
+            isolation: self.config.isolation,
+            outcome: report.outcome.clone(),
+            output: has_output.then(|| Content::raw(&report.output)),
+            transcript: (!report.transcript.is_empty()).then(|| Content::raw(&report.transcript)),
+            fuel: report.fuel,
+            started_ms,
+            duration_ms: report.duration_ms,
+            software: self.config.software.clone(),
+        };
+        let note = Note::Finished { experiment: id, lease, index, outcome: report.outcome, fuel: report.fuel, duration_ms: report.duration_ms };
+        let mut commit = Commit::default();
+        let (output_content, transcript_content) = (receipt.output.clone(), receipt.transcript.clone());
+        let receipt = self.key.sign(&self.config.network, receipt);
+        let mut delivery = Delivery { receipt, output: None, transcript: None };
+        if report.output.len() + report.transcript.len() <= INLINE_BYTES_MAX {
+            delivery.output = output_content.and_then(|_| Bytes::new(report.output).ok());
+            delivery.transcript = transcript_content.and_then(|_| Bytes::new(report.transcript).ok());
+        } else {
+            commit.blobs.extend(output_content.map(|content| (content.cid, report.output)));
+            commit.blobs.extend(transcript_content.map(|content| (content.cid, report.transcript)));
+        }
+        let record = OutboxRecord { delivery: delivery.clone() };
+        commit.puts.push((outbox_key(&id, lease), codec::encode(&record)));
+        self.insert_entry(id, lease, delivery, now);
+        if !self.works.get(&id).is_none_or(|work| work.recorded) {
+            commit.puts.extend(self.call_record(id));
+        }
+        commit.then.push(Effect::Note(note));
+        self.commit(commit);
+    }
+
+    /// The record of the newest Call and the lease numbers that were used.
+    fn call_record(&mut self, id: ExperimentId) -> Option<(Key, Vec<u8>)> {
+        let work = self.works.get_mut(&id)?;
+        work.recorded = true;
+        let record = CallRecord { call: work.call.clone(), own: work.own, used: work.used.clone() };
+        Some((call_key(&id), codec::encode(&record)))
+    }
+
+    /// Writes the newest Call beside the entries of its experiment.
+    pub(super) fn keep_call(&mut self, id: ExperimentId) {
+        let puts = self.call_record(id).into_iter().collect();
+        self.commit(Commit { puts, ..Commit::default() });
+    }
+
+    /// Takes an entry out, adding what must leave the disk to `commit`.
+    fn remove_entry(&mut self, id: ExperimentId, lease: LeaseNumber, commit: &mut Commit<Effect>) -> bool {
+        let Some(entry) = self.works.get_mut(&id).and_then(|work| work.outbox.remove(&lease)) else { return false };
+        self.outbox_entries -= 1;
+        self.outbox_bytes = self.outbox_bytes.saturating_sub(entry.bytes);
+        commit.deletes.push(outbox_key(&id, lease));
+        if entry.delivery.output.is_none() && entry.delivery.transcript.is_none() {
+            for content in contents(&entry.delivery.receipt.body) {
+                commit.blob_deletes.extend(self.release_blob(content.cid));
+            }
+        }
+        true
+    }
+
+    fn release_blob(&mut self, cid: Cid) -> Option<Cid> {
+        let count = self.blobs.get_mut(&cid)?;
+        *count -= 1;
+        if *count > 0 {
+            return None;
+        }
+        self.blobs.remove(&cid);
+        Some(cid)
+    }
+
+    /// Deletes everything recorded of `id`.
+    pub(super) fn drop_outbox(&mut self, id: ExperimentId) {
+        let mut commit = Commit::default();
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let recorded = std::mem::take(&mut work.recorded);
+        let leases: Vec<LeaseNumber> = work.outbox.keys().copied().collect();
+        for lease in leases {
+            self.remove_entry(id, lease, &mut commit);
+        }
+        if recorded {
+            commit.deletes.push(call_key(&id));
+            self.commit(commit);
+        }
+    }
+
+    /// Ends what is recorded of experiments whose deadline is a week past.
+    pub(super) fn expire_outbox(&mut self, now: Time) {
+        let over = |work: &Work| work.recorded && work.call.body.experiment.body.deadline.plus(KEPT_AFTER_DEADLINE_MS) < now;
+        let ids: Vec<ExperimentId> = self.works.iter().filter(|(_, work)| over(work)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.drop_outbox(id);
+        }
+        let mut ended: Vec<(Time, ExperimentId)> = self
+            .works
+            .iter()
+            .filter(|(_, work)| work.recorded && work.outbox.is_empty() && work.leases.is_empty())
+            .map(|(id, work)| (work.call.body.experiment.body.deadline, *id))
+            .collect();
+        ended.sort();
+        let surplus = ended.len().saturating_sub(RECORDED_MAX);
+        for (_, id) in ended.into_iter().take(surplus) {
+            self.drop_outbox(id);
+        }
+    }
+
+    /// Sends what is due of `id`: as many receipts as fit, what it holds, what it gives back, and how much more it would take.
+    pub(super) fn deliver(&mut self, id: ExperimentId, now: Time) {
+        let send = self.ticket();
+        let Some(work) = self.works.get(&id) else { return };
+        let requester = work.requester();
+        let at = work.call.body.at.clone();
+        let relayed = !at.is_empty() && at.iter().all(|address| address.relay().is_some());
+        let frame = if relayed { RELAYED_BYTES_MAX } else { REQUEST_BYTES_MAX };
+        let mut room = frame - DELIVER_OVERHEAD_BYTES;
+        let mut receipts: Vec<Delivery> = Vec::new();
+        for entry in work.outbox.values().filter(|entry| entry.next_at <= now) {
+            let (delivery, bytes) = fitting(entry, frame - DELIVER_OVERHEAD_BYTES);
+            if receipts.len() >= DELIVERIES_MAX || bytes > room {
+                break;
+            }
+            room -= bytes;
+            receipts.push(delivery);
+        }
+        let named: BTreeSet<LeaseNumber> = receipts.iter().map(|delivery| delivery.receipt.body.lease).collect();
+        let returned = work.returned.len().min(HOLDING_MAX);
+        let told = Told { to: requester };
+        let deliver = Deliver {
+            experiment: id,
+            receipts: List::first(receipts),
+            holding: work.holding(),
+            free: self.appetite(work),
+            cursor: work.cursor,
+            returned: List::first(work.returned.iter().copied()),
+        };
+        if let Some(work) = self.works.get_mut(&id) {
+            work.last_sent = Some(send);
+        }
+        self.in_flight.insert(requester);
+        self.sends.insert(send, Sent::Deliver { experiment: id, told, receipts: named, returned });
+        self.act_when_durable(Effect::Send { send, to: requester, at, request: Request::Deliver(deliver) });
+    }
+
+    /// The answer to a Deliver that named `receipts` and the first `returned` of the returned leases.
+    pub(super) fn acked(&mut self, id: ExperimentId, told: Told, receipts: &BTreeSet<LeaseNumber>, returned: usize, ack: Signed<Ack>, now: Time) {
+        let is_ours = ack.author == told.to && ack.body.experiment == id && ack.body.node == self.node;
+        let leases_ours = ack.body.leases.as_ref().is_none_or(|leases| leases.experiment == id);
+        if !is_ours || !leases_ours || ack.verify(&self.config.network).is_err() {
+            self.act(Effect::Report { node: told.to, action: PeerAction::Invalid });
+            self.lost(id, None, now);
+            return;
+        }
+        let ack = ack.body;
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let again = now.plus(u64::from(ack.again_ms.clamp(*WAIT_MS.start(), *WAIT_MS.end())));
+        work.failures = 0;
+        work.returned.drain(..returned.min(work.returned.len()));
+        // A requester that counts its verdicts backwards would have this station read them for ever.
+        work.cursor = work.cursor.max(ack.cursor);
+        work.ask_at = again;
+        for lease in receipts {
+            if let Some(entry) = work.outbox.get_mut(lease) {
+                entry.next_at = again;
+            }
+        }
+        self.end_entries(id, told.to, receipts, &ack);
+        if let Some(leases) = ack.leases {
+            self.take_leases(leases, &told, now);
+        }
+        if let Some(reason) = ack.no_more {
+            let seq = self.works.get(&id).map_or(0, |work| work.call.body.seq);
+            self.no_more(id, reason, seq, now);
+        }
+    }
+
+    /// Ends the entries that an Ack names, of those that were delivered.
+    fn end_entries(&mut self, id: ExperimentId, requester: NodeId, receipts: &BTreeSet<LeaseNumber>, ack: &Ack) {
+        let mut commit = Commit::default();
+        let mut held = 0;
+        for lease in ack.held.iter().filter(|lease| receipts.contains(lease)) {
+            if self.remove_entry(id, *lease, &mut commit) {
+                held += 1;
+                commit.then.push(Effect::Note(Note::Held { experiment: id, lease: *lease }));
+            }
+        }
+        let refused: &[(LeaseNumber, ReceiptRefused)] = &ack.refused;
+        for (lease, reason) in refused.iter().filter(|(lease, _)| receipts.contains(lease)) {
+            if self.remove_entry(id, *lease, &mut commit) {
+                commit.then.push(Effect::Note(Note::ReceiptRefused { experiment: id, lease: *lease, reason: *reason }));
+            }
+        }
+        if held > 0 {
+            commit.then.push(Effect::Report { node: requester, action: PeerAction::Useful });
+            self.remember(requester, held, &mut commit);
+        }
+        if !commit.deletes.is_empty() {
+            // What leaves the outbox is from here on known as used by this record alone.
+            commit.puts.extend(self.call_record(id));
+            self.commit(commit);
+        }
+    }
+
+    fn remember(&mut self, requester: NodeId, held: u64, commit: &mut Commit<Effect>) {
+        let all = &mut self.history.held;
+        if all.len() >= HISTORY_MAX
+            && !all.contains_key(&requester)
+            && let Some(least) = all.iter().min_by_key(|(_, held)| **held).map(|(node, _)| *node)
+        {
+            all.remove(&least);
+            commit.deletes.push(peer_key(&least));
+        }
+        let count = all.entry(requester).or_default();
+        let first = *count == 0;
+        *count = count.saturating_add(held);
+        // The number only orders who is forgotten first, so that a new power of two is news enough for the disk.
+        if first || count.ilog2() != (*count - held).max(1).ilog2() {
+            commit.puts.push((peer_key(&requester), codec::encode(&PeerHistory { held: *count })));
+        }
+    }
+}
+
+/// What of an entry fits a frame: a receipt whose bytes are too many for it goes without them, to be fetched by CID.
+fn fitting(entry: &Entry, frame: usize) -> (Delivery, usize) {
+    if entry.frame_bytes <= frame {
+        return (entry.delivery.clone(), entry.frame_bytes);
+    }
+    (Delivery { receipt: entry.delivery.receipt.clone(), output: None, transcript: None }, RECEIPT_BYTES_MAX)
+}

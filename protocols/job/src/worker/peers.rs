@@ -1,0 +1,258 @@
+//! Neighbours: who is connected, what they are asked, and what they are told.
+//!
+//! Guarantees: a new connection is asked for Calls and peers at once, so that a late joiner hears open Calls; later one random
+//! topic peer a minute; a neighbour gets one answer of each kind per topic in 30 s. Deliberately lacks dialling: it names peers
+//! worth a dial, and the driver decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::calls::Source;
+use super::machine::Sent;
+use super::{Effect, SendFailure, Worker};
+use crate::bounded::{List, Name};
+use crate::call;
+use crate::census::{Census, PeerRecord};
+use crate::cluster::{Cluster, is_private};
+use crate::durable::Ticket;
+use crate::identity::NodeId;
+use crate::peer_action::PeerAction;
+use crate::time::{HOUR, MINUTE, SECOND, Time};
+use crate::work::{At, Request, Response};
+
+/// How often one random topic peer is asked for Calls.
+const CALLS_EVERY_MS: u64 = MINUTE;
+/// How often one random topic peer is asked for peers.
+const PEERS_EVERY_MS: u64 = 3 * MINUTE;
+/// How often this station's own record is made anew: half of a record's life.
+const OWN_RECORD_MS: u64 = HOUR;
+/// How often one neighbour gets an answer of one kind for one topic.
+const ANSWER_EVERY_MS: u64 = 30 * SECOND;
+/// Connections remembered: above the limits of connections of a bootstrap node.
+const CONNECTED_MAX: usize = 2_048;
+/// Answers remembered, so that a neighbour is not served too often by reconnecting.
+const ANSWERED_MAX: usize = 4_096;
+/// Topic peers with which a station has enough and looks for no more.
+const TOPIC_PEERS_ENOUGH: usize = 12;
+/// Peers of one answer that are worth a dial, and of one /24 or /48.
+const NEIGHBOURS_MAX: usize = 4;
+const NEIGHBOURS_PER_CLUSTER_MAX: usize = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Calls,
+    Peers,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    connected: BTreeMap<NodeId, BTreeSet<Name>>,
+    /// When the random question of each kind and topic is due.
+    due: BTreeMap<(Name, Kind), Time>,
+    /// Which neighbour was answered what, when.
+    answered: BTreeMap<(NodeId, Name, Kind), Time>,
+    own_record_at: Option<Time>,
+}
+
+impl Peers {
+    pub(super) fn is_connected(&self, node: &NodeId) -> bool {
+        self.connected.contains_key(node)
+    }
+
+    pub(super) fn disconnected(&mut self, node: &NodeId) {
+        self.connected.remove(node);
+    }
+
+    fn on(&self, topic: &Name) -> Vec<NodeId> {
+        self.connected.iter().filter(|(_, topics)| topics.contains(topic)).map(|(node, _)| *node).collect()
+    }
+
+    /// Whether `from` may have an answer now; remembers that it got one.
+    fn may_answer(&mut self, from: NodeId, topic: &Name, kind: Kind, now: Time) -> bool {
+        let key = (from, topic.clone(), kind);
+        if self.answered.get(&key).is_some_and(|last| now.since(*last) < ANSWER_EVERY_MS) {
+            return false;
+        }
+        if self.answered.len() >= ANSWERED_MAX {
+            self.answered.retain(|_, last| now.since(*last) < ANSWER_EVERY_MS);
+        }
+        if self.answered.len() >= ANSWERED_MAX {
+            return false;
+        }
+        self.answered.insert(key, now);
+        true
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let questions = if self.connected.is_empty() { None } else { self.due.values().min().copied() };
+        questions.into_iter().chain(self.own_record_at).min()
+    }
+}
+
+impl Worker {
+    /// A neighbour is there, or takes part in more topics than before.
+    pub(super) fn connected(&mut self, node: NodeId, topics: Vec<Name>, now: Time) {
+        let ours: BTreeSet<Name> = topics.into_iter().filter(|topic| self.config.topics.contains(topic)).collect();
+        if self.peers.connected.len() >= CONNECTED_MAX && !self.peers.connected.contains_key(&node) {
+            self.note(super::Note::Overflow { what: "connected peers" });
+            return;
+        }
+        let known = self.peers.connected.insert(node, ours.clone()).unwrap_or_default();
+        for topic in ours.difference(&known) {
+            self.ask_calls(node, topic);
+            self.ask_peers_of(node, topic);
+            self.peers.due.entry((topic.clone(), Kind::Calls)).or_insert(now.plus(CALLS_EVERY_MS));
+            self.peers.due.entry((topic.clone(), Kind::Peers)).or_insert(now.plus(PEERS_EVERY_MS));
+        }
+    }
+
+    fn ask_calls(&mut self, to: NodeId, topic: &Name) {
+        let send = self.ticket();
+        self.sends.insert(send, Sent::Calls { to, topic: topic.clone() });
+        let request = Request::Calls { topic: topic.clone(), have: self.calls.have(topic) };
+        self.act(Effect::Send { send, to, at: At::default(), request });
+    }
+
+    fn ask_peers_of(&mut self, to: NodeId, topic: &Name) {
+        let send = self.ticket();
+        self.sends.insert(send, Sent::Peers { to, topic: topic.clone() });
+        self.act(Effect::Send { send, to, at: At::default(), request: Request::Peers { topic: topic.clone() } });
+    }
+
+    /// The random questions that are due, and this station's own record.
+    pub(super) fn ask_peers(&mut self, now: Time) {
+        if self.peers.own_record_at.is_none_or(|at| at <= now) {
+            self.renew_records(now);
+        }
+        let due: Vec<(Name, Kind)> = self.peers.due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
+        for (topic, kind) in due {
+            let candidates = self.peers.on(&topic);
+            let every = if kind == Kind::Calls { CALLS_EVERY_MS } else { PEERS_EVERY_MS };
+            self.peers.due.insert((topic.clone(), kind), now.plus(every));
+            if candidates.is_empty() {
+                continue;
+            }
+            let index = self.random_up_to(candidates.len() as u64 - 1);
+            let to = candidates[usize::try_from(index).unwrap_or(0)];
+            match kind {
+                Kind::Calls => self.ask_calls(to, &topic),
+                Kind::Peers => self.ask_peers_of(to, &topic),
+            }
+        }
+    }
+
+    /// Signs this station's own records anew.
+    pub(super) fn renew_records(&mut self, now: Time) {
+        self.peers.own_record_at = Some(now.plus(OWN_RECORD_MS));
+        let direct_and_relayed = List::first(self.addresses.iter().filter(|address| address.node() == self.node).cloned());
+        for topic in self.config.topics.clone() {
+            let record = PeerRecord { node: self.node, topic: topic.clone(), at: direct_and_relayed.clone(), made: now };
+            let record = self.key.sign(&self.config.network, record);
+            self.count_anew(&topic, now, |census| {
+                // Twice in one millisecond the first stays; the driver's next address event brings the next.
+                let _ = census.offer(record, now);
+            });
+        }
+    }
+
+    /// Changes a census and tells the driver when the count changed.
+    fn count_anew(&mut self, topic: &Name, now: Time, change: impl FnOnce(&mut Census)) {
+        let Some(census) = self.census.get_mut(topic) else { return };
+        census.sweep(now);
+        change(census);
+        let stations = census.count();
+        if self.counted.insert(topic.clone(), stations) != Some(stations) {
+            self.act(Effect::Counted { topic: topic.clone(), stations });
+        }
+    }
+
+    pub(super) fn sweep_peers(&mut self, now: Time) {
+        for topic in self.config.topics.clone() {
+            self.count_anew(&topic, now, |_| {});
+        }
+        self.peers.answered.retain(|_, last| now.since(*last) < ANSWER_EVERY_MS);
+    }
+
+    /// A neighbour's question.
+    pub(super) fn asked(&mut self, ask: Ticket, from: NodeId, request: Request, now: Time) {
+        let response = match request {
+            Request::Calls { topic, have } if self.config.topics.contains(&topic) && self.peers.may_answer(from, &topic, Kind::Calls, now) => {
+                Response::Calls { calls: self.calls.newer(&topic, &have, now) }
+            }
+            Request::Peers { topic } if self.peers.may_answer(from, &topic, Kind::Peers, now) => match self.census.get(&topic) {
+                Some(census) => Response::Peers { records: List::first(census.records().cloned()) },
+                None => Response::Unserved,
+            },
+            _ => Response::Unserved,
+        };
+        self.act(Effect::Answer { ask, response });
+    }
+
+    pub(super) fn calls_answered(&mut self, from: NodeId, topic: &Name, answer: Result<Response, SendFailure>, now: Time) {
+        let calls = match answer {
+            Ok(Response::Calls { calls }) => calls,
+            Ok(Response::Unserved) | Err(_) => return,
+            Ok(_) => {
+                self.act(Effect::Report { node: from, action: PeerAction::Invalid });
+                return;
+            }
+        };
+        for call in calls {
+            if call::check_decoded(&call, &self.config.network, topic).is_err() {
+                self.act(Effect::Report { node: from, action: PeerAction::Invalid });
+                return;
+            }
+            self.take_call(call, Source::Asked, now);
+        }
+    }
+
+    pub(super) fn peers_answered(&mut self, from: NodeId, topic: &Name, answer: Result<Response, SendFailure>, now: Time) {
+        let records = match answer {
+            Ok(Response::Peers { records }) => records.into_vec(),
+            Ok(Response::Unserved) | Err(_) => return,
+            Ok(_) => {
+                self.act(Effect::Report { node: from, action: PeerAction::Invalid });
+                return;
+            }
+        };
+        let mut invalid = false;
+        let mut taken: Vec<PeerRecord> = Vec::new();
+        self.count_anew(topic, now, |census| {
+            for record in records {
+                let body = record.body.clone();
+                match census.offer(record, now) {
+                    Ok(()) => taken.push(body),
+                    Err(refused) => invalid |= refused.is_invalid(),
+                }
+            }
+        });
+        if invalid {
+            self.act(Effect::Report { node: from, action: PeerAction::Invalid });
+        }
+        self.name_neighbours(topic, taken, now);
+    }
+
+    /// Of the peers just learnt, those worth a dial.
+    fn name_neighbours(&mut self, topic: &Name, mut learnt: Vec<PeerRecord>, now: Time) {
+        if self.peers.on(topic).len() >= TOPIC_PEERS_ENOUGH {
+            return;
+        }
+        let mut clusters: BTreeMap<Cluster, usize> = BTreeMap::new();
+        let mut peers: Vec<(NodeId, At)> = Vec::new();
+        while !learnt.is_empty() && peers.len() < NEIGHBOURS_MAX {
+            let index = self.random_up_to(learnt.len() as u64 - 1);
+            let record = learnt.swap_remove(usize::try_from(index).unwrap_or(0));
+            let alive = |ip| is_private(ip) || self.muted.get(&ip).is_none_or(|until| *until <= now);
+            let at: At = At::first(record.at.iter().filter(|address| alive(address.ip())).cloned());
+            let Some(first) = at.first() else { continue };
+            let seats = clusters.entry(Cluster::of_address(first)).or_default();
+            if record.node == self.node || self.peers.is_connected(&record.node) || *seats >= NEIGHBOURS_PER_CLUSTER_MAX {
+                continue;
+            }
+            *seats += 1;
+            peers.push((record.node, at));
+        }
+        if !peers.is_empty() {
+            self.act(Effect::Neighbours { topic: topic.clone(), peers });
+        }
+    }
+}

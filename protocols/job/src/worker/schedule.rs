@@ -1,0 +1,128 @@
+//! Which lease runs next, and how many more to ask for.
+//!
+//! Guarantees: executions are chosen round-robin over requesters with settled history here; all others together weigh a tenth of
+//! one of them; never more run than there are slots. Deliberately lacks preemption: what runs is let run.
+
+use std::collections::BTreeMap;
+
+use super::Worker;
+use super::machine::Standing;
+use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_UNKNOWN_MAX};
+use super::work::Work;
+use crate::identity::NodeId;
+use crate::time::Time;
+
+/// Turns of a known requester for one of all unknown requesters together.
+const UNKNOWN_STRIDE: u64 = 10;
+/// Short executions are asked for ahead, as many as fit this: a few times the way to a requester and its disk.
+const AHEAD_MS: u64 = 250;
+/// Most executions asked for beyond the slots: twice what one answer carries.
+const AHEAD_MAX: u64 = 64;
+/// Requesters whose turn is remembered; the longest unserved go first.
+const SERVED_MAX: usize = 1_024;
+
+/// Who shares one turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Party {
+    Known(NodeId),
+    Unknown,
+}
+
+/// Stride scheduling: the party with the smallest pass goes next and moves on by its stride.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    now: u64,
+    passes: BTreeMap<Party, u64>,
+    /// When each requester was last served, in turns: orders those within one party.
+    served: BTreeMap<NodeId, u64>,
+    turn: u64,
+}
+
+impl Turns {
+    fn next(&mut self, ready: &[(NodeId, bool)]) -> Option<NodeId> {
+        let party = |(node, known): &(NodeId, bool)| if *known { Party::Known(*node) } else { Party::Unknown };
+        let pass = |turns: &Self, candidate: &(NodeId, bool)| turns.passes.get(&party(candidate)).copied().unwrap_or(0).max(turns.now);
+        let served = |turns: &Self, node: &NodeId| turns.served.get(node).copied().unwrap_or(0);
+        let chosen = ready.iter().min_by_key(|candidate| (pass(self, candidate), served(self, &candidate.0)))?;
+        self.now = pass(self, chosen);
+        let stride = if chosen.1 { 1 } else { UNKNOWN_STRIDE };
+        self.passes.retain(|_, pass| *pass > self.now);
+        self.passes.insert(party(chosen), self.now.saturating_add(stride));
+        self.turn += 1;
+        self.served.insert(chosen.0, self.turn);
+        if self.served.len() > SERVED_MAX
+            && let Some(oldest) = self.served.iter().min_by_key(|(_, turn)| **turn).map(|(node, _)| *node)
+        {
+            self.served.remove(&oldest);
+        }
+        Some(chosen.0)
+    }
+}
+
+/// What the station has taken on, counted once per event.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    leases: usize,
+    /// Leases and receipts of each requester.
+    kept: BTreeMap<NodeId, usize>,
+}
+
+impl Worker {
+    /// Counts what the station has taken on.
+    pub(super) fn weigh(&mut self) {
+        let mut load = Load::default();
+        for work in self.works.values().filter(|work| !work.leases.is_empty() || !work.outbox.is_empty()) {
+            load.leases += work.leases.len();
+            *load.kept.entry(work.requester()).or_default() += work.leases.len() + work.outbox.len();
+        }
+        self.load = load;
+    }
+
+    /// How many more receipts this station would keep for `requester`.
+    pub(super) fn room(&self, requester: &NodeId) -> usize {
+        if self.outbox_bytes >= OUTBOX_BYTES_MAX {
+            return 0;
+        }
+        let all = OUTBOX_MAX.saturating_sub(self.outbox_entries + self.load.leases);
+        if *requester == self.node || self.history.knows(requester) {
+            return all;
+        }
+        all.min(OUTBOX_UNKNOWN_MAX.saturating_sub(self.load.kept.get(requester).copied().unwrap_or(0)))
+    }
+
+    /// Starts what may begin, up to the station's slots.
+    pub(super) fn start_ready(&mut self, now: Time) {
+        while self.executions.len() < self.config.capacity as usize {
+            let mut ready: Vec<(NodeId, bool)> = Vec::new();
+            for work in self.works.values().filter(|work| work.ready().is_some()) {
+                let requester = work.requester();
+                if !ready.iter().any(|(node, _)| *node == requester) {
+                    ready.push((requester, requester == self.node || self.history.knows(&requester)));
+                }
+            }
+            let Some(requester) = self.turns.next(&ready) else { return };
+            // Of one requester's experiments the one with the fewest running goes first.
+            let of_requester = self.works.iter().filter(|(_, work)| work.requester() == requester);
+            let next = of_requester.filter_map(|(id, work)| work.ready().map(|lease| (work.running(), *id, lease))).min();
+            let Some((_, id, lease)) = next else { return };
+            self.start(id, lease, now);
+        }
+    }
+
+    /// How many executions of one experiment this station would take on beyond what it holds.
+    pub(super) fn appetite(&self, work: &Work) -> u32 {
+        if work.standing != Standing::Open || !self.may_take_more(work) {
+            return 0;
+        }
+        let slots = u64::from(self.config.capacity);
+        let here = work.leases.len() as u64;
+        let elsewhere = (self.load.leases as u64).saturating_sub(here);
+        // An experiment with nothing here may hold one lease although the slots are taken, so that a long one cannot shut the
+        // others out: it waits its turn.
+        let fair = u64::from(here == 0 && elsewhere < slots.saturating_mul(2));
+        let room = slots.saturating_sub(elsewhere).max(fair);
+        let ahead = if room == 0 { 0 } else { work.ahead(slots, AHEAD_MS).min(AHEAD_MAX) };
+        let free = room.saturating_add(ahead).saturating_sub(here).min(self.room(&work.requester()) as u64);
+        u32::try_from(free).unwrap_or(u32::MAX)
+    }
+}

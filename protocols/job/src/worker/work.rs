@@ -1,0 +1,400 @@
+//! One experiment at this station: its leases, the module they need, and the executions.
+//!
+//! ```text
+//!  lease ─► Queued ─► Running ─► receipt ─► outbox
+//!             │          └ expired, station failed ─► returned
+//!             └ expired, fetch failed, drain, policy ─► returned
+//! ```
+//!
+//! Guarantees: fetches only after a lease, once per experiment; starts nothing after its lease ended and signs nothing for it; one
+//! lease number is run to a receipt at most once. Deliberately lacks asking and delivering.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::claims::Told;
+use super::machine::{Standing, Summary};
+use super::outbox::Entry;
+use super::{Effect, Execution, FetchFailure, Note, Report, StationFailure, Worker};
+use crate::bounded::List;
+use crate::call::Call;
+use crate::capability::Needs;
+use crate::durable::Ticket;
+use crate::experiment::{Class, ExperimentId};
+use crate::identity::{NodeId, Signed};
+use crate::lease::LEASE_MS_MAX;
+use crate::peer_action::PeerAction;
+use crate::receipt::LeaseNumber;
+use crate::time::{SECOND, Time};
+use crate::work::{DeclineReason, HOLDING_MAX, Leases, ReturnReason};
+
+/// How long an experiment whose module could not be had is left alone: a provider that is restarting is back by then.
+const FETCH_AGAIN_MS: u64 = 30 * SECOND;
+/// Lease numbers known to be used, per experiment: above it the smallest are forgotten, and everything at or below them is refused.
+const USED_MAX: usize = 1_024;
+
+/// A lease that is not finished.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    index: u64,
+    input: Vec<u8>,
+    received: Time,
+    expires: Time,
+    running: Option<Ticket>,
+}
+
+/// An execution the driver has not ended yet.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) experiment: ExperimentId,
+    pub(super) lease: LeaseNumber,
+    started: Time,
+    /// Told to stop: its slot is taken until the driver says it ended.
+    stopped: bool,
+}
+
+/// Whether the module is in the station's store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Module {
+    Absent,
+    Fetching,
+    Here,
+}
+
+/// Numbers that were run to a receipt: a second receipt for one of them would be proof E1 against this station.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Used {
+    /// Everything below is refused.
+    floor: LeaseNumber,
+    above: BTreeSet<LeaseNumber>,
+}
+
+impl Used {
+    pub(super) fn contains(&self, lease: LeaseNumber) -> bool {
+        lease < self.floor || self.above.contains(&lease)
+    }
+
+    pub(super) fn insert(&mut self, lease: LeaseNumber) {
+        self.above.insert(lease);
+        while self.above.len() > USED_MAX || self.above.contains(&self.floor) {
+            if let Some(first) = self.above.pop_first() {
+                self.floor = first.saturating_add(1);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    /// The newest heard.
+    pub(super) call: Signed<Call>,
+    pub(super) own: bool,
+    /// Whether the Call is still kept; without it and without an outbox the experiment is forgotten.
+    pub(super) heard: bool,
+    pub(super) standing: Standing,
+    pub(super) granted: Needs,
+    /// Not asked for leases before this.
+    pub(super) ask_at: Time,
+    /// Nothing at all is sent before this: the requester said Wait, or did not answer.
+    pub(super) send_at: Time,
+    pub(super) claimed: bool,
+    pub(super) told_not_sampled: bool,
+    /// The last claim or delivery: of one requester's experiments the longest unserved goes first.
+    pub(super) last_sent: Option<Ticket>,
+    /// Requests lost in a row.
+    pub(super) failures: u32,
+    pub(super) leases: BTreeMap<LeaseNumber, Held>,
+    pub(super) used: Used,
+    module: Module,
+    pub(super) returned: Vec<(LeaseNumber, ReturnReason)>,
+    pub(super) outbox: BTreeMap<LeaseNumber, Entry>,
+    pub(super) cursor: u64,
+    /// Returned leases are not offered again before this.
+    pub(super) return_at: Time,
+    /// Whether the store has a record of the Call and the used numbers.
+    pub(super) recorded: bool,
+    /// Moving mean of how long one execution takes, once there was one.
+    mean_ms: Option<u64>,
+}
+
+impl Work {
+    pub(super) fn new(call: Signed<Call>, own: bool, heard: bool, now: Time) -> Self {
+        Self {
+            call,
+            own,
+            heard,
+            standing: Standing::Open,
+            granted: Needs::new(),
+            ask_at: now,
+            send_at: Time(0),
+            claimed: false,
+            told_not_sampled: false,
+            last_sent: None,
+            failures: 0,
+            leases: BTreeMap::new(),
+            used: Used::default(),
+            module: Module::Absent,
+            returned: Vec::new(),
+            outbox: BTreeMap::new(),
+            cursor: 0,
+            return_at: Time(0),
+            recorded: false,
+            mean_ms: None,
+        }
+    }
+
+    pub(super) fn requester(&self) -> NodeId {
+        self.call.author
+    }
+
+    /// Nothing is left to do and nobody asks for it any more.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.heard && self.leases.is_empty() && !self.recorded && self.returned.is_empty()
+    }
+
+    /// Unfinished leases, for the requester to re-send those that are missing.
+    pub(super) fn holding(&self) -> List<LeaseNumber, HOLDING_MAX> {
+        List::first(self.leases.keys().copied())
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.leases.values().filter(|held| held.running.is_some()).count()
+    }
+
+    /// The first lease that may begin.
+    pub(super) fn ready(&self) -> Option<LeaseNumber> {
+        if self.module != Module::Here {
+            return None;
+        }
+        self.leases.iter().find(|(_, held)| held.running.is_none()).map(|(lease, _)| *lease)
+    }
+
+    /// How many more executions than slots this station may hold so that short ones do not wait for the way to the requester:
+    /// as many as it ends in `ahead_ms`.
+    pub(super) fn ahead(&self, slots: u64, ahead_ms: u64) -> u64 {
+        self.mean_ms.map_or(0, |mean| slots.saturating_mul(ahead_ms) / mean.max(1))
+    }
+
+    /// When the first lease ends.
+    pub(super) fn first_expiry(&self) -> Option<Time> {
+        self.leases.values().map(|held| held.expires).min()
+    }
+
+    fn give_back(&mut self, lease: LeaseNumber, reason: ReturnReason) -> bool {
+        let room = self.returned.len() < HOLDING_MAX;
+        if room {
+            self.returned.push((lease, reason));
+        }
+        room
+    }
+
+    fn learn_duration(&mut self, ms: u64) {
+        self.mean_ms = Some(self.mean_ms.map_or(ms, |mean| (mean.saturating_mul(7).saturating_add(ms)) / 8));
+    }
+
+    pub(super) fn summary(&self, experiment: ExperimentId) -> Summary {
+        let body = &self.call.body.experiment.body;
+        let running = self.running();
+        Summary {
+            experiment,
+            name: body.name.clone(),
+            requester: self.requester(),
+            topic: body.topic.clone(),
+            seq: self.call.body.seq,
+            standing: self.standing,
+            claimed: self.claimed,
+            running,
+            queued: self.leases.len() - running,
+            outbox: self.outbox.len(),
+        }
+    }
+}
+
+impl Worker {
+    /// Leases whose signature, or the signature of the Ack around them, was checked.
+    pub(super) fn take_leases(&mut self, leases: Leases, told: &Told, now: Time) {
+        let id = leases.experiment;
+        let requester = told.to;
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let count = leases.leases.len();
+        if leases.node != self.node || leases.first.checked_add(count as u64).is_none() {
+            self.act(Effect::Report { node: requester, action: PeerAction::Invalid });
+            return;
+        }
+        let mut taken = 0;
+        let mut overflow = false;
+        for (position, lease) in leases.leases.into_iter().enumerate() {
+            let number = leases.first + position as u64;
+            if work.leases.contains_key(&number) || work.used.contains(number) {
+                continue;
+            }
+            if work.leases.len() >= HOLDING_MAX {
+                overflow = true;
+                break;
+            }
+            work.returned.retain(|(returned, _)| *returned != number);
+            let expires = now.plus(lease.duration_ms.min(LEASE_MS_MAX));
+            work.leases.insert(number, Held { index: lease.index, input: lease.input.into_vec(), received: now, expires, running: None });
+            taken += 1;
+        }
+        if overflow {
+            self.note(Note::Overflow { what: "leases of one experiment" });
+        }
+        if taken > 0 {
+            self.note(Note::Leased { experiment: id, leases: taken });
+            self.fetch_module(id, now);
+        }
+    }
+
+    /// Brings the module, unless it is here or on its way. The gate is asked again: the policy may have changed since the claim.
+    fn fetch_module(&mut self, id: ExperimentId, now: Time) {
+        let fetch = self.ticket();
+        let Some(work) = self.works.get_mut(&id) else { return };
+        if work.module != Module::Absent {
+            return;
+        }
+        let experiment = &work.call.body.experiment.body;
+        if self.config.policy.judge(experiment).is_err() {
+            self.judge_again(id, now);
+            return;
+        }
+        work.module = Module::Fetching;
+        let effect = Effect::Fetch { fetch, content: experiment.module.clone(), requester: work.requester(), at: work.call.body.at.clone() };
+        self.fetches.insert(fetch, id);
+        self.act(effect);
+    }
+
+    pub(super) fn fetched(&mut self, fetch: Ticket, result: Result<(), FetchFailure>, now: Time) {
+        let Some(id) = self.fetches.remove(&fetch) else { return };
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let Err(failure) = result else {
+            work.module = Module::Here;
+            return;
+        };
+        work.module = Module::Absent;
+        work.ask_at = now.plus(FETCH_AGAIN_MS);
+        if failure == FetchFailure::Mismatch {
+            work.standing = Standing::Declined(DeclineReason::Module);
+            self.note(Note::Declined { experiment: id, reason: DeclineReason::Module });
+        }
+        self.return_queued(id, ReturnReason::FetchFailed);
+    }
+
+    /// Gives back every lease of `id` that does not run.
+    pub(super) fn return_queued(&mut self, id: ExperimentId, reason: ReturnReason) {
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let queued: Vec<LeaseNumber> = work.leases.iter().filter(|(_, held)| held.running.is_none()).map(|(lease, _)| *lease).collect();
+        for lease in queued {
+            self.return_lease(id, lease, reason);
+        }
+    }
+
+    fn return_lease(&mut self, id: ExperimentId, lease: LeaseNumber, reason: ReturnReason) {
+        let Some(work) = self.works.get_mut(&id) else { return };
+        if work.leases.remove(&lease).is_none() {
+            return;
+        }
+        // When full the requester learns it from the lease's end instead.
+        let noted = work.give_back(lease, reason);
+        self.note(Note::Returned { experiment: id, lease, reason });
+        if !noted {
+            self.note(Note::Overflow { what: "returned leases" });
+        }
+    }
+
+    /// Stops every execution of `id` and forgets its leases, giving them back for `reason` where there is one.
+    pub(super) fn stop_all(&mut self, id: ExperimentId, reason: Option<ReturnReason>) {
+        let running: Vec<Ticket> = self.executions.iter().filter(|(_, running)| running.experiment == id).map(|(ticket, _)| *ticket).collect();
+        for ticket in running {
+            self.stop(ticket);
+        }
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let leases: Vec<LeaseNumber> = work.leases.keys().copied().collect();
+        for lease in leases {
+            match reason {
+                Some(reason) => self.return_lease(id, lease, reason),
+                None => {
+                    if let Some(work) = self.works.get_mut(&id) {
+                        work.leases.remove(&lease);
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, execution: Ticket) {
+        if let Some(running) = self.executions.get_mut(&execution)
+            && !std::mem::replace(&mut running.stopped, true)
+        {
+            self.act(Effect::Stop { execution });
+        }
+    }
+
+    pub(super) fn expire_leases(&mut self, now: Time) {
+        let mut over: Vec<(ExperimentId, LeaseNumber, Option<Ticket>)> = Vec::new();
+        for (id, work) in &self.works {
+            over.extend(work.leases.iter().filter(|(_, held)| held.expires <= now).map(|(lease, held)| (*id, *lease, held.running)));
+        }
+        for (id, lease, running) in over {
+            if let Some(ticket) = running {
+                self.stop(ticket);
+            }
+            self.return_lease(id, lease, ReturnReason::Expired);
+        }
+    }
+
+    pub(super) fn start(&mut self, id: ExperimentId, lease: LeaseNumber, now: Time) {
+        let execution = self.ticket();
+        let Some(work) = self.works.get_mut(&id) else { return };
+        let requester = work.requester();
+        let granted = work.granted.clone();
+        let Some(held) = work.leases.get_mut(&lease) else { return };
+        held.running = Some(execution);
+        let body = &work.call.body.experiment.body;
+        let index = held.index;
+        let job = Execution {
+            experiment: id,
+            requester,
+            contact: body.contact.clone(),
+            index,
+            module: body.module.clone(),
+            profile: body.profile.clone(),
+            limits: body.limits.clone(),
+            granted,
+            pure: matches!(body.class, Class::Pure(_)),
+            input: held.input.clone(),
+        };
+        self.executions.insert(execution, Running { experiment: id, lease, started: now, stopped: false });
+        self.act(Effect::Start { execution, job: Box::new(job) });
+        self.note(Note::Started { experiment: id, lease, index });
+    }
+
+    pub(super) fn finished(&mut self, execution: Ticket, report: Result<Report, StationFailure>, now: Time) {
+        let Some(running) = self.executions.remove(&execution) else { return };
+        let (id, lease) = (running.experiment, running.lease);
+        let Some(work) = self.works.get_mut(&id) else { return };
+        // A lease that was stopped and came again is another one: only the execution that holds it may finish it.
+        let Some(held) = work.leases.get(&lease).filter(|held| held.running == Some(execution)) else { return };
+        if held.expires <= now {
+            self.return_lease(id, lease, ReturnReason::Expired);
+            return;
+        }
+        match report {
+            Ok(report) => {
+                let (index, started_ms) = (held.index, running.started.since(held.received));
+                work.leases.remove(&lease);
+                work.used.insert(lease);
+                work.learn_duration(now.since(running.started));
+                self.keep_receipt(id, lease, index, started_ms, report, now);
+            }
+            Err(StationFailure::TargetBusy) => self.return_lease(id, lease, ReturnReason::TargetBusy),
+            Err(StationFailure::Sandbox | StationFailure::Stopped) => {
+                // A sandbox that fails would fail again at once: leave the experiment alone for a while.
+                work.ask_at = work.ask_at.max(now.plus(FETCH_AGAIN_MS));
+                self.return_lease(id, lease, ReturnReason::StationFailed);
+            }
+        }
+    }
+}
