@@ -3,7 +3,7 @@
 //! Guarantees: every refusal is signed and has a reason; the window before the first job is drawn with randomness that the Log
 //! opens; the number of claimants is bounded. Deliberately lacks identity checks: the connection proves who asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use super::records::{Tag, key};
@@ -83,10 +83,15 @@ impl Run {
         if now >= self.experiment.body.deadline {
             return Err(ClaimRefused::Closed);
         }
-        if let Some(wait) = self.draw(cx, from, now)? {
+        if let Some(wait) = self.draw(cx, from, claim, now)? {
             return Ok(Some(wait));
         }
-        if self.active_clusters(now) >= (2 * self.wanted()).max(SPARES) {
+        if self.claimants.contains_key(&from.node) {
+            return Ok(None);
+        }
+        // Where a draw was needed, those who lost it must not fill the seats as spares.
+        let enough = if matches!(self.window, Window::Drawn { .. }) { self.wanted() } else { (2 * self.wanted()).max(SPARES) };
+        if self.active_clusters(now) >= enough {
             return Err(ClaimRefused::Enough);
         }
         if self.claimants.len() >= CLAIMANTS_MAX {
@@ -102,19 +107,19 @@ impl Run {
     }
 
     /// The claim window. `Some` is how long to wait for the draw.
-    fn draw(&mut self, cx: &Context, from: Peer, now: Time) -> Result<Option<u32>, ClaimRefused> {
+    fn draw(&mut self, cx: &mut Context, from: Peer, claim: &Claim, now: Time) -> Result<Option<u32>, ClaimRefused> {
         let wants_window = matches!(self.experiment.body.class, Class::Measurement(_)) && self.stations(cx).unwrap_or(1) >= WINDOW_STATIONS;
         if matches!(self.window, Window::Unopened) && wants_window && self.next_lease == 0 {
             self.window = Window::Collecting { closes: now.plus(WINDOW_MS), claims: BTreeMap::new() };
         }
         let enough = self.wanted().saturating_mul(WINDOW_CLAIMS);
         if let Window::Collecting { closes, claims } = &mut self.window {
-            claims.insert(from.node, from.cluster);
+            claims.insert(from.node, Claimant::new(from.cluster, claim.labels.clone(), claim.capacity.max(1), now));
             let closes = *closes;
             if (claims.len() as u64) < enough && now < closes {
                 return Ok(Some(wait_ms(closes.since(now))));
             }
-            self.close_window();
+            self.close_window(cx, now);
         }
         match &self.window {
             Window::Drawn { not_drawn } if not_drawn.contains(&from.node) => Err(ClaimRefused::NotDrawn),
@@ -123,24 +128,26 @@ impl Run {
     }
 
     /// Draws as many clusters as are wanted from the claims of the window: draw `k` takes the candidate at HMAC(secret, k).
-    pub(super) fn close_window(&mut self) {
-        let Window::Collecting { claims, .. } = &self.window else { return };
-        let mut left: Vec<(NodeId, _)> = claims.iter().map(|(node, cluster)| (*node, *cluster)).collect();
-        let wanted = self.wanted();
-        let (mut k, mut drawn) = (0, 0);
-        let mut clusters = std::collections::BTreeSet::new();
-        let mut not_drawn = std::collections::BTreeSet::new();
-        while drawn < wanted && !left.is_empty() {
+    pub(super) fn close_window(&mut self, cx: &mut Context, now: Time) {
+        let drawn = Window::Drawn { not_drawn: BTreeSet::new() };
+        let Window::Collecting { claims, .. } = std::mem::replace(&mut self.window, drawn) else { return };
+        let mut left: Vec<(NodeId, Claimant)> = claims.into_iter().collect();
+        let (wanted, mut clusters, mut not_drawn) = (self.wanted(), BTreeSet::new(), BTreeSet::new());
+        for k in 0.. {
+            if left.is_empty() {
+                break;
+            }
             let at = draw(&self.secret.0, k, left.len() as u64);
-            k += 1;
-            let (node, cluster) = left.swap_remove(usize::try_from(at).unwrap_or(0));
-            if clusters.insert(cluster) {
-                drawn += 1;
+            let (node, mut claimant) = left.swap_remove(usize::try_from(at).unwrap_or(0));
+            if (clusters.len() as u64) < wanted && clusters.insert(claimant.cluster) {
+                claimant.seen = now;
+                self.claimants.insert(node, claimant);
+                self.explanation.claimants += 1;
+                cx.note(Note::Claimed { experiment: self.id, node });
             } else {
                 not_drawn.insert(node);
             }
         }
-        not_drawn.extend(left.into_iter().map(|(node, _)| node));
         self.window = Window::Drawn { not_drawn };
     }
 

@@ -121,11 +121,10 @@ impl Run {
 
     /// Up to `count` jobs that the node may run: open ones that lack executions first, then jobs never dealt.
     fn pick(&mut self, node: NodeId, count: usize, now: Time) -> Vec<u64> {
-        let Some(cluster) = self.claimants.get(&node).map(|claimant| claimant.cluster) else { return Vec::new() };
         if let Some(target) = self.experiment.body.jobs.target.clone() {
             return self.pick_by_target(node, &target, count, now);
         }
-        let start = self.walks.get(&cluster).copied().unwrap_or(0);
+        let start = self.claimants.get(&node).map_or(0, |claimant| claimant.walk);
         let mut picked = Vec::new();
         let mut at = start;
         let around = self.hungry.range(start..).chain(self.hungry.range(..start));
@@ -138,7 +137,9 @@ impl Run {
                 picked.push(*index);
             }
         }
-        self.walks.insert(cluster, at);
+        if let Some(claimant) = self.claimants.get_mut(&node) {
+            claimant.walk = at;
+        }
         while picked.len() < count {
             let Some(index) = self.open_next() else { break };
             picked.push(index);

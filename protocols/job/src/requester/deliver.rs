@@ -86,7 +86,7 @@ impl Run {
     fn judge(&mut self, cx: &mut Context, from: NodeId, delivery: &Delivery, now: Time) -> Judgement {
         let (receipt, number) = (&delivery.receipt, delivery.receipt.body.lease);
         if self.held.contains(number) {
-            return match self.held_receipt(number) {
+            return match self.held_receipt(receipt.body.index, number) {
                 Some(held) if held.receipt.body != receipt.body => self.contradicts(cx, from, held.receipt.author, delivery),
                 _ => Judgement::Held,
             };
@@ -126,13 +126,19 @@ impl Run {
         Judgement::Refused(ReceiptRefused::Contradiction)
     }
 
-    /// A held receipt that no page has taken away yet.
-    fn held_receipt(&self, number: LeaseNumber) -> Option<&HeldReceipt> {
-        let in_page = self.page.entries.iter().find_map(|entry| match entry {
-            Entry::Settled(job) => job.receipts.iter().find(|held| held.receipt.body.lease == number),
-            Entry::Late(held) => (held.receipt.body.lease == number).then_some(&**held),
-        });
-        in_page.or_else(|| self.open.values().flat_map(|job| &job.receipts).find(|held| held.receipt.body.lease == number))
+    /// A held receipt for job `index` that no page has taken away yet.
+    fn held_receipt(&self, index: u64, number: LeaseNumber) -> Option<&HeldReceipt> {
+        let of = |held: &&HeldReceipt| held.receipt.body.lease == number;
+        if let Some(held) = self.open.get(&index).and_then(|job| job.receipts.iter().find(of)) {
+            return Some(held);
+        }
+        if !self.page.held.contains(number) {
+            return None;
+        }
+        self.page.entries.iter().find_map(|entry| match entry {
+            Entry::Settled(job) => job.receipts.iter().find(of),
+            Entry::Late(held) => Some(&**held).filter(of),
+        })
     }
 
     /// A good receipt: held if its output is here, else its output has five minutes.

@@ -21,6 +21,8 @@ use crate::work::{Ack, ClaimRefused, Deliver, ReceiptRefused, Request, Response,
 pub const OPEN_MAX: usize = 64;
 /// Closed experiments that still answer Status and late deliveries.
 pub const CLOSED_MAX: usize = 1_024;
+/// Topics whose size is remembered before those without an experiment here are forgotten.
+const TOPICS_MAX: usize = 256;
 
 /// All experiments of one station, from publication to Closed.
 #[derive(Debug)]
@@ -60,8 +62,9 @@ impl Requester {
                 }
             }
             Event::Counted { topic, stations } => {
-                // Only topics of our experiments are remembered beside the one that is news, so this stays small.
-                self.cx.stations.retain(|known, _| self.open.values().any(|run| run.experiment.body.topic == *known));
+                if self.cx.stations.len() >= TOPICS_MAX {
+                    self.cx.stations.retain(|known, _| self.open.values().any(|run| run.experiment.body.topic == *known));
+                }
                 self.cx.stations.insert(topic, stations.max(1));
             }
             Event::Addresses(at) => {
@@ -120,7 +123,7 @@ impl Requester {
             .filter_map(|(id, run)| {
                 run.expire(&mut self.cx, now);
                 if matches!(&run.window, Window::Collecting { closes, .. } if *closes <= now) {
-                    run.close_window();
+                    run.close_window(&mut self.cx, now);
                 }
                 let over = run.is_over(now);
                 if !over {

@@ -25,6 +25,8 @@ mod records;
 mod restore;
 mod run;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 pub use machine::{CLOSED_MAX, OPEN_MAX, Requester};
 pub use ranges::Ranges;

@@ -133,7 +133,6 @@ impl Run {
             fresh: 0,
             open: BTreeMap::new(),
             hungry: BTreeSet::new(),
-            walks: BTreeMap::new(),
             next_lease: 0,
             leases: BTreeMap::new(),
             ends: BTreeSet::new(),
@@ -158,7 +157,12 @@ impl Run {
 
     /// Clusters that claimed and were heard from lately.
     pub(super) fn active_clusters(&self, now: Time) -> u64 {
-        let active = self.claimants.values().filter(|claimant| now.since(claimant.seen) <= ACTIVE_MS);
+        let collected = match &self.window {
+            Window::Collecting { claims, .. } => Some(claims.values()),
+            _ => None,
+        };
+        let all = self.claimants.values().chain(collected.into_iter().flatten());
+        let active = all.filter(|claimant| now.since(claimant.seen) <= ACTIVE_MS);
         active.map(|claimant| claimant.cluster).collect::<BTreeSet<_>>().len() as u64
     }
 

@@ -46,8 +46,6 @@ pub(super) struct Run {
     pub(super) open: BTreeMap<u64, OpenJob>,
     /// Open jobs that lack executions nobody has.
     pub(super) hungry: BTreeSet<u64>,
-    /// Where each cluster's walk over `hungry` goes on.
-    pub(super) walks: BTreeMap<Cluster, u64>,
     pub(super) next_lease: LeaseNumber,
     pub(super) leases: BTreeMap<LeaseNumber, Leased>,
     pub(super) ends: BTreeSet<(Time, LeaseNumber)>,
@@ -78,7 +76,7 @@ pub(super) enum Window {
     Unopened,
     Collecting {
         closes: Time,
-        claims: BTreeMap<NodeId, Cluster>,
+        claims: BTreeMap<NodeId, Claimant>,
     },
     /// Who was drawn; the others of the window wait for a higher seq.
     Drawn {
@@ -95,6 +93,8 @@ pub(super) struct Claimant {
     pub(super) held: u64,
     pub(super) outstanding: BTreeSet<LeaseNumber>,
     pub(super) seen: Time,
+    /// Where its walk over the hungry jobs goes on.
+    pub(super) walk: u64,
     /// Waits in a row without work.
     pub(super) idle: u32,
     /// Leases in a row that were lost; the next come after `paused_until`.
@@ -117,6 +117,7 @@ impl Claimant {
             held: 0,
             outstanding: BTreeSet::new(),
             seen: now,
+            walk: 0,
             idle: 0,
             losses: 0,
             paused_until: Time(0),

@@ -1,0 +1,4 @@
+//! Tests of the Requester: the rules one by one, and random events with crashes.
+
+mod rules;
+mod world;
