@@ -108,12 +108,12 @@ struct Hop {
 }
 
 /// The time a request has left; waiting elsewhere is not charged.
-struct Clock {
+struct TimeLeft {
     all: Duration,
     left: Duration,
 }
 
-impl Clock {
+impl TimeLeft {
     async fn within<T>(&mut self, work: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
         let begun = Instant::now();
         let done = tokio::time::timeout(self.left, work).await;
@@ -133,25 +133,25 @@ impl Fetcher {
     /// Performs `request`. Never fails: what goes wrong stands in the head.
     pub async fn fetch(&self, request: &FetchRequest, permit: &dyn Permit) -> Fetched {
         let all = Duration::from_millis(request.timeout_ms);
-        let mut clock = Clock { all, left: all };
+        let mut time = TimeLeft { all, left: all };
         let mut records = Vec::new();
         let mut url = request.url.to_string();
         let mut headers = guest_headers(request);
         let mut followed = 0;
         loop {
             let mut hop = Hop::default();
-            let spent = clock.left;
+            let spent = time.left;
             let result = match &headers {
-                Ok(headers) => self.hop(&url, headers, request, &mut clock, permit, &mut hop).await,
+                Ok(headers) => self.hop(&url, headers, request, &mut time, permit, &mut hop).await,
                 Err(error) => Err(*error),
             };
             hop.head.redirected_to = location(&url, hop.head.status, &hop.head.headers);
-            hop.finish(result.err(), spent - clock.left);
+            hop.finish(result.err(), spent - time.left);
             records.push(hop.record(request.method, &url));
             let next = hop.head.redirected_to.as_ref().filter(|_| hop.head.error.is_none() && request.redirects > 0).map(ToString::to_string);
             let decided = next.map(|next| follow(&url, &next, followed, request.redirects.min(REDIRECTS_MAX)));
             match decided {
-                Some(Ok(_)) if !permit.count_redirect() => return hop.done(Some(FetchError::Quota), &clock, records, None),
+                Some(Ok(_)) if !permit.count_redirect() => return hop.done(Some(FetchError::Quota), &time, records, None),
                 Some(Ok(Step { url: next, same_host })) => {
                     followed += 1;
                     url = next;
@@ -159,8 +159,8 @@ impl Fetcher {
                         headers = headers.map(|_| HeaderMap::new());
                     }
                 }
-                Some(Err(error)) => return hop.done(Some(error), &clock, records, None),
-                None => return hop.done(None, &clock, records, (followed > 0).then_some(url)),
+                Some(Err(error)) => return hop.done(Some(error), &time, records, None),
+                None => return hop.done(None, &time, records, (followed > 0).then_some(url)),
             }
         }
     }
@@ -170,7 +170,7 @@ impl Fetcher {
         url: &str,
         headers: &HeaderMap,
         wanted: &FetchRequest,
-        clock: &mut Clock,
+        time: &mut TimeLeft,
         permit: &dyn Permit,
         hop: &mut Hop,
     ) -> Result<(), FetchError> {
@@ -190,7 +190,7 @@ impl Fetcher {
             let _slot = self.slots.acquire().await.map_err(|_| FetchError::Cancelled)?;
             hop.head.reused = true;
             hop.head.ip = Some(Text::cut(&connection.ip.to_string()));
-            match clock.within(exchange(&mut connection, request.clone(), wanted, permit, hop)).await? {
+            match time.within(exchange(&mut connection, request.clone(), wanted, permit, hop)).await? {
                 Answer::Came { reusable: true } => {
                     self.idle().push(connection);
                     return Ok(());
@@ -200,24 +200,23 @@ impl Fetcher {
                 Answer::Closed => *hop = Hop::default(),
             }
         }
-        let (located, dns) = clock.within(timed(locate(self.outside.as_ref(), &origin))).await?;
+        let (located, dns) = time.within(timed(locate(self.outside.as_ref(), &origin))).await?;
         hop.head.dns_us = origin.literal.is_none().then_some(dns);
         permit.admit(Visit { fetcher: self, origin: &origin, sockets: &located.sockets, exempt: located.exempt }).await?;
         let _slot = self.slots.acquire().await.map_err(|_| FetchError::Cancelled)?;
         self.make_room();
-        clock
-            .within(async {
-                let (stream, socket) = self.connect(&located.sockets, hop).await?;
-                let stream = self.secure(&origin, stream, hop).await?;
-                let mut connection = Connection::open(origin, socket.ip(), located.exempt, stream).await?;
-                match exchange(&mut connection, request, wanted, permit, hop).await? {
-                    Answer::Came { reusable: true } => self.idle().push(connection),
-                    Answer::Came { reusable: false } => {}
-                    Answer::Closed => return Err(FetchError::Truncated),
-                }
-                Ok(())
-            })
-            .await
+        time.within(async {
+            let (stream, socket) = self.connect(&located.sockets, hop).await?;
+            let stream = self.secure(&origin, stream, hop).await?;
+            let mut connection = Connection::open(origin, socket.ip(), located.exempt, stream).await?;
+            match exchange(&mut connection, request, wanted, permit, hop).await? {
+                Answer::Came { reusable: true } => self.idle().push(connection),
+                Answer::Came { reusable: false } => {}
+                Answer::Closed => return Err(FetchError::Truncated),
+            }
+            Ok(())
+        })
+        .await
     }
 
     fn request(&self, url: &Url, headers: &HeaderMap, method: Method) -> Result<Request<Empty<Bytes>>, FetchError> {
@@ -404,9 +403,9 @@ impl Hop {
     }
 
     /// The end of a fetch with this hop as its last. `last`: the URL that redirects led to.
-    fn done(mut self, error: Option<FetchError>, clock: &Clock, records: Vec<Record>, last: Option<String>) -> Fetched {
+    fn done(mut self, error: Option<FetchError>, time: &TimeLeft, records: Vec<Record>, last: Option<String>) -> Fetched {
         self.head.error = self.head.error.or(error);
-        self.head.total_us = Some(micros(clock.all.saturating_sub(clock.left)));
+        self.head.total_us = Some(micros(time.all.saturating_sub(time.left)));
         if self.head.redirected_to.is_none() {
             self.head.redirected_to = last.map(|url| Text::cut(&url));
         }
