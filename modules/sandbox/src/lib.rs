@@ -1,72 +1,43 @@
 //! Runs Wasm in sandboxed worker processes, one step at a time.
 //!
-//! (Seam; the owner of this crate rewrites this header.)
+//! A [`Sandbox`] compiles a module into an [`Artefact`] and opens a [`Session`] for it; a session runs one job after the other, each
+//! in a fresh instance, stopping at every host call with a [`Step`]. Compiling and running happen in child processes of the same
+//! program, so a program that uses this crate calls [`worker_entry`] first in `main`.
+//!
+//! Guarantees: the calling process never compiles or runs a guest, keeps the clock, and believes no byte a worker sends; a pure job
+//! with the same module, input, seed and limits ends with the same outcome, output and fuel unless the outcome is one that depends on
+//! the machine. Deliberately lacks an async interface, host calls (the caller answers them between steps), and, so far, landlock and
+//! namespaces.
 
-use station_protocol::receipt::Outcome;
+mod artefact;
+mod cache;
+mod check;
+mod frame;
+mod imports;
+mod job;
+mod process;
+mod profile;
+mod sandbox;
+mod session;
+mod spawner;
+mod worker;
 
-/// What one run gets.
-#[derive(Clone, Debug)]
-pub struct Load {
-    /// Standard input.
-    pub input: Vec<u8>,
-    pub fuel: u64,
-    pub memory_bytes: u64,
-    pub wall_ms: u64,
-    pub output_bytes: u64,
-    /// `Some(seed)` for a pure job: no clock but a constant, entropy from the seed alone. `None`: real clock and entropy.
-    pub pure: Option<[u8; 32]>,
-}
+pub use artefact::Artefact;
+pub use check::Refusal;
+pub use job::{CHECKPOINT_BYTES_MAX, HANDLES_MAX, LOG_BYTES_MAX, MESSAGE_BYTES_MAX, OPERATION_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX};
+pub use job::{Done, HostCall, Load, Reply, Step};
+pub use process::Killer;
+pub use profile::PROFILE;
+pub use sandbox::{CompileError, Config, Sandbox, SandboxError};
+pub use session::Session;
+pub use worker::worker_entry;
 
-/// What the guest did next.
-#[derive(Clone, Debug)]
-pub enum Step {
-    Call(HostCall),
-    Done(Done),
-}
+/// How well workers are shut in: see [`station_protocol::receipt::Isolation`].
+pub use station_protocol::receipt::Isolation;
 
-/// One call of a `station_v1` import. Handles are numbers the host gave out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostCall {
-    /// Begin an operation; answered with a handle or a negative errno.
-    Submit {
-        op: String,
-        request: Vec<u8>,
-    },
-    /// Wait until one of the handles is ready; answered with its position, or a negative errno.
-    Wait {
-        handles: Vec<u32>,
-        timeout_ms: u32,
-    },
-    /// Read up to `max` bytes of a ready handle's result; answered with bytes (none: the end), or a negative errno.
-    Read {
-        handle: u32,
-        max: u32,
-    },
-    Close {
-        handle: u32,
-    },
-    Progress {
-        permille: u32,
-        message: String,
-    },
-    Checkpoint {
-        bytes: Vec<u8>,
-    },
-}
-
-/// The host's answer to a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    Number(i32),
-    Bytes(Vec<u8>),
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
-    pub outcome: Outcome,
-    pub output: Vec<u8>,
-    /// Standard error, cut.
-    pub log: Vec<u8>,
-    pub fuel: u64,
+/// What this build reaches on this machine. Resource limits, an empty environment and a closed set of descriptors are a process of its
+/// own, no more.
+#[must_use]
+pub fn isolation() -> Isolation {
+    Isolation::ProcessOnly
 }

@@ -1,0 +1,272 @@
+//! The static checks a module passes before anything compiles it.
+//!
+//! Guarantees: one pass in linear time over the bytes, with every count bounded before it costs; what passes imports only known
+//! functions of the known types, has one memory, `_start`, no start function, and validates with exactly the profile's features.
+//! Deliberately lacks limits that come from the job: those are kept when the instance is made.
+
+use wasmparser::{ExternalKind, Operator, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures};
+
+use crate::imports;
+
+/// Largest module: twice a Go program, and what a station fetches within its time at a slow line.
+pub(crate) const MODULE_BYTES_MAX: usize = 16 << 20;
+/// Most functions: a Go program has about ten thousand.
+const FUNCTIONS_MAX: u32 = 50_000;
+/// Largest function body: compile time grows faster than linearly with it.
+const BODY_BYTES_MAX: u64 = 512 << 10;
+/// Most locals of a function: keeps its frame within what the stack probes step over quickly.
+const LOCALS_MAX: u64 = 4_096;
+/// Most locals in all.
+const LOCALS_TOTAL_MAX: u64 = 500_000;
+/// Most parameters of a type: a small type times many functions otherwise makes an enormous artefact.
+const PARAMETERS_MAX: usize = 64;
+/// Most results of a type.
+const RESULTS_MAX: usize = 8;
+/// Most types.
+const TYPES_MAX: u32 = 10_000;
+/// Most imports: preview1 and ours have 52 names.
+const IMPORTS_MAX: u32 = 64;
+/// Most tables.
+const TABLES_MAX: u32 = 4;
+/// Most elements of a table, at the start and later; 8 MiB of ours.
+pub(crate) const TABLE_ELEMENTS_MAX: u32 = 1 << 20;
+/// Most globals.
+const GLOBALS_MAX: u32 = 10_000;
+/// Most data and element segments, each kind.
+const SEGMENTS_MAX: u32 = 10_000;
+/// Most targets of all `br_table`s: compile time of one is quadratic in bad cases.
+const BRANCH_TARGETS_MAX: u64 = 200_000;
+/// Deepest nesting of blocks: our compiler keeps a frame for each.
+const NESTING_MAX: u32 = 1_000;
+/// Names the meter exports under; a guest's own would hide them.
+const METER_NAMES: [&str; 2] = ["wasmer_metering_remaining_points", "wasmer_metering_points_exhausted"];
+
+/// Why a module is not one that this profile runs. The text is for its author.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the module has {0} bytes; {MODULE_BYTES_MAX} is the most")]
+    TooLarge(usize),
+    #[error("this is a WebAssembly component; stations run core modules: build for wasm32-wasip1, not wasip2")]
+    Component,
+    #[error("this is WebAssembly text; assemble it first")]
+    Text,
+    #[error("this is a compiled artefact; stations take WebAssembly only")]
+    Compiled,
+    #[error("this is not a WebAssembly module")]
+    NotWasm,
+    #[error("it imports {0}.{1} from a browser binding; build for wasm32-wasip1")]
+    Browser(String, String),
+    #[error("it imports {0}.{1}, which no station provides; only functions of wasi_snapshot_preview1 and station_v1 exist")]
+    UnknownImport(String, String),
+    #[error("it imports {0}.{1} with another type than that function has")]
+    ImportType(String, String),
+    #[error("it has {count} {what}; {most} is the most")]
+    TooMany { what: &'static str, count: u64, most: u64 },
+    #[error("it has a start function; a command exports _start instead")]
+    StartFunction,
+    #[error("it must have exactly one memory of its own and export it as `memory`")]
+    Memory,
+    #[error("it exports no function _start without parameters and results: build a command, not a library")]
+    NoStart,
+    #[error("it exports {0}, a name the meter needs")]
+    MeterName(String),
+    #[error("it is not valid: {0}")]
+    Invalid(String),
+    #[error("it does not compile: {0}")]
+    NotCompiled(String),
+}
+
+/// The profile's features, once for validation here; `profile::features` is the same for the compiler.
+fn features() -> WasmFeatures {
+    WasmFeatures::MUTABLE_GLOBAL
+        | WasmFeatures::SATURATING_FLOAT_TO_INT
+        | WasmFeatures::SIGN_EXTENSION
+        | WasmFeatures::FLOATS
+        | WasmFeatures::GC_TYPES
+        | WasmFeatures::MULTI_VALUE
+        | WasmFeatures::BULK_MEMORY
+        | WasmFeatures::REFERENCE_TYPES
+        | WasmFeatures::SIMD
+        | WasmFeatures::EXTENDED_CONST
+}
+
+/// Checks everything that does not need the compiler.
+pub(crate) fn module(bytes: &[u8]) -> Result<(), Refusal> {
+    header(bytes)?;
+    let mut counts = Counts::default();
+    for payload in Parser::new(0).parse_all(bytes) {
+        counts.payload(payload.map_err(invalid)?)?;
+    }
+    counts.finish()?;
+    Validator::new_with_features(features()).validate_all(bytes).map_err(invalid)?;
+    Ok(())
+}
+
+fn invalid(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Invalid(error.to_string())
+}
+
+/// Tells apart what people send by mistake.
+fn header(bytes: &[u8]) -> Result<(), Refusal> {
+    if bytes.len() > MODULE_BYTES_MAX {
+        return Err(Refusal::TooLarge(bytes.len()));
+    }
+    match bytes {
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
+        [b'\0', b'a', b's', b'm', _, _, 1, _, ..] => Err(Refusal::Component),
+        [b'W', b'A', b'S', b'M', b'E', b'R', ..] => Err(Refusal::Compiled),
+        _ if bytes.trim_ascii_start().starts_with(b"(") || bytes.trim_ascii_start().starts_with(b";;") => Err(Refusal::Text),
+        _ => Err(Refusal::NotWasm),
+    }
+}
+
+fn at_most(what: &'static str, count: u64, most: u64) -> Result<(), Refusal> {
+    if count > most { Err(Refusal::TooMany { what, count, most }) } else { Ok(()) }
+}
+
+/// What one pass collects. `types` and `functions` hold what `_start` and the imports are looked up in.
+#[derive(Default)]
+struct Counts {
+    /// Parameters and results; `None` where a type has others than numbers.
+    types: Vec<Option<(String, String)>>,
+    /// Type of each function, imported ones first.
+    functions: Vec<u32>,
+    locals: u64,
+    branch_targets: u64,
+    memories: u32,
+    memory_exported: bool,
+    start_exported: bool,
+}
+
+impl Counts {
+    fn payload(&mut self, payload: Payload<'_>) -> Result<(), Refusal> {
+        match payload {
+            Payload::TypeSection(section) => {
+                at_most("types", section.count().into(), TYPES_MAX.into())?;
+                for ty in section.into_iter_err_on_gc_types() {
+                    let ty = ty.map_err(invalid)?;
+                    at_most("parameters of one type", ty.params().len() as u64, PARAMETERS_MAX as u64)?;
+                    at_most("results of one type", ty.results().len() as u64, RESULTS_MAX as u64)?;
+                    self.types.push(letters(ty.params()).zip(letters(ty.results())));
+                }
+            }
+            Payload::ImportSection(section) => {
+                at_most("imports", section.count().into(), IMPORTS_MAX.into())?;
+                for import in section.into_imports() {
+                    let import = import.map_err(invalid)?;
+                    at_most("imports", self.functions.len() as u64 + 1, IMPORTS_MAX.into())?;
+                    self.functions.push(self.import(import.module, import.name, import.ty)?);
+                }
+            }
+            Payload::FunctionSection(section) => {
+                at_most("functions", section.count().into(), FUNCTIONS_MAX.into())?;
+                for ty in section {
+                    self.functions.push(ty.map_err(invalid)?);
+                }
+            }
+            Payload::TableSection(section) => {
+                at_most("tables", section.count().into(), TABLES_MAX.into())?;
+                for table in section {
+                    at_most("table elements", table.map_err(invalid)?.ty.initial, TABLE_ELEMENTS_MAX.into())?;
+                }
+            }
+            Payload::MemorySection(section) => self.memories = section.count(),
+            Payload::GlobalSection(section) => at_most("globals", section.count().into(), GLOBALS_MAX.into())?,
+            Payload::ElementSection(section) => at_most("element segments", section.count().into(), SEGMENTS_MAX.into())?,
+            Payload::DataSection(section) => at_most("data segments", section.count().into(), SEGMENTS_MAX.into())?,
+            Payload::ExportSection(section) => {
+                at_most("exports", section.count().into(), FUNCTIONS_MAX.into())?;
+                for export in section {
+                    let export = export.map_err(invalid)?;
+                    self.export(export.name, export.kind, export.index)?;
+                }
+            }
+            Payload::StartSection { .. } => return Err(Refusal::StartFunction),
+            Payload::CodeSectionEntry(body) => self.body(&body)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The type of a known import.
+    fn import(&self, module: &str, name: &str, ty: TypeRef) -> Result<u32, Refusal> {
+        let names = || (module.to_owned(), name.to_owned());
+        let Some((parameters, returns)) = imports::signature(module, name) else {
+            let (module, name) = names();
+            let browser = name.starts_with("__wbindgen") || name.starts_with("__wbg") || module.starts_with("__wbindgen") || module == "wbg";
+            return Err(if browser { Refusal::Browser(module, name) } else { Refusal::UnknownImport(module, name) });
+        };
+        let results = if returns { "i" } else { "" };
+        match ty {
+            TypeRef::Func(index) if self.is_type(index, parameters, results) => Ok(index),
+            _ => {
+                let (module, name) = names();
+                Err(Refusal::ImportType(module, name))
+            }
+        }
+    }
+
+    fn is_type(&self, index: u32, parameters: &str, results: &str) -> bool {
+        matches!(self.types.get(index as usize), Some(Some((p, r))) if p == parameters && r == results)
+    }
+
+    fn export(&mut self, name: &str, kind: ExternalKind, index: u32) -> Result<(), Refusal> {
+        match name {
+            "memory" => self.memory_exported = kind == ExternalKind::Memory,
+            "_start" => {
+                let ty = self.functions.get(index as usize).copied();
+                self.start_exported = kind == ExternalKind::Func && ty.is_some_and(|ty| self.is_type(ty, "", ""));
+            }
+            name if METER_NAMES.contains(&name) => return Err(Refusal::MeterName(name.to_owned())),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, body: &wasmparser::FunctionBody<'_>) -> Result<(), Refusal> {
+        let range = body.range();
+        at_most("bytes in one function", (range.end - range.start) as u64, BODY_BYTES_MAX)?;
+        let mut locals = 0_u64;
+        for group in body.get_locals_reader().map_err(invalid)? {
+            locals += u64::from(group.map_err(invalid)?.0);
+            at_most("locals in one function", locals, LOCALS_MAX)?;
+        }
+        self.locals += locals;
+        at_most("locals", self.locals, LOCALS_TOTAL_MAX)?;
+        let mut depth = 0_u32;
+        for operator in body.get_operators_reader().map_err(invalid)? {
+            match operator.map_err(invalid)? {
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                    depth += 1;
+                    at_most("nested blocks", depth.into(), NESTING_MAX.into())?;
+                }
+                Operator::End => depth = depth.saturating_sub(1),
+                Operator::BrTable { targets } => {
+                    self.branch_targets += u64::from(targets.len());
+                    at_most("branch table targets", self.branch_targets, BRANCH_TARGETS_MAX)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), Refusal> {
+        if self.memories != 1 || !self.memory_exported {
+            return Err(Refusal::Memory);
+        }
+        if self.start_exported { Ok(()) } else { Err(Refusal::NoStart) }
+    }
+}
+
+/// A type's values as letters, `None` when one is neither i32 nor i64: such a type fits no import.
+fn letters(types: &[ValType]) -> Option<String> {
+    types
+        .iter()
+        .map(|ty| match ty {
+            ValType::I32 => Some('i'),
+            ValType::I64 => Some('I'),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! Frames on the socket between parent and worker: four bytes of length (little-endian), then one DAG-CBOR value.
+//!
+//! Guarantees: a length above the reader's cap is refused before anything is allocated, and a body that is not exactly one value of
+//! the expected type is refused. Deliberately lacks a version: both ends are the same program.
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Done, HostCall, Reply};
+
+/// Room for the envelope around the largest payload of a frame.
+pub(crate) const ENVELOPE_BYTES: usize = 4 << 10;
+
+/// To a compile worker, once.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CompileRequest {
+    #[serde(with = "serde_bytes")]
+    pub(crate) module: Vec<u8>,
+}
+
+/// From a compile worker, once.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum CompileReport {
+    Artefact(#[serde(with = "serde_bytes")] Vec<u8>),
+    BadModule(String),
+}
+
+/// To a run worker.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum ToWorker {
+    /// First, once.
+    Open(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// Run a job.
+    Start(Start),
+    /// Answer the call.
+    Reply(Reply),
+}
+
+/// What a worker has to know of a [`crate::Load`]; the parent keeps the clock.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Start {
+    #[serde(with = "serde_bytes")]
+    pub(crate) input: Vec<u8>,
+    pub(crate) fuel: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) output_bytes: u64,
+    pub(crate) cpu_seconds: u64,
+    pub(crate) seed: Option<[u8; 32]>,
+}
+
+/// From a run worker.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum FromWorker {
+    /// The artefact is mapped.
+    Ready,
+    Call(HostCall),
+    Done(Done),
+}
+
+/// Encodes and writes in one piece.
+pub(crate) fn write<T: Serialize>(to: &mut impl Write, value: &T) -> io::Result<()> {
+    let mut bytes = vec![0; 4];
+    serde_ipld_dagcbor::to_writer(&mut bytes, value).map_err(io::Error::other)?;
+    let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    to.write_all(&bytes)
+}
+
+/// Reads one frame of at most `cap` bytes. `InvalidData` where the other end broke the rules.
+pub(crate) fn read<T: DeserializeOwned>(from: &mut impl Read, cap: usize) -> io::Result<T> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > cap {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "frame above its cap"));
+    }
+    let mut bytes = vec![0; length];
+    from.read_exact(&mut bytes)?;
+    serde_ipld_dagcbor::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_above_the_cap_is_refused_before_the_body_is_read() {
+        let mut bytes: &[u8] = &[0xff, 0xff, 0xff, 0xff];
+        assert_eq!(read::<FromWorker>(&mut bytes, 1 << 20).err().map(|e| e.kind()), Some(io::ErrorKind::InvalidData));
+    }
+
+    #[test]
+    fn a_frame_with_trailing_bytes_is_refused() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &FromWorker::Ready).unwrap();
+        bytes.push(0);
+        let length = u32::try_from(bytes.len() - 4).unwrap();
+        bytes[..4].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(read::<FromWorker>(&mut bytes.as_slice(), 1 << 20).err().map(|e| e.kind()), Some(io::ErrorKind::InvalidData));
+    }
+
+    #[test]
+    fn a_list_that_claims_two_to_the_thirty_two_items_is_refused_without_the_memory() {
+        // {"Call": {"Wait": {"handles": [2^32 items …
+        let mut body = vec![0xa1, 0x64, b'C', b'a', b'l', b'l', 0xa1, 0x64, b'W', b'a', b'i', b't', 0xa2, 0x67];
+        body.extend_from_slice(b"handles");
+        body.extend_from_slice(&[0x9b, 0, 0, 0, 1, 0, 0, 0, 0]);
+        let mut bytes = u32::try_from(body.len()).unwrap().to_le_bytes().to_vec();
+        bytes.extend(body);
+        assert!(read::<FromWorker>(&mut bytes.as_slice(), 1 << 20).is_err());
+    }
+}

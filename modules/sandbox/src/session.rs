@@ -1,0 +1,216 @@
+//! [`Session`]: one run worker and the jobs it serves one after the other.
+//!
+//! Guarantees: the wall limit is kept here, not by the worker; a worker that breaks a rule, dies or is late is killed and reaped, and
+//! that is an outcome of the job with all its fuel charged; the next job gets a new worker. Deliberately lacks threads: the caller
+//! blocks for the length of a step.
+
+use std::fmt;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use station_protocol::receipt::Outcome;
+
+use crate::artefact::Artefact;
+use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker};
+use crate::job::{CHECKPOINT_BYTES_MAX, Done, HostCall, LOG_BYTES_MAX, Load, REQUEST_BYTES_MAX, Reply, Step};
+use crate::process::{Killer, Until};
+use crate::sandbox::SandboxError;
+use crate::spawner::Spawner;
+use crate::worker::{EXIT_OUT_OF_MEMORY, RUN};
+
+/// How long a worker may take to map its artefact: the largest takes well under a second.
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+
+/// One sandboxed process. Dropping it kills and reaps the process.
+pub struct Session {
+    spawner: Arc<Spawner>,
+    artefact: Artefact,
+    killer: Killer,
+    state: State,
+}
+
+enum State {
+    /// The last worker ended; the next job starts one.
+    Gone,
+    Idle(UnixStream),
+    /// The worker waits for the answer to a call.
+    Asking(UnixStream, Run),
+}
+
+/// What the parent has to know of a running job.
+#[derive(Clone, Copy)]
+struct Run {
+    deadline: Instant,
+    fuel: u64,
+    output_bytes: u64,
+    asked: Asked,
+}
+
+/// The bound on the answer to the call that waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    Number,
+    Bytes(u32),
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("killer", &self.killer).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.killer.kill();
+        self.killer.reap();
+    }
+}
+
+impl Session {
+    pub(crate) fn open(spawner: Arc<Spawner>, artefact: Artefact) -> Result<Self, SandboxError> {
+        let mut session = Self { spawner, artefact, killer: Killer::new(), state: State::Gone };
+        session.state = State::Idle(session.worker()?);
+        Ok(session)
+    }
+
+    /// A handle that ends this session from any thread.
+    #[must_use]
+    pub fn killer(&self) -> Killer {
+        self.killer.clone()
+    }
+
+    /// Runs a job up to its first host call or its end.
+    pub fn start(&mut self, load: Load) -> Result<Step, SandboxError> {
+        let kept = match std::mem::replace(&mut self.state, State::Gone) {
+            State::Gone => None,
+            State::Idle(socket) => Some(socket),
+            asking @ State::Asking(..) => {
+                self.state = asking;
+                return Err(SandboxError::OutOfOrder);
+            }
+        };
+        let wall = Duration::from_millis(load.wall_ms);
+        let (fuel, output_bytes) = (load.fuel, load.output_bytes);
+        let run = |now: Instant| Run { deadline: now + wall, fuel, output_bytes, asked: Asked::Nothing };
+        let start = ToWorker::Start(Start {
+            input: load.input,
+            fuel,
+            memory_bytes: load.memory_bytes,
+            output_bytes,
+            // The parent's clock comes first unless the worker ignores it.
+            cpu_seconds: load.wall_ms.div_ceil(1_000) + 2,
+            seed: load.pure,
+        });
+        if let Some(socket) = kept {
+            let run = run(Instant::now());
+            match frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &start) {
+                Ok(()) => return Ok(self.next(socket, run)),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(self.failed(&error, run)),
+                // The worker died between two jobs: not this job's doing.
+                Err(_) => drop(self.killer.reap()),
+            }
+        }
+        let socket = self.worker()?;
+        let run = run(Instant::now());
+        match frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &start) {
+            Ok(()) => Ok(self.next(socket, run)),
+            Err(error) => Ok(self.failed(&error, run)),
+        }
+    }
+
+    /// Answers the last call and runs on to the next one or the end.
+    pub fn step(&mut self, reply: Reply) -> Result<Step, SandboxError> {
+        let (socket, run) = match std::mem::replace(&mut self.state, State::Gone) {
+            State::Asking(socket, run) => (socket, run),
+            other => {
+                self.state = other;
+                return Err(SandboxError::OutOfOrder);
+            }
+        };
+        let fits = match (&reply, run.asked) {
+            (Reply::Number(_), _) => true,
+            (Reply::Bytes(bytes), Asked::Bytes(max)) => bytes.len() <= max as usize,
+            (Reply::Bytes(_), _) => false,
+        };
+        if !fits {
+            self.state = State::Asking(socket, run);
+            return Err(SandboxError::OutOfOrder);
+        }
+        match frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &ToWorker::Reply(reply)) {
+            Ok(()) => Ok(self.next(socket, run)),
+            Err(error) => Ok(self.failed(&error, run)),
+        }
+    }
+
+    /// A new worker that has mapped the artefact.
+    fn worker(&self) -> Result<UnixStream, SandboxError> {
+        if self.killer.is_ended() {
+            return Err(SandboxError::Ended);
+        }
+        let (child, socket) = self.spawner.start(RUN).map_err(SandboxError::Start)?;
+        self.killer.hold(child).map_err(|_| SandboxError::Ended)?;
+        let mut until = Until { socket: &socket, deadline: Instant::now() + OPEN_WITHIN };
+        let ready = frame::write(&mut until, &ToWorker::Open(self.artefact.bytes.to_vec())).and_then(|()| frame::read(&mut until, ENVELOPE_BYTES));
+        match ready {
+            Ok(FromWorker::Ready) => Ok(socket),
+            Ok(_) => Err(self.unready(io::ErrorKind::InvalidData.into())),
+            Err(error) => Err(self.unready(error)),
+        }
+    }
+
+    fn unready(&self, error: io::Error) -> SandboxError {
+        self.killer.reap();
+        SandboxError::Open(error)
+    }
+
+    /// Reads what the guest did next.
+    fn next(&mut self, socket: UnixStream, run: Run) -> Step {
+        let largest = (run.output_bytes as usize + LOG_BYTES_MAX).max(CHECKPOINT_BYTES_MAX).max(REQUEST_BYTES_MAX);
+        match frame::read(&mut Until { socket: &socket, deadline: run.deadline }, largest + ENVELOPE_BYTES) {
+            Ok(FromWorker::Call(call)) if call.is_bounded() => {
+                let asked = if let HostCall::Read { max, .. } = call { Asked::Bytes(max) } else { Asked::Number };
+                self.state = State::Asking(socket, Run { asked, ..run });
+                Step::Call(call)
+            }
+            Ok(FromWorker::Done(done)) if is_believable(&done, run) => {
+                self.state = State::Idle(socket);
+                Step::Done(done)
+            }
+            Ok(_) => self.failed(&io::ErrorKind::InvalidData.into(), run),
+            Err(error) => self.failed(&error, run),
+        }
+    }
+
+    /// The worker is late, dead or broke a rule.
+    fn failed(&mut self, error: &io::Error, run: Run) -> Step {
+        self.state = State::Gone;
+        let status = self.killer.reap();
+        let outcome = if error.kind() == io::ErrorKind::TimedOut {
+            Outcome::TimedOut
+        } else if status.and_then(|status| status.code()) == Some(EXIT_OUT_OF_MEMORY) {
+            Outcome::OutOfMemory
+        } else {
+            Outcome::Killed
+        };
+        Step::Done(Done::unreported(outcome, run.fuel))
+    }
+}
+
+/// Whether a worker may say this of its job.
+fn is_believable(done: &Done, run: Run) -> bool {
+    let may_say = match done.outcome {
+        Outcome::Completed
+        | Outcome::Exited(_)
+        | Outcome::Trapped(_)
+        | Outcome::OutOfFuel
+        | Outcome::OutputTooLarge
+        | Outcome::BadModule
+        | Outcome::StackOverflow => true,
+        // The parent's words.
+        _ => false,
+    };
+    may_say && done.fuel <= run.fuel && done.output.len() as u64 <= run.output_bytes && done.log.len() <= LOG_BYTES_MAX
+}

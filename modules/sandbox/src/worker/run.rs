@@ -1,0 +1,132 @@
+//! A run worker: maps one artefact, then runs job after job, each in a store and instance of its own.
+//!
+//! Guarantees: the guest's only export that is called is `_start`; a report says exactly how much fuel was used. Deliberately lacks a
+//! clock that ends a run: the parent kills the process.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use station_protocol::receipt::{Outcome, Trap};
+use wasmer::sys::NativeEngineExt;
+use wasmer::sys::vm::TrapCode;
+use wasmer::{Engine, ExternType, FunctionEnv, Imports, Instance, InstantiationError, LinkError, Module, RuntimeError, Store};
+use wasmer_middlewares::metering::{MeteringPoints, get_remaining_points, set_remaining_points};
+
+use super::memory::{Limits, PageLimit};
+use super::wasi::{End, Guest};
+use super::{EXIT_OUT_OF_MEMORY, Socket, limits, station, wasi};
+use crate::artefact::ARTEFACT_BYTES_MAX;
+use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker};
+use crate::job::Done;
+use crate::{imports, profile};
+
+const PAGE_BYTES: u64 = 64 << 10;
+
+pub(super) fn serve(socket: Socket) -> io::Result<()> {
+    let socket = Arc::new(socket);
+    let ToWorker::Open(artefact) = frame::read(&mut &*socket, ARTEFACT_BYTES_MAX + ENVELOPE_BYTES)? else { return Err(rule("open")) };
+    let pages = PageLimit::new(AtomicU32::new(0));
+    let mut engine = profile::runner();
+    engine.set_tunables(Limits::new(pages.clone()));
+    let module = load(&engine, &artefact).ok_or_else(|| rule("artefact"))?;
+    drop(artefact);
+    frame::write(&mut &*socket, &FromWorker::Ready)?;
+    loop {
+        let start = match frame::read(&mut &*socket, usize::MAX)? {
+            ToWorker::Start(start) => start,
+            ToWorker::Open(_) | ToWorker::Reply(_) => return Err(rule("start")),
+        };
+        let done = job(&engine, &module, &pages, &socket, start)?;
+        frame::write(&mut &*socket, &FromWorker::Done(done))?;
+    }
+}
+
+fn rule(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("out of order: {what}"))
+}
+
+#[expect(unsafe_code, reason = "mapping machine code is what an artefact is for")]
+fn load(engine: &Engine, artefact: &[u8]) -> Option<Module> {
+    // SAFETY: the parent passes only what its own compile worker made or what its cache authenticated with a key of this machine, under
+    // a name that covers the engine's version and this processor's features.
+    unsafe { Module::deserialize(engine, artefact) }.ok()
+}
+
+/// Runs one job. An error is the worker's, and ends it.
+fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>, start: Start) -> io::Result<Done> {
+    limits::job(start.memory_bytes, start.cpu_seconds).ok_or_else(io::Error::last_os_error)?;
+    let limit = u32::try_from(start.memory_bytes / PAGE_BYTES).unwrap_or(u32::MAX).min(1 << 16);
+    pages.store(limit, Ordering::Relaxed);
+    let fuel = start.fuel;
+    if module.info().memories.values().any(|memory| memory.minimum.0 > limit) {
+        return Ok(Done { outcome: Outcome::BadModule, output: Vec::new(), log: Vec::new(), fuel: 0 });
+    }
+    let mut store = Store::new(engine.clone());
+    let guest = FunctionEnv::new(&mut store, Guest::new(start, socket.clone()));
+    let (ended, used) = execute(&mut store, &guest, module, fuel)?;
+    let guest = guest.as_mut(&mut store);
+    let outcome = match ended {
+        Ok(()) => Outcome::Completed,
+        Err(error) => match error.downcast::<End>() {
+            Ok(End::Exit(0)) => Outcome::Completed,
+            Ok(End::Exit(code)) => Outcome::Exited(code),
+            Ok(End::OutputTooLarge) => Outcome::OutputTooLarge,
+            Ok(End::Parent) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Err(_) if used.is_none() => Outcome::OutOfFuel,
+            Err(error) => trapped(error.to_trap()),
+        },
+    };
+    Ok(Done { outcome, output: std::mem::take(&mut guest.output), log: std::mem::take(&mut guest.log), fuel: used.unwrap_or(fuel) })
+}
+
+/// Makes an instance and calls `_start`. The fuel used, or `None` when it ran out.
+fn execute(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module, fuel: u64) -> io::Result<(Result<(), RuntimeError>, Option<u64>)> {
+    let imports = link(store, guest, module)?;
+    let instance = match Instance::new(store, module, &imports) {
+        Ok(instance) => instance,
+        // A segment that does not fit: the guest's own doing, before its first operator.
+        Err(InstantiationError::Start(trap) | InstantiationError::Link(LinkError::Trap(trap))) => return Ok((Err(trap), Some(0))),
+        Err(InstantiationError::Link(LinkError::Resource(_))) => std::process::exit(EXIT_OUT_OF_MEMORY),
+        Err(error) => return Err(io::Error::other(error.to_string())),
+    };
+    set_remaining_points(store, &instance, fuel);
+    guest.as_mut(store).memory = Some(instance.exports.get_memory("memory").map_err(io::Error::other)?.clone());
+    let main = instance.exports.get_typed_function::<(), ()>(store, "_start").map_err(io::Error::other)?;
+    let ended = main.call(store);
+    let used = match get_remaining_points(store, &instance) {
+        MeteringPoints::Remaining(left) => Some(fuel.saturating_sub(left)),
+        MeteringPoints::Exhausted => None,
+    };
+    Ok((ended, used))
+}
+
+/// The imports of this module, and no others: making all of them would cost more than a small job.
+fn link(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module) -> io::Result<Imports> {
+    let mut linked = Imports::new();
+    for import in module.imports() {
+        let ExternType::Function(ty) = import.ty() else { return Err(rule("import")) };
+        let function = match import.module() {
+            imports::WASI => wasi::function(store, guest, import.name(), ty),
+            imports::STATION => station::function(store, guest, import.name()).ok_or_else(|| rule("import"))?,
+            _ => return Err(rule("import")),
+        };
+        linked.define(import.module(), import.name(), function);
+    }
+    Ok(linked)
+}
+
+fn trapped(code: Option<TrapCode>) -> Outcome {
+    Outcome::Trapped(match code {
+        Some(TrapCode::StackOverflow) => return Outcome::StackOverflow,
+        Some(TrapCode::HeapAccessOutOfBounds) => Trap::MemoryOutOfBounds,
+        Some(TrapCode::TableAccessOutOfBounds) => Trap::TableOutOfBounds,
+        Some(TrapCode::IndirectCallToNull) => Trap::IndirectCallToNull,
+        Some(TrapCode::BadSignature) => Trap::BadSignature,
+        Some(TrapCode::IntegerOverflow) => Trap::IntegerOverflow,
+        Some(TrapCode::IntegerDivisionByZero) => Trap::IntegerDivisionByZero,
+        Some(TrapCode::BadConversionToInteger) => Trap::BadConversionToInteger,
+        Some(TrapCode::UnreachableCodeReached) => Trap::Unreachable,
+        Some(_) | None => Trap::Other,
+    })
+}
