@@ -1,4 +1,5 @@
 //! Tests of the Requester: the rules one by one, and random events with crashes.
 
+mod random;
 mod rules;
 mod world;
