@@ -214,7 +214,7 @@ async fn a_wait_ends_with_the_first_that_is_ready_or_with_its_time() {
         while read_head(&mut pipe).await.is_some_and(|head| head.contains("station ")) {
             let _ = pipe.write_all(&response("404 Not Found", "", b"")).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let mut broker = broker(outside);
     let slow = submit(&mut broker, &get("http://127.0.0.1:4568/")).await;
@@ -327,7 +327,7 @@ async fn progress_is_kept_ten_times_a_second_and_checkpoints_up_to_a_block() {
 async fn a_guests_timeout_ends_with_its_wall_clock() {
     let outside = Fake::default().with_exempt(GATEWAY).with_pipe(GATEWAY, |pipe| async move {
         let _pipe = pipe;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let mut broker = broker(outside);
     let begun = Instant::now();

@@ -189,7 +189,7 @@ async fn a_byte_now_and_then_is_given_up_long_before_the_deadline() {
 async fn silence_ends_at_the_deadline_and_not_before() {
     let outside = world().with_pipe(SERVER, |mut pipe| async move {
         read_head(&mut pipe).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let begun = Instant::now();
     let (fetched, _) = fetch(outside, &FetchRequest { timeout_ms: 45_000, ..get("http://example.org/") }).await;
@@ -336,7 +336,7 @@ async fn https_checks_the_name_and_the_authority() {
 async fn a_handshake_that_stalls_ends_at_the_deadline() {
     let outside = world().with_pipe("1.2.3.4:443", |mut pipe| async move {
         let _ = pipe.read_u8().await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let (fetched, _) = fetch(outside, &FetchRequest { timeout_ms: 5_000, ..get("https://example.org/") }).await;
     assert_eq!(fetched.head.error, Some(FetchError::Timeout));
