@@ -2,7 +2,8 @@
 # Rebuilds the bundled modules.
 #
 #   modules/build.sh           writes modules/dist/*.wasm and modules/dist/modules.lock
-#   modules/build.sh --check   rebuilds beside them and compares bytes, if the toolchain is the one modules.lock names
+#   modules/build.sh --check   writes nothing there: compares dist and sources with modules.lock, then rebuilds and compares bytes if
+#                              the toolchain is the one modules.lock names
 #
 # Needs rustup's wasm32-wasip1 target, or Debian's rustc-web cargo-web rust-web-src lld wasi-libc. Same sources, same toolchain:
 # same bytes, wherever the checkout stands. CARGO_TARGET_WASM names the target folder (default: target/wasm in the checkout).
@@ -41,14 +42,20 @@ elif [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -f /usr/lib/wasm32-wasi
     std="-Zbuild-std=std,panic_abort"
     export RUSTC_BOOTSTRAP=1
 else
+    toolchain=""
+fi
+
+if [ -z "$toolchain" ] && [ "$check" = no ]; then
     echo "no wasm toolchain: rustup target add wasm32-wasip1, or apt-get install rustc-web cargo-web rust-web-src lld wasi-libc" >&2
     exit 3
 fi
 
-# Paths in panic messages are the only thing a checkout's place could change.
-sysroot=$($rustc --print sysroot)
-remap="--remap-path-prefix=$root=/station --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$sysroot=/rust"
-flags="--release --target wasm32-wasip1 $std $profile $link"
+if [ -n "$toolchain" ]; then
+    # Paths in panic messages are the only thing a checkout's place could change.
+    sysroot=$($rustc --print sysroot)
+    remap="--remap-path-prefix=$root=/station --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$sysroot=/rust"
+    flags="--release --target wasm32-wasip1 $std $profile $link"
+fi
 
 build() {
     config=""
@@ -65,10 +72,13 @@ build() {
         "$cargo" build --locked --release --target wasm32-wasip1 $std $config $packages)
 }
 
-# What a module is made of: its own folder without tests and papers, the SDK's, in the order of their names.
+# What a module is made of: its own files and, if it names it, the SDK's, without tests; in the order of their names.
 source_hash() {
-    (cd "$root" && find "modules/$1/Cargo.toml" "modules/$1/src" modules/sdk/Cargo.toml modules/sdk/src -type f \
-        ! -name 'tests.rs' ! -path '*/replay/*' | LC_ALL=C sort | while read -r file; do sha256sum "$file"; done | sha256sum | cut -d' ' -f1)
+    sdk=""
+    if grep -q '^station-sdk' "$root/modules/$1/Cargo.toml"; then sdk="modules/sdk/Cargo.toml modules/sdk/src"; fi
+    # shellcheck disable=SC2086
+    (cd "$root" && find "modules/$1/Cargo.toml" "modules/$1/src" $sdk -type f ! -name 'tests.rs' ! -path '*/replay/*' |
+        LC_ALL=C sort | while read -r file; do sha256sum "$file"; done | sha256sum | cut -d' ' -f1)
 }
 
 # CIDv1, raw, sha2-256: multibase "b" of 01 55 12 20 and the digest.
@@ -79,10 +89,7 @@ cid() {
 
 built() { printf '%s/wasm32-wasip1/release/station-%s.wasm' "$target_dir" "$1"; }
 
-write_lock() {
-    echo "# Written by modules/build.sh. Do not edit."
-    echo "toolchain = \"$toolchain\""
-    echo "flags     = \"$(echo $flags | sed 's/"/\\"/g')\""
+lock_rows() {
     for module in $modules; do
         file="$here/dist/$module.wasm"
         printf '\n[[module]]\nname   = "%s"\ncid    = "%s"\nbytes  = %s\nsource = "sha256:%s"\n' \
@@ -90,16 +97,34 @@ write_lock() {
     done
 }
 
-build
+write_lock() {
+    echo "# Written by modules/build.sh. Do not edit."
+    echo "toolchain = \"$toolchain\""
+    # shellcheck disable=SC2086
+    echo "flags     = \"$(echo $flags)\""
+    lock_rows
+}
+
 if [ "$check" = no ]; then
+    build
     mkdir -p "$here/dist"
-    for module in $modules; do cp "$(built "$module")" "$here/dist/$module.wasm"; done
+    for module in $modules; do install -m 644 "$(built "$module")" "$here/dist/$module.wasm"; done
     write_lock >"$lock.new"
     mv "$lock.new" "$lock"
     cat "$lock"
     exit 0
 fi
 
+if [ "$(sed '1,/^flags/d' "$lock")" != "$(lock_rows)" ]; then
+    echo "modules.lock does not describe modules/dist and the sources: run modules/build.sh and commit modules/dist" >&2
+    exit 1
+fi
+echo "modules.lock describes modules/dist and the sources"
+if [ -z "$toolchain" ]; then
+    echo "not rebuilt and not compared: no wasm toolchain here"
+    exit 0
+fi
+build
 if ! grep -qxF "toolchain = \"$toolchain\"" "$lock"; then
     echo "not compared: toolchain differs (here: $toolchain)"
     exit 0

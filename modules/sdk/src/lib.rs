@@ -93,5 +93,10 @@ macro_rules! log {
     ($($part:tt)*) => { $crate::log(&format!($($part)*)) };
 }
 
+/// Compiles the README's first example with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests;
