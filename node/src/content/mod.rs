@@ -1,0 +1,57 @@
+//! Content by CID over a byte stream: [`Provider`] serves what is on its [`Shelf`], [`fetch`] brings a DAG here and verifies it while
+//! it arrives, [`assemble`] and [`file`] make whole bytes of blocks.
+//!
+//! ```text
+//! asker → provider   varint length, then DAG-CBOR {root: CID, scope: "all", max_bytes: u64}, at most 256 bytes
+//! provider → asker   one byte: 0 a CAR follows, 1 not found, 2 too large, 3 over rate, 4 the request is malformed
+//!                    after 0: a CARv1 in depth-first order, each block once; then the end of the stream
+//! ```
+//!
+//! Guarantees: only roots that were put on the shelf are served; nothing unverified is returned; both sides give up on a peer that
+//! stalls or crawls. Deliberately lacks paths and ranges, and any choice of whom to ask.
+
+mod fetch;
+mod pace;
+mod quota;
+mod serve;
+mod shelf;
+mod wire;
+
+use cid::Cid;
+use station_car::block::inline_bytes;
+use station_car::unixfs::{self, FileError, FileReader};
+use station_protocol::Content;
+
+pub use fetch::{FETCH_BYTES_MAX, FetchFailure, fetch};
+pub use pace::{GRACE, IDLE, MIN_BYTES_PER_SECOND, Slow};
+pub use quota::{OverRate, Quota, Rates};
+pub use serve::{Provider, RELAYED_CAR_BYTES_MAX, ServeFailure, Served};
+pub use shelf::{SHELF_MAX, Shelf, ShelfFull};
+pub use wire::{REQUEST_BYTES_MAX, Refusal, Request, Scope};
+
+use crate::store::{Store, StoreError};
+
+/// The bytes of the file `content` from blocks that were verified before; exactly as many as it says.
+pub fn assemble(content: &Content, blocks: &[(Cid, Vec<u8>)]) -> Result<Vec<u8>, FileError> {
+    let bytes = unixfs::assemble(&content.cid, blocks, content.bytes)?;
+    let found = bytes.len() as u64;
+    if found == content.bytes { Ok(bytes) } else { Err(FileError::SizeMismatch { cid: Box::new(content.cid), declared: content.bytes, found }) }
+}
+
+/// The bytes of the file `content`, if all its blocks are in `store` and make exactly such a file.
+pub async fn file(store: &dyn Store, content: &Content) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut reader = FileReader::new(content.cid, content.bytes);
+    let mut bytes = Vec::new();
+    while let Some(cid) = reader.wants().copied() {
+        let block = match inline_bytes(&cid) {
+            Some(inline) => Some(inline.to_vec()),
+            None => store.blob(cid).await?,
+        };
+        let Some(part) = block.and_then(|block| reader.supply(&block).ok()) else { return Ok(None) };
+        bytes.extend(part);
+    }
+    Ok((bytes.len() as u64 == content.bytes).then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,356 @@
+//! Serving and fetching over a pipe in memory and virtual time: honest peers, liars, stallers, and those who want too much.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join;
+use futures::io::{AsyncReadExt, AsyncWriteExt};
+use proptest::prelude::*;
+use station_car::block::{RAW, cid_of};
+use station_car::{DagError, car};
+use station_protocol::{NodeId, codec, worker};
+use tokio::io::DuplexStream;
+use tokio::time::{Instant, interval};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
+
+use super::*;
+use crate::store::{Batch, MemoryStore};
+
+const ASKER: NodeId = NodeId([1; 32]);
+/// What yamux would buffer, so that writers wait for readers.
+const PIPE_BYTES: usize = 256 << 10;
+
+fn pipe() -> (Compat<DuplexStream>, Compat<DuplexStream>) {
+    let (a, b) = tokio::io::duplex(PIPE_BYTES);
+    (a.compat(), b.compat())
+}
+
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i * 31 + (i >> 8) * 7 + (i >> 16) * 13) as u8).collect()
+}
+
+/// A file of some MiB: several blocks under a node.
+fn module() -> (Content, station_car::Dag) {
+    let bytes = bytes(3_500_000);
+    let dag = station_car::unixfs::build(&bytes);
+    (Content { cid: dag.root, bytes: bytes.len() as u64 }, dag)
+}
+
+fn provider() -> Provider {
+    Provider::new(Arc::new(MemoryStore::default()))
+}
+
+async fn exchange(provider: &Provider, root: &Cid, content_bytes: u64) -> (Result<Vec<(Cid, Vec<u8>)>, FetchFailure>, Result<Served, ServeFailure>) {
+    let (here, there) = pipe();
+    join(fetch(here, root, content_bytes), provider.answer(there, ASKER, false)).await
+}
+
+/// A peer that reads the request, sends `answer` whatever it was, and closes.
+async fn fetch_from_liar(content: &Content, answer: Vec<u8>) -> Result<Vec<(Cid, Vec<u8>)>, FetchFailure> {
+    let (here, mut there) = pipe();
+    let liar = async move {
+        wire::read_request(&mut there).await.unwrap().unwrap();
+        // The asker hangs up when it has seen enough.
+        if there.write_all(&answer).await.is_ok() {
+            let _ = there.close().await;
+        }
+    };
+    join(fetch(here, &content.cid, content.bytes), liar).await.0
+}
+
+fn refused(result: Result<Vec<(Cid, Vec<u8>)>, FetchFailure>) -> Refusal {
+    match result {
+        Err(FetchFailure::Refused(refusal)) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_the_shelf_arrives_whole_from_memory_and_from_the_store() {
+    let (content, dag) = module();
+    let store = MemoryStore::default();
+    store.commit(Batch { blobs: dag.blocks.clone(), ..Batch::default() }).await.unwrap();
+    let stored = Provider::new(Arc::new(store.clone()));
+    stored.shelf().put_stored(content.cid, content.bytes).unwrap();
+    let held = provider();
+    held.shelf().put_held(dag.clone()).unwrap();
+    for provider in [stored, held] {
+        let (fetched, served) = exchange(&provider, &content.cid, content.bytes).await;
+        let mut fetched = fetched.unwrap();
+        assert_eq!(assemble(&content, &fetched).unwrap(), bytes(3_500_000));
+        fetched.sort();
+        assert_eq!(fetched, dag.blocks);
+        assert_eq!(served.unwrap(), Served::Sent { bytes: car(&dag).unwrap().unwrap().len() as u64 });
+    }
+    assert_eq!(file(&store, &content).await.unwrap(), Some(bytes(3_500_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_here_only_with_all_its_blocks_and_its_size() {
+    let (content, dag) = module();
+    let store = MemoryStore::default();
+    store.commit(Batch { blobs: dag.blocks[1..].to_vec(), ..Batch::default() }).await.unwrap();
+    assert_eq!(file(&store, &content).await.unwrap(), None);
+    store.commit(Batch { blobs: dag.blocks.clone(), ..Batch::default() }).await.unwrap();
+    assert!(file(&store, &content).await.unwrap().is_some());
+    for bytes in [content.bytes - 1, content.bytes + 1] {
+        let lie = Content { bytes, ..content.clone() };
+        assert_eq!(file(&store, &lie).await.unwrap(), None);
+        assert!(assemble(&lie, &dag.blocks).is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_the_store_and_not_on_the_shelf_is_not_served() {
+    let (content, dag) = module();
+    let store = MemoryStore::default();
+    store.commit(Batch { blobs: dag.blocks.clone(), ..Batch::default() }).await.unwrap();
+    let provider = Provider::new(Arc::new(store));
+    assert_eq!(refused(exchange(&provider, &content.cid, content.bytes).await.0), Refusal::NotFound);
+    provider.shelf().put_stored(content.cid, content.bytes).unwrap();
+    let leaf = dag.blocks.iter().find(|(cid, _)| *cid != dag.root).unwrap();
+    assert_eq!(refused(exchange(&provider, &leaf.0, 1 << 20).await.0), Refusal::NotFound, "only roots are asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_root_is_served_until_everyone_who_put_it_there_took_it_away() {
+    let (content, dag) = module();
+    let provider = provider();
+    provider.shelf().put_held(dag.clone()).unwrap();
+    provider.shelf().put_held(dag).unwrap();
+    provider.shelf().take(&content.cid);
+    assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
+    provider.shelf().take(&content.cid);
+    provider.shelf().take(&content.cid);
+    assert_eq!(refused(exchange(&provider, &content.cid, content.bytes).await.0), Refusal::NotFound);
+}
+
+#[test]
+fn the_shelf_is_bounded() {
+    let shelf = Shelf::new();
+    for n in 0..SHELF_MAX {
+        shelf.put_stored(cid_of(RAW, &n.to_be_bytes()), 1).unwrap();
+    }
+    assert_eq!(shelf.put_stored(cid_of(RAW, b"one more"), 1), Err(ShelfFull));
+    assert_eq!(shelf.put_stored(cid_of(RAW, &0usize.to_be_bytes()), 1), Ok(()), "what is there can be put there again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lying_provider_is_found_out() {
+    let (content, dag) = module();
+    let whole = [vec![0], car(&dag).unwrap().unwrap()].concat();
+    assert!(fetch_from_liar(&content, whole.clone()).await.is_ok());
+    for at in [1, 20, 70, 200, 1_000_000, whole.len() - 1] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        let failure = fetch_from_liar(&content, damaged).await.unwrap_err();
+        assert!(matches!(failure, FetchFailure::Unverified(_) | FetchFailure::Truncated), "byte {at}: {failure}");
+    }
+    let other = station_car::unixfs::build(b"something else");
+    let other = [vec![0], car(&other).unwrap().unwrap()].concat();
+    assert!(matches!(fetch_from_liar(&content, other).await, Err(FetchFailure::Unverified(DagError::BadRoots { .. }))));
+    let page = [&b"\0<!DOCTYPE html><title>404</title>"[..], &[b' '; 100]].concat();
+    assert!(matches!(fetch_from_liar(&content, page).await, Err(FetchFailure::Unverified(DagError::Car(_)))));
+    for length in [1, 50, 2_000_000, whole.len() - 1] {
+        assert!(matches!(fetch_from_liar(&content, whole[..length].to_vec()).await, Err(FetchFailure::Truncated)), "{length} bytes");
+    }
+    assert!(matches!(fetch_from_liar(&content, Vec::new()).await, Err(FetchFailure::Connection(_))));
+    assert_eq!(refused(fetch_from_liar(&content, vec![99]).await), Refusal::Unknown(99));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_the_content_is_refused_by_both_sides() {
+    let (content, dag) = module();
+    let provider = provider();
+    provider.shelf().put_held(dag.clone()).unwrap();
+    let little = Content { bytes: 1_000_000, ..content.clone() };
+    assert_eq!(refused(exchange(&provider, &little.cid, little.bytes).await.0), Refusal::TooLarge);
+    let whole = [vec![0], car(&dag).unwrap().unwrap()].concat();
+    assert!(matches!(fetch_from_liar(&little, whole).await, Err(FetchFailure::Unverified(DagError::TooLarge { .. }))));
+    let (here, _there) = pipe();
+    assert!(matches!(fetch(here, &content.cid, FETCH_BYTES_MAX + 1).await, Err(FetchFailure::TooMuch { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relayed_connection_carries_little() {
+    let provider = provider();
+    for (length, relayed, expected) in [(200 << 10, true, None), (300 << 10, true, Some(Refusal::TooLarge)), (300 << 10, false, None)] {
+        let dag = station_car::unixfs::build(&bytes(length));
+        let root = dag.root;
+        provider.shelf().put_held(dag).unwrap();
+        let (here, there) = pipe();
+        let (fetched, _) = join(fetch(here, &root, length as u64), provider.answer(there, ASKER, relayed)).await;
+        assert_eq!(fetched.is_err().then(|| refused(fetched)), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalling_provider_is_left_after_thirty_seconds() {
+    let (content, dag) = module();
+    let whole = [vec![0], car(&dag).unwrap().unwrap()].concat();
+    for sent in [0, 1, 100] {
+        let (here, mut there) = pipe();
+        there.write_all(&whole[..sent]).await.unwrap();
+        let start = Instant::now();
+        let failure = fetch(here, &content.cid, content.bytes).await.unwrap_err();
+        assert!(matches!(failure, FetchFailure::Slow(_)), "{failure}");
+        assert!(start.elapsed() <= IDLE + Duration::from_secs(1));
+        assert_eq!(worker::FetchFailure::from(failure), worker::FetchFailure::TimedOut);
+        drop(there);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crawling_provider_is_left_though_it_never_stalls() {
+    let (content, dag) = module();
+    let whole = [vec![0], car(&dag).unwrap().unwrap()].concat();
+    let (here, mut there) = pipe();
+    let crawl = async move {
+        let mut every_second = interval(Duration::from_secs(1));
+        for piece in whole.chunks(MIN_BYTES_PER_SECOND as usize / 4) {
+            every_second.tick().await;
+            if there.write_all(piece).await.is_err() {
+                return;
+            }
+        }
+    };
+    let start = Instant::now();
+    let failure = join(fetch(here, &content.cid, content.bytes), crawl).await.0.unwrap_err();
+    assert!(matches!(failure, FetchFailure::Slow(Slow::Crawled)), "{failure}");
+    assert!(start.elapsed() < GRACE * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_asker_who_does_not_read_is_left_and_frees_its_place() {
+    let (content, dag) = module();
+    let rates = Rates { transfers: 1, ..Rates::default() };
+    let provider = Provider::with_rates(Arc::new(MemoryStore::default()), rates);
+    provider.shelf().put_held(dag).unwrap();
+    let (mut here, there) = pipe();
+    let max_bytes = u64::MAX;
+    wire::write_request(&mut here, &Request { root: content.cid, scope: Scope::All, max_bytes }).await.unwrap();
+    assert!(matches!(provider.answer(there, ASKER, false).await, Err(ServeFailure::Slow(_))));
+    assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_asker_over_its_rate_is_told_so_and_served_later() {
+    let (content, dag) = module();
+    let rates = Rates { bytes_per_second_per_peer: 100_000, burst_seconds: 10, ..Rates::default() };
+    let provider = Provider::with_rates(Arc::new(MemoryStore::default()), rates);
+    provider.shelf().put_held(dag).unwrap();
+    assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
+    assert_eq!(refused(exchange(&provider, &content.cid, content.bytes).await.0), Refusal::OverRate);
+    tokio::time::advance(Duration::from_secs(40)).await;
+    assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_or_oversized_dag_breaks_the_answer_off() {
+    let (content, mut dag) = module();
+    let lost = dag.blocks.iter().position(|(cid, _)| *cid != dag.root).unwrap();
+    let provider = provider();
+    let full = dag.clone();
+    dag.blocks.remove(lost);
+    provider.shelf().put_held(dag).unwrap();
+    let (fetched, served) = exchange(&provider, &content.cid, content.bytes).await;
+    assert!(matches!(fetched, Err(FetchFailure::Truncated)));
+    assert!(matches!(served, Err(ServeFailure::Missing { .. })));
+
+    let store = MemoryStore::default();
+    store.commit(Batch { blobs: full.blocks, ..Batch::default() }).await.unwrap();
+    let provider = Provider::new(Arc::new(store));
+    provider.shelf().put_stored(content.cid, 1_500_000).unwrap();
+    let (fetched, served) = exchange(&provider, &content.cid, content.bytes).await;
+    assert!(matches!(fetched, Err(FetchFailure::Truncated)));
+    assert!(matches!(served, Err(ServeFailure::Dag(DagError::TooLarge { .. }))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_a_request_is_answered_as_malformed() {
+    let request = codec::encode(&Request { root: cid_of(RAW, b"x"), scope: Scope::All, max_bytes: 1 });
+    let framed = |body: &[u8]| [&[body.len() as u8][..], body].concat();
+    let mut long = framed(&request);
+    long.push(0);
+    let no_map = framed(&[0x80]);
+    for (sent, status) in
+        [(framed(&request), 1), (no_map, 4), (framed(&request[..request.len() - 1]), 4), (vec![0], 4), (vec![0x81, 0x02], 4), (vec![0xff; 9], 4)]
+    {
+        let provider = provider();
+        let (mut here, there) = pipe();
+        here.write_all(&sent).await.unwrap();
+        provider.answer(there, ASKER, false).await.unwrap();
+        let mut answer = Vec::new();
+        here.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, [status], "{sent:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_asker_who_says_nothing_is_left() {
+    let (_here, there) = pipe();
+    assert!(matches!(provider().answer(there, ASKER, false).await, Err(ServeFailure::Slow(Slow::Stalled))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_within_its_cid_needs_nobody() {
+    let inline: Cid = "bafkqablimvwgy3y".parse().unwrap();
+    let (here, _there) = pipe();
+    let blocks = fetch(here, &inline, 5).await.unwrap();
+    assert_eq!(assemble(&Content { cid: inline, bytes: 5 }, &blocks).unwrap(), b"hello");
+}
+
+#[test]
+fn each_bound_of_the_quota_refuses_by_name() {
+    let peer = |n: u8| NodeId([n; 32]);
+    let rates = Rates { transfers: 3, transfers_per_peer: 2, bytes_per_second: 100, bytes_per_second_per_peer: 50, burst_seconds: 2, peers: 3 };
+    let mut quota = Quota::new(rates);
+    quota.begin(peer(1), 1, 0).unwrap();
+    quota.begin(peer(1), 1, 0).unwrap();
+    assert_eq!(quota.begin(peer(1), 1, 0), Err(OverRate::PeerTransfers));
+    quota.begin(peer(2), 1, 0).unwrap();
+    assert_eq!(quota.begin(peer(3), 1, 0), Err(OverRate::Transfers));
+    for n in [1, 1, 2] {
+        quota.end(&peer(n));
+    }
+    // More than the burst goes through, and is paid for afterwards.
+    quota.begin(peer(1), 150, 0).unwrap();
+    quota.end(&peer(1));
+    assert_eq!(quota.begin(peer(1), 1, 1_000), Err(OverRate::PeerBytes));
+    quota.begin(peer(1), 1, 1_100).unwrap();
+    quota.end(&peer(1));
+    quota.begin(peer(2), 400, 1_100).unwrap();
+    quota.end(&peer(2));
+    assert_eq!(quota.begin(peer(3), 1, 1_200), Err(OverRate::Bytes));
+    let mut quota = Quota::new(rates);
+    for n in 1..=3 {
+        quota.begin(peer(n), 10, 0).unwrap();
+        quota.end(&peer(n));
+    }
+    assert_eq!(quota.begin(peer(4), 1, 0), Err(OverRate::Peers));
+    assert_eq!(quota.begin(peer(4), 1, 10_000), Ok(()), "those who have their burst again are forgotten");
+}
+
+proptest! {
+    #[test]
+    fn no_order_of_requests_serves_more_than_the_rates(steps in prop::collection::vec((0u8..4, 0u64..300, 0u64..500, any::<bool>()), 0..200)) {
+        let rates = Rates { transfers: 3, transfers_per_peer: 2, bytes_per_second: 1_000, bytes_per_second_per_peer: 400, burst_seconds: 1, peers: 3 };
+        let mut quota = Quota::new(rates);
+        let (mut now_ms, mut total, mut running) = (0, 0, Vec::new());
+        for (peer, bytes, pause_ms, end) in steps {
+            now_ms += pause_ms;
+            let peer = NodeId([peer; 32]);
+            if end && let Some(peer) = running.pop() {
+                quota.end(&peer);
+            }
+            if quota.begin(peer, bytes, now_ms).is_ok() {
+                running.push(peer);
+                total += bytes;
+            }
+            prop_assert!(running.len() <= rates.transfers);
+            prop_assert!(running.iter().filter(|other| **other == peer).count() <= rates.transfers_per_peer);
+            // The burst, what time has added, and the one transfer that may overdraw.
+            prop_assert!(total <= 1_000 + now_ms + 300);
+        }
+    }
+}
