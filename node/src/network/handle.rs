@@ -185,7 +185,7 @@ impl Network {
         }
         for waiting in self.dialing.connected(node, remote.ip) {
             match waiting {
-                Waiting::Send { send, request } => self.request(send, node, request),
+                Waiting::Send { send, request } => self.request(send, node, *request),
                 // Whoever waited may have given up.
                 Waiting::Car(told) => drop(told.send(Ok(()))),
             }
@@ -224,13 +224,12 @@ impl Network {
         // Without any connection it is more likely that we are offline than that everybody else is.
         if !self.peers.is_empty() {
             let now = Instant::now();
-            match error {
-                DialError::Transport(failed) => {
-                    failed.iter().filter_map(|(address, _)| addresses::ip_of(address)).for_each(|ip| self.dialing.mute(ip, now))
-                }
-                DialError::WrongPeerId { address, .. } => addresses::ip_of(address).into_iter().for_each(|ip| self.dialing.mute(ip, now)),
-                _ => {}
-            }
+            let failed: Vec<&Multiaddr> = match error {
+                DialError::Transport(failed) => failed.iter().map(|(address, _)| address).collect(),
+                DialError::WrongPeerId { address, .. } => vec![address],
+                _ => Vec::new(),
+            };
+            failed.into_iter().filter_map(addresses::ip_of).for_each(|ip| self.dialing.mute(ip, now));
         }
         let failure = dialing::failure(error);
         self.dialing.failed(node, connection).into_iter().for_each(|waiting| self.fail(waiting, failure));

@@ -1,5 +1,7 @@
 //! Finding peers and content in the DHT: pointers, never decisions.
 
+use std::collections::HashSet;
+
 use cid::Cid;
 use libp2p::core::Endpoint;
 use libp2p::kad::{self, GetProvidersOk, QueryId, QueryResult, RecordKey};
@@ -71,17 +73,16 @@ impl Network {
         match event {
             kad::Event::OutboundQueryProgressed { id, result: QueryResult::GetProviders(result), step, .. } => {
                 if let Ok(GetProvidersOk::FoundProviders { providers, .. }) = result {
-                    self.found(id, providers);
+                    self.found(id, &providers);
                 }
                 if step.last {
                     self.search_ended(id);
                 }
             }
-            kad::Event::InboundRequest { request: kad::InboundRequest::AddProvider { record: Some(record) } } => {
-                // libp2p lets through records about their sender only; the store bounds them.
-                if self.config.roles.dht_server {
-                    let _ = kad::store::RecordStore::add_provider(self.swarm.behaviour_mut().kad.store_mut(), record);
-                }
+            // libp2p lets through records about their sender only; the store bounds them.
+            kad::Event::InboundRequest { request: kad::InboundRequest::AddProvider { record: Some(record) } } if self.config.roles.dht_server => {
+                let kept = kad::store::RecordStore::add_provider(self.swarm.behaviour_mut().kad.store_mut(), record);
+                kept.unwrap_or_else(|error| debug!(%error, "pointer not kept"));
             }
             kad::Event::RoutingUpdated { is_new_peer: true, .. } => {
                 self.unprovided = true;
@@ -91,7 +92,7 @@ impl Network {
         }
     }
 
-    fn found(&mut self, query: QueryId, providers: std::collections::HashSet<PeerId>) {
+    fn found(&mut self, query: QueryId, providers: &HashSet<PeerId>) {
         // In the order of their ids: a set has none, and whom to meet first must be repeatable.
         let mut nodes: Vec<NodeId> = providers.iter().filter_map(|peer| node_of(peer).ok()).filter(|node| *node != self.own).collect();
         nodes.sort();

@@ -78,7 +78,7 @@ pub enum NetworkError {
 /// What waits for a connection.
 #[derive(Debug)]
 enum Waiting {
-    Send { send: Ticket, request: Request },
+    Send { send: Ticket, request: Box<Request> },
     Car(oneshot::Sender<Result<(), SendFailure>>),
 }
 

@@ -89,7 +89,7 @@ impl Network {
         if self.peers.is_connected(to) {
             self.request(send, to, request);
         } else {
-            self.connect(to, at, Some(Waiting::Send { send, request }));
+            self.connect(to, at, Some(Waiting::Send { send, request: Box::new(request) }));
         }
     }
 

@@ -25,20 +25,20 @@ pub(crate) struct Reached<T> {
 
 impl<T> Reached<T> {
     pub(crate) fn new(inner: T, reach: Reach, named: impl IntoIterator<Item = Multiaddr>) -> Self {
-        Self { inner, reach, named: named.into_iter().map(bare).collect() }
+        Self { inner, reach, named: named.into_iter().map(|address| bare(&address)).collect() }
     }
 
     fn may_dial(&self, address: &Multiaddr) -> bool {
         match ip_of(address) {
             Some(ip) if is_dialable(ip, self.reach) => true,
-            _ => self.named.contains(&bare(address.clone())),
+            _ => self.named.contains(&bare(address)),
         }
     }
 }
 
 /// The address up to the first peer id.
-fn bare(address: Multiaddr) -> Multiaddr {
-    address.into_iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect()
+fn bare(address: &Multiaddr) -> Multiaddr {
+    address.iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 
 impl<T: Transport + Unpin> Transport for Reached<T> {
