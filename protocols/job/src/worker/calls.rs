@@ -228,7 +228,7 @@ impl Worker {
         match kind {
             Kind::News => {
                 self.note(Note::Heard { experiment: id, seq: call.body.seq, requester: call.author });
-                self.news(id, call, source == Source::Own, now);
+                self.news(id, call, now);
             }
             Kind::Contradiction => self.act(Effect::Report { node: call.author, action: PeerAction::Proven }),
             Kind::Repeated | Kind::Nothing => {}

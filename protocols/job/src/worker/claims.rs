@@ -31,23 +31,16 @@ const MORE_MS: u64 = 250;
 /// With how many sampled stations every one of them tells why it declines.
 const DECLINES_WANTED: u64 = 16;
 
-/// To whom a claim or delivery went.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Told {
-    pub(super) to: NodeId,
-}
-
 impl Worker {
     /// A Call that is new here or has a higher `seq` than the last.
-    pub(super) fn news(&mut self, id: ExperimentId, call: Signed<Call>, own: bool, now: Time) {
-        let requester = call.author;
+    pub(super) fn news(&mut self, id: ExperimentId, call: Signed<Call>, now: Time) {
+        let own = call.author == self.node;
         let state = call.body.state.clone();
         let is_new = !self.works.contains_key(&id);
-        let work = self.works.entry(id).or_insert_with(|| Work::new(call.clone(), own, true, now));
+        let work = self.works.entry(id).or_insert_with(|| Work::new(call.clone(), true, now));
         if call.body.seq < work.call.body.seq {
             return;
         }
-        work.own |= own;
         work.heard = true;
         if let Standing::Refused { seq, .. } = work.standing
             && call.body.seq > seq
@@ -69,7 +62,7 @@ impl Worker {
                 }
                 if is_new {
                     self.works.entry(id).and_modify(|work| work.standing = Standing::NotSampled);
-                    if own && !self.config.anchor && requester == self.node {
+                    if own && !self.config.anchor {
                         self.works.entry(id).and_modify(|work| work.send_at = now.plus(OWN_WAIT_MS));
                     }
                 }
@@ -207,7 +200,7 @@ impl Worker {
     }
 
     fn wants_more(&self, work: &Work, now: Time) -> bool {
-        work.heard && work.ask_at <= now && work.standing == Standing::Open && self.appetite(work) > 0
+        work.heard && work.ask_at <= now && work.standing == Standing::Open && self.appetite(work, now) > 0
     }
 
     /// Whether the station and the outbox have room for more of this requester.
@@ -216,14 +209,14 @@ impl Worker {
     }
 
     /// When this experiment needs the clock next.
-    pub(super) fn work_deadline(&self, work: &Work) -> Option<Time> {
+    pub(super) fn work_deadline(&self, work: &Work, now: Time) -> Option<Time> {
         let expiry = work.first_expiry();
         if self.in_flight.contains(&work.requester()) {
             return expiry;
         }
         let delivery = work.first_delivery();
-        let may_ask = work.heard && work.standing == Standing::Open && self.may_take_more(work);
-        let ask = may_ask.then_some(work.ask_at);
+        let may_ask = work.heard && self.appetite(work, work.rest_until.max(now)) > 0;
+        let ask = may_ask.then_some(work.ask_at.max(work.rest_until));
         let send = delivery.into_iter().chain(ask).min().map(|at| at.max(work.send_at));
         expiry.into_iter().chain(send).min()
     }
@@ -253,11 +246,10 @@ impl Worker {
         };
         let requester = work.requester();
         let first = !work.claimed;
-        let told = Told { to: requester };
         let claim = Claim {
             experiment: id,
             capacity: self.config.capacity,
-            free: self.appetite(work),
+            free: self.appetite(work, now),
             holding: work.holding(),
             profiles: List::first(self.config.profiles.iter().cloned()),
             isolation: self.config.isolation,
@@ -270,7 +262,7 @@ impl Worker {
             work.last_sent = Some(send);
         }
         self.in_flight.insert(requester);
-        self.sends.insert(send, Sent::Claim { experiment: id, told });
+        self.sends.insert(send, Sent::Claim { experiment: id, to: requester });
         self.act(Effect::Send { send, to: requester, at, request: Request::Claim(claim) });
         if first {
             self.note(Note::Claimed { experiment: id, requester });
@@ -285,23 +277,23 @@ impl Worker {
             Sent::Decline { requester } => {
                 self.in_flight.remove(&requester);
             }
-            Sent::Claim { experiment, told } => {
-                self.in_flight.remove(&told.to);
-                self.claim_answered(experiment, told, answer, now);
+            Sent::Claim { experiment, to } => {
+                self.in_flight.remove(&to);
+                self.claim_answered(experiment, to, answer, now);
             }
-            Sent::Deliver { experiment, told, receipts, returned } => {
-                self.in_flight.remove(&told.to);
+            Sent::Deliver { experiment, to, receipts, returned } => {
+                self.in_flight.remove(&to);
                 match answer {
-                    Ok(Response::Acked(ack)) => self.acked(experiment, told, &receipts, returned, *ack, now),
-                    other => self.claim_answered(experiment, told, other, now),
+                    Ok(Response::Acked(ack)) => self.acked(experiment, to, &receipts, returned, *ack, now),
+                    other => self.claim_answered(experiment, to, other, now),
                 }
             }
         }
     }
 
-    fn claim_answered(&mut self, id: ExperimentId, told: Told, answer: Result<Response, SendFailure>, now: Time) {
+    fn claim_answered(&mut self, id: ExperimentId, to: NodeId, answer: Result<Response, SendFailure>, now: Time) {
         match answer {
-            Ok(Response::Leases(leases)) => self.leases_answered(id, told, leases, now),
+            Ok(Response::Leases(leases)) => self.leases_answered(id, to, leases, now),
             Ok(Response::Wait { ms }) => {
                 let ms = u64::from(ms.clamp(*WAIT_MS.start(), *WAIT_MS.end()));
                 if let Some(work) = self.works.get_mut(&id) {
@@ -310,19 +302,19 @@ impl Worker {
                     work.put_off_deliveries(now.plus(ms));
                 }
             }
-            Ok(Response::Refused(refusal)) => self.refused(id, told, &refusal, now),
+            Ok(Response::Refused(refusal)) => self.refused(id, to, &refusal, now),
             Ok(Response::Unserved) => self.lost(id, None, now),
             Ok(_) => {
-                self.act(Effect::Report { node: told.to, action: PeerAction::Invalid });
+                self.act(Effect::Report { node: to, action: PeerAction::Invalid });
                 self.lost(id, None, now);
             }
             Err(failure) => self.lost(id, Some(failure), now),
         }
     }
 
-    fn leases_answered(&mut self, id: ExperimentId, told: Told, leases: Signed<Leases>, now: Time) {
-        if leases.author != told.to || leases.body.experiment != id || leases.verify(&self.config.network).is_err() {
-            self.act(Effect::Report { node: told.to, action: PeerAction::Invalid });
+    fn leases_answered(&mut self, id: ExperimentId, to: NodeId, leases: Signed<Leases>, now: Time) {
+        if leases.author != to || leases.body.experiment != id || leases.verify(&self.config.network).is_err() {
+            self.act(Effect::Report { node: to, action: PeerAction::Invalid });
             self.lost(id, None, now);
             return;
         }
@@ -330,14 +322,14 @@ impl Worker {
             work.failures = 0;
             work.ask_at = now.plus(MORE_MS);
         }
-        self.take_leases(leases.body, &told, now);
+        self.take_leases(leases.body, to, now);
     }
 
-    fn refused(&mut self, id: ExperimentId, told: Told, refusal: &Signed<Refusal>, now: Time) {
+    fn refused(&mut self, id: ExperimentId, to: NodeId, refusal: &Signed<Refusal>, now: Time) {
         let body = &refusal.body;
-        let is_ours = refusal.author == told.to && body.experiment == id && body.node == self.node;
+        let is_ours = refusal.author == to && body.experiment == id && body.node == self.node;
         if !is_ours || refusal.verify(&self.config.network).is_err() {
-            self.act(Effect::Report { node: told.to, action: PeerAction::Invalid });
+            self.act(Effect::Report { node: to, action: PeerAction::Invalid });
             self.lost(id, None, now);
             return;
         }

@@ -10,7 +10,6 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::calls::Calls;
-use super::claims::Told;
 use super::outbox::{self, History};
 use super::peers::Peers;
 use super::schedule::{Load, Turns};
@@ -75,9 +74,9 @@ pub struct Summary {
 pub(super) enum Sent {
     Calls { to: NodeId, topic: Name },
     Peers { to: NodeId, topic: Name },
-    Claim { experiment: ExperimentId, told: Told },
+    Claim { experiment: ExperimentId, to: NodeId },
     Decline { requester: NodeId },
-    Deliver { experiment: ExperimentId, told: Told, receipts: BTreeSet<u64>, returned: usize },
+    Deliver { experiment: ExperimentId, to: NodeId, receipts: BTreeSet<u64>, returned: usize },
 }
 
 /// The machine of a station that runs other people's jobs.
@@ -264,7 +263,7 @@ impl Worker {
     }
 
     fn soonest(&self, now: Time) -> Time {
-        let works = self.works.values().filter_map(|work| self.work_deadline(work));
+        let works = self.works.values().filter_map(|work| self.work_deadline(work, now));
         let soonest = works.chain(self.peers.deadline()).fold(self.sweep_at, Time::min);
         // Whatever is due already was either done just now or waits for an event, not for the clock.
         soonest.max(now.plus(1))

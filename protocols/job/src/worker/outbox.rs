@@ -11,8 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 
-use super::claims::Told;
-use super::machine::Sent;
+use super::machine::{Sent, Standing};
 use super::work::{Used, Work};
 use super::{Effect, Note, Report, Worker};
 use crate::bounded::{Bytes, List};
@@ -37,6 +36,9 @@ pub(super) const OUTBOX_UNKNOWN_MAX: usize = 64;
 const KEPT_AFTER_DEADLINE_MS: u64 = 7 * DAY;
 /// Frame bytes left for everything in a Deliver but its receipts: 256 lease numbers twice, with reasons.
 const DELIVER_OVERHEAD_BYTES: usize = 12 << 10;
+/// Output and transcript up to this travel beside the receipt, over a relay too; above it they are blobs, to be fetched by CID. A
+/// record cannot be fetched, so that the decision is made once, before the way is known.
+const INLINE_HERE_BYTES_MAX: usize = RELAYED_BYTES_MAX - DELIVER_OVERHEAD_BYTES - RECEIPT_BYTES_MAX;
 /// Largest encoded outbox record.
 const RECORD_BYTES_MAX: usize = INLINE_BYTES_MAX + (8 << 10);
 /// Largest encoded record of a Call with its used lease numbers.
@@ -67,7 +69,6 @@ struct OutboxRecord {
 #[serde(deny_unknown_fields)]
 struct CallRecord {
     call: Signed<Call>,
-    own: bool,
     used: Used,
 }
 
@@ -122,9 +123,10 @@ pub(super) fn restore(worker: &mut Worker, records: impl Iterator<Item = (Key, V
             Some((b'c', _)) => {
                 let record: CallRecord = codec::decode(&value, CALL_RECORD_BYTES_MAX).map_err(|error| bad(error.to_string()))?;
                 let id = record.call.body.id();
-                let mut work = Work::new(record.call, record.own, false, now);
+                let mut work = Work::new(record.call, false, now);
                 work.used = record.used;
                 work.recorded = true;
+                work.standing = Standing::NotSampled;
                 worker.works.insert(id, work);
             }
             Some((b'p', node)) => {
@@ -212,7 +214,7 @@ impl Worker {
         let (output_content, transcript_content) = (receipt.output.clone(), receipt.transcript.clone());
         let receipt = self.key.sign(&self.config.network, receipt);
         let mut delivery = Delivery { receipt, output: None, transcript: None };
-        if report.output.len() + report.transcript.len() <= INLINE_BYTES_MAX {
+        if report.output.len() + report.transcript.len() <= INLINE_HERE_BYTES_MAX {
             delivery.output = output_content.and_then(|_| Bytes::new(report.output).ok());
             delivery.transcript = transcript_content.and_then(|_| Bytes::new(report.transcript).ok());
         } else {
@@ -233,7 +235,7 @@ impl Worker {
     fn call_record(&mut self, id: ExperimentId) -> Option<(Key, Vec<u8>)> {
         let work = self.works.get_mut(&id)?;
         work.recorded = true;
-        let record = CallRecord { call: work.call.clone(), own: work.own, used: work.used.clone() };
+        let record = CallRecord { call: work.call.clone(), used: work.used.clone() };
         Some((call_key(&id), codec::encode(&record)))
     }
 
@@ -313,21 +315,19 @@ impl Worker {
         let mut room = frame - DELIVER_OVERHEAD_BYTES;
         let mut receipts: Vec<Delivery> = Vec::new();
         for entry in work.outbox.values().filter(|entry| entry.next_at <= now) {
-            let (delivery, bytes) = fitting(entry, frame - DELIVER_OVERHEAD_BYTES);
-            if receipts.len() >= DELIVERIES_MAX || bytes > room {
+            if receipts.len() >= DELIVERIES_MAX || entry.frame_bytes > room {
                 break;
             }
-            room -= bytes;
-            receipts.push(delivery);
+            room -= entry.frame_bytes;
+            receipts.push(entry.delivery.clone());
         }
         let named: BTreeSet<LeaseNumber> = receipts.iter().map(|delivery| delivery.receipt.body.lease).collect();
         let returned = work.returned.len().min(HOLDING_MAX);
-        let told = Told { to: requester };
         let deliver = Deliver {
             experiment: id,
             receipts: List::first(receipts),
             holding: work.holding(),
-            free: self.appetite(work),
+            free: self.appetite(work, now),
             cursor: work.cursor,
             returned: List::first(work.returned.iter().copied()),
         };
@@ -335,16 +335,16 @@ impl Worker {
             work.last_sent = Some(send);
         }
         self.in_flight.insert(requester);
-        self.sends.insert(send, Sent::Deliver { experiment: id, told, receipts: named, returned });
+        self.sends.insert(send, Sent::Deliver { experiment: id, to: requester, receipts: named, returned });
         self.act_when_durable(Effect::Send { send, to: requester, at, request: Request::Deliver(deliver) });
     }
 
     /// The answer to a Deliver that named `receipts` and the first `returned` of the returned leases.
-    pub(super) fn acked(&mut self, id: ExperimentId, told: Told, receipts: &BTreeSet<LeaseNumber>, returned: usize, ack: Signed<Ack>, now: Time) {
-        let is_ours = ack.author == told.to && ack.body.experiment == id && ack.body.node == self.node;
+    pub(super) fn acked(&mut self, id: ExperimentId, to: NodeId, receipts: &BTreeSet<LeaseNumber>, returned: usize, ack: Signed<Ack>, now: Time) {
+        let is_ours = ack.author == to && ack.body.experiment == id && ack.body.node == self.node;
         let leases_ours = ack.body.leases.as_ref().is_none_or(|leases| leases.experiment == id);
         if !is_ours || !leases_ours || ack.verify(&self.config.network).is_err() {
-            self.act(Effect::Report { node: told.to, action: PeerAction::Invalid });
+            self.act(Effect::Report { node: to, action: PeerAction::Invalid });
             self.lost(id, None, now);
             return;
         }
@@ -361,9 +361,9 @@ impl Worker {
                 entry.next_at = again;
             }
         }
-        self.end_entries(id, told.to, receipts, &ack);
+        self.end_entries(id, to, receipts, &ack);
         if let Some(leases) = ack.leases {
-            self.take_leases(leases, &told, now);
+            self.take_leases(leases, to, now);
         }
         if let Some(reason) = ack.no_more {
             let seq = self.works.get(&id).map_or(0, |work| work.call.body.seq);
@@ -415,12 +415,4 @@ impl Worker {
             commit.puts.push((peer_key(&requester), codec::encode(&PeerHistory { held: *count })));
         }
     }
-}
-
-/// What of an entry fits a frame: a receipt whose bytes are too many for it goes without them, to be fetched by CID.
-fn fitting(entry: &Entry, frame: usize) -> (Delivery, usize) {
-    if entry.frame_bytes <= frame {
-        return (entry.delivery.clone(), entry.frame_bytes);
-    }
-    (Delivery { receipt: entry.delivery.receipt.clone(), output: None, transcript: None }, RECEIPT_BYTES_MAX)
 }

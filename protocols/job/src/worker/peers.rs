@@ -21,6 +21,8 @@ use crate::work::{At, Request, Response};
 
 /// How often one random topic peer is asked for Calls.
 const CALLS_EVERY_MS: u64 = MINUTE;
+/// How soon somebody else is asked when an answer did not come.
+const CALLS_AGAIN_MS: u64 = 5 * SECOND;
 /// How often one random topic peer is asked for peers.
 const PEERS_EVERY_MS: u64 = 3 * MINUTE;
 /// How often this station's own record is made anew: half of a record's life.
@@ -51,6 +53,8 @@ pub(super) struct Peers {
     /// Which neighbour was answered what, when.
     answered: BTreeMap<(NodeId, Name, Kind), Time>,
     own_record_at: Option<Time>,
+    /// When the newest own record was made: the next one must be later, or nobody takes it.
+    own_made: Time,
 }
 
 impl Peers {
@@ -112,6 +116,13 @@ impl Worker {
         self.act(Effect::Send { send, to, at: At::default(), request });
     }
 
+    /// The random question comes sooner than planned.
+    fn ask_again(&mut self, topic: &Name, at: Time) {
+        if let Some(due) = self.peers.due.get_mut(&(topic.clone(), Kind::Calls)) {
+            *due = at.min(*due);
+        }
+    }
+
     fn ask_peers_of(&mut self, to: NodeId, topic: &Name) {
         let send = self.ticket();
         self.sends.insert(send, Sent::Peers { to, topic: topic.clone() });
@@ -143,12 +154,14 @@ impl Worker {
     /// Signs this station's own records anew.
     pub(super) fn renew_records(&mut self, now: Time) {
         self.peers.own_record_at = Some(now.plus(OWN_RECORD_MS));
+        let made = now.max(self.peers.own_made.plus(1));
+        self.peers.own_made = made;
         let direct_and_relayed = List::first(self.addresses.iter().filter(|address| address.node() == self.node).cloned());
         for topic in self.config.topics.clone() {
-            let record = PeerRecord { node: self.node, topic: topic.clone(), at: direct_and_relayed.clone(), made: now };
+            let record = PeerRecord { node: self.node, topic: topic.clone(), at: direct_and_relayed.clone(), made };
             let record = self.key.sign(&self.config.network, record);
             self.count_anew(&topic, now, |census| {
-                // Twice in one millisecond the first stays; the driver's next address event brings the next.
+                // Refused only when the topic is so large that this station is not in the sample.
                 let _ = census.offer(record, now);
             });
         }
@@ -190,7 +203,14 @@ impl Worker {
     pub(super) fn calls_answered(&mut self, from: NodeId, topic: &Name, answer: Result<Response, SendFailure>, now: Time) {
         let calls = match answer {
             Ok(Response::Calls { calls }) => calls,
-            Ok(Response::Unserved) | Err(_) => return,
+            Ok(Response::Unserved) => {
+                self.ask_again(topic, now.plus(ANSWER_EVERY_MS));
+                return;
+            }
+            Err(_) => {
+                self.ask_again(topic, now.plus(CALLS_AGAIN_MS));
+                return;
+            }
             Ok(_) => {
                 self.act(Effect::Report { node: from, action: PeerAction::Invalid });
                 return;

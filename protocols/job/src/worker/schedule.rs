@@ -110,8 +110,8 @@ impl Worker {
     }
 
     /// How many executions of one experiment this station would take on beyond what it holds.
-    pub(super) fn appetite(&self, work: &Work) -> u32 {
-        if work.standing != Standing::Open || !self.may_take_more(work) {
+    pub(super) fn appetite(&self, work: &Work, now: Time) -> u32 {
+        if work.standing != Standing::Open || work.rest_until > now || !self.may_take_more(work) {
             return 0;
         }
         let slots = u64::from(self.config.capacity);

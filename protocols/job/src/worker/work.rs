@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::claims::Told;
 use super::machine::{Standing, Summary};
 use super::outbox::Entry;
 use super::{Effect, Execution, FetchFailure, Note, Report, StationFailure, Worker};
@@ -29,8 +28,8 @@ use crate::receipt::LeaseNumber;
 use crate::time::{SECOND, Time};
 use crate::work::{DeclineReason, HOLDING_MAX, Leases, ReturnReason};
 
-/// How long an experiment whose module could not be had is left alone: a provider that is restarting is back by then.
-const FETCH_AGAIN_MS: u64 = 30 * SECOND;
+/// How long an experiment is left alone whose module could not be had or whose sandbox failed: what restarts is back by then.
+const REST_MS: u64 = 30 * SECOND;
 /// Lease numbers known to be used, per experiment: above it the smallest are forgotten, and everything at or below them is refused.
 const USED_MAX: usize = 1_024;
 
@@ -90,13 +89,14 @@ impl Used {
 pub(super) struct Work {
     /// The newest heard.
     pub(super) call: Signed<Call>,
-    pub(super) own: bool,
     /// Whether the Call is still kept; without it and without an outbox the experiment is forgotten.
     pub(super) heard: bool,
     pub(super) standing: Standing,
     pub(super) granted: Needs,
     /// Not asked for leases before this.
     pub(super) ask_at: Time,
+    /// Takes no leases before this: the module could not be had, or the sandbox failed.
+    pub(super) rest_until: Time,
     /// Nothing at all is sent before this: the requester said Wait, or did not answer.
     pub(super) send_at: Time,
     pub(super) claimed: bool,
@@ -120,14 +120,14 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(call: Signed<Call>, own: bool, heard: bool, now: Time) -> Self {
+    pub(super) fn new(call: Signed<Call>, heard: bool, now: Time) -> Self {
         Self {
             call,
-            own,
             heard,
             standing: Standing::Open,
             granted: Needs::new(),
             ask_at: now,
+            rest_until: Time(0),
             send_at: Time(0),
             claimed: false,
             told_not_sampled: false,
@@ -214,10 +214,9 @@ impl Work {
 
 impl Worker {
     /// Leases whose signature, or the signature of the Ack around them, was checked.
-    pub(super) fn take_leases(&mut self, leases: Leases, told: &Told, now: Time) {
+    pub(super) fn take_leases(&mut self, leases: Leases, requester: NodeId, now: Time) {
         let id = leases.experiment;
-        let requester = told.to;
-        let Some(work) = self.works.get_mut(&id) else { return };
+        let Some(work) = self.works.get_mut(&id).filter(|work| work.standing != Standing::Closed) else { return };
         let count = leases.leases.len();
         if leases.node != self.node || leases.first.checked_add(count as u64).is_none() {
             self.act(Effect::Report { node: requester, action: PeerAction::Invalid });
@@ -238,6 +237,15 @@ impl Worker {
             let expires = now.plus(lease.duration_ms.min(LEASE_MS_MAX));
             work.leases.insert(number, Held { index: lease.index, input: lease.input.into_vec(), received: now, expires, running: None });
             taken += 1;
+        }
+        let unwanted = match work.standing {
+            Standing::Declined(_) => Some(ReturnReason::Policy),
+            _ if self.draining => Some(ReturnReason::Drain),
+            _ => None,
+        };
+        if let Some(reason) = unwanted {
+            self.return_queued(id, reason);
+            return;
         }
         if overflow {
             self.note(Note::Overflow { what: "leases of one experiment" });
@@ -274,7 +282,7 @@ impl Worker {
             return;
         };
         work.module = Module::Absent;
-        work.ask_at = now.plus(FETCH_AGAIN_MS);
+        work.rest_until = now.plus(REST_MS);
         if failure == FetchFailure::Mismatch {
             work.standing = Standing::Declined(DeclineReason::Module);
             self.note(Note::Declined { experiment: id, reason: DeclineReason::Module });
@@ -392,7 +400,7 @@ impl Worker {
             Err(StationFailure::TargetBusy) => self.return_lease(id, lease, ReturnReason::TargetBusy),
             Err(StationFailure::Sandbox | StationFailure::Stopped) => {
                 // A sandbox that fails would fail again at once: leave the experiment alone for a while.
-                work.ask_at = work.ask_at.max(now.plus(FETCH_AGAIN_MS));
+                work.rest_until = now.plus(REST_MS);
                 self.return_lease(id, lease, ReturnReason::StationFailed);
             }
         }

@@ -1,1 +1,127 @@
-//! Soon.
+//! Which Calls are kept and forwarded.
+
+use super::*;
+
+#[test]
+fn the_highest_seq_wins_and_an_older_one_is_ignored() {
+    let lab = Lab::new(REQUESTER, "seq");
+    let mut station = Station::new(config());
+    station.hear(lab.call(5, START));
+    station.hear(lab.call(4, START));
+    assert_eq!(station.judged(), Admission::Ignore);
+    station.hear(lab.call(6, START));
+    assert_eq!(station.judged(), Admission::Accept);
+    assert_eq!(station.worker.summaries().next().map(|summary| summary.seq), Some(6));
+}
+
+#[test]
+fn two_bodies_of_one_seq_prove_the_author_a_liar_and_the_first_counts() {
+    let lab = Lab::new(REQUESTER, "liar");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    station.hear(lab.call_with(1, START, |call| call.wanted = 9));
+    assert_eq!(station.judged(), Admission::Ignore);
+    assert_eq!(station.reports(), [(lab.key.node(), PeerAction::Proven)]);
+}
+
+#[test]
+fn a_call_ahead_of_its_time_or_past_it_is_ignored_beyond_half_a_minute() {
+    let lab = Lab::new(REQUESTER, "clock");
+    for (nbf, admission) in [
+        (START.plus(31 * SECOND), Admission::Ignore),
+        (START.plus(29 * SECOND), Admission::Accept),
+        (START.minus(10 * MINUTE + 31 * SECOND), Admission::Ignore),
+        (START.minus(10 * MINUTE + 29 * SECOND), Admission::Accept),
+    ] {
+        let mut station = Station::new(config());
+        station.hear(lab.call(1, nbf));
+        assert_eq!(station.judged(), admission, "not before {nbf:?}");
+    }
+}
+
+#[test]
+fn a_call_of_a_topic_that_is_not_ours_is_ignored() {
+    let mut body = experiment(REQUESTER, "elsewhere");
+    body.topic = name("elsewhere");
+    let mut station = Station::new(config());
+    station.hear(Lab::of(body, REQUESTER).call(1, START));
+    assert_eq!(station.judged(), Admission::Ignore);
+    assert!(station.sent.is_empty());
+}
+
+#[test]
+fn unknown_authors_together_get_sixteen_at_once_and_one_a_second() {
+    let mut station = Station::new(config());
+    let accepted = |station: &mut Station, authors: std::ops::Range<u8>| {
+        let mut count = 0;
+        for author in authors {
+            station.hear_from(Lab::new(author, "quota").call_with(1, station.now, |call| call.at = List::default()), key(author).node());
+            count += u32::from(station.judged() == Admission::Accept);
+        }
+        count
+    };
+    assert_eq!(accepted(&mut station, 10..40), 16);
+    station.pass(3 * SECOND);
+    assert_eq!(accepted(&mut station, 40..60), 3);
+}
+
+#[test]
+fn one_neighbour_may_forward_four_a_second() {
+    let lab = Lab::new(REQUESTER, "held before");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.finish();
+    let (send, _) = station.deliver();
+    station.answer(send, lab.holds(&[0]));
+    station.pass(10 * SECOND);
+    // Its author is known now, so that only the neighbour's own rate is left.
+    let mut accepted = 0;
+    for seq in 2..40 {
+        station.hear_from(lab.call(seq, station.now), key(99).node());
+        accepted += u32::from(station.judged() == Admission::Accept);
+    }
+    assert_eq!(accepted, 16);
+    station.pass(SECOND);
+    for seq in 40..60 {
+        station.hear_from(lab.call(seq, station.now), key(99).node());
+        accepted += u32::from(station.judged() == Admission::Accept);
+    }
+    assert_eq!(accepted, 20);
+}
+
+#[test]
+fn an_author_gets_four_open_calls_and_a_closed_one_makes_room() {
+    let mut station = Station::new(config());
+    let labs: Vec<Lab> = ["a", "b", "c", "d", "e"].iter().map(|tag| Lab::new(REQUESTER, tag)).collect();
+    for lab in &labs[..4] {
+        station.hear(lab.call(1, START));
+        assert_eq!(station.judged(), Admission::Accept);
+    }
+    station.hear(labs[4].call(1, START));
+    assert_eq!(station.judged(), Admission::Ignore);
+    let log = Content::raw(b"log").cid;
+    station.hear(labs[0].call_with(2, START, |call| call.state = CallState::Closed { log }));
+    station.hear(labs[4].call(1, START));
+    assert_eq!(station.judged(), Admission::Accept);
+}
+
+#[test]
+fn a_public_address_gets_four_calls_whoever_signs_them() {
+    let mut station = Station::new(config());
+    for (author, admission) in [10, 11, 12, 13, 14].into_iter().zip([Admission::Accept; 4].into_iter().chain([Admission::Ignore])) {
+        station.hear_from(Lab::new(author, "same address").call(1, START), key(author).node());
+        assert_eq!(station.judged(), admission);
+    }
+}
+
+#[test]
+fn a_call_is_forgotten_half_a_minute_after_its_end() {
+    let lab = Lab::new(REQUESTER, "end");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (send, _) = station.claim();
+    station.answer(send, lab.refusal(ClaimRefused::Enough, 1));
+    station.pass(10 * MINUTE + 20 * SECOND);
+    assert_eq!(station.worker.summaries().count(), 1);
+    station.pass(30 * SECOND);
+    assert_eq!(station.worker.summaries().count(), 0);
+}

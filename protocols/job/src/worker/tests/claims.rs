@@ -1,1 +1,262 @@
-//! Soon.
+//! When a station asks for work, and what it makes of the answer.
+
+use super::*;
+use crate::capability::Capability;
+use crate::work::DeclineReason;
+
+fn needs_http(tag: &str) -> Lab {
+    let mut body = experiment(REQUESTER, tag);
+    body.class = Class::Measurement(crate::experiment::Measurement {
+        stations: 3,
+        spread: crate::experiment::Spread::Network,
+        exact: List::default(),
+        report: List::default(),
+    });
+    body.needs = Needs::from([(Capability::Http, List::first(["example.org".parse().expect("a target")]))]);
+    Lab::of(body, REQUESTER)
+}
+
+#[test]
+fn the_default_policy_contacts_nobody_for_an_experiment_that_needs_the_network() {
+    let lab = needs_http("http");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    station.pass(MINUTE);
+    assert_eq!(station.judged(), Admission::Accept, "what one does not serve is still forwarded");
+    assert!(station.sent.is_empty() && station.fetches.is_empty());
+    assert_eq!(station.worker.standing(&lab.id), Some(Standing::Declined(DeclineReason::Capability)));
+}
+
+#[test]
+fn a_policy_that_tells_why_declines_to_the_requester_once() {
+    let lab = needs_http("why");
+    let mut config = config();
+    config.policy.network.tell_why = true;
+    let mut station = Station::new(config);
+    station.hear(lab.call(1, START));
+    let out = station.sent.pop_front().expect("a decline");
+    assert!(matches!(out.request, Request::Decline(decline) if decline.reason == DeclineReason::Capability));
+    assert_eq!(out.to, lab.key.node());
+    station.answer(out.send, Response::Noted);
+    station.pass(MINUTE);
+    assert!(station.sent.is_empty());
+}
+
+#[test]
+fn a_policy_that_becomes_stricter_stops_what_runs_and_returns_it() {
+    let lab = Lab::new(REQUESTER, "stricter");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    let denying = Policy::parse(&format!("[[deny]]\nrequester = \"{}\"", lab.key.node()), &BTreeMap::new()).expect("a policy");
+    station.handle(Event::PolicyChanged(denying));
+    assert_eq!(station.stopped.len(), 1);
+    let (_, deliver) = station.deliver();
+    assert_eq!(deliver.returned.to_vec(), [(0, crate::work::ReturnReason::Policy)]);
+    assert_eq!(deliver.free, 0);
+}
+
+#[test]
+fn other_profiles_and_labels_are_declined() {
+    let mut body = experiment(REQUESTER, "profile");
+    body.profile = name("station-wasm-9");
+    let profile = Lab::of(body, REQUESTER);
+    let mut body = experiment(REQUESTER, "labels");
+    body.labels = Labels::from([(name("region"), List::first([name("eu")]))]);
+    let labels = Lab::of(body, REQUESTER);
+    let mut station = Station::new(config());
+    for (lab, reason) in [(profile, DeclineReason::Profile), (labels, DeclineReason::Labels)] {
+        station.hear(lab.call(1, START));
+        assert_eq!(station.worker.standing(&lab.id), Some(Standing::Declined(reason)));
+    }
+    assert!(station.sent.is_empty());
+}
+
+#[test]
+fn a_station_outside_the_sample_waits_for_a_wider_call() {
+    let lab = Lab::new(REQUESTER, "sample");
+    let mut station = Station::new(config());
+    station.hear(lab.call_with(1, START, |call| call.claim_below = 0));
+    assert!(station.sent.is_empty());
+    assert_eq!(station.worker.standing(&lab.id), Some(Standing::NotSampled));
+    station.hear(lab.call(2, START));
+    station.claim();
+}
+
+#[test]
+fn a_wait_is_kept_to_the_millisecond() {
+    let lab = Lab::new(REQUESTER, "wait");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (send, _) = station.claim();
+    station.answer(send, Response::Wait { ms: 300 });
+    station.pass(299);
+    assert!(station.sent.is_empty());
+    station.pass(1);
+    station.claim();
+}
+
+#[test]
+fn enough_lasts_until_a_higher_seq_and_closed_for_good() {
+    let lab = Lab::new(REQUESTER, "refused");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (send, _) = station.claim();
+    station.answer(send, lab.refusal(ClaimRefused::Enough, 1));
+    station.pass(5 * MINUTE);
+    assert!(station.sent.is_empty());
+    station.hear(lab.call(2, station.now));
+    let (send, _) = station.claim();
+    station.answer(send, lab.refusal(ClaimRefused::Closed, 2));
+    station.hear(lab.call(3, station.now));
+    station.pass(MINUTE);
+    assert!(station.sent.is_empty());
+}
+
+#[test]
+fn busy_is_a_wait_of_ten_seconds() {
+    let lab = Lab::new(REQUESTER, "busy");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (send, _) = station.claim();
+    station.answer(send, lab.refusal(ClaimRefused::Busy, 1));
+    station.pass(10 * SECOND - 1);
+    assert!(station.sent.is_empty());
+    station.pass(1);
+    station.claim();
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_again_within_three_seconds_then_less_and_less_often() {
+    let lab = Lab::new(REQUESTER, "lost");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (mut send, _) = station.claim();
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        station.fail(send, SendFailure::NoAnswer);
+        let lost = station.now;
+        while station.sent.is_empty() {
+            station.pass(100);
+        }
+        pauses.push(station.now.since(lost));
+        send = station.claim().0;
+        station.hear(lab.call(1, station.now));
+    }
+    assert!(pauses[0] <= 1_300, "{pauses:?}");
+    assert!(pauses[7] >= 48_000 && pauses[7] <= 72_100, "{pauses:?}");
+}
+
+#[test]
+fn a_higher_seq_ends_the_back_off() {
+    let lab = Lab::new(REQUESTER, "again");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    for _ in 0..4 {
+        let (send, _) = station.claim();
+        station.fail(send, SendFailure::NoAnswer);
+        station.pass(10 * SECOND);
+    }
+    station.sent.clear();
+    let lab2 = Lab::new(3, "silent");
+    station.hear(lab2.call_with(1, station.now, |call| call.at = List::default()));
+    let (send, _) = station.claim();
+    station.fail(send, SendFailure::NoAnswer);
+    station.hear(lab2.call_with(2, station.now, |call| call.at = List::default()));
+    station.claim();
+}
+
+#[test]
+fn an_address_that_led_nowhere_is_left_alone_for_ten_minutes_by_strangers_calls() {
+    let lab = Lab::new(REQUESTER, "dead");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (send, _) = station.claim();
+    station.fail(send, SendFailure::WrongNode);
+    let other = Lab::new(3, "same address");
+    station.hear(other.call(1, station.now));
+    station.pass(9 * MINUTE);
+    assert!(station.sent.is_empty());
+    station.hear(other.call(2, station.now));
+    station.pass(2 * MINUTE);
+    station.claim();
+}
+
+#[test]
+fn one_request_is_in_flight_per_requester() {
+    let mut station = Station::new(config());
+    let (a, b) = (Lab::new(REQUESTER, "a"), Lab::new(REQUESTER, "b"));
+    station.hear(a.call(1, START));
+    station.hear(b.call(1, START));
+    assert_eq!(station.sent.len(), 1);
+    let (send, claim) = station.claim();
+    let (asked, other) = if claim.experiment == a.id { (&a, &b) } else { (&b, &a) };
+    station.answer(send, asked.refusal(ClaimRefused::Enough, 1));
+    assert_eq!(station.claim().1.experiment, other.id);
+}
+
+#[test]
+fn leases_signed_by_somebody_else_are_worth_nothing() {
+    let lab = Lab::new(REQUESTER, "forged");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (send, _) = station.claim();
+    station.answer(send, Response::Leases(key(66).sign(&name("test"), lab.batch(0, 1, 60_000))));
+    assert!(station.fetches.is_empty());
+    assert_eq!(station.reports(), [(lab.key.node(), PeerAction::Invalid)]);
+}
+
+#[test]
+fn leases_for_another_node_are_worth_nothing() {
+    let lab = Lab::new(REQUESTER, "other node");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (send, _) = station.claim();
+    let mut batch = lab.batch(0, 1, 60_000);
+    batch.node = key(66).node();
+    station.answer(send, Response::Leases(lab.key.sign(&name("test"), batch)));
+    assert!(station.fetches.is_empty());
+    assert_eq!(station.reports(), [(lab.key.node(), PeerAction::Invalid)]);
+}
+
+#[test]
+fn an_experiment_of_ones_own_is_claimed_at_once_by_an_anchor_and_after_ten_seconds_otherwise() {
+    for (anchor, wait_ms) in [(true, 0), (false, 10 * SECOND)] {
+        let lab = Lab::new(STATION, "own");
+        let mut station = Station::new(Config { anchor, ..config() });
+        station.handle(Event::CallHeard { call: Box::new(lab.call(1, START)), via: Via::Own });
+        if wait_ms > 0 {
+            station.pass(wait_ms - 1);
+            assert!(station.sent.is_empty());
+            station.pass(1);
+        }
+        station.claim();
+    }
+}
+
+#[test]
+fn outside_the_operators_hours_nothing_is_claimed_and_afterwards_at_once() {
+    let lab = Lab::new(REQUESTER, "hours");
+    let mut station = Station::new(config());
+    station.handle(Event::MayWork(false));
+    station.hear(lab.call(1, START));
+    station.pass(MINUTE);
+    assert!(station.sent.is_empty());
+    station.handle(Event::MayWork(true));
+    station.claim();
+}
+
+#[test]
+fn many_sampled_stations_spread_their_first_dial() {
+    let lab = Lab::new(REQUESTER, "spread");
+    let mut station = Station::new(config());
+    for author in 20..220_u8 {
+        let record = crate::census::PeerRecord { node: key(author).node(), topic: name("topic"), at: List::default(), made: START };
+        let answer = Response::Peers { records: List::first([key(author).sign(&name("test"), record)]) };
+        station.worker.peers_answered(key(9).node(), &name("topic"), Ok(answer), START);
+    }
+    station.drain();
+    assert_eq!(station.worker.counted(&name("topic")), 201);
+    station.hear(lab.call(1, START));
+    assert!(station.sent.is_empty(), "201 stations wait up to 2.1 s");
+    station.pass(2_200);
+    station.claim();
+}
