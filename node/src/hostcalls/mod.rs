@@ -94,6 +94,8 @@ pub struct Broker {
     running: FuturesUnordered<Operation>,
     handles: BTreeMap<u32, Handle>,
     last_handle: u32,
+    /// When the execution's wall clock ends: no wait goes beyond.
+    ends: Instant,
     records: Vec<Record>,
     progress: Option<Progress>,
     progress_at: Option<Instant>,
@@ -107,7 +109,7 @@ impl std::fmt::Debug for Broker {
 }
 
 impl Broker {
-    /// A broker for `execution`.
+    /// A broker for `execution`, whose wall clock begins now.
     #[must_use]
     pub fn new(config: BrokerConfig, execution: &Execution) -> Self {
         let agent = user_agent(&execution.contact, &execution.experiment.to_string());
@@ -117,6 +119,7 @@ impl Broker {
             running: FuturesUnordered::new(),
             handles: BTreeMap::new(),
             last_handle: 0,
+            ends: Instant::now() + Duration::from_millis(execution.limits.wall_ms),
             records: Vec::new(),
             progress: None,
             progress_at: None,
@@ -192,9 +195,8 @@ impl Broker {
         let handle = self.last_handle;
         let grant = Arc::new(Grant::new(self.job.clone()));
         match FetchRequest::decode(request) {
-            Ok(mut request) => {
+            Ok(request) => {
                 let asked = Asked { method: request.method, url: request.url.to_string() };
-                request.timeout_ms = request.timeout_ms.min(self.job.execution.limits.wall_ms);
                 let (abort, registration) = AbortHandle::new_pair();
                 let (fetcher, permit) = (self.fetcher.clone(), grant.clone());
                 let fetch = async move { fetcher.fetch(&request, permit.as_ref()).await };
@@ -219,7 +221,7 @@ impl Broker {
         if handles.iter().any(|handle| !self.handles.contains_key(handle)) {
             return Err(errno::BADF);
         }
-        let until = Instant::now() + Duration::from_millis(timeout_ms.into());
+        let until = self.ends.min(Instant::now() + Duration::from_millis(timeout_ms.into()));
         // Also when nothing is waited for: what is there already must be seen before the answer says "none".
         while let Ok(Some((handle, fetched))) = tokio::time::timeout(Duration::ZERO, self.running.next()).await {
             self.ended(handle, fetched);

@@ -383,3 +383,28 @@ async fn no_more_than_six_connections_are_open_at_once() {
     assert!(fetcher.idle().len() <= CONNECTIONS_MAX);
     assert_eq!(open.lock().unwrap().1, CONNECTIONS_MAX);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_head_may_have_thirty_two_kib_and_no_more() {
+    for (bytes, error) in [(31 << 10, None), (33 << 10, Some(FetchError::TooLarge))] {
+        let outside = world().with_server(SERVER, move |_| response("200 OK", &format!("x: {}\r\n", "a".repeat(bytes)), b"x"));
+        let (fetched, _) = fetch(outside, &get("http://example.org/")).await;
+        assert_eq!(fetched.head.error, error, "{bytes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_at_most_the_hosts_bytes_whatever_is_wanted() {
+    let outside = world().with_pipe(SERVER, |mut pipe| async move {
+        read_head(&mut pipe).await;
+        let _ = pipe.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        let piece = vec![7; 1 << 20];
+        for _ in 0..=BODY_BYTES_MAX >> 20 {
+            if pipe.write_all(&piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    let (fetched, _) = fetch(outside, &FetchRequest { max_bytes: u64::MAX, ..get("http://example.org/") }).await;
+    assert_eq!((fetched.head.error, fetched.head.bytes), (Some(FetchError::TooLarge), BODY_BYTES_MAX));
+}

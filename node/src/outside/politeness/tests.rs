@@ -174,3 +174,13 @@ async fn a_target_whose_file_never_comes_costs_a_bounded_wait_once() {
         assert!(begun.elapsed().as_millis() < most, "{:?}", begun.elapsed());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_of_more_than_four_kib_says_nothing() {
+    for (bytes, error) in [(4_000, Some(FetchError::Quota)), (4_200, None)] {
+        let file: &'static str = format!("cap = 0\n#{}", "x".repeat(bytes)).leak();
+        let (outside, _) = world(file);
+        let fetched = fetcher(&outside).fetch(&get("http://example.org/"), &polite(1, 8, 100, &Arc::default())).await;
+        assert_eq!(fetched.head.error, error, "{bytes}");
+    }
+}
