@@ -29,7 +29,7 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinitio
 use station_protocol::durable::Key;
 use tokio::sync::oneshot;
 
-use crate::store::{Batch, Store, StoreError, Table};
+use crate::store::{Batch, Records, Store, StoreError, Table};
 
 /// Bytes kept in `cache/`: a few hundred modules with their inputs.
 pub const CACHE_BYTES_MAX: u64 = 1 << 30;
@@ -48,7 +48,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Request {
     Commit(Batch, Reply<()>),
-    Load(Table, Reply<Vec<(Key, Vec<u8>)>>),
+    Load(Table, Reply<Records>),
     Blob(Cid, Reply<Option<Vec<u8>>>),
     Cache(Cid, Vec<u8>, Reply<()>),
 }
@@ -101,7 +101,7 @@ impl Store for RedbStore {
         self.ask(|reply| Request::Commit(batch, reply))
     }
 
-    fn load(&self, table: Table) -> BoxFuture<'static, Result<Vec<(Key, Vec<u8>)>, StoreError>> {
+    fn load(&self, table: Table) -> BoxFuture<'static, Result<Records, StoreError>> {
         self.ask(|reply| Request::Load(table, reply))
     }
 
@@ -189,7 +189,13 @@ impl Disk {
         let _ = match request {
             Request::Load(table, reply) => reply.send(self.guarded(|disk| disk.load(table))).is_ok(),
             Request::Blob(cid, reply) => reply.send(self.guarded(|disk| Ok(disk.blobs.read(&cid)))).is_ok(),
-            Request::Cache(cid, bytes, reply) => reply.send(self.guarded(|disk| Ok(disk.blobs.cache(&cid, &bytes)))).is_ok(),
+            Request::Cache(cid, bytes, reply) => {
+                let kept = self.guarded(|disk| {
+                    disk.blobs.cache(&cid, &bytes);
+                    Ok(())
+                });
+                reply.send(kept).is_ok()
+            }
             Request::Commit(batch, reply) => reply.send(self.guarded(|disk| disk.commit(vec![batch]))).is_ok(),
         };
     }
@@ -247,7 +253,7 @@ impl Disk {
         Ok(())
     }
 
-    fn load(&self, table: Table) -> Result<Vec<(Key, Vec<u8>)>, redb::Error> {
+    fn load(&self, table: Table) -> Result<Records, redb::Error> {
         let table = self.records.begin_read()?.open_table(definition(table))?;
         let mut records = Vec::new();
         for entry in table.iter()? {

@@ -15,7 +15,7 @@ use station_car::block::verify;
 use station_protocol::durable::Key;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Batch, Store, StoreError, Table};
+use super::{Batch, Records, Store, StoreError, Table};
 
 /// Cheap to clone; clones are the same disk.
 #[derive(Clone, Debug)]
@@ -151,7 +151,7 @@ impl Store for MemoryStore {
         async move { store.reach(Some(at)).await }.boxed()
     }
 
-    fn load(&self, table: Table) -> BoxFuture<'static, Result<Vec<(Key, Vec<u8>)>, StoreError>> {
+    fn load(&self, table: Table) -> BoxFuture<'static, Result<Records, StoreError>> {
         self.read(move |inner| {
             let of_table = inner.durable.records.iter().filter(|((found, _), _)| *found == table);
             of_table.map(|((_, key), value)| (key.clone(), value.clone())).collect()

@@ -23,6 +23,9 @@ pub enum Table {
     Node,
 }
 
+/// Records of one table in key order.
+pub type Records = Vec<(Key, Vec<u8>)>;
+
 /// What one transaction makes durable: blobs (written, fsynced, renamed, directory fsynced) before records, blob deletions after.
 /// A record that is put and deleted in one batch is deleted. Blobs are sha2-256 blocks of at most 2 MiB.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +49,7 @@ pub trait Store: Send + Sync + 'static {
     /// Durable when the future resolves. Batches given while a transaction is in flight form the next one, in order.
     fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<(), StoreError>>;
     /// All records of `table` in key order, after every batch given before.
-    fn load(&self, table: Table) -> BoxFuture<'static, Result<Vec<(Key, Vec<u8>)>, StoreError>>;
+    fn load(&self, table: Table) -> BoxFuture<'static, Result<Records, StoreError>>;
     /// A blob, re-hashed when read; one that does not match its CID is absent.
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>>;
     /// A blob that only saves fetching it again: bounded, oldest go first, not fsynced.
