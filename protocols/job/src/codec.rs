@@ -7,6 +7,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(test)]
+mod tests;
+
 /// Deepest nesting of lists, maps and tags in any message: ours need 9; a decoder must not recurse further on a stranger's word.
 pub const DEPTH_MAX: usize = 16;
 

@@ -15,6 +15,9 @@ use crate::bounded::Name;
 use crate::codec;
 use crate::content::sha256;
 
+#[cfg(test)]
+mod tests;
+
 /// A station's name: its Ed25519 public key, shown as the libp2p peer id of the same key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub [u8; 32]);

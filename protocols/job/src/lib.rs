@@ -11,6 +11,8 @@
 //! remote sends is never a reason to panic.
 
 pub mod address;
+#[cfg(test)]
+pub(crate) mod arbitrary;
 pub mod bounded;
 pub mod call;
 pub mod capability;
