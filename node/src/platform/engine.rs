@@ -1,0 +1,139 @@
+//! [`ProcessEngine`]: the engine of a real machine, worker processes behind a thread per session.
+//!
+//! Guarantees: the async side never waits for a process, only for a channel; dropping a session kills its process at once, whatever its
+//! thread is doing; a module that is being compiled is compiled once however many sessions ask. Deliberately lacks a pool of threads:
+//! sessions are few, and each lives as long as its process.
+
+use std::sync::{Arc, mpsc};
+
+use cid::Cid;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use station_sandbox::{Artefact, CompileError, Config, Isolation, Killer, Load, Reply, Sandbox, SandboxError, Step};
+use tokio::sync::oneshot;
+
+use crate::engine::{Engine, EngineError, Session};
+
+/// Runs modules in worker processes.
+#[derive(Clone, Debug)]
+pub struct ProcessEngine {
+    sandbox: Sandbox,
+}
+
+impl ProcessEngine {
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { sandbox: Sandbox::new(config) }
+    }
+
+    /// How well workers are shut in here.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        station_sandbox::isolation()
+    }
+}
+
+impl Engine for ProcessEngine {
+    fn open(&self, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+        async move {
+            let (opened, answer) = oneshot::channel();
+            let sandbox = self.sandbox.clone();
+            thread(format!("session {cid}"), move || serve(&sandbox, &module, opened))?;
+            let (requests, killer) = answer.await.map_err(|_| gone())??;
+            Ok(Box::new(ProcessSession { requests, killer }) as Box<dyn Session>)
+        }
+        .boxed()
+    }
+}
+
+/// What the thread answers to each request.
+type Answer = Result<Step, EngineError>;
+
+enum Request {
+    Start(Load, oneshot::Sender<Answer>),
+    Step(Reply, oneshot::Sender<Answer>),
+}
+
+/// The async end of a session.
+struct ProcessSession {
+    requests: mpsc::Sender<Request>,
+    killer: Killer,
+}
+
+impl Session for ProcessSession {
+    fn start(&mut self, load: Load) -> BoxFuture<'_, Answer> {
+        self.ask(|to| Request::Start(load, to))
+    }
+
+    fn step(&mut self, reply: Reply) -> BoxFuture<'_, Answer> {
+        self.ask(|to| Request::Step(reply, to))
+    }
+}
+
+impl ProcessSession {
+    fn ask(&self, request: impl FnOnce(oneshot::Sender<Answer>) -> Request) -> BoxFuture<'_, Answer> {
+        let (to, answer) = oneshot::channel();
+        let sent = self.requests.send(request(to));
+        async move {
+            sent.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        }
+        .boxed()
+    }
+}
+
+impl Drop for ProcessSession {
+    /// The thread may be in the middle of a step: killing the process ends it, and the closed channel then ends the thread.
+    fn drop(&mut self) {
+        self.killer.kill();
+    }
+}
+
+fn gone() -> EngineError {
+    EngineError::Failed("the session's thread is gone".into())
+}
+
+fn failed(error: &SandboxError) -> EngineError {
+    EngineError::Failed(error.to_string())
+}
+
+/// Thread names are cut by the system to 15 bytes; the whole text is for panics.
+fn thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
+    match std::thread::Builder::new().name(name).spawn(body) {
+        Ok(_detached) => Ok(()),
+        Err(error) => Err(EngineError::Failed(format!("a thread for the session: {error}"))),
+    }
+}
+
+type Opened = Result<(mpsc::Sender<Request>, Killer), EngineError>;
+
+/// The life of a session's thread: compile, open, then one request after the other until the async end is dropped.
+fn serve(sandbox: &Sandbox, module: &[u8], opened: oneshot::Sender<Opened>) {
+    let session = compile(sandbox, module).and_then(|artefact| sandbox.open(&artefact).map_err(|error| failed(&error)));
+    let mut session = match session {
+        Ok(session) => session,
+        Err(error) => {
+            // Whoever asked may have gone; then nobody wants to know.
+            let _ = opened.send(Err(error));
+            return;
+        }
+    };
+    let (requests, receiver) = mpsc::channel();
+    if opened.send(Ok((requests, session.killer()))).is_err() {
+        return;
+    }
+    for request in receiver {
+        let (answer, to) = match request {
+            Request::Start(load, to) => (session.start(load), to),
+            Request::Step(reply, to) => (session.step(reply), to),
+        };
+        let _ = to.send(answer.map_err(|error| failed(&error)));
+    }
+}
+
+fn compile(sandbox: &Sandbox, module: &[u8]) -> Result<Artefact, EngineError> {
+    sandbox.compile(module).map_err(|error| match error {
+        CompileError::BadModule(reason) => EngineError::BadModule(reason),
+        CompileError::Failed(reason) => EngineError::Failed(reason),
+    })
+}
