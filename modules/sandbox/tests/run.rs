@@ -4,7 +4,7 @@ mod common;
 
 use common::{command, echo, finish, guest, load, open, run, told};
 use station_protocol::receipt::{Outcome, Trap};
-use station_sandbox::{HostCall, Load, Reply, Step};
+use station_sandbox::{HostCall, LOG_BYTES_MAX, Load, Reply, SandboxError, Step};
 
 #[test]
 fn standard_input_comes_out_as_standard_output() {
@@ -19,4 +19,200 @@ fn standard_input_comes_out_as_standard_output() {
 fn an_exit_code_is_an_outcome() {
     assert_eq!(run(&command("(call $proc_exit (i32.const 42))"), load()).outcome, Outcome::Exited(42));
     assert_eq!(run(&command("(call $proc_exit (i32.const 0)) unreachable"), load()).outcome, Outcome::Completed);
+}
+
+#[test]
+fn every_trap_has_its_name_and_uses_the_same_fuel_again() {
+    let fields = "(memory (export \"memory\") 1) (table 2 funcref) (elem (i32.const 1) $put) (type $none (func))";
+    let rows = [
+        ("unreachable", Trap::Unreachable),
+        ("(drop (i32.load (i32.const 65536)))", Trap::MemoryOutOfBounds),
+        ("(drop (i32.load (i32.const -1)))", Trap::MemoryOutOfBounds),
+        ("(memory.fill (i32.const 65535) (i32.const 0) (i32.const 2))", Trap::MemoryOutOfBounds),
+        ("(call_indirect (type $none) (i32.const 9))", Trap::TableOutOfBounds),
+        ("(call_indirect (type $none) (i32.const 0))", Trap::IndirectCallToNull),
+        ("(call_indirect (type $none) (i32.const 1))", Trap::BadSignature),
+        ("(drop (i32.div_s (i32.const 0x80000000) (i32.const -1)))", Trap::IntegerOverflow),
+        ("(drop (i32.div_u (i32.const 1) (local.get $i)))", Trap::IntegerDivisionByZero),
+        ("(drop (i32.trunc_f32_s (f32.const nan)))", Trap::BadConversionToInteger),
+    ];
+    for (body, trap) in rows {
+        let module = guest(fields, body);
+        let mut session = open(&module);
+        let first = finish(session.start(load()).unwrap());
+        assert_eq!(first.outcome, Outcome::Trapped(trap), "{body}");
+        assert_eq!(finish(session.start(load()).unwrap()), first, "{body}");
+    }
+}
+
+#[test]
+fn an_endless_loop_runs_out_of_fuel() {
+    let done = run(&command("(loop $again (br $again))"), load());
+    assert_eq!((done.outcome, done.fuel), (Outcome::OutOfFuel, load().fuel));
+}
+
+#[test]
+fn fuel_is_the_same_each_time_and_one_less_is_not_enough() {
+    let module = command("(local.set $i (i32.const 1000)) (loop $more (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))");
+    let mut session = open(&module);
+    let first = finish(session.start(load()).unwrap());
+    assert_eq!(first.outcome, Outcome::Completed);
+    assert_eq!(finish(session.start(load()).unwrap()), first);
+    assert_eq!(run(&module, load()), first);
+    assert_eq!(finish(session.start(Load { fuel: first.fuel, ..load() }).unwrap()), first);
+    assert_eq!(finish(session.start(Load { fuel: first.fuel - 1, ..load() }).unwrap()).outcome, Outcome::OutOfFuel);
+}
+
+#[test]
+fn a_function_pays_for_its_locals() {
+    let with = |locals: &str| run(&guest(&format!("(memory (export \"memory\") 1) (func $f (local {locals}))"), "(call $f)"), load()).fuel;
+    assert_eq!(with(&"i64 ".repeat(32)), with(""));
+    assert_eq!(with(&"i64 ".repeat(32 + 800)), with("") + 800);
+}
+
+#[test]
+fn memory_beyond_the_job_limit_is_refused_to_the_guest() {
+    let grow = |delta: u32| format!("(call $tell (memory.grow (i32.const {delta})))");
+    let done = run(&command(&(grow(63) + &grow(1) + &grow(65_535))), Load { memory_bytes: 64 << 16, ..load() });
+    assert_eq!(done.outcome, Outcome::Completed);
+    assert_eq!(told(&done), [1, -1, -1]);
+}
+
+#[test]
+fn a_module_that_starts_with_more_memory_than_the_job_gives_does_not_run() {
+    let module = guest("(memory (export \"memory\") 65)", "");
+    assert_eq!(run(&module, Load { memory_bytes: 64 << 16, ..load() }).outcome, Outcome::BadModule);
+    assert_eq!(run(&module, Load { memory_bytes: 65 << 16, ..load() }).outcome, Outcome::Completed);
+}
+
+#[test]
+fn a_table_without_maximum_grows_up_to_ours_and_no_further() {
+    let grow = |delta: &str| format!("(call $tell (table.grow (ref.null func) (i32.const {delta})))");
+    let module = guest("(memory (export \"memory\") 1) (table 1 funcref)", &(grow("0xffffffff") + &grow("1048575") + &grow("1")));
+    let done = run(&module, load());
+    assert_eq!((done.outcome.clone(), told(&done)), (Outcome::Completed, vec![-1, 1, -1]));
+}
+
+#[test]
+fn recursion_without_end_is_a_stack_overflow_and_the_session_goes_on() {
+    let module = guest(
+        "(memory (export \"memory\") 1) (func $deep (param i32) (call $deep (local.get 0)) (call $tell (local.get 0)))",
+        "(call $deep (i32.const 1))",
+    );
+    let mut session = open(&module);
+    let process = session.killer().process();
+    assert_eq!(finish(session.start(load()).unwrap()).outcome, Outcome::StackOverflow);
+    assert_eq!(finish(session.start(load()).unwrap()).outcome, Outcome::StackOverflow);
+    assert_eq!(session.killer().process(), process);
+}
+
+#[test]
+fn output_ends_at_its_limit_and_the_log_is_cut_in_silence() {
+    let flood = |fd: u32, times: u32| {
+        format!(
+            "(local.set $i (i32.const {times})) (loop $more (call $put (i32.const {fd}) (i32.const 0) (i32.const 4096)) (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"
+        )
+    };
+    assert_eq!(run(&command(&flood(1, 16)), load()).output.len(), 64 << 10);
+    assert_eq!(run(&command(&flood(1, 17)), load()).outcome, Outcome::OutputTooLarge);
+    let done = run(&command(&flood(2, 1_000)), load());
+    assert_eq!((done.outcome, done.log.len()), (Outcome::Completed, LOG_BYTES_MAX));
+}
+
+#[test]
+fn pointers_outside_the_memory_are_an_errno_everywhere() {
+    let calls = [
+        ("(call $fd_read (i32.const 0) (i32.const -8) (i32.const 1) (i32.const 0))", 21),
+        ("(call $fd_read (i32.const 0) (i32.const 0) (i32.const 0x7fffffff) (i32.const 0))", 28),
+        ("(call $fd_write (i32.const 1) (i32.const 65535) (i32.const 1) (i32.const 0))", 21),
+        ("(call $fd_write (i32.const 1) (i32.const 0) (i32.const 0) (i32.const -1))", 21),
+        ("(call $random_get (i32.const 65535) (i32.const 2))", 21),
+        ("(call $random_get (i32.const 0) (i32.const -1))", 28),
+        ("(call $clock_time_get (i32.const 0) (i64.const 0) (i32.const -4))", 21),
+        ("(call $clock_time_get (i32.const 9) (i64.const 0) (i32.const 0))", 28),
+        ("(call $poll_oneoff (i32.const -1) (i32.const 0) (i32.const 1) (i32.const 0))", 21),
+        ("(call $poll_oneoff (i32.const 0) (i32.const 0) (i32.const 0x7fffffff) (i32.const 0))", 28),
+        ("(call $submit (i32.const -1) (i32.const 4) (i32.const 0) (i32.const 0))", -21),
+        ("(call $submit (i32.const 0) (i32.const 0xffffffff) (i32.const 0) (i32.const 0))", -28),
+        ("(call $wait (i32.const 65534) (i32.const 1) (i32.const 0))", -21),
+        ("(call $wait (i32.const 0) (i32.const 0x40000001) (i32.const 0))", -28),
+        ("(call $read (i32.const 1) (i32.const 65535) (i32.const 2))", -21),
+        ("(call $progress (i32.const 1) (i32.const 0) (i32.const 257))", -28),
+        ("(call $checkpoint (i32.const 65535) (i32.const 2))", -21),
+    ];
+    let body = calls.map(|(call, _)| format!("(call $tell {call})")).concat();
+    let done = run(&command(&body), load());
+    assert_eq!(done.outcome, Outcome::Completed);
+    assert_eq!(told(&done), calls.map(|(_, errno)| errno));
+}
+
+#[test]
+fn host_calls_reach_the_parent_and_replies_the_guest() {
+    let module = guest(
+        "(memory (export \"memory\") 1) (data (i32.const 0) \"http.fetchask\\05\\00\\00\\00\\06\\00\\00\\00\")",
+        "(call $tell (call $submit (i32.const 0) (i32.const 10) (i32.const 10) (i32.const 3)))
+         (call $tell (call $wait (i32.const 13) (i32.const 2) (i32.const 1500)))
+         (local.set $n (call $read (i32.const 6) (i32.const 100) (i32.const 50)))
+         (call $put (i32.const 1) (i32.const 100) (local.get $n))
+         (call $tell (call $close (i32.const 6)))
+         (call $tell (call $progress (i32.const 500) (i32.const 10) (i32.const 3)))
+         (call $tell (call $checkpoint (i32.const 10) (i32.const 3)))",
+    );
+    let mut session = open(&module);
+    let mut step = session.start(load()).unwrap();
+    let conversation = [
+        (HostCall::Submit { op: "http.fetch".into(), request: b"ask".to_vec() }, Reply::Number(6)),
+        (HostCall::Wait { handles: vec![5, 6], timeout_ms: 1_500 }, Reply::Number(1)),
+        (HostCall::Read { handle: 6, max: 50 }, Reply::Bytes(b"body".to_vec())),
+        (HostCall::Close { handle: 6 }, Reply::Number(0)),
+        (HostCall::Progress { permille: 500, message: "ask".into() }, Reply::Number(0)),
+        (HostCall::Checkpoint { bytes: b"ask".to_vec() }, Reply::Number(-63)),
+    ];
+    for (call, reply) in conversation {
+        assert_eq!(step, Step::Call(call));
+        step = session.step(reply).unwrap();
+    }
+    let done = finish(step);
+    assert_eq!(done.outcome, Outcome::Completed);
+    assert_eq!(done.output, [&[6, 0, 0, 0, 1, 0, 0, 0][..], b"body", &[0; 8], &(-63_i32).to_le_bytes()].concat());
+}
+
+#[test]
+fn a_reply_that_does_not_fit_the_call_is_refused_and_the_right_one_still_taken() {
+    let mut session = open(&command("(call $tell (call $close (i32.const 1)))"));
+    assert!(matches!(session.step(Reply::Number(0)), Err(SandboxError::OutOfOrder)));
+    assert!(matches!(session.start(load()).unwrap(), Step::Call(HostCall::Close { handle: 1 })));
+    assert!(matches!(session.start(load()), Err(SandboxError::OutOfOrder)));
+    assert!(matches!(session.step(Reply::Bytes(vec![1])), Err(SandboxError::OutOfOrder)));
+    assert_eq!(told(&finish(session.step(Reply::Number(3)).unwrap())), [3]);
+}
+
+#[test]
+fn a_pure_job_sees_only_its_seed() {
+    let module = command(
+        "(drop (call $random_get (i32.const 0) (i32.const 32))) (call $put (i32.const 1) (i32.const 0) (i32.const 32))
+         (drop (call $clock_time_get (i32.const 0) (i64.const 0) (i32.const 0))) (call $put (i32.const 1) (i32.const 0) (i32.const 8))",
+    );
+    let mut session = open(&module);
+    let first = finish(session.start(load()).unwrap());
+    assert_eq!(finish(session.start(load()).unwrap()), first);
+    let other = finish(session.start(Load { pure: Some([8; 32]), ..load() }).unwrap());
+    assert_ne!(other.output[..32], first.output[..32]);
+    assert_eq!(other.output[32..], 1_000_000_000_000_000_000_u64.to_le_bytes());
+    let real = finish(session.start(Load { pure: None, ..load() }).unwrap());
+    assert_ne!(real.output[..32], first.output[..32]);
+    assert_ne!(real.output[32..], first.output[32..]);
+}
+
+#[test]
+fn a_pure_job_that_sleeps_for_a_year_moves_its_clock_and_nothing_else() {
+    // One subscription at 0 (all zero: clock 0, relative), 31,536,000 s.
+    let module = command(
+        "(i64.store (i32.const 24) (i64.const 31536000000000000))
+         (call $tell (call $poll_oneoff (i32.const 0) (i32.const 100) (i32.const 1) (i32.const 200)))
+         (call $tell (i32.load (i32.const 200)))
+         (drop (call $clock_time_get (i32.const 1) (i64.const 0) (i32.const 0))) (call $put (i32.const 1) (i32.const 0) (i32.const 8))",
+    );
+    let done = run(&module, load());
+    assert_eq!(done.output, [&[0, 0, 0, 0, 1, 0, 0, 0][..], &1_031_536_000_000_000_000_u64.to_le_bytes()].concat());
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use cid::Cid;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use station_sandbox::{Artefact, CompileError, Config, Isolation, Killer, Load, Reply, Sandbox, SandboxError, Step};
+use station_sandbox::{Artefact, CompileError, Killer, Load, Reply, Sandbox, SandboxError, Step};
 use tokio::sync::oneshot;
 
 use crate::engine::{Engine, EngineError, Session};
@@ -21,15 +21,10 @@ pub struct ProcessEngine {
 }
 
 impl ProcessEngine {
+    /// The sandbox may be shared with others: each module is compiled once for all of them.
     #[must_use]
-    pub fn new(config: Config) -> Self {
-        Self { sandbox: Sandbox::new(config) }
-    }
-
-    /// How well workers are shut in here.
-    #[must_use]
-    pub fn isolation(&self) -> Isolation {
-        station_sandbox::isolation()
+    pub fn new(sandbox: Sandbox) -> Self {
+        Self { sandbox }
     }
 }
 
