@@ -20,3 +20,6 @@ pub fn duration_ms(fetch_bytes: u64, wall_ms: u64, place: u64, free: u32) -> u64
     let queue = wall_ms.saturating_mul(place) / u64::from(free.max(1));
     BASE_MS.saturating_add(fetch).saturating_add(wall_ms).saturating_add(queue).min(LEASE_MS_MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,8 @@ use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Receipt};
 use crate::verdict::{Decision, JobVerdict};
 use crate::work::INPUT_BYTES_MAX;
 
-/// A page is written when its entries reach this: small enough for a relayed `car`, large enough that 10⁶ jobs make few pages.
+/// A page is written when its entries reach this: small enough for a relayed `car`, large enough that 10⁶ jobs make few pages. A
+/// page is larger only when its single entry is: a job with hundreds of receipts, whose outputs then stand in blobs of their own.
 pub const PAGE_BYTES_MAX: usize = 256 << 10;
 /// Most pages a root names directly: 10⁶ jobs of three 300-byte receipts need about 4,000.
 pub const PAGES_MAX: usize = 1 << 16;

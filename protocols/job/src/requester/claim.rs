@@ -47,6 +47,7 @@ impl Run {
             Ok(None) => {}
             Ok(Some(wait_ms)) => return cx.act(Effect::Answer { ask, response: Response::Wait { ms: wait_ms } }),
             Err(reason) => {
+                self.turned_away |= !reason.is_final();
                 *self.explanation.refusals.entry(reason).or_default() += 1;
                 return refuse(cx, ask, self.id, from.node, reason, self.seq);
             }

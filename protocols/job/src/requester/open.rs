@@ -32,7 +32,7 @@ const WIDEN_BY: u64 = 4;
 const EXECUTIONS_PER_CLAIMANT: u64 = 32;
 /// More claimants than this only cost the requester connections.
 const WANTED_MAX: u64 = 256;
-/// A cluster not heard from for so long does not count as a claimant.
+/// A cluster without leases that was not heard from for so long does not count as a claimant.
 const ACTIVE_MS: u64 = 2 * MINUTE;
 
 /// The experiment that a draft makes, or why not.
@@ -127,6 +127,7 @@ impl Run {
             renew_at: now,
             renew_after_ms: RENEW_MS_MIN,
             widen_at: now.plus(WIDEN_MS),
+            turned_away: false,
             explanation: Explanation::default(),
             claimants: BTreeMap::new(),
             window: Window::Unopened,
@@ -155,20 +156,21 @@ impl Run {
         self.unleased().div_ceil(EXECUTIONS_PER_CLAIMANT).min(WANTED_MAX).max(least)
     }
 
-    /// Clusters that claimed and were heard from lately.
+    /// Clusters that claimed, and work or were heard from lately.
     pub(super) fn active_clusters(&self, now: Time) -> u64 {
         let collected = match &self.window {
             Window::Collecting { claims, .. } => Some(claims.values()),
             _ => None,
         };
         let all = self.claimants.values().chain(collected.into_iter().flatten());
-        let active = all.filter(|claimant| now.since(claimant.seen) <= ACTIVE_MS);
+        let active = all.filter(|claimant| !claimant.outstanding.is_empty() || now.since(claimant.seen) <= ACTIVE_MS);
         active.map(|claimant| claimant.cluster).collect::<BTreeSet<_>>().len() as u64
     }
 
     /// A Call with the next seq, durable and then gossiped. The next one comes after the pause that is due.
     pub(super) fn call_out(&mut self, cx: &mut Context, now: Time) {
         self.seq += 1;
+        self.turned_away = false;
         let wanted = u32::try_from(self.wanted()).unwrap_or(u32::MAX);
         self.call = call(cx, &self.experiment, self.seq, CallState::Open, (self.claim_below, wanted), now);
         let record = SeqRecord { seq: self.seq, claim_below: self.claim_below };
@@ -184,11 +186,16 @@ impl Run {
         }
     }
 
+    /// Whether a new Call could bring claims: the sample can grow, or somebody waits for a higher seq.
+    pub(super) fn may_widen(&self) -> bool {
+        self.claim_below < u64::MAX || self.turned_away
+    }
+
     /// Renews and widens as far as it is time to.
     pub(super) fn keep_calling(&mut self, cx: &mut Context, now: Time) {
         if now >= self.widen_at {
             self.widen_at = now.plus(WIDEN_MS);
-            if self.claim_below < u64::MAX && self.active_clusters(now) < self.wanted() {
+            if self.may_widen() && self.active_clusters(now) < self.wanted() {
                 self.claim_below = self.claim_below.saturating_mul(WIDEN_BY).max(1);
                 self.call_out(cx, now);
                 return;

@@ -57,10 +57,17 @@ impl Ranges {
 
     /// Adds every number of `other`.
     pub fn absorb(&mut self, other: &Self) {
-        for (start, end) in &other.ranges {
-            for number in *start..*end {
-                self.insert(number);
+        for (start, end) in other.iter() {
+            let inside = self.ranges.range(start..end).next().is_some();
+            if inside || self.contains(start) {
+                (start..end).for_each(|number| _ = self.insert(number));
+                continue;
             }
+            // The usual case, a whole new range, costs one step however long it is.
+            let before = self.ranges.range(..start).next_back().filter(|(_, last)| **last == start).map(|(first, _)| *first);
+            let last = self.ranges.remove(&end).unwrap_or(end);
+            self.ranges.insert(before.unwrap_or(start), last);
+            self.count += end - start;
         }
     }
 
@@ -92,3 +99,6 @@ impl FromIterator<u64> for Ranges {
         all
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ pub(super) struct Run {
     pub(super) renew_at: Time,
     pub(super) renew_after_ms: u64,
     pub(super) widen_at: Time,
+    /// Whether a station was told to come back with a higher seq since the last Call.
+    pub(super) turned_away: bool,
     pub(super) explanation: Explanation,
 
     pub(super) claimants: BTreeMap<NodeId, Claimant>,
@@ -221,7 +223,7 @@ impl Run {
             Window::Collecting { closes, .. } => Some(*closes),
             _ => None,
         };
-        let widen = (self.claim_below < u64::MAX).then_some(self.widen_at);
+        let widen = self.may_widen().then_some(self.widen_at);
         let others = [ends, window, widen, Some(self.closes_at())];
         others.into_iter().flatten().fold(self.renew_at, Ord::min)
     }

@@ -93,15 +93,13 @@ impl Run {
 
     /// Adds an entry to the page being filled; a full page becomes a blob first.
     pub(super) fn enter(&mut self, cx: &mut Context, mut entry: Entry) {
-        let mut bytes = codec::encode(&entry).len();
         if let Entry::Settled(job) = &mut entry {
             once_each(&mut job.receipts);
-            bytes = codec::encode(&**job).len();
-            if bytes > ENTRY_BYTES_MAX {
+            if codec::encode(&**job).len() > ENTRY_BYTES_MAX {
                 outputs_to_blobs(cx, &mut job.receipts);
-                bytes = codec::encode(&**job).len();
             }
         }
+        let bytes = codec::encode(&entry).len();
         if !self.page.entries.is_empty() && self.page.bytes + bytes + PAGE_HEAD_BYTES > PAGE_BYTES_MAX {
             self.write_page(cx);
         }
