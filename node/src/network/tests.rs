@@ -4,8 +4,11 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use futures::future::select_all;
-use libp2p::Multiaddr;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
+use libp2p::identity::Keypair;
 use libp2p::swarm::Executor;
+use libp2p::{Multiaddr, PeerId};
 use station_protocol::address::Address;
 use station_protocol::bounded::{List, Name, Text};
 use station_protocol::call::{Call, CallState};
@@ -85,9 +88,13 @@ impl Lab {
     }
 
     async fn add(&mut self, config: NetworkConfig) -> usize {
+        self.add_over(config, |key| transport::tcp(key).expect("a transport")).await
+    }
+
+    async fn add_over(&mut self, config: NetworkConfig, transport: impl FnOnce(&Keypair) -> Boxed<(PeerId, StreamMuxerBox)>) -> usize {
         let index = self.stations.len();
         let key = keypair(secret(u8::try_from(index).expect("few stations") + 1));
-        let transport = transport::tcp(&key).expect("a transport");
+        let transport = transport(&key);
         self.stations.push(Network::new(config, &key, transport, TokioTasks).expect("a network"));
         self.at.push(At::default());
         while self.at[index].is_empty() {

@@ -110,6 +110,25 @@ async fn a_request_is_answered_over_a_new_connection() {
 }
 
 #[tokio::test]
+async fn a_station_listens_on_quic_and_tcp_and_is_reached_over_quic() {
+    let mut lab = Lab::new(Vec::new()).await;
+    for _ in 0..2 {
+        let quic = Multiaddr::from(std::net::Ipv4Addr::LOCALHOST).with(Protocol::Udp(0)).with(Protocol::QuicV1);
+        let both = super::NetworkConfig { listen: vec![quic, loopback()], ..config(&["t"]) };
+        lab.add_over(both, |key| transport::build(key).expect("a transport")).await;
+    }
+    let quic = |lab: &Lab| lab.at[1].iter().find(|address| address.as_str().contains("/quic-v1/")).cloned();
+    let tcp = |lab: &Lab| lab.at[1].iter().any(|address| address.as_str().contains("/tcp/"));
+    while quic(&lab).is_none() || !tcp(&lab) {
+        lab.step().await;
+    }
+    let at = List::first(quic(&lab));
+    send(&mut lab, 0, node(2), at);
+    let from = lab.until(|_, index, event| if let Event::Asked { from, .. } = event { Some((index, from)) } else { None }).await;
+    assert_eq!(from, (1, node(1)));
+}
+
+#[tokio::test]
 async fn nobody_at_the_address_is_unreachable() {
     let mut lab = Lab::new(vec![config(&["t"])]).await;
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port that is free again");
