@@ -222,6 +222,11 @@ impl Worker {
         self.outbox_entries
     }
 
+    /// Blobs that requesters may still fetch.
+    pub fn provided(&self) -> impl Iterator<Item = cid::Cid> + '_ {
+        self.blobs.keys().copied()
+    }
+
     /// The counted size of a topic, this station included.
     #[must_use]
     pub fn counted(&self, topic: &Name) -> u64 {

@@ -63,6 +63,8 @@ impl Turns {
 #[derive(Debug, Default)]
 pub(super) struct Load {
     leases: usize,
+    /// Experiments that have any.
+    sharing: usize,
     /// Leases and receipts of each requester.
     kept: BTreeMap<NodeId, usize>,
 }
@@ -73,6 +75,7 @@ impl Worker {
         let mut load = Load::default();
         for work in self.works.values().filter(|work| !work.leases.is_empty() || !work.outbox.is_empty()) {
             load.leases += work.leases.len();
+            load.sharing += usize::from(!work.leases.is_empty());
             *load.kept.entry(work.requester()).or_default() += work.leases.len() + work.outbox.len();
         }
         self.load = load;
@@ -119,7 +122,7 @@ impl Worker {
         let elsewhere = (self.load.leases as u64).saturating_sub(here);
         // An experiment with nothing here may hold one lease although the slots are taken, so that a long one cannot shut the
         // others out: it waits its turn.
-        let fair = u64::from(here == 0 && elsewhere < slots.saturating_mul(2));
+        let fair = u64::from(here == 0 && (self.load.sharing as u64) < slots.saturating_mul(2));
         let room = slots.saturating_sub(elsewhere).max(fair);
         let ahead = if room == 0 { 0 } else { work.ahead(slots, AHEAD_MS).min(AHEAD_MAX) };
         let free = room.saturating_add(ahead).saturating_sub(here).min(self.room(&work.requester()) as u64);

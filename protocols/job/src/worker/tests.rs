@@ -112,7 +112,7 @@ impl Lab {
     }
 
     fn batch(&self, first: u64, count: u64, duration_ms: u64) -> Leases {
-        let lease = |position: u64| Lease { index: first + position, input: Bytes::new(vec![0xa0]).expect("small"), duration_ms };
+        let lease = |position: u64| Lease { index: first.wrapping_add(position), input: Bytes::new(vec![0xa0]).expect("small"), duration_ms };
         Leases { experiment: self.id, node: key(STATION).node(), first, leases: List::first((0..count).map(lease)) }
     }
 

@@ -1,1 +1,203 @@
-//! Soon.
+//! Receipts: durable before they leave, delivered until they end.
+
+use super::*;
+use crate::work::{DELIVERIES_MAX, ReceiptRefused};
+
+#[test]
+fn no_receipt_leaves_before_it_is_durable() {
+    let lab = Lab::new(REQUESTER, "durable");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.disk_held = true;
+    station.finish();
+    assert!(station.sent.is_empty());
+    station.release_disk();
+    assert_eq!(station.deliver().1.receipts.len(), 1);
+}
+
+#[test]
+fn a_receipt_whose_answer_was_lost_is_delivered_again() {
+    let lab = Lab::new(REQUESTER, "lost");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.finish();
+    let (send, first) = station.deliver();
+    station.fail(send, SendFailure::NoAnswer);
+    station.pass(1_300);
+    assert_eq!(station.deliver().1.receipts, first.receipts);
+}
+
+#[test]
+fn a_receipt_that_is_neither_held_nor_refused_is_delivered_again_when_told() {
+    let lab = Lab::new(REQUESTER, "pending");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.finish();
+    let (send, _) = station.deliver();
+    station.answer(send, lab.ack_with(|ack| ack.again_ms = 700));
+    station.pass(699);
+    assert!(station.sent.is_empty());
+    station.pass(1);
+    assert_eq!(station.deliver().1.receipts.len(), 1);
+}
+
+#[test]
+fn refused_ends_an_entry_too() {
+    let lab = Lab::new(REQUESTER, "refused");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.finish();
+    let (send, _) = station.deliver();
+    station.answer(send, lab.ack_with(|ack| ack.refused = List::first([(0, ReceiptRefused::Late)])));
+    assert_eq!(station.worker.outbox_len(), 0);
+    assert!(station.notes().iter().any(|note| matches!(note, Note::ReceiptRefused { reason: ReceiptRefused::Late, .. })));
+}
+
+#[test]
+fn an_ack_of_what_was_not_delivered_ends_nothing() {
+    let lab = Lab::new(REQUESTER, "foreign ack");
+    let mut station = Station::with_leases(config(), &lab, 2, 60_000);
+    station.finish();
+    let (send, _) = station.deliver();
+    station.finish();
+    station.answer(send, lab.holds(&[0, 1]));
+    assert_eq!(station.worker.outbox_len(), 1, "lease 1 was not in that Deliver");
+}
+
+#[test]
+fn an_ack_signed_by_somebody_else_ends_nothing() {
+    let lab = Lab::new(REQUESTER, "forged ack");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.finish();
+    let (send, _) = station.deliver();
+    let forged = Lab { key: key(66), ..lab };
+    station.answer(send, forged.holds(&[0]));
+    assert_eq!(station.worker.outbox_len(), 1);
+}
+
+#[test]
+fn receipts_survive_a_crash_and_are_delivered_again() {
+    let lab = Lab::new(REQUESTER, "crash");
+    let mut station = Station::with_leases(config(), &lab, 2, 60_000);
+    station.finish();
+    let (_, first) = station.deliver();
+    let mut station = Station::restored(config(), station.disk, START.minus(HOUR));
+    let (send, again) = station.deliver();
+    assert_eq!(again.receipts, first.receipts, "also when the clock went back");
+    assert!(again.holding.is_empty(), "leases are not recorded: the requester sends them again");
+    station.answer(send, lab.holds(&[0]));
+    assert_eq!(station.worker.outbox_len(), 0);
+}
+
+#[test]
+fn a_receipt_that_was_not_durable_at_the_crash_never_left_and_is_run_again() {
+    let lab = Lab::new(REQUESTER, "lost commit");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.disk_held = true;
+    station.finish();
+    let mut station = Station::restored(config(), station.disk, station.now);
+    assert!(station.sent.is_empty());
+    station.hear(lab.call(2, station.now));
+    let (send, _) = station.claim();
+    station.answer(send, lab.leases(0, 1, 60_000));
+    station.fetched();
+    assert_eq!(station.started.len(), 1);
+}
+
+#[test]
+fn a_closed_call_stops_and_deletes_everything_of_its_experiment() {
+    let lab = Lab::new(REQUESTER, "closed");
+    let mut station = Station::with_leases(config(), &lab, 3, 60_000);
+    station.finish();
+    let log = Content::raw(b"log").cid;
+    station.hear(lab.call_with(2, station.now, |call| call.state = CallState::Closed { log }));
+    assert_eq!(station.worker.outbox_len(), 0);
+    assert_eq!(station.stopped.len(), 2);
+    assert!(station.disk.is_empty());
+}
+
+#[test]
+fn an_entry_ends_seven_days_after_the_deadline() {
+    let lab = Lab::new(REQUESTER, "week");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.finish();
+    let disk = station.disk;
+    let deadline = START.plus(HOUR);
+    for (days, left) in [(6, 1), (8, 0)] {
+        let mut station = Station::restored(config(), disk.clone(), deadline.plus(days * crate::time::DAY));
+        station.pass(MINUTE);
+        assert_eq!(station.worker.outbox_len(), left, "after {days} days");
+    }
+}
+
+#[test]
+fn large_outputs_become_blobs_and_equal_ones_are_deleted_once() {
+    let lab = Lab::new(REQUESTER, "blobs");
+    let mut station = Station::with_leases(config(), &lab, 2, 60_000);
+    let large = vec![7; 100_000];
+    let cid = Content::raw(&large).cid;
+    station.finish_with(large.clone());
+    let (send, deliver) = station.deliver();
+    assert_eq!(deliver.receipts[0].output, None);
+    station.finish_with(large);
+    assert!(station.blobs.contains_key(&cid));
+    station.answer(send, lab.holds(&[0]));
+    assert!(station.blobs.contains_key(&cid), "lease 1 names it still");
+    let (send, _) = station.deliver();
+    station.answer(send, lab.holds(&[1]));
+    assert!(station.blobs.is_empty());
+}
+
+#[test]
+fn one_deliver_has_at_most_sixty_four_receipts_and_fits_its_frame() {
+    let lab = Lab::new(REQUESTER, "batch");
+    let mut station = Station::with_leases(config(), &lab, 1, HOUR);
+    station.finish();
+    let (send, _) = station.deliver();
+    station.answer(
+        send,
+        lab.ack_with(|ack| {
+            ack.held = List::first([0]);
+            ack.leases = Some(lab.batch(1, 32, HOUR));
+        }),
+    );
+    for output in 0..32_u8 {
+        station.finish_with(vec![output; 45_000]);
+    }
+    let (send, _) = station.deliver();
+    station.answer(send, lab.ack_with(|ack| ack.held = List::first([1])));
+    let (_, deliver) = station.deliver();
+    assert!(deliver.receipts.len() > 8 && deliver.receipts.len() < 31 && deliver.receipts.len() <= DELIVERIES_MAX);
+    assert!(crate::codec::encode(&Request::Deliver(deliver)).len() <= crate::work::REQUEST_BYTES_MAX);
+}
+
+#[test]
+fn a_stranger_may_make_this_station_keep_sixty_four_things() {
+    let lab = Lab::new(REQUESTER, "full");
+    let mut station = Station::with_leases(config(), &lab, 32, HOUR);
+    let mut next = 32;
+    let mut last_free = u32::MAX;
+    for _ in 0..100 {
+        while !station.started.is_empty() {
+            station.finish();
+        }
+        let Some(out) = station.sent.pop_front() else { break };
+        let Request::Deliver(deliver) = out.request else { panic!("expected a Deliver") };
+        last_free = deliver.free;
+        let count = u64::from(deliver.free.min(32));
+        station.answer(out.send, lab.ack_with(|ack| ack.leases = (count > 0).then(|| lab.batch(next, count, HOUR))));
+        next += count;
+        station.pass(1_000);
+    }
+    assert_eq!(last_free, 0);
+    assert_eq!(station.worker.outbox_len(), 64);
+}
+
+#[test]
+fn the_cursor_never_goes_back() {
+    let lab = Lab::new(REQUESTER, "cursor");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.finish();
+    for (told, read) in [(9, 0), (3, 9), (9, 9)] {
+        let (send, deliver) = station.deliver();
+        assert_eq!(deliver.cursor, read);
+        station.answer(send, lab.ack_with(|ack| ack.cursor = told));
+        station.pass(1_000);
+    }
+}

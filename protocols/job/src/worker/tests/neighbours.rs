@@ -1,1 +1,124 @@
-//! Soon.
+//! Neighbours: anti-entropy and the count.
+
+use super::*;
+use crate::census::PeerRecord;
+
+fn asks(station: &Station) -> (Option<Ticket>, Option<Ticket>) {
+    let find = |wanted: fn(&Request) -> bool| station.sent.iter().find(|out| wanted(&out.request)).map(|out| out.send);
+    (find(|request| matches!(request, Request::Calls { .. })), find(|request| matches!(request, Request::Peers { .. })))
+}
+
+fn meet(station: &mut Station, node: u8) -> (Ticket, Ticket) {
+    station.sent.clear();
+    station.handle(Event::Connected { node: key(node).node(), topics: vec![name("topic")] });
+    let (calls, peers) = asks(station);
+    (calls.expect("asks for Calls"), peers.expect("asks for peers"))
+}
+
+fn record(node: u8, made: Time, ip: &str) -> Signed<PeerRecord> {
+    let id = key(node).node();
+    key(node).sign(&name("test"), PeerRecord { node: id, topic: name("topic"), at: List::first([address(id, ip)]), made })
+}
+
+#[test]
+fn a_late_joiner_hears_an_open_call_from_its_first_connection() {
+    let lab = Lab::new(REQUESTER, "joiner");
+    let mut elder = Station::new(config());
+    elder.hear(lab.call(3, START));
+    let mut joiner = Station::new(config());
+    let (send, _) = meet(&mut joiner, 50);
+    joiner.sent.clear();
+    let request = Request::Calls { topic: name("topic"), have: List::default() };
+    elder.handle(Event::Asked { ask: Ticket(1), from: key(51).node(), request });
+    let Some(Effect::Answer { response, .. }) = elder.others.pop() else { panic!("an answer") };
+    joiner.answer(send, response);
+    assert_eq!(joiner.claim().1.experiment, lab.id);
+}
+
+#[test]
+fn an_answer_with_a_call_that_is_not_one_is_reported_and_not_kept() {
+    let lab = Lab::new(REQUESTER, "false");
+    let mut station = Station::new(config());
+    let (send, _) = meet(&mut station, 50);
+    station.sent.clear();
+    let mut call = lab.call(1, START);
+    call.signature.0[3] ^= 1;
+    station.answer(send, Response::Calls { calls: List::first([call]) });
+    assert!(station.sent.is_empty());
+    assert_eq!(station.reports(), [(key(50).node(), PeerAction::Invalid)]);
+}
+
+#[test]
+fn one_neighbour_is_answered_once_in_half_a_minute() {
+    let mut station = Station::new(config());
+    let mut served = Vec::new();
+    for _ in 0..3 {
+        let request = Request::Calls { topic: name("topic"), have: List::default() };
+        station.handle(Event::Asked { ask: Ticket(1), from: key(51).node(), request });
+        let Some(Effect::Answer { response, .. }) = station.others.pop() else { panic!("an answer") };
+        served.push(!matches!(response, Response::Unserved));
+        station.pass(15 * SECOND);
+    }
+    assert_eq!(served, [true, false, true]);
+}
+
+#[test]
+fn what_the_asker_has_is_not_told_again() {
+    let (old, new) = (Lab::new(REQUESTER, "old"), Lab::new(REQUESTER, "new"));
+    let mut station = Station::new(config());
+    station.hear(old.call(2, START));
+    station.hear(new.call(2, START));
+    let have = List::first([(old.id, 2), (new.id, 1)]);
+    station.handle(Event::Asked { ask: Ticket(1), from: key(51).node(), request: Request::Calls { topic: name("topic"), have } });
+    let Some(Effect::Answer { response: Response::Calls { calls }, .. }) = station.others.pop() else { panic!("Calls") };
+    assert_eq!(calls.iter().map(|call| call.body.id()).collect::<Vec<_>>(), [new.id]);
+}
+
+#[test]
+fn a_random_topic_peer_is_asked_every_minute() {
+    let mut station = Station::new(config());
+    meet(&mut station, 50);
+    station.sent.clear();
+    station.pass(MINUTE - 1);
+    assert_eq!(asks(&station).0, None);
+    station.pass(1);
+    assert!(asks(&station).0.is_some());
+}
+
+#[test]
+fn the_count_grows_with_the_records_that_neighbours_tell() {
+    let mut station = Station::new(config());
+    let (_, send) = meet(&mut station, 50);
+    station.others.clear();
+    let records = [record(10, START, "192.0.2.1"), record(11, START, "192.0.2.2")];
+    station.answer(send, Response::Peers { records: List::first(records) });
+    assert!(station.others.iter().any(|effect| matches!(effect, Effect::Counted { stations: 3, .. })), "two and itself");
+}
+
+#[test]
+fn at_most_two_peers_of_one_network_and_four_of_one_answer_are_worth_a_dial() {
+    let mut station = Station::new(config());
+    let (_, send) = meet(&mut station, 50);
+    let one_network = (10..20).map(|node| record(node, START, &format!("192.0.2.{node}")));
+    station.answer(send, Response::Peers { records: List::first(one_network) });
+    let named = |station: &Station| {
+        station.others.iter().rev().find_map(|effect| if let Effect::Neighbours { peers, .. } = effect { Some(peers.len()) } else { None })
+    };
+    assert_eq!(named(&station), Some(2));
+    let (_, send) = meet(&mut station, 51);
+    let many = (20..40).map(|node| record(node, START, &format!("198.51.{node}.1")));
+    station.answer(send, Response::Peers { records: List::first(many) });
+    assert_eq!(named(&station), Some(4));
+}
+
+#[test]
+fn its_own_record_follows_its_addresses() {
+    let mut station = Station::new(config());
+    let own = address(key(STATION).node(), "192.0.2.9");
+    station.handle(Event::Addresses(List::first([own.clone()])));
+    station.handle(Event::Asked { ask: Ticket(1), from: key(51).node(), request: Request::Peers { topic: name("topic") } });
+    let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("Peers") };
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].body.at.to_vec(), [own]);
+    records[0].verify(&name("test")).expect("signed");
+}
