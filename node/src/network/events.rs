@@ -3,9 +3,13 @@
 //! Guarantees: an address list is bounded and every address in it parsed. Deliberately lacks any libp2p type but the byte stream
 //! and the listening address.
 
+use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use cid::Cid;
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::Multiaddr;
 use station_protocol::bounded::Name;
 use station_protocol::call::Call;
@@ -31,6 +35,27 @@ pub struct CarStream {
     pub relayed: bool,
     /// Counts against the limits until dropped; outgoing streams have none.
     pub(crate) _permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+}
+
+// The stream with its permits is itself a stream, so that nobody takes the one and drops the other.
+impl AsyncRead for CarStream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for CarStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(context)
+    }
 }
 
 #[derive(Debug)]
