@@ -410,6 +410,22 @@ fn links_waiting_are_bounded_however_few_bytes_name_them() {
 }
 
 #[test]
+fn blocks_remembered_are_bounded_and_both_sides_forget_alike() {
+    let leaves: Vec<(Cid, Vec<u8>)> = (0..66_000u32).map(|n| (cid_of(RAW, &n.to_be_bytes()), n.to_be_bytes().to_vec())).collect();
+    let list = |leaves: &[(Cid, Vec<u8>)]| cbor(&Ipld::List(leaves.iter().map(|(cid, _)| Ipld::Link(*cid)).collect()));
+    let nodes = [list(&leaves[..33_000]), list(&leaves[33_000..]), list(&leaves[65_999..])];
+    let top = list(&nodes);
+    let root = top.0;
+    let mut blocks = leaves;
+    blocks.extend(nodes);
+    blocks.push(top);
+    let distinct: usize = blocks.len();
+    let written = car(&Dag { root, blocks }).unwrap().unwrap();
+    assert_eq!(read(&written).unwrap().len(), distinct + 1, "the block beyond the bound is written again");
+    assert_eq!(verify_in(&[&written], root, 16 << 20).1, Ok(0));
+}
+
+#[test]
 fn a_node_that_is_not_its_codec_is_named() {
     for codec in [DAG_PB, DAG_CBOR] {
         let root = cid_of(codec, b"\xff not a node");

@@ -139,6 +139,16 @@ fn depth_is_bounded_in_files_too() {
 }
 
 #[test]
+fn links_waiting_are_bounded_in_files_too() {
+    let leaf = (cid_of(RAW, b"x"), b"x".to_vec());
+    let inner = node(&vec![(leaf.0, ""); 40_000], file(40_000, &vec![1; 40_000]));
+    let sizes = [vec![40_000], vec![1; 40_000]].concat();
+    let root = node(&[vec![(inner.0, "")], vec![(leaf.0, ""); 40_000]].concat(), file(80_000, &sizes));
+    assert_eq!(read(&root.0, &[root.clone(), inner.clone(), leaf.clone()]), Err(FileError::TooManyLinks));
+    assert_eq!(read(&inner.0, &[inner.clone(), leaf]).unwrap().len(), 40_000);
+}
+
+#[test]
 fn what_is_not_a_file_is_named() {
     let directory = node(&[], vec![1 << 3, 1]);
     assert_eq!(
