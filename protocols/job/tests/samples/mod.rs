@@ -1,0 +1,289 @@
+//! Fixed messages of every kind, from which the test vectors are made.
+//!
+//! Guarantees: the same values on every machine. Deliberately lacks surprises: edge values are the business of the attacks in
+//! `src/codec/tests.rs`.
+
+use std::collections::BTreeMap;
+
+use ipld_core::ipld::Ipld;
+use serde::Serialize;
+use station_protocol::address::Address;
+use station_protocol::bounded::{Bytes, List, Name, Text};
+use station_protocol::call::{Call, CallState};
+use station_protocol::capability::{Capability, Needs};
+use station_protocol::census::PeerRecord;
+use station_protocol::cluster::Cluster;
+use station_protocol::codec;
+use station_protocol::content::{Content, DAG_CBOR, RAW, cid_of, sha256};
+use station_protocol::experiment::{Class, Experiment, JobsRef, Measurement, Spread, Trust};
+use station_protocol::identity::{Body, Hash32, Signed, SigningKey};
+use station_protocol::jobs::Jobs;
+use station_protocol::limits::Limits;
+use station_protocol::log::{Entry, HeldReceipt, Lost, Page, RULES, Root, SettledJob};
+use station_protocol::receipt::{Isolation, Outcome, Receipt};
+use station_protocol::time::Time;
+use station_protocol::verdict::{Canonical, Decision, JobVerdict};
+use station_protocol::work::{
+    Ack, Claim, ClaimRefused, Decline, DeclineReason, Deliver, Delivery, Lease, Leases, ReceiptRefused, Refusal, Request, Response, ReturnReason,
+    Status,
+};
+
+pub(crate) const NETWORK: &str = "example";
+/// Seed of the key that signs as the requester.
+pub(crate) const REQUESTER: u8 = 1;
+/// Seed of the key that signs as the worker.
+pub(crate) const WORKER: u8 = 2;
+
+/// One message with what a stranger needs to make the same bytes.
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    /// The kind that is signed, or what the message is.
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: Vec<u8>,
+    /// For signed messages: the seed byte, repeated 32 times, of the key, and the canonical bytes of the body.
+    pub(crate) signed: Option<(u8, Vec<u8>)>,
+}
+
+fn plain<T: Serialize>(name: &'static str, kind: &'static str, value: &T) -> Sample {
+    Sample { name, kind, bytes: codec::encode(value), signed: None }
+}
+
+fn sealed<T: Body + Clone>(name: &'static str, seed: u8, body: &T) -> Sample {
+    Sample { name, kind: T::KIND, bytes: codec::encode(&sign(seed, body)), signed: Some((seed, codec::encode(body))) }
+}
+
+fn sign<T: Body + Clone>(seed: u8, body: &T) -> Signed<T> {
+    key(seed).sign(&name(NETWORK), body.clone())
+}
+
+pub(crate) fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn text<const MAX: usize>(text: &str) -> Text<MAX> {
+    Text::new(text).unwrap()
+}
+
+fn list<T, const MAX: usize>(items: Vec<T>) -> List<T, MAX> {
+    List::new(items).unwrap()
+}
+
+fn bytes<const MAX: usize>(bytes: &[u8]) -> Bytes<MAX> {
+    Bytes::new(bytes.to_vec()).unwrap()
+}
+
+fn address(seed: u8) -> Address {
+    Address::parse(&format!("/ip4/192.0.2.{seed}/udp/4710/quic-v1/p2p/{}", key(seed).node())).unwrap()
+}
+
+fn product() -> Jobs {
+    let words = |words: &[&str]| words.iter().map(|word| Ipld::String((*word).to_owned())).collect();
+    Jobs::product([(text("gateway"), words(&["https://ipfs.io", "https://dweb.link"])), (text("cid"), words(&["bafkqablimvwgy3y"]))].into()).unwrap()
+}
+
+fn explicit() -> Jobs {
+    let input = |n: i128| Ipld::Map([("n".to_owned(), Ipld::Integer(n)), ("half".to_owned(), Ipld::Float(0.5))].into());
+    Jobs::explicit((1..=3).map(input).collect()).unwrap()
+}
+
+fn experiment() -> Experiment {
+    let jobs = product();
+    let needs: Needs = [(Capability::Http, list(vec!["*.ipfs.io".parse().unwrap(), "dweb.link:443".parse().unwrap()]))].into();
+    Experiment {
+        requester: key(REQUESTER).node(),
+        network: name(NETWORK),
+        topic: name("ipfs-gateways"),
+        name: text("gateways-from-home"),
+        module: Content::raw(b"\0asm\x01\0\0\0"),
+        profile: name("station-wasm-1"),
+        needs,
+        limits: Limits::default(),
+        class: Class::Measurement(Measurement {
+            stations: 20,
+            spread: Spread::Network,
+            exact: list(vec![text("verdict")]),
+            report: list(vec![text("ttfb_ms")]),
+        }),
+        jobs: JobsRef { root: jobs.root(), count: jobs.count(), target: Some(text("gateway")) },
+        labels: [(name("region"), list(vec![name("eu"), name("na")]))].into(),
+        deadline: Time(1_798_675_200_000),
+        contact: text("mailto:lab@example.org"),
+        commitment: Hash32(sha256(&[&[3; 32]])),
+        previous: None,
+    }
+}
+
+fn pure_experiment() -> Experiment {
+    Experiment {
+        needs: Needs::new(),
+        class: Class::Pure(Trust::Fixed(3)),
+        labels: BTreeMap::new(),
+        previous: Some(experiment().id()),
+        ..experiment()
+    }
+}
+
+fn call(state: CallState) -> Call {
+    let (nbf, exp) = (Time(1_798_670_000_000), Time(1_798_670_600_000));
+    let at = list(vec![address(REQUESTER)]);
+    Call { experiment: sign(REQUESTER, &experiment()), seq: 2, state, claim_below: u64::MAX / 4, wanted: 20, at, nbf, exp }
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        experiment: experiment().id(),
+        index: 1,
+        lease: 7,
+        node: key(WORKER).node(),
+        profile: name("station-wasm-1"),
+        isolation: Isolation::Full,
+        outcome: Outcome::Completed,
+        output: Some(Content::raw(b"output")),
+        transcript: None,
+        fuel: 123_456,
+        started_ms: 250,
+        duration_ms: 1_500,
+        software: text("station/0.1.0"),
+    }
+}
+
+fn leases() -> Leases {
+    let lease = Lease { index: 1, input: bytes(&product().input(1).unwrap()), duration_ms: 90_000 };
+    Leases { experiment: experiment().id(), node: key(WORKER).node(), first: 7, leases: list(vec![lease]) }
+}
+
+fn verdict() -> JobVerdict {
+    let canonical = Canonical { outcome: Outcome::Exited(3), output: Some(Content::raw(b"output")), fuel: 123_456 };
+    JobVerdict { index: 1, decision: Decision::Agreed { canonical, certificate: list(vec![7, 8, 9]), against: list(vec![]) } }
+}
+
+fn ack() -> Ack {
+    Ack {
+        experiment: experiment().id(),
+        node: key(WORKER).node(),
+        held: list(vec![7]),
+        refused: list(vec![(6, ReceiptRefused::Late)]),
+        again_ms: 1_000,
+        verdicts: list(vec![verdict()]),
+        cursor: 1,
+        leases: Some(leases()),
+        no_more: None,
+    }
+}
+
+fn deliver() -> Deliver {
+    let delivery = Delivery { receipt: sign(WORKER, &receipt()), output: Some(bytes(b"output")), transcript: None };
+    Deliver {
+        experiment: experiment().id(),
+        receipts: list(vec![delivery]),
+        holding: list(vec![8]),
+        free: 1,
+        cursor: 0,
+        returned: list(vec![(5, ReturnReason::FetchFailed)]),
+    }
+}
+
+fn claim() -> Claim {
+    Claim {
+        experiment: experiment().id(),
+        capacity: 4,
+        free: 4,
+        holding: list(vec![]),
+        profiles: list(vec![name("station-wasm-1")]),
+        isolation: Isolation::Full,
+        labels: [(name("region"), list(vec![name("eu")]))].into(),
+        policy: Hash32(sha256(&[])),
+    }
+}
+
+fn refusal() -> Refusal {
+    Refusal { experiment: experiment().id(), node: key(WORKER).node(), reason: ClaimRefused::Enough, seq: 2 }
+}
+
+fn peer_record() -> PeerRecord {
+    PeerRecord { node: key(WORKER).node(), topic: name("ipfs-gateways"), at: list(vec![address(WORKER)]), made: Time(1_798_670_000_000) }
+}
+
+fn page() -> Page {
+    let held = HeldReceipt {
+        receipt: sign(WORKER, &receipt()),
+        cluster: Cluster::V4([192, 0, 2]),
+        labels: BTreeMap::new(),
+        output: Some(bytes(b"output")),
+        transcript: None,
+    };
+    let job = SettledJob {
+        verdict: verdict(),
+        input: bytes(&product().input(1).unwrap()),
+        receipts: vec![held],
+        lost: vec![(4, key(WORKER).node(), Lost::Expired)],
+    };
+    Page { experiment: experiment().id(), number: 0, entries: vec![Entry::Settled(Box::new(job))] }
+}
+
+fn root() -> Root {
+    let pages = list(vec![cid_of(DAG_CBOR, &codec::encode(&page()))]);
+    Root { experiment: sign(REQUESTER, &experiment()), pages, secret: Hash32([3; 32]), rules: RULES, settled: 1, expired: 0 }
+}
+
+fn requests() -> Vec<Sample> {
+    let id = experiment().id();
+    let request = |name, value: Request| plain(name, "request", &value);
+    vec![
+        request("request-calls", Request::Calls { topic: name("ipfs-gateways"), have: list(vec![(id, 2)]) }),
+        request("request-peers", Request::Peers { topic: name("ipfs-gateways") }),
+        request("request-claim", Request::Claim(claim())),
+        request("request-decline", Request::Decline(Decline { experiment: id, reason: DeclineReason::Hours })),
+        request("request-deliver", Request::Deliver(deliver())),
+        request("request-status", Request::Status { experiment: id }),
+    ]
+}
+
+fn responses() -> Vec<Sample> {
+    let id = experiment().id();
+    let response = |name, value: Response| plain(name, "response", &value);
+    let log = Some(cid_of(RAW, b"log"));
+    let status = Status { experiment: id, jobs: 2, settled: 1, held: 3, outstanding: 4, claimants: 5, pages: 1, log };
+    vec![
+        response("response-calls", Response::Calls { calls: list(vec![sign(REQUESTER, &call(CallState::Open))]) }),
+        response("response-peers", Response::Peers { records: list(vec![sign(WORKER, &peer_record())]) }),
+        response("response-leases", Response::Leases(sign(REQUESTER, &leases()))),
+        response("response-wait", Response::Wait { ms: 1_000 }),
+        response("response-refused", Response::Refused(sign(REQUESTER, &refusal()))),
+        response("response-acked", Response::Acked(Box::new(sign(REQUESTER, &ack())))),
+        response("response-status", Response::Status(status)),
+        response("response-noted", Response::Noted),
+        response("response-unserved", Response::Unserved),
+    ]
+}
+
+/// Every sample.
+pub(crate) fn all() -> Vec<Sample> {
+    let log = cid_of(DAG_CBOR, &codec::encode(&root()));
+    let mut all = vec![
+        sealed("experiment", REQUESTER, &experiment()),
+        sealed("experiment-pure", REQUESTER, &pure_experiment()),
+        sealed("call-open", REQUESTER, &call(CallState::Open)),
+        sealed("call-closed", REQUESTER, &call(CallState::Closed { log })),
+        sealed("receipt", WORKER, &receipt()),
+        sealed("leases", REQUESTER, &leases()),
+        sealed("refusal", REQUESTER, &refusal()),
+        sealed("ack", REQUESTER, &ack()),
+        sealed("peer-record", WORKER, &peer_record()),
+        plain("log-page", "log page", &page()),
+        plain("log-root", "log root", &root()),
+    ];
+    all.extend(requests());
+    all.extend(responses());
+    let block = |name, kind, jobs: &Jobs, n: usize| Sample { name, kind, bytes: jobs.blobs()[n].1.clone(), signed: None };
+    all.push(block("jobs-product-root", "jobs root", &product(), 0));
+    all.push(block("jobs-product-list", "jobs list", &product(), 2));
+    all.push(Sample { name: "jobs-product-input-1", kind: "input", bytes: product().input(1).unwrap(), signed: None });
+    all.push(block("jobs-explicit-root", "jobs root", &explicit(), 0));
+    all.push(block("jobs-explicit-chunk", "jobs chunk", &explicit(), 1));
+    all
+}
