@@ -9,7 +9,7 @@ use cid::Cid;
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::{Bytes, List};
-use crate::content::sha256;
+use crate::content::{cid_of, sha256};
 use crate::experiment::{Experiment, ExperimentId, Labels};
 use crate::identity::{Hash32, NodeId, Signed};
 use crate::quorum;
@@ -208,14 +208,14 @@ pub fn with_outputs(job: &SettledJob, mut blob: impl FnMut(&Cid) -> Option<Vec<u
     let mut receipts = job.receipts.clone();
     for held in &mut receipts {
         let Some(content) = held.receipt.body.output.as_ref().filter(|content| content.bytes <= INLINE_BYTES_MAX as u64) else { continue };
-        if held.output.is_none() {
-            if !outputs.contains_key(&content.cid) {
-                if let Some(bytes) = blob(&content.cid).and_then(|bytes| Bytes::new(bytes).ok()) {
-                    outputs.insert(content.cid, bytes);
-                }
-            }
-            held.output = outputs.get(&content.cid).cloned();
+        if held.output.is_some() {
+            continue;
         }
+        let known = outputs.get(&content.cid).cloned();
+        held.output = known.or_else(|| {
+            let bytes = blob(&content.cid).filter(|bytes| cid_of(content.cid.codec(), bytes) == content.cid)?;
+            Bytes::new(bytes).ok()
+        });
     }
     receipts
 }

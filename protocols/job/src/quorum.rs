@@ -114,10 +114,12 @@ fn agreed(count: usize, receipts: &[HeldReceipt]) -> Option<Decision> {
 }
 
 type Exact = BTreeMap<Text<64>, Bytes<EXACT_BYTES_MAX>>;
+/// Receipts by what they say.
+type Groups<'a> = BTreeMap<(Outcome, Exact), Vec<&'a HeldReceipt>>;
 
 fn measured(measurement: &Measurement, receipts: &[HeldReceipt]) -> Decision {
     let counted = usable(receipts);
-    let mut strata: BTreeMap<Option<Name>, BTreeMap<(Outcome, Exact), Vec<&HeldReceipt>>> = BTreeMap::new();
+    let mut strata: BTreeMap<Option<Name>, Groups<'_>> = BTreeMap::new();
     for held in &counted {
         let key = (held.receipt.body.outcome.clone(), exact(measurement, held));
         strata.entry(region(held)).or_default().entry(key).or_default().push(held);
@@ -128,7 +130,7 @@ fn measured(measurement: &Measurement, receipts: &[HeldReceipt]) -> Decision {
     Decision::Measured { strata: List::first(strata), unusable }
 }
 
-fn stratum(region: Option<Name>, groups: BTreeMap<(Outcome, Exact), Vec<&HeldReceipt>>) -> Stratum {
+fn stratum(region: Option<Name>, groups: Groups<'_>) -> Stratum {
     let clusters: usize = groups.values().map(Vec::len).sum();
     let mut groups: Vec<Group> =
         groups.into_iter().map(|((outcome, exact), members)| Group { outcome, exact, receipts: leases(members.into_iter()) }).collect();

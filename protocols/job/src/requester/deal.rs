@@ -267,7 +267,7 @@ impl Run {
             let losses = u32::try_from(job.lost.len()).unwrap_or(u32::MAX);
             job.ready = if losses <= 1 { Time(0) } else { now.plus(pause_ms(losses - 1)) };
             self.record_job(cx, leased.index);
-            self.progress(cx, leased.index, now);
+            self.progress(cx, leased.index);
         }
     }
 

@@ -145,7 +145,7 @@ impl Run {
     fn name(&mut self, cx: &mut Context, number: LeaseNumber, named: Named, now: Time) -> Judgement {
         let complete = !matches!(named.output, Part::Missing) && !matches!(named.transcript, Part::Missing);
         if complete {
-            self.hold(cx, number, named, now);
+            self.hold(cx, number, named);
             return Judgement::Held;
         }
         if let Some(leased) = self.leases.get_mut(&number) {
@@ -212,7 +212,7 @@ impl Run {
     }
 
     /// Receipt and output are complete: durable with this event.
-    fn hold(&mut self, cx: &mut Context, number: LeaseNumber, named: Named, now: Time) {
+    fn hold(&mut self, cx: &mut Context, number: LeaseNumber, named: Named) {
         let Some(leased) = self.leases.remove(&number) else { return };
         self.ends.remove(&(leased.until, number));
         let labels = self.claimants.get(&leased.node).map(|claimant| claimant.labels.clone()).unwrap_or_default();
@@ -247,7 +247,7 @@ impl Run {
                 job.lacking = crate::quorum::lacking(&self.experiment.body.class, &job.receipts);
                 self.held_bytes += bytes;
                 self.record_job(cx, leased.index);
-                self.progress(cx, leased.index, now);
+                self.progress(cx, leased.index);
             }
             None => self.enter(cx, Entry::Late(Box::new(held))),
         }

@@ -55,10 +55,9 @@ impl Requester {
             Event::Cancel { experiment } => self.close(experiment, now),
             Event::Asked { ask, from, request } => self.asked(ask, from, request, now),
             Event::Fetched { fetch, result } => {
-                if let Some((id, lease)) = self.cx.fetches.remove(&fetch) {
-                    if let Some(run) = self.open.get_mut(&id) {
-                        run.fetched(&mut self.cx, lease, result, now);
-                    }
+                let of = self.cx.fetches.remove(&fetch);
+                if let Some((run, lease)) = of.and_then(|(id, lease)| Some((self.open.get_mut(&id)?, lease))) {
+                    run.fetched(&mut self.cx, lease, result, now);
                 }
             }
             Event::Counted { topic, stations } => {

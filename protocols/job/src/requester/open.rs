@@ -172,7 +172,7 @@ impl Run {
         self.seq += 1;
         self.turned_away = false;
         let wanted = u32::try_from(self.wanted()).unwrap_or(u32::MAX);
-        self.call = call(cx, &self.experiment, self.seq, CallState::Open, (self.claim_below, wanted), now);
+        self.call = call(cx, &self.experiment, self.seq, &CallState::Open, (self.claim_below, wanted), now);
         let record = SeqRecord { seq: self.seq, claim_below: self.claim_below };
         cx.put(key(Tag::Seq, &self.id, &[]), codec::encode(&record));
         let stations = self.stations(cx).unwrap_or(1);
@@ -213,7 +213,7 @@ pub(super) fn call(
     cx: &Context,
     experiment: &Signed<Experiment>,
     seq: u64,
-    state: CallState,
+    state: &CallState,
     (claim_below, wanted): (u64, u32),
     now: Time,
 ) -> Signed<Call> {

@@ -127,7 +127,7 @@ impl Run {
             if let Some(job) = self.open.get_mut(&index) {
                 job.lacking = crate::quorum::lacking(&self.experiment.body.class, &job.receipts);
             }
-            self.progress(cx, index, now);
+            self.progress(cx, index);
         }
         self.fresh = self.settled.next_gap(0);
     }

@@ -30,14 +30,13 @@ pub(super) const CLOSING_MS: u64 = 30 * SECOND;
 
 impl Run {
     /// Settles job `index` if its receipts decide it or nothing more can; else says whether it lacks executions.
-    pub(super) fn progress(&mut self, cx: &mut Context, index: u64, now: Time) {
+    pub(super) fn progress(&mut self, cx: &mut Context, index: u64) {
         let attempts_max = self.attempts_max();
         let Some(job) = self.open.get(&index) else { return };
         let class = &self.experiment.body.class;
-        if job.lacking == 0 {
-            if let Some(decision) = quorum::decide(class, &job.receipts) {
-                return self.settle(cx, index, decision, now);
-            }
+        let decision = if job.lacking == 0 { quorum::decide(class, &job.receipts) } else { None };
+        if let Some(decision) = decision {
+            return self.settle(cx, index, decision);
         }
         if job.missing(attempts_max) > 0 {
             self.hungry.insert(index);
@@ -46,11 +45,11 @@ impl Run {
         self.hungry.remove(&index);
         if job.outstanding.is_empty() {
             let decision = quorum::conclude(class, &job.receipts, End::Exhausted);
-            self.settle(cx, index, decision, now);
+            self.settle(cx, index, decision);
         }
     }
 
-    fn settle(&mut self, cx: &mut Context, index: u64, decision: Decision, _now: Time) {
+    fn settle(&mut self, cx: &mut Context, index: u64, decision: Decision) {
         let Some(job) = self.open.remove(&index) else { return };
         self.hungry.remove(&index);
         let OpenJob { mut receipts, lost, .. } = job;
@@ -156,7 +155,7 @@ impl Run {
             let Some(job) = self.open.get(&index).filter(|job| !job.receipts.is_empty()) else { continue };
             let decision = quorum::conclude(&self.experiment.body.class, &job.receipts, End::Expired);
             measured += u64::from(!matches!(decision, Decision::Expired { .. }));
-            self.settle(cx, index, decision, now);
+            self.settle(cx, index, decision);
         }
         self.write_page(cx);
         let settled = decided + measured;
@@ -172,7 +171,7 @@ impl Run {
         let log = cid_of(DAG_CBOR, &bytes);
         cx.blob(log, bytes);
         self.forget_records(cx);
-        let call = call(cx, &self.experiment, self.seq + 1, CallState::Closed { log }, (self.claim_below, self.call.body.wanted), now);
+        let call = call(cx, &self.experiment, self.seq + 1, &CallState::Closed { log }, (self.claim_below, self.call.body.wanted), now);
         let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, at: now };
         cx.put(key(Tag::Closed, &self.id, &[]), codec::encode(&record));
         cx.then(Effect::Gossip(Box::new(record.call.clone())));
@@ -212,7 +211,7 @@ impl Closed {
             return;
         }
         let old = &self.record.call.body;
-        let call = call(cx, &old.experiment, old.seq + 1, old.state.clone(), (old.claim_below, old.wanted), now);
+        let call = call(cx, &old.experiment, old.seq + 1, &old.state, (old.claim_below, old.wanted), now);
         self.record.call = call;
         cx.put(key(Tag::Closed, &self.record.call.body.id(), &[]), codec::encode(&self.record));
         cx.then(Effect::Gossip(Box::new(self.record.call.clone())));
@@ -225,10 +224,9 @@ impl Closed {
 fn once_each(receipts: &mut [HeldReceipt]) {
     let mut seen = std::collections::BTreeSet::new();
     for held in receipts {
-        if let Some(output) = &held.receipt.body.output {
-            if held.output.is_some() && !seen.insert(output.cid) {
-                held.output = None;
-            }
+        let repeats = held.receipt.body.output.as_ref().is_some_and(|output| held.output.is_some() && !seen.insert(output.cid));
+        if repeats {
+            held.output = None;
         }
     }
 }

@@ -82,8 +82,8 @@ impl Case {
         case
     }
 
-    fn step(&mut self, step: Step) {
-        match step {
+    fn step(&mut self, step: &Step) {
+        match *step {
             Step::Claim(station) => {
                 let holding: Vec<_> = self.model.hands.entry(station).or_default().keys().copied().collect();
                 self.ask(station, Request::Claim(claim(self.id, &holding)), vec![]);
@@ -223,8 +223,8 @@ impl Case {
 
     /// Lets time pass to the end, and checks the Log.
     fn finish(mut self, jobs: u64) {
-        self.step(Step::Sync(usize::MAX));
-        self.step(Step::Crash(0));
+        self.step(&Step::Sync(usize::MAX));
+        self.step(&Step::Crash(0));
         self.world.prompt = true;
         self.world.sync();
         self.world.pass(3_600_000 + 60 * SECOND);
@@ -260,7 +260,7 @@ fn one_seat_each(job: &log::SettledJob) {
 fn check(class: Class, jobs: u8, steps: Vec<Step>) {
     let mut case = Case::new(class, i128::from(jobs));
     for step in steps {
-        case.step(step);
+        case.step(&step);
     }
     case.finish(u64::from(jobs));
 }

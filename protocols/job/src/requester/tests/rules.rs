@@ -176,7 +176,8 @@ fn bad_receipts_are_refused_by_reason_and_their_job_is_free_again() {
         signed(1, body, Some(b"o"))
     };
     let other = crate::content::cid_of(crate::content::RAW, b"other");
-    let cases: Vec<(ReceiptRefused, Box<dyn Fn(&mut crate::receipt::Receipt)>)> = vec![
+    type Change = Box<dyn Fn(&mut crate::receipt::Receipt)>;
+    let cases: Vec<(ReceiptRefused, Change)> = vec![
         (ReceiptRefused::Mismatch, Box::new(|body| body.index = 1)),
         (ReceiptRefused::Mismatch, Box::new(move |body| body.experiment = other)),
         (ReceiptRefused::Mismatch, Box::new(|body| body.profile = name("another"))),
