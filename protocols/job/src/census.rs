@@ -151,3 +151,6 @@ impl Census {
         self.records.values()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,9 @@ impl Used {
     }
 
     pub(super) fn insert(&mut self, lease: LeaseNumber) {
+        if lease < self.floor {
+            return;
+        }
         self.above.insert(lease);
         while self.above.len() > USED_MAX || self.above.contains(&self.floor) {
             if let Some(first) = self.above.pop_first() {
