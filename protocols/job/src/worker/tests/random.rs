@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// One thing that happens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Pass(u64),
     Hear {
