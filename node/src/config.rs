@@ -107,6 +107,9 @@ impl Config {
 #[serde(deny_unknown_fields)]
 pub struct NetworkFile {
     pub name: Name,
+    /// A network of one machine or one room: private and loopback addresses of stations count.
+    #[serde(default)]
+    pub lan: bool,
     /// Stations that newcomers dial first, each ending in `/p2p/<node id>`.
     #[serde(default)]
     pub bootstrap: Vec<Multiaddr>,

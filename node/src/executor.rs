@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use station_protocol::content::sha256;
 use station_protocol::durable::Ticket;
 use station_protocol::experiment::ExperimentId;
@@ -17,8 +18,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engine, EngineError, Load, Session, Step};
-use crate::hostcalls::{Broker, Host};
+use crate::hostcalls::Broker;
 use crate::library::Library;
+use crate::operator::Host;
 use crate::tasks::Tasks;
 
 /// How long a session waits for the next job of its experiment: longer than a round trip to the requester, short enough that an
@@ -123,15 +125,15 @@ impl Rooms {
             Err(EngineError::Failed(reason)) => return Err(failed(job, &reason)),
         };
         let begun = Instant::now();
-        let mut broker = Broker::new(&self.host, job);
-        let mut step = session.start(load(job)).await;
+        let mut broker = self.host.broker(job);
+        let mut step = beside(&mut broker, session.start(load(job))).await;
         let done = loop {
             step = match step {
                 Err(error) => return Err(failed(job, &error.to_string())),
                 Ok(Step::Done(done)) => break done,
                 Ok(Step::Call(call)) => {
                     let reply = broker.answer(call).await;
-                    session.step(reply).await
+                    beside(&mut broker, session.step(reply)).await
                 }
             };
         };
@@ -158,6 +160,14 @@ impl Rooms {
     fn keep(&self, experiment: ExperimentId, session: Box<dyn Session>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.entry(experiment).or_default().push(IdleSession { session, since: Instant::now() });
+    }
+}
+
+/// The sandbox's next step, while the operations that the guest began go on.
+async fn beside(broker: &mut Broker, step: BoxFuture<'_, Result<Step, EngineError>>) -> Result<Step, EngineError> {
+    tokio::select! {
+        step = step => step,
+        never = broker.drive() => match never {},
     }
 }
 

@@ -7,12 +7,22 @@
 //!
 //! Deliberately absent: decisions about the protocol, and any way to reach a socket, file or clock other than through the seams.
 
+pub mod api;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod content;
 pub mod demo;
 pub mod engine;
+pub mod executor;
 pub mod hostcalls;
+pub mod library;
 pub mod network;
+pub mod operator;
 pub mod outside;
 pub mod platform;
+pub mod prepare;
+pub mod results;
+pub mod station;
 pub mod store;
+pub mod tasks;

@@ -52,9 +52,15 @@ impl Library {
         Self { bundled: Arc::new(bundled), store }
     }
 
+    /// The bundled module under `cid`.
+    #[must_use]
+    pub fn bundled(&self, cid: &Cid) -> Option<&'static [u8]> {
+        self.bundled.get(cid).copied()
+    }
+
     /// The file under `content`, if every block of it is here.
     pub async fn file(&self, content: &Content) -> Result<Option<Vec<u8>>, StoreError> {
-        if let Some(bytes) = self.bundled.get(&content.cid) {
+        if let Some(bytes) = self.bundled(&content.cid) {
             return Ok(Some(bytes.to_vec()));
         }
         content::file(&*self.store, content).await

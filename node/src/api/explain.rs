@@ -4,6 +4,7 @@ use serde::Serialize;
 use station_protocol::call::CallState;
 use station_protocol::requester::View;
 use station_protocol::work::{ClaimRefused, DeclineReason};
+use station_protocol::worker::{Standing, Summary};
 
 use super::types::ExperimentBody;
 
@@ -13,6 +14,25 @@ pub fn word(value: &impl Serialize) -> String {
         Ok(serde_json::Value::String(word)) => word,
         Ok(other) => other.to_string(),
         Err(_) => "unknown".to_owned(),
+    }
+}
+
+/// What this station does about somebody's experiment, and why.
+#[must_use]
+pub fn standing(summary: &Summary) -> String {
+    let busy = if summary.running + summary.queued + summary.outbox == 0 {
+        if summary.claimed { "claimed; nothing to do now".to_owned() } else { "open".to_owned() }
+    } else {
+        format!("{} running, {} queued, {} receipts to deliver", summary.running, summary.queued, summary.outbox)
+    };
+    match &summary.standing {
+        Standing::Open => busy,
+        Standing::Declined(reason) => format!("declined: {}", word(reason)),
+        Standing::NotSampled => "not asked: the present Call asks other stations".to_owned(),
+        Standing::Refused { reason, .. } => format!("refused by the requester until its next Call: {}", word(reason)),
+        Standing::Final(reason) => format!("refused by the requester: {}", word(reason)),
+        Standing::Late => "its deadline has passed".to_owned(),
+        Standing::Closed => "closed".to_owned(),
     }
 }
 

@@ -17,7 +17,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use cid::Cid;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
-use station_protocol::{Content, NodeId};
+use station_protocol::{Content, NodeId, worker};
 
 use crate::library::{BUNDLED, Library};
 use crate::prepare::{self, PrepareError};
@@ -78,28 +78,33 @@ pub fn router(handle: Handle, token: &str) -> Router {
 }
 
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match refusal(&request, &api.token) {
+        Some(refused) => refused.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+fn refusal(request: &Request, expected: &str) -> Option<Refused> {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
     if !matches!(host, Some("127.0.0.1" | "[::1]" | "localhost")) {
-        return Refused(StatusCode::FORBIDDEN, "the API answers to loopback names only".into()).into_response();
+        return Some(Refused(StatusCode::FORBIDDEN, "the API answers to loopback names only".into()));
     }
     let token = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     // Hashes are compared, so that how long a comparison takes says nothing about the token.
     let hash = |token: &str| station_protocol::content::sha256(&[token.as_bytes()]);
-    if token.map(hash) != Some(hash(&api.token)) {
-        return Refused(StatusCode::UNAUTHORIZED, "send the header `Authorization: Bearer` with the contents of the file api.token".into()).into_response();
-    }
-    next.run(request).await
+    (token.map(hash) != Some(hash(expected)))
+        .then(|| Refused(StatusCode::UNAUTHORIZED, "send the header `Authorization: Bearer` with the contents of the file api.token".into()))
 }
 
 async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
     let (status, identity) = (api.handle.status().await?, api.handle.identity());
-    let call = |call: crate::station::CallStatus| CallBody {
+    let call = |call: worker::Summary| CallBody {
+        standing: explain::standing(&call),
         experiment: call.experiment.to_string(),
-        name: call.name,
+        name: call.name.to_string(),
         requester: call.requester.to_string(),
         topic: call.topic.to_string(),
-        standing: call.standing,
     };
     Ok(Json(StatusBody {
         node: identity.node.to_string(),

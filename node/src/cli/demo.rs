@@ -57,7 +57,7 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<ExitCode, Failur
         output.say(format!("gateway {url}  {label}"));
     }
     let dir = tempfile::Builder::new().prefix("station-demo-").tempdir().map_err(|error| Failure::new(format!("no temporary folder: {error}")))?;
-    let plan = MeshPlan { stations: usize::from(args.stations), topic: Name::new("ipfs-gateways")?, policy, exempt: targets.exempt.clone(), capacity: 2 };
+    let plan = MeshPlan { stations: usize::from(args.stations), topic: Name::new("ipfs-gateways")?, policy, exempt: targets.exempt.clone(), capacity: 2, program: None };
     let spinner = output.spinner("stations are finding each other");
     let mesh = Mesh::start(&plan, dir.path()).await?;
     spinner.finish_and_clear();
@@ -79,8 +79,8 @@ async fn local() -> Result<Targets, Failure> {
     let (mut urls, mut running, mut exempt) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (label, behaviour) in [("good", Behaviour::Good), ("slow", Behaviour::Slow), ("lies about bytes", Behaviour::Lying)] {
         let gateway = Gateway::start(behaviour, file.blocks.clone()).await.map_err(|error| Failure::new(format!("a local gateway: {error}")))?;
-        urls.push((label.to_owned(), format!("http://{}", gateway.addr)));
-        exempt.insert(gateway.addr);
+        urls.push((label.to_owned(), gateway.url()));
+        exempt.insert(gateway.addr());
         running.push(gateway);
     }
     Ok(Targets { urls, cids: vec![file.root.to_string()], _running: running, exempt })

@@ -65,9 +65,9 @@ enum Command {
     #[command(subcommand)]
     Module(inspect::Command),
     /// Allow a module or requester a capability on targets
-    Allow(rules::Args),
+    Allow(rules::AllowArgs),
     /// Take back what was allowed
-    Deny(rules::Args),
+    Deny(rules::DenyArgs),
     /// The operator's policy
     #[command(subcommand)]
     Policy(rules::PolicyCommand),

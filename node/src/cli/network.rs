@@ -20,6 +20,9 @@ pub(super) enum Command {
         /// An address that newcomers dial first, ending in /p2p/<node id>; repeat for more
         #[arg(long = "bootstrap")]
         bootstrap: Vec<Multiaddr>,
+        /// A network of one machine or one room: private addresses of stations count
+        #[arg(long)]
+        lan: bool,
         /// Where to write it; standard output if not given
         #[arg(long, short)]
         output: Option<PathBuf>,
@@ -27,9 +30,9 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(command: &Command, output: &Output) -> Result<ExitCode, Failure> {
-    let Command::New { name, topics, bootstrap, output: file } = command;
+    let Command::New { name, topics, bootstrap, lan, output: file } = command;
     let parse = |text: &String| Name::new(text.clone());
-    let network = NetworkFile { name: parse(name)?, bootstrap: bootstrap.clone(), topics: topics.iter().map(parse).collect::<Result<_, _>>()? };
+    let network = NetworkFile { name: parse(name)?, lan: *lan, bootstrap: bootstrap.clone(), topics: topics.iter().map(parse).collect::<Result<_, _>>()? };
     let text = toml::to_string(&network)?;
     NetworkFile::parse(&text)?;
     match file {

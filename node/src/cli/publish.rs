@@ -39,7 +39,7 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     let mut config = plan.config.clone();
     config.api.set_port(0);
     output.say("no station is running: publishing from here until the experiment is closed");
-    let sandbox = start::sandbox(home);
+    let sandbox = start::sandbox(home, None);
     let station = start::requester(home, plan, &sandbox).await?;
     let handle = station.handle();
     let (_, api) = start::api(home, &config, &station).await?;

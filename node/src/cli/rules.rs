@@ -6,16 +6,26 @@ use super::client::Client;
 use super::output::{Failure, Output};
 use crate::library::bundled_names;
 use crate::platform::home::Home;
+use station_protocol::capability::{Capability, TargetPattern};
 use station_protocol::policy::{Policy, Subject};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct AllowArgs {
     /// A bundled module's name, a module's CID, or a requester's node id
     who: String,
     /// A capability, like http
-    capability: String,
-    /// Targets like *.ipfs.io:443; for `deny` none means all
-    targets: Vec<String>,
+    capability: Capability,
+    /// Targets like *.ipfs.io:443; `*` allows all public ones
+    #[arg(required = true)]
+    targets: Vec<TargetPattern>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DenyArgs {
+    /// A bundled module's name, a module's CID, or a requester's node id
+    who: String,
+    /// The capability to take back; without it nothing is done for them any more, pure computation included
+    capability: Option<Capability>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,32 +34,26 @@ pub(super) enum PolicyCommand {
     Show,
 }
 
-pub(super) async fn allow(home: &Home, args: &Args, output: &Output) -> Result<ExitCode, Failure> {
-    if args.targets.is_empty() {
-        return Err(Failure::new("name the targets to allow, like `*.ipfs.io:443`; `*` allows all public ones"));
-    }
-    let text = Policy::allow(&home.policy_text()?, &subject(&args.who)?, args.capability.parse()?, &patterns(args)?)?;
+pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let text = home.policy()?.allow(&subject(&args.who), args.capability, &args.targets);
     replace(home, text, output).await
 }
 
-pub(super) async fn deny(home: &Home, args: &Args, output: &Output) -> Result<ExitCode, Failure> {
-    let text = Policy::deny(&home.policy_text()?, &subject(&args.who)?, args.capability.parse()?, &patterns(args)?)?;
+pub(super) async fn deny(home: &Home, args: &DenyArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let text = home.policy()?.deny(&subject(&args.who), args.capability);
     replace(home, text, output).await
 }
 
 pub(super) fn policy(home: &Home, command: &PolicyCommand, output: &Output) -> Result<ExitCode, Failure> {
     let PolicyCommand::Show = command;
     let policy = home.policy()?;
-    output.show(&serde_json::json!({ "policy": policy.to_toml(), "hash": format!("{:?}", policy.hash()) }), |_| policy.to_toml());
+    output.show(&serde_json::json!({ "policy": policy.text(), "hash": format!("{:?}", policy.hash()) }), |_| policy.text());
     Ok(ExitCode::SUCCESS)
 }
 
-fn subject(who: &str) -> Result<Subject, Failure> {
-    who.parse().map_err(|_| Failure::new(format!("{who:?} is neither a bundled module, a CID nor a node id")))
-}
-
-fn patterns(args: &Args) -> Result<Vec<station_protocol::capability::TargetPattern>, Failure> {
-    Ok(args.targets.iter().map(|target| target.parse()).collect::<Result<_, _>>()?)
+/// A node id, or else a module: whether it is one shows when the new policy is read back.
+fn subject(who: &str) -> Subject {
+    who.parse().map_or_else(|_| Subject::Module(who.to_owned()), Subject::Requester)
 }
 
 /// Checks the new text before it replaces the old, and tells the running station.

@@ -23,7 +23,7 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     }
     let plan = Plan::of(home)?;
     let (config, budget) = (plan.config.clone(), plan.policy.budget.clone());
-    let sandbox = start::sandbox(home);
+    let sandbox = start::sandbox(home, None);
     let station = start::station(home, plan, &sandbox).await?;
     let handle = station.handle();
     let (addr, api) = start::api(home, &config, &station).await?;
@@ -72,7 +72,7 @@ pub(super) async fn watch_hours(handle: Handle, budget: station_protocol::policy
     let mut minute = tokio::time::interval(std::time::Duration::from_secs(60));
     loop {
         minute.tick().await;
-        let may = budget.allows_hour(clock.now()) && (budget.on_battery || !crate::platform::power::on_battery());
+        let may = budget.hours.contain(clock.now()) && (budget.on_battery || !crate::platform::power::on_battery());
         if handle.may_work(may).await.is_err() {
             return;
         }

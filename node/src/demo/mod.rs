@@ -8,7 +8,7 @@ pub mod gateway;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libp2p::Multiaddr;
 use station_protocol::bounded::Name;
@@ -33,6 +33,8 @@ pub struct MeshPlan {
     pub exempt: BTreeSet<SocketAddr>,
     /// Jobs at the same time per station.
     pub capacity: u32,
+    /// The program whose `main` begins with `station_sandbox::worker_entry`, where it is not the running one.
+    pub program: Option<PathBuf>,
 }
 
 /// Why a mesh does not come up.
@@ -66,11 +68,11 @@ impl Mesh {
         let policy = Policy::parse(&plan.policy, &bundled_names())?;
         let tag: String = entropy()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
         let name = Name::new(format!("mesh-{tag}")).expect("hexadecimal is a name");
-        let sandbox = start::sandbox(&Home::new(dir.to_owned()));
+        let sandbox = start::sandbox(&Home::new(dir.to_owned()), plan.program.clone());
         let mut mesh = Self { handles: Vec::new(), running: JoinSet::new() };
         let mut bootstrap: Vec<Multiaddr> = Vec::new();
         for number in 0..plan.stations {
-            let network = NetworkFile { name: name.clone(), bootstrap: bootstrap.clone(), topics: vec![plan.topic.clone()] };
+            let network = NetworkFile { name: name.clone(), lan: true, bootstrap: bootstrap.clone(), topics: vec![plan.topic.clone()] };
             let mut policy = policy.clone();
             policy.roles.dht_server = number == 0;
             mesh.add(plan, network, policy, &dir.join(format!("station-{number}")), number, &sandbox).await?;

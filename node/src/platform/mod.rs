@@ -2,6 +2,13 @@
 //!
 //! Deliberately lacks any rule. The simulator has a room of its own in this one's place.
 
+pub mod engine;
+pub mod home;
+pub mod listen;
+pub mod offline;
 pub mod outside;
+pub mod power;
+pub mod start;
 pub mod store;
 pub mod transport;
+pub mod trial;

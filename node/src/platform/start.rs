@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use station_protocol::bounded::Name;
@@ -28,8 +29,6 @@ pub enum StartError {
     Station(#[from] StationError),
     #[error("the transport: {0}")]
     Transport(String),
-    #[error("the name resolver: {0}")]
-    Resolver(String),
     #[error("the API cannot listen on {addr}: {error}; set another `api` in station.toml")]
     Api { addr: SocketAddr, error: std::io::Error },
 }
@@ -52,10 +51,12 @@ impl Plan {
     }
 }
 
-/// A sandbox that keeps compiled modules in the home; stations of one process may share it.
+/// A sandbox that keeps compiled modules in the home, with workers of `program` or of this very program; stations of one process may
+/// share it.
 #[must_use]
-pub fn sandbox(home: &Home) -> Sandbox {
-    Sandbox::new(station_sandbox::Config { cache_dir: Some(home.path("engine")), ..station_sandbox::Config::default() })
+pub fn sandbox(home: &Home, program: Option<PathBuf>) -> Sandbox {
+    let own = station_sandbox::Config::default();
+    Sandbox::new(station_sandbox::Config { cache_dir: Some(home.path("engine")), program: program.unwrap_or(own.program) })
 }
 
 /// A station from its home's store and `plan`.
@@ -70,15 +71,14 @@ pub async fn requester(home: &Home, plan: Plan, sandbox: &Sandbox) -> Result<Sta
 
 async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) -> Result<Station, StartError> {
     let store = RedbStore::open(&home.path("store")).await?;
-    let outside = RealOutside::new(plan.exempt).map_err(|error| StartError::Resolver(error.to_string()))?;
     let parts = Parts {
         secret: plan.secret,
         seed: entropy(),
-        transport: transport::real(&plan.secret).map_err(|error| StartError::Transport(error.to_string()))?,
+        transport: transport::build(&crate::network::peer_id::keypair(plan.secret)).map_err(|error| StartError::Transport(error.to_string()))?,
         store: Arc::new(store),
         engine: Arc::new(ProcessEngine::new(sandbox.clone())),
-        outside: Arc::new(outside),
-        isolation: sandbox.isolation(),
+        outside: Arc::new(RealOutside::new(plan.exempt)),
+        isolation: station_sandbox::isolation(),
         profiles: vec![Name::new(station_sandbox::PROFILE).expect("the profile's name is a name")],
         processors,
     };

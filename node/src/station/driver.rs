@@ -1,15 +1,17 @@
 //! The event loop: takes what happened, shows it to a machine, performs what the machine says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use cid::Cid;
+use station_protocol::bounded::Name;
 use station_protocol::cluster::Cluster;
-use station_protocol::durable::{Action, Ticket};
+use station_protocol::durable::{Action, Commit, Ticket};
 use station_protocol::requester::{self, Requester};
-use station_protocol::work::Request;
+use station_protocol::work::{At, Request};
 use station_protocol::worker::{self, Via, Worker};
-use station_protocol::{Content, NodeId};
-use std::sync::Arc;
+use station_protocol::{Content, ExperimentId, NodeId, codec};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::StationError;
@@ -20,20 +22,26 @@ use super::narrate::narrate;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::executor::Executor;
-use crate::hostcalls::Host;
 use crate::network::{self, Network};
 use crate::store::{Store, Table};
+use crate::operator::Host;
 use crate::tasks::Tasks;
 
 /// How often idle sessions and bookkeeping are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How long a station that is shutting down may take to deliver what it has.
 const DRAIN: Duration = Duration::from_secs(10);
+/// The largest blob that a machine commits: one block.
+const BLOB_BYTES_MAX: u64 = 2 << 20;
 /// Tickets of questions to oneself begin here; the network counts from zero and never gets as far.
 const OWN_TICKETS: u64 = 1 << 62;
 
-/// What either machine wants done.
+/// What either machine wants done, or what its Commit means for those who fetch from here.
 enum Effect {
+    /// A blob is durable: it may be asked for.
+    Provide(Cid, u64),
+    /// A blob is gone.
+    Withdraw(Cid),
     Worker(worker::Effect),
     Requester(requester::Effect),
 }
@@ -51,12 +59,15 @@ pub(super) struct Driver {
     inbox: mpsc::Receiver<Command>,
     notes: broadcast::Sender<Note>,
     node: NodeId,
+    topics: Vec<Name>,
     /// Questions to oneself: the Requester's ticket → the Worker's.
     own_asks: BTreeMap<Ticket, Ticket>,
     next_own: u64,
-    publishing: BTreeMap<Ticket, oneshot::Sender<Result<station_protocol::ExperimentId, requester::PublishError>>>,
-    connected: BTreeMap<NodeId, ()>,
-    addresses: station_protocol::work::At,
+    /// Searches for providers under way; each ends, so there are as many as fetches.
+    searching: BTreeMap<Ticket, oneshot::Sender<Vec<(NodeId, At)>>>,
+    publishing: BTreeMap<Ticket, oneshot::Sender<Result<ExperimentId, requester::PublishError>>>,
+    connected: BTreeSet<NodeId>,
+    addresses: At,
     draining: Option<tokio::time::Instant>,
 }
 
@@ -87,17 +98,20 @@ impl Driver {
             inbox,
             notes: handle.notes.clone(),
             node: handle.identity.node,
+            topics: handle.identity.topics.clone(),
             own_asks: BTreeMap::new(),
             next_own: OWN_TICKETS,
+            searching: BTreeMap::new(),
             publishing: BTreeMap::new(),
-            connected: BTreeMap::new(),
-            addresses: station_protocol::work::At::default(),
+            connected: BTreeSet::new(),
+            addresses: At::default(),
             draining: None,
         }
     }
 
     pub(super) async fn run(&mut self) -> Result<(), StationError> {
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        self.provide_restored();
         self.settle();
         loop {
             let deadline = self.deadline();
@@ -114,6 +128,22 @@ impl Driver {
             if self.is_drained() {
                 return Ok(());
             }
+        }
+    }
+
+    /// What a restart must not take from those who still fetch it.
+    fn provide_restored(&mut self) {
+        for id in self.requester.experiments().collect::<Vec<_>>() {
+            let Some(view) = self.requester.view(&id) else { continue };
+            let module = view.call.body.experiment.body.module.clone();
+            self.network.perform(network::Command::Provide { cid: module.cid });
+            self.fetches.provide(&module);
+            for cid in view.pages.into_iter().chain(view.status.log) {
+                self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX });
+            }
+        }
+        for cid in self.worker.provided().collect::<Vec<_>>() {
+            self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX });
         }
     }
 
@@ -138,9 +168,11 @@ impl Driver {
         match action {
             Action::Do(effect) => self.perform(wrap(effect)),
             Action::Commit(commit) => {
-                let then = commit.then.into_iter().map(wrap).collect();
-                let station_protocol::durable::Commit { blobs, blob_deletes, puts, deletes, .. } = commit;
-                self.commits.push(table, station_protocol::durable::Commit { blobs, blob_deletes, puts, deletes, then });
+                let Commit { blobs, blob_deletes, puts, deletes, then } = commit;
+                let provide = blobs.iter().map(|(cid, bytes)| Effect::Provide(*cid, bytes.len() as u64));
+                let withdraw = blob_deletes.iter().map(|cid| Effect::Withdraw(*cid));
+                let then = provide.chain(withdraw).chain(then.into_iter().map(wrap)).collect();
+                self.commits.push(table, Commit { blobs, blob_deletes, puts, deletes, then });
             }
         }
     }
@@ -166,7 +198,7 @@ impl Driver {
 
     fn is_drained(&self) -> bool {
         self.draining.is_some_and(|until| {
-            let quiet = self.executor.running() == 0 && self.commits.is_idle() && self.worker.is_idle();
+            let quiet = self.executor.running() == 0 && self.commits.is_idle() && self.worker.is_drained();
             quiet || tokio::time::Instant::now() >= until
         })
     }
@@ -175,19 +207,17 @@ impl Driver {
         use network::Event as N;
         let now = self.clock.now();
         match event {
-            N::Call { call, from, ticket } => {
-                self.worker.handle(worker::Event::CallHeard { call: Box::new(call), via: Via::Gossip { from, ticket } }, now);
-            }
+            N::Call { call, from, ticket } => self.worker.handle(worker::Event::CallHeard { call, via: Via::Gossip { from, ticket } }, now),
             N::Asked { ask, from, request, .. } if matches!(request, Request::Calls { .. } | Request::Peers { .. }) => {
                 self.worker.handle(worker::Event::Asked { ask, from, request }, now);
             }
-            N::Asked { ask, from, remote: (ip, relay), request } => {
-                let from = requester::Peer { node: from, cluster: Cluster::of(from, ip, relay) };
+            N::Asked { ask, from, remote, request } => {
+                let from = requester::Peer { node: from, cluster: Cluster::of(from, remote.ip, remote.relay) };
                 self.requester.handle(requester::Event::Asked { ask, from, request }, now);
             }
             N::Answered { send, answer } => self.worker.handle(worker::Event::Answered { send, answer }, now),
             N::Connected { node, topics } => {
-                self.connected.insert(node, ());
+                self.connected.insert(node);
                 self.worker.handle(worker::Event::Connected { node, topics }, now);
             }
             N::Disconnected { node } => {
@@ -199,7 +229,15 @@ impl Driver {
                 self.worker.handle(worker::Event::Addresses(addresses.clone()), now);
                 self.requester.handle(requester::Event::Addresses(addresses), now);
             }
-            N::Car { stream, from } => self.fetches.serve(stream, from),
+            N::Stream { from, stream, .. } => self.fetches.serve(stream, from),
+            N::Providers { find, providers } => {
+                if let Some(reply) = self.searching.remove(&find) {
+                    // Whoever searched has gone if the reply cannot be sent.
+                    drop(reply.send(providers));
+                }
+            }
+            N::Misbehaved { node, action } => tracing::debug!(%node, ?action, "misbehaved"),
+            N::Listening(address) => tracing::info!(%address, "listening"),
         }
     }
 
@@ -208,8 +246,12 @@ impl Driver {
         match fetched {
             Fetched::Worker { fetch, result } => self.worker.handle(worker::Event::Fetched { fetch, result }, now),
             Fetched::Requester { fetch, result } => self.requester.handle(requester::Event::Fetched { fetch, result }, now),
-            Fetched::OpenCar { to, at, reply } => self.network.perform(network::Command::OpenCar { to, at, reply }),
-            Fetched::FindProviders { cid, reply } => self.network.perform(network::Command::FindProviders { cid, reply }),
+            Fetched::OpenCar { to, at, reply } => drop(reply.send(self.network.open_car(to, &at))),
+            Fetched::FindProviders { cid, reply } => {
+                let find = self.own_ticket();
+                self.searching.insert(find, reply);
+                self.network.perform(network::Command::FindProviders { find, cid });
+            }
         }
     }
 
@@ -219,6 +261,7 @@ impl Driver {
             Command::Publish(draft, reply) => {
                 let publish = self.own_ticket();
                 self.publishing.insert(publish, reply);
+                self.fetches.provide(&draft.module);
                 self.network.perform(network::Command::Provide { cid: draft.module.cid });
                 self.requester.handle(requester::Event::Publish { publish, draft }, now);
             }
@@ -245,6 +288,8 @@ impl Driver {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
+            Effect::Provide(cid, bytes) => self.fetches.provide(&Content { cid, bytes }),
+            Effect::Withdraw(cid) => self.fetches.withdraw(&cid),
             Effect::Worker(effect) => self.perform_worker(effect),
             Effect::Requester(effect) => self.perform_requester(effect),
         }
@@ -285,7 +330,7 @@ impl Driver {
             }
             E::Gossip(call) => {
                 let topic = call.body.experiment.body.topic.clone();
-                self.network.perform(network::Command::Publish { topic, call: call.clone() });
+                self.network.perform(network::Command::Publish { topic, bytes: codec::encode(&*call) });
                 self.worker.handle(worker::Event::CallHeard { call, via: Via::Own }, self.clock.now());
             }
             E::Answer { ask, response } => match self.own_asks.remove(&ask) {
@@ -299,7 +344,7 @@ impl Driver {
     }
 
     fn fetch_output(&mut self, fetch: Ticket, content: Content, from: NodeId) {
-        self.fetches.begin(Asker::Requester(fetch), content, from, station_protocol::work::At::default());
+        self.fetches.begin(Asker::Requester(fetch), content, from, At::default());
     }
 
     fn note(&self, note: Note) {
@@ -309,14 +354,13 @@ impl Driver {
     }
 
     fn status(&self) -> Status {
-        let calls = self.worker.calls().into_iter().map(Into::into).collect();
         Status {
-            connected: self.connected.keys().copied().collect(),
+            connected: self.connected.iter().copied().collect(),
             addresses: self.addresses.clone(),
-            topics: self.worker.counted(),
+            topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
             running: self.executor.running(),
             outbox: self.worker.outbox_len(),
-            calls,
+            calls: self.worker.summaries().collect(),
             own: self.requester.experiments().collect(),
         }
     }

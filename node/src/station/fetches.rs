@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cid::Cid;
+use futures::future::BoxFuture;
 use station_protocol::durable::Ticket;
 use station_protocol::work::At;
 use station_protocol::worker::FetchFailure;
@@ -16,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::content::{self, Provider};
 use crate::library::Library;
-use crate::network::Stream;
+use crate::network::{CarStream, OpenFailure};
 use crate::store::Store;
 use crate::tasks::Tasks;
 
@@ -38,9 +39,12 @@ pub(super) enum Asker {
 pub(super) enum Fetched {
     Worker { fetch: Ticket, result: Result<(), FetchFailure> },
     Requester { fetch: Ticket, result: Result<Vec<u8>, FetchFailure> },
-    OpenCar { to: NodeId, at: At, reply: oneshot::Sender<Option<Stream>> },
+    OpenCar { to: NodeId, at: At, reply: oneshot::Sender<Opening> },
     FindProviders { cid: Cid, reply: oneshot::Sender<Vec<(NodeId, At)>> },
 }
+
+/// A stream being opened.
+pub(super) type Opening = BoxFuture<'static, Result<CarStream, OpenFailure>>;
 
 pub(super) struct Fetches {
     rooms: Rooms,
@@ -78,9 +82,31 @@ impl Fetches {
     }
 
     /// Answers a request for content on `stream`.
-    pub(super) fn serve(&self, stream: Stream, from: NodeId) {
+    pub(super) fn serve(&self, stream: CarStream, from: NodeId) {
         let provider = self.provider.clone();
-        self.tasks.spawn(async move { provider.serve(stream, from).await });
+        // The stream counts against the network's limits for as long as it lives.
+        self.tasks.spawn(async move {
+            let mut stream = stream;
+            let relayed = stream.relayed;
+            provider.serve(&mut stream.stream, from, relayed).await;
+        });
+    }
+
+    /// Content that others may fetch from here: bundled, or durable in the store.
+    pub(super) fn provide(&self, content: &Content) {
+        let shelf = self.provider.shelf();
+        let put = match self.rooms.library.bundled(&content.cid) {
+            Some(bytes) => shelf.put_held(station_car::unixfs::build(bytes)),
+            None => shelf.put_stored(content.cid, content.bytes),
+        };
+        if put.is_err() {
+            tracing::warn!(cid = %content.cid, "too much is provided already; this is not");
+        }
+    }
+
+    /// Undoes one [`Fetches::provide`].
+    pub(super) fn withdraw(&self, cid: &Cid) {
+        self.provider.shelf().take(cid);
     }
 
     /// The next thing the loop must know or do. Cancel-safe.
@@ -109,14 +135,12 @@ impl Rooms {
     }
 
     async fn from(&self, content: &Content, node: NodeId, at: At) -> Result<Vec<u8>, FetchFailure> {
-        let (reply, stream) = oneshot::channel();
+        let (reply, opening) = oneshot::channel();
         let _ = self.events.send(Fetched::OpenCar { to: node, at, reply }).await;
-        let stream = stream.await.ok().flatten().ok_or(FetchFailure::NotFound)?;
-        let blocks = content::fetch(stream, &content.cid, content.bytes).await?;
-        let bytes = content::assemble(&content.cid, &blocks).map_err(|_| FetchFailure::Mismatch)?;
-        if bytes.len() as u64 != content.bytes {
-            return Err(FetchFailure::Mismatch);
-        }
+        let opening = opening.await.map_err(|_| FetchFailure::NotFound)?;
+        let stream = opening.await.map_err(|_| FetchFailure::NotFound)?;
+        let blocks = content::fetch(stream.stream, &content.cid, content.bytes).await?;
+        let bytes = content::assemble(content, &blocks).map_err(|_| FetchFailure::Mismatch)?;
         for (cid, block) in blocks {
             // Losing the cache costs a second fetch, nothing else.
             if let Err(error) = self.store.cache(cid, block).await {

@@ -13,6 +13,7 @@ use station_protocol::policy::Policy;
 use station_protocol::receipt::Isolation;
 use station_protocol::requester::{Draft, PublishError, View};
 use station_protocol::work::At;
+use station_protocol::worker::Summary;
 use station_protocol::{Content, NodeId, codec, requester, worker};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -50,19 +51,9 @@ pub struct Status {
     pub topics: Vec<(Name, u64)>,
     pub running: usize,
     pub outbox: usize,
-    pub calls: Vec<CallStatus>,
+    /// Experiments of others, as this station sees them.
+    pub calls: Vec<Summary>,
     pub own: Vec<ExperimentId>,
-}
-
-/// An experiment of somebody else, as this station sees it.
-#[derive(Clone, Debug)]
-pub struct CallStatus {
-    pub experiment: ExperimentId,
-    pub name: String,
-    pub requester: NodeId,
-    pub topic: Name,
-    /// What this station does about it, in words.
-    pub standing: String,
 }
 
 /// Why the station did not do what it was told.

@@ -17,12 +17,11 @@ mod fetches;
 mod handle;
 mod narrate;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::PeerId;
 use station_protocol::bounded::Text;
 use station_protocol::durable::RestoreError;
 use station_protocol::experiment::EngineProfile;
@@ -36,14 +35,14 @@ use tokio::sync::{broadcast, mpsc};
 use crate::clock::Clock;
 use crate::config::{Config, NetworkFile};
 use crate::engine::Engine;
-use crate::hostcalls::Host;
 use crate::library::Library;
-use crate::network::{Network, NetworkConfig, NetworkError};
+use crate::network::{Network, NetworkConfig, NetworkError, Reach, Roles, peer_id};
 use crate::outside::Outside;
 use crate::store::{Store, StoreError, Table};
+use crate::operator::Host;
 use crate::tasks::Tasks;
 
-pub use handle::{CallStatus, Handle, HandleError, Identity, Note, Status, settled};
+pub use handle::{Handle, HandleError, Identity, Note, Status, settled};
 
 /// The software that receipts name.
 pub const SOFTWARE: &str = concat!("station/", env!("CARGO_PKG_VERSION"));
@@ -118,9 +117,9 @@ impl Station {
             anchor: config.anchor,
         };
         let machines = restore(worker_config, network, &key, parts.seed, &*parts.store, clock.now()).await?;
-        let swarm = Network::new(network_config(config, network, &policy), &parts.secret, parts.transport, tasks.clone())?;
+        let swarm = Network::new(network_config(config, network, &policy), &peer_id::keypair(parts.secret), parts.transport, tasks.clone())?;
         let library = Library::new(parts.store.clone());
-        let host = Host::new(parts.outside, key.node(), policy, clock);
+        let host = Host::new(parts.outside, key.node(), policy, clock, parts.store.clone()).await?;
         let (commands, inbox) = mpsc::channel(handle::COMMANDS_WAITING_MAX);
         let (notes, _) = broadcast::channel(handle::NOTES_KEPT);
         let handle = Handle { commands, notes, identity: Arc::new(identity), library, store: parts.store };
@@ -160,21 +159,12 @@ async fn restore(
 
 fn network_config(config: &Config, network: &NetworkFile, policy: &Policy) -> NetworkConfig {
     NetworkConfig {
-        network: network.name.clone(),
-        topics: network.topics.clone(),
         bootstrap: network.bootstrap.clone(),
         listen: config.listen.clone(),
-        announce: config.announce.clone(),
-        dht_server: policy.roles.dht_server,
-        relay_server: policy.roles.relay,
+        external: config.announce.clone(),
+        reach: if network.lan { Reach::Any } else { Reach::Global },
+        roles: Roles { relay: policy.roles.relay, dht_server: policy.roles.dht_server, bootstrap: policy.roles.dht_server },
+        software: SOFTWARE.to_owned(),
+        ..NetworkConfig::new(network.name.clone(), network.topics.clone())
     }
-}
-
-/// The IP at the far end of an address, if it begins with one.
-pub(crate) fn remote_ip(address: &Multiaddr) -> Option<IpAddr> {
-    address.iter().next().and_then(|part| match part {
-        libp2p::multiaddr::Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
-        libp2p::multiaddr::Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
-        _ => None,
-    })
 }
