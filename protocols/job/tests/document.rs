@@ -1,0 +1,83 @@
+//! PROTOCOL.md says what the code does: its bounds and its kinds are compared with the constants.
+
+use station_protocol::identity::Body;
+use station_protocol::limits::LIMITS_MAX;
+use station_protocol::{address, call, capability, census, codec, experiment, hostcall, jobs, log, receipt, verdict, work};
+
+const DOCUMENT: &str = include_str!("../PROTOCOL.md");
+
+#[test]
+fn every_bound_in_the_table_is_the_constant_of_that_name() {
+    macro_rules! bounds {
+        ($($module:ident::$name:ident),* $(,)?) => { vec![$((stringify!($name), $module::$name as u64)),*] };
+    }
+    let bounds: Vec<(&str, u64)> = bounds![
+        codec::DEPTH_MAX,
+        call::CALL_BYTES_MAX,
+        call::CALL_VALID_MS_MAX,
+        call::CLOCK_TOLERANCE_MS,
+        call::CALL_ADDRESSES_MAX,
+        address::ADDRESS_BYTES_MAX,
+        work::REQUEST_BYTES_MAX,
+        work::RESPONSE_BYTES_MAX,
+        work::RELAYED_BYTES_MAX,
+        work::REQUEST_TIMEOUT_MS,
+        work::HOLDING_MAX,
+        work::DELIVERIES_MAX,
+        work::LEASES_MAX,
+        work::ACK_VERDICTS_MAX,
+        work::HAVE_MAX,
+        work::CALLS_MAX,
+        work::PEERS_MAX,
+        census::RECORD_ADDRESSES_MAX,
+        work::INPUT_BYTES_MAX,
+        work::PROFILES_MAX,
+        receipt::RECEIPT_BYTES_MAX,
+        receipt::INLINE_BYTES_MAX,
+        experiment::LABELS_MAX,
+        experiment::LABEL_VALUES_MAX,
+        experiment::FIELDS_MAX,
+        experiment::EXECUTIONS_MAX,
+        capability::PATTERNS_MAX,
+        verdict::VERDICT_RECEIPTS_MAX,
+        verdict::STRATA_MAX,
+        verdict::GROUPS_MAX,
+        verdict::EXACT_BYTES_MAX,
+        log::PAGE_BYTES_MAX,
+        log::PAGES_MAX,
+        log::ROOT_BYTES_MAX,
+        jobs::KEYS_MAX,
+        jobs::PRODUCT_MAX,
+        jobs::EXPLICIT_MAX,
+        jobs::EXPLICIT_BYTES_MAX,
+        jobs::CHUNK_INPUTS_MAX,
+        jobs::CHUNK_BYTES_MAX,
+        jobs::BLOCK_BYTES_MAX,
+        hostcall::TRANSCRIPT_BYTES_MAX,
+    ];
+    for (name, value) in &bounds {
+        assert!(DOCUMENT.contains(&format!("| `{name}` | {value} |")), "{name} is {value}");
+    }
+    let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `") && line.contains("_M")).count();
+    assert_eq!(rows, bounds.len(), "every row is compared");
+    for value in [LIMITS_MAX.fuel, LIMITS_MAX.memory_bytes, LIMITS_MAX.wall_ms, LIMITS_MAX.output_bytes, LIMITS_MAX.in_bytes] {
+        assert!(DOCUMENT.contains(&value.to_string()), "{value}");
+    }
+}
+
+#[test]
+fn every_kind_that_is_signed_is_named() {
+    let kinds = [
+        experiment::Experiment::KIND,
+        call::Call::KIND,
+        work::Leases::KIND,
+        work::Refusal::KIND,
+        work::Ack::KIND,
+        receipt::Receipt::KIND,
+        census::PeerRecord::KIND,
+    ];
+    for kind in kinds {
+        assert!(DOCUMENT.contains(&format!("| `{kind}` |")), "{kind}");
+    }
+    assert_eq!(DOCUMENT.matches("/1` | `").count(), kinds.len());
+}
