@@ -86,7 +86,7 @@ pub(crate) fn compile_seconds(module_bytes: usize) -> u64 {
 impl Sandbox {
     /// # Panics
     ///
-    /// When the system cannot start a thread.
+    /// When the system cannot start a thread, or the program's path is empty.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let spawner = Spawner::new(config.program).expect("a thread for starting workers");

@@ -26,6 +26,8 @@ pub(crate) struct Spawner {
 
 impl Spawner {
     pub(crate) fn new(program: PathBuf) -> io::Result<Self> {
+        // Workers start in `/`, where a relative path would name something else.
+        let program = std::path::absolute(program)?;
         let (requests, receiver) = mpsc::channel::<Request>();
         std::thread::Builder::new().name("station-workers".into()).spawn(move || {
             for request in receiver {
