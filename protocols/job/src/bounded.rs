@@ -8,6 +8,9 @@ use std::ops::Deref;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
+#[cfg(test)]
+mod tests;
+
 /// A value was longer than its type allows, or has characters that its type excludes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BoundError {

@@ -13,6 +13,9 @@ use crate::experiment::{Experiment, ExperimentError, ExperimentId};
 use crate::identity::{Body, Signed};
 use crate::time::{MINUTE, SECOND, Time};
 
+#[cfg(test)]
+mod tests;
+
 /// Largest Call on the wire: small enough that gossip stays cheap, with room for 8 addresses and a dozen targets.
 pub const CALL_BYTES_MAX: usize = 4 << 10;
 /// Longest validity of one Call; later news needs a higher `seq`.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 #[cfg(test)]
 mod tests;
 
-/// Deepest nesting of lists, maps and tags in any message: ours need 9; a decoder must not recurse further on a stranger's word.
+/// Deepest nesting of lists, maps and tags in any message: ours need 12 (a test); a decoder must not recurse further on a stranger's word.
 pub const DEPTH_MAX: usize = 16;
 
 /// Why bytes are not a message.

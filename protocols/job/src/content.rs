@@ -7,6 +7,9 @@ use multihash::Multihash;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+#[cfg(test)]
+mod tests;
+
 /// Multicodec of raw bytes.
 pub const RAW: u64 = 0x55;
 /// Multicodec of DAG-CBOR.

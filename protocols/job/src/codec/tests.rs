@@ -255,3 +255,29 @@ proptest! {
         prop_assert_eq!(decode::<std::collections::BTreeMap<String, String>>(&bytes, 4096), Ok(input));
     }
 }
+
+#[test]
+fn our_deepest_message_nests_twelve_deep() {
+    use crate::bounded::List;
+    use crate::receipt::{Outcome, Trap};
+    use crate::verdict::{Decision, Group, JobVerdict, Stratum};
+    use crate::work::{Ack, Response};
+    let group = Group { outcome: Outcome::Trapped(Trap::Other), exact: [].into(), receipts: List::default() };
+    let stratum = Stratum { region: None, groups: List::first([group]), certified: false };
+    let decision = Decision::Measured { strata: List::first([stratum]), unusable: List::default() };
+    let key = crate::SigningKey::from_bytes(&[1; 32]);
+    let ack = Ack {
+        experiment: crate::content::cid_of(crate::content::RAW, b""),
+        node: key.node(),
+        held: List::default(),
+        refused: List::default(),
+        again_ms: 0,
+        verdicts: List::first([JobVerdict { index: 0, decision }]),
+        cursor: 0,
+        leases: None,
+        no_more: None,
+    };
+    let bytes = encode(&Response::Acked(Box::new(key.sign(&any_of::network(), ack))));
+    assert_eq!(skip(&bytes, 0, 12), Ok(bytes.len()));
+    assert_eq!(skip(&bytes, 0, 11), Err(DecodeError::TooDeep));
+}
