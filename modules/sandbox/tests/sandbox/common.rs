@@ -5,22 +5,22 @@ use std::path::PathBuf;
 use station_sandbox::{Config, Done, Load, Sandbox, Session, Step};
 
 /// A sandbox that keeps artefacts in memory only.
-pub fn sandbox() -> Sandbox {
+pub(crate) fn sandbox() -> Sandbox {
     Sandbox::new(Config { program: worker(), cache_dir: None })
 }
 
 /// The program that becomes a worker.
-pub fn worker() -> PathBuf {
+pub(crate) fn worker() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_station-sandbox-worker"))
 }
 
 /// A command with one memory page, the usual imports, and this body of `_start` (with two locals `$i`, `$n`).
-pub fn command(body: &str) -> Vec<u8> {
+pub(crate) fn command(body: &str) -> Vec<u8> {
     guest("(memory (export \"memory\") 1)", body)
 }
 
 /// The same with other fields in place of the memory.
-pub fn guest(fields: &str, body: &str) -> Vec<u8> {
+pub(crate) fn guest(fields: &str, body: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
             (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
@@ -51,7 +51,7 @@ pub fn guest(fields: &str, body: &str) -> Vec<u8> {
 }
 
 /// Copies standard input to standard output.
-pub fn echo() -> Vec<u8> {
+pub(crate) fn echo() -> Vec<u8> {
     command(
         "(i32.store (i32.const 0) (i32.const 16)) (i32.store (i32.const 4) (i32.const 1024))
          (loop $more
@@ -63,21 +63,21 @@ pub fn echo() -> Vec<u8> {
 }
 
 /// A pure job with room to spare.
-pub fn load() -> Load {
+pub(crate) fn load() -> Load {
     Load { input: Vec::new(), fuel: 100_000_000, memory_bytes: 4 << 20, wall_ms: 60_000, output_bytes: 64 << 10, pure: Some([7; 32]) }
 }
 
-pub fn open(module: &[u8]) -> Session {
+pub(crate) fn open(module: &[u8]) -> Session {
     let sandbox = sandbox();
     sandbox.open(&sandbox.compile(module).unwrap()).unwrap()
 }
 
 /// Runs a job that makes no host call.
-pub fn run(module: &[u8], load: Load) -> Done {
+pub(crate) fn run(module: &[u8], load: Load) -> Done {
     finish(open(module).start(load).unwrap())
 }
 
-pub fn finish(step: Step) -> Done {
+pub(crate) fn finish(step: Step) -> Done {
     match step {
         Step::Done(done) => done,
         Step::Call(call) => panic!("a host call where none was expected: {call:?}"),
@@ -85,6 +85,6 @@ pub fn finish(step: Step) -> Done {
 }
 
 /// The numbers a guest told.
-pub fn told(done: &Done) -> Vec<i32> {
+pub(crate) fn told(done: &Done) -> Vec<i32> {
     done.output.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }

@@ -1,8 +1,6 @@
 //! What guests do and what is said of it.
 
-mod common;
-
-use common::{command, echo, finish, guest, load, open, run, told};
+use super::common::{command, echo, finish, guest, load, open, run, told};
 use station_protocol::receipt::{Outcome, Trap};
 use station_sandbox::{HostCall, LOG_BYTES_MAX, Load, Reply, SandboxError, Step};
 

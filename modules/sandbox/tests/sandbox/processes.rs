@@ -1,12 +1,10 @@
 //! What happens to worker processes.
 
-mod common;
-
 use std::fs;
 use std::process::Command;
 use std::sync::mpsc;
 
-use common::{command, echo, finish, load, open, sandbox, worker};
+use super::common::{command, echo, finish, load, open, sandbox, worker};
 use station_protocol::receipt::Outcome;
 use station_sandbox::{Load, SandboxError, Step};
 

@@ -1,8 +1,6 @@
 //! Which modules are refused before anything runs, and what their authors are told.
 
-mod common;
-
-use common::{command, echo, finish, guest, load, sandbox, worker};
+use super::common::{command, echo, finish, guest, load, sandbox, worker};
 use station_protocol::receipt::Outcome;
 use station_sandbox::{CompileError, Config, Sandbox};
 

@@ -1,0 +1,6 @@
+//! The sandbox as its users see it, with real worker processes.
+
+mod common;
+mod modules;
+mod processes;
+mod run;
