@@ -80,7 +80,10 @@ impl Config {
         let refuse = |reason: String| ConfigError { file: "station.toml".into(), reason };
         let config: Self = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
         if !config.api.ip().is_loopback() {
-            return Err(refuse(format!("api = \"{}\" is not a loopback address; the API controls this station and is for this machine only", config.api)));
+            return Err(refuse(format!(
+                "api = \"{}\" is not a loopback address; the API controls this station and is for this machine only",
+                config.api
+            )));
         }
         config.labels().map_err(refuse)?;
         Ok(config)

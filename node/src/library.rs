@@ -29,7 +29,10 @@ pub const BUNDLED: [Bundled; 3] = [
 /// Bundled modules by name with the CIDs of this and earlier releases: what a policy's names mean.
 #[must_use]
 pub fn bundled_names() -> BTreeMap<Name, Vec<Cid>> {
-    BUNDLED.iter().map(|module| (Name::new(module.name).expect("bundled names are names"), vec![station_car::unixfs::build(module.bytes).root])).collect()
+    BUNDLED
+        .iter()
+        .map(|module| (Name::new(module.name).expect("bundled names are names"), vec![station_car::unixfs::build(module.bytes).root]))
+        .collect()
 }
 
 /// Cheap to clone.

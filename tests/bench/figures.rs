@@ -85,7 +85,9 @@ pub fn quantile(values: &[f64], q: f64) -> f64 {
 /// Processor, cores and memory in a few words.
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let field = |text: &str, name: &str| text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split(':').nth(1)).map(|value| value.trim().to_owned());
+    let field = |text: &str, name: &str| {
+        text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split(':').nth(1)).map(|value| value.trim().to_owned())
+    };
     let processor = field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     let memory = field(&read("/proc/meminfo"), "MemTotal").and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) >> 20;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

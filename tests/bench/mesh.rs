@@ -44,7 +44,14 @@ fn million_jobs(short: bool, report: &mut Report) {
 
 async fn in_a_mesh(short: bool, report: &mut Report) {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let plan = MeshPlan { stations: STATIONS, topic: Name::new("bench").expect("a name"), policy: String::new(), exempt: BTreeSet::new(), capacity: 2, program: None };
+    let plan = MeshPlan {
+        stations: STATIONS,
+        topic: Name::new("bench").expect("a name"),
+        policy: String::new(),
+        exempt: BTreeSet::new(),
+        capacity: 2,
+        program: None,
+    };
     let mesh = Mesh::start(&plan, dir.path()).await.expect("a mesh");
     let requester = &mesh.handles()[STATIONS - 1];
     // Once through everything, so that modules are compiled and connections open.

@@ -54,10 +54,17 @@ pub async fn measure(short: bool, report: &mut Report) {
 fn build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo).args(["build", "--release", "-p", "station-node", "--message-format=json"]).current_dir(root).output().expect("cargo starts");
+    let output = Command::new(cargo)
+        .args(["build", "--release", "-p", "station-node", "--message-format=json"])
+        .current_dir(root)
+        .output()
+        .expect("cargo starts");
     assert!(output.status.success(), "the station does not build: {}", String::from_utf8_lossy(&output.stderr));
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let executable = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    let executable = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
     executable.expect("cargo names the executable")
 }
 

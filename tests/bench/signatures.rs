@@ -27,7 +27,8 @@ pub fn measure(short: bool, report: &mut Report) {
         })
     };
     let bare = DalekKey::from_bytes(&[9; 32]);
-    let signatures: Vec<([u8; 32], ed25519_dalek::Signature)> = (0..ENVELOPES as u64).map(|n| station_protocol::content::sha256(&[&n.to_be_bytes()])).map(|message| (message, bare.sign(&message))).collect();
+    let signatures: Vec<([u8; 32], ed25519_dalek::Signature)> =
+        (0..ENVELOPES as u64).map(|n| station_protocol::content::sha256(&[&n.to_be_bytes()])).map(|message| (message, bare.sign(&message))).collect();
     let verifying = bare.verifying_key();
     let bare_rate = || {
         per_second(rounds * ENVELOPES, || {

@@ -73,7 +73,14 @@ async fn stations_agree_that_one_gateway_is_good_and_that_another_lies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pure_experiment_agrees_on_output_and_fuel() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let plan = MeshPlan { stations: 4, topic: Name::new("tests").expect("a name"), policy: String::new(), exempt: BTreeSet::new(), capacity: 2, program: Some(program()) };
+    let plan = MeshPlan {
+        stations: 4,
+        topic: Name::new("tests").expect("a name"),
+        policy: String::new(),
+        exempt: BTreeSet::new(),
+        capacity: 2,
+        program: Some(program()),
+    };
     let mesh = Mesh::start(&plan, dir.path()).await.expect("a mesh");
     let experiment = "name = \"p\"\ntopic = \"tests\"\nmodule = \"primes\"\ncontact = \"mailto:t@example.org\"\n[jobs]\nfrom = [0, 50]\nto = [100, 1000]\n\
                       [pure]\ntrust = \"fixed:3\"\n[run]\ndeadline = \"50s\"\n";

@@ -153,7 +153,7 @@ async fn with_the_default_policy_a_measurement_is_declined_and_nothing_outside_i
         "experiment.toml",
         &format!(
             "name = \"m\"\ntopic = \"tests\"\nmodule = \"gateway-check\"\ncontact = \"mailto:test@example.org\"\n[jobs]\ngateway = [\"http://{addr}\"]\ncid = [\"bafkqaaa\"]\n\
-             [measurement]\nstations = 1\nexact = [\"verdict\"]\n[needs]\nhttp = [\"{addr}\"]\n[run]\ndeadline = \"6s\"\n"
+             [measurement]\nstations = 1\nexact = [\"verdict\"]\n[needs]\nhttp = [\"{addr}\"]\n[run]\ndeadline = \"30s\"\n"
         ),
     );
     let file = publisher.dir().join("experiment.toml");

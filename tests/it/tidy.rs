@@ -47,7 +47,20 @@ fn refuse(findings: &[String], rule: &str) {
 #[test]
 fn the_rules_have_no_clock_entropy_io_or_hash_map() {
     let banned = [
-        "tokio", "libp2p", "wasmer", "HashMap", "HashSet", "SystemTime", "Instant", "thread_rng", "getrandom", "TcpStream", "TcpListener", "UdpSocket", "File", "spawn",
+        "tokio",
+        "libp2p",
+        "wasmer",
+        "HashMap",
+        "HashSet",
+        "SystemTime",
+        "Instant",
+        "thread_rng",
+        "getrandom",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "File",
+        "spawn",
     ];
     let mut findings = Vec::new();
     for folder in ["protocols/job/src", "protocols/car/src", "protocols/punch/src/core"] {
@@ -55,7 +68,12 @@ fn the_rules_have_no_clock_entropy_io_or_hash_map() {
             for word in banned {
                 findings.extend(says(&text, word).iter().map(|line| format!("{}:{line}: {word}", path.display())));
             }
-            findings.extend(text.lines().enumerate().filter(|(_, line)| line.contains("std::fs") || line.contains("std::thread")).map(|(number, _)| format!("{}:{}: std IO", path.display(), number + 1)));
+            findings.extend(
+                text.lines()
+                    .enumerate()
+                    .filter(|(_, line)| line.contains("std::fs") || line.contains("std::thread"))
+                    .map(|(number, _)| format!("{}:{}: std IO", path.display(), number + 1)),
+            );
         }
     }
     refuse(&findings, "the pure crates take time as an argument and luck as a seed");
@@ -70,11 +88,19 @@ fn no_file_is_longer_than_six_hundred_lines() {
 #[test]
 fn nothing_is_left_for_later() {
     // Written in two halves, so that this file does not find itself.
-    let banned: Vec<String> = [("todo", "!("), ("unimplemented", "!("), ("dbg", "!("), ("#[ign", "ore"), ("allow(dead", "_code)"), ("FIX", "ME")].iter().map(|(a, b)| format!("{a}{b}")).collect();
+    let banned: Vec<String> = [("todo", "!("), ("unimplemented", "!("), ("dbg", "!("), ("#[ign", "ore"), ("allow(dead", "_code)"), ("FIX", "ME")]
+        .iter()
+        .map(|(a, b)| format!("{a}{b}"))
+        .collect();
     let mut findings = Vec::new();
     for (path, text) in sources(".") {
         for word in &banned {
-            findings.extend(text.lines().enumerate().filter(|(_, line)| line.contains(word)).map(|(number, _)| format!("{}:{}: {word}", path.display(), number + 1)));
+            findings.extend(
+                text.lines()
+                    .enumerate()
+                    .filter(|(_, line)| line.contains(word))
+                    .map(|(number, _)| format!("{}:{}: {word}", path.display(), number + 1)),
+            );
         }
     }
     refuse(&findings, "what is not done is said in an issue, not in the code");
@@ -88,7 +114,9 @@ fn tests_wait_for_events_and_do_not_sleep() {
         let name = path.to_string_lossy();
         if name.ends_with("tests.rs") || name.contains("/tests/") || name.starts_with("tests/it") {
             for word in &banned {
-                findings.extend(text.lines().enumerate().filter(|(_, line)| line.contains(word.as_str())).map(|(number, _)| format!("{name}:{}", number + 1)));
+                findings.extend(
+                    text.lines().enumerate().filter(|(_, line)| line.contains(word.as_str())).map(|(number, _)| format!("{name}:{}", number + 1)),
+                );
             }
         }
     }
@@ -112,7 +140,12 @@ fn library_code_touches_sockets_disk_and_threads_only_in_platform() {
             continue;
         }
         for word in banned {
-            findings.extend(text.lines().enumerate().filter(|(_, line)| line.split("//").next().is_some_and(|code| code.contains(word))).map(|(number, _)| format!("{name}:{}: {word}", number + 1)));
+            findings.extend(
+                text.lines()
+                    .enumerate()
+                    .filter(|(_, line)| line.split("//").next().is_some_and(|code| code.contains(word)))
+                    .map(|(number, _)| format!("{name}:{}: {word}", number + 1)),
+            );
         }
     }
     refuse(&findings, "the simulator has no platform: everything else runs there unchanged");
@@ -135,7 +168,9 @@ fn crates_name_only_those_below_them() {
         let manifest: toml::Table = text.parse().expect("a manifest is TOML");
         for section in ["dependencies", "build-dependencies"] {
             let names = manifest.get(section).and_then(toml::Value::as_table).into_iter().flat_map(|table| table.keys());
-            findings.extend(names.filter(|name| name.starts_with("station-") && !may.contains(&name.as_str())).map(|name| format!("{krate} names {name}")));
+            findings.extend(
+                names.filter(|name| name.starts_with("station-") && !may.contains(&name.as_str())).map(|name| format!("{krate} names {name}")),
+            );
         }
     }
     refuse(&findings, "dependencies point downwards (see ARCHITECTURE.md)");
@@ -144,7 +179,17 @@ fn crates_name_only_those_below_them() {
 #[test]
 fn dependencies_have_one_feature_set_for_the_workspace() {
     let mut findings = Vec::new();
-    for krate in ["protocols/job", "protocols/car", "modules/sandbox", "modules/sdk", "modules/gateway-check", "modules/primes", "modules/noop", "node", "tests"] {
+    for krate in [
+        "protocols/job",
+        "protocols/car",
+        "modules/sandbox",
+        "modules/sdk",
+        "modules/gateway-check",
+        "modules/primes",
+        "modules/noop",
+        "node",
+        "tests",
+    ] {
         let text = std::fs::read_to_string(root().join(krate).join("Cargo.toml")).expect("a member has a manifest");
         let manifest: toml::Table = text.parse().expect("a manifest is TOML");
         for section in ["dependencies", "dev-dependencies"] {

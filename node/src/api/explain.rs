@@ -72,7 +72,10 @@ fn advice(view: &View) -> Vec<String> {
         advice.push(format!("{} of {} stations were asked and none has claimed yet; the Call widens every 2 s", why.sampled, why.stations));
         if !experiment.needs.is_empty() {
             let needs: Vec<String> = experiment.needs.keys().map(ToString::to_string).collect();
-            advice.push(format!("it needs {}: stations take part only where their operator ran `station allow` for this module or requester", needs.join(", ")));
+            advice.push(format!(
+                "it needs {}: stations take part only where their operator ran `station allow` for this module or requester",
+                needs.join(", ")
+            ));
         }
     }
     advice.extend(why.declines.keys().filter_map(|reason| decline(*reason)).map(str::to_owned));

@@ -144,12 +144,14 @@ async fn resolve(module: &ModuleRef, uploaded: Option<&ContentBody>, library: &L
         ModuleRef::Bundled(name) => {
             let names = || BUNDLED.iter().map(|module| module.name).collect::<Vec<_>>().join(", ");
             let module = BUNDLED.iter().find(|module| module.name == name.as_str());
-            let module = module.ok_or_else(|| Refused(StatusCode::UNPROCESSABLE_ENTITY, format!("no bundled module is called {name}; there are {}", names())))?;
+            let module = module
+                .ok_or_else(|| Refused(StatusCode::UNPROCESSABLE_ENTITY, format!("no bundled module is called {name}; there are {}", names())))?;
             Ok(library.keep(module.bytes).await.map_err(HandleError::from)?)
         }
-        ModuleRef::Path(_) | ModuleRef::Cid(_) => {
-            Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, "upload the module with POST /v1/content first, and name its cid and bytes as `module`".into()))
-        }
+        ModuleRef::Path(_) | ModuleRef::Cid(_) => Err(Refused(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "upload the module with POST /v1/content first, and name its cid and bytes as `module`".into(),
+        )),
     }
 }
 

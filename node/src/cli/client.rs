@@ -27,9 +27,9 @@ pub(super) struct Client {
 impl Client {
     /// The station that runs from `home`.
     pub(super) async fn connect(home: &Home) -> Result<Self, Failure> {
-        Self::find(home).await?.ok_or_else(|| {
-            Failure::new(format!("no station runs from {}; start it with `station run`", home.dir().display())).with_code(NOT_RUNNING)
-        })
+        Self::find(home)
+            .await?
+            .ok_or_else(|| Failure::new(format!("no station runs from {}; start it with `station run`", home.dir().display())).with_code(NOT_RUNNING))
     }
 
     /// The station that runs from `home`, if one does.
@@ -55,7 +55,9 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Bytes, Failure> {
-        let stream = TcpStream::connect(self.addr).await.map_err(|error| Failure::new(format!("the station at {} does not answer: {error}", self.addr)).with_code(NOT_RUNNING))?;
+        let stream = TcpStream::connect(self.addr)
+            .await
+            .map_err(|error| Failure::new(format!("the station at {} does not answer: {error}", self.addr)).with_code(NOT_RUNNING))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // It ends with the answer; its failure shows in `send_request`.
         let connection = tokio::spawn(connection);

@@ -57,7 +57,14 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<ExitCode, Failur
         output.say(format!("gateway {url}  {label}"));
     }
     let dir = tempfile::Builder::new().prefix("station-demo-").tempdir().map_err(|error| Failure::new(format!("no temporary folder: {error}")))?;
-    let plan = MeshPlan { stations: usize::from(args.stations), topic: Name::new("ipfs-gateways")?, policy, exempt: targets.exempt.clone(), capacity: 2, program: None };
+    let plan = MeshPlan {
+        stations: usize::from(args.stations),
+        topic: Name::new("ipfs-gateways")?,
+        policy,
+        exempt: targets.exempt.clone(),
+        capacity: 2,
+        program: None,
+    };
     let spinner = output.spinner("stations are finding each other");
     let mesh = Mesh::start(&plan, dir.path()).await?;
     spinner.finish_and_clear();
@@ -69,7 +76,12 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<ExitCode, Failur
     let results = results?;
     std::fs::write(&args.report, html::render(&results)).map_err(|error| Failure::new(format!("{}: {error}", args.report.display())))?;
     output.show(&results, |results| format!("\n{}", table::render(&named(results, &targets), output.colour())));
-    output.say(format!("\n{} stations signed {} receipts; the report with charts: {}", args.stations, results.rows.iter().map(|row| row.executions.len()).sum::<usize>(), args.report.display()));
+    output.say(format!(
+        "\n{} stations signed {} receipts; the report with charts: {}",
+        args.stations,
+        results.rows.iter().map(|row| row.executions.len()).sum::<usize>(),
+        args.report.display()
+    ));
     Ok(if results.settled == results.jobs { ExitCode::SUCCESS } else { ExitCode::from(super::output::UNANSWERED) })
 }
 

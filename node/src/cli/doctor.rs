@@ -41,11 +41,15 @@ fn key(home: &Home) -> Finding {
 }
 
 fn settings(home: &Home) -> Finding {
-    finding("settings", home.config(), |config| format!("listens on {}", config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
+    finding("settings", home.config(), |config| {
+        format!("listens on {}", config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn network(home: &Home) -> Finding {
-    finding("network", home.network(), |network| format!("{} with {} topics and {} bootstrap addresses", network.name, network.topics.len(), network.bootstrap.len()))
+    finding("network", home.network(), |network| {
+        format!("{} with {} topics and {} bootstrap addresses", network.name, network.topics.len(), network.bootstrap.len())
+    })
 }
 
 fn policy(home: &Home) -> Finding {
@@ -65,7 +69,8 @@ fn clock() -> Finding {
     /// When this version was written: no honest clock is before it.
     const WRITTEN: u64 = 1_795_000_000_000;
     let now = crate::clock::Clock::start().now();
-    let result = if now.0 >= WRITTEN { Ok(now) } else { Err("the clock is years behind: set it, or calls will look as if they came from the future") };
+    let result =
+        if now.0 >= WRITTEN { Ok(now) } else { Err("the clock is years behind: set it, or calls will look as if they came from the future") };
     finding("clock", result, |_| "plausible".to_owned())
 }
 

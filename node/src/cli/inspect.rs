@@ -51,7 +51,9 @@ fn build(dir: &Path, output: &Output) -> Result<ExitCode, Failure> {
     spinner.finish_and_clear();
     let status = status.map_err(|error| Failure::new(format!("cargo does not start: {error}")))?;
     if !status.success() {
-        return Err(Failure::new("the build failed; `rustup target add wasm32-wasip1` adds the target where rustup has it, modules/build.sh shows how to do without"));
+        return Err(Failure::new(
+            "the build failed; `rustup target add wasm32-wasip1` adds the target where rustup has it, modules/build.sh shows how to do without",
+        ));
     }
     output.say(format!("the module is in {}", dir.join("target/wasm32-wasip1/release").display()));
     Ok(ExitCode::SUCCESS)
@@ -68,7 +70,13 @@ async fn inspect(module: &str, output: &Output) -> Result<ExitCode, Failure> {
     let bytes = bytes(module)?;
     let report = trial::inspect(bytes).await?;
     output.show(&report, |report| {
-        format!("cid      {}\nbytes    {}\nprofile  {}\nverdict  {}\n", report.cid, report.bytes, report.profile, report.refused.as_deref().unwrap_or("runs on this profile"))
+        format!(
+            "cid      {}\nbytes    {}\nprofile  {}\nverdict  {}\n",
+            report.cid,
+            report.bytes,
+            report.profile,
+            report.refused.as_deref().unwrap_or("runs on this profile")
+        )
     });
     Ok(if report.refused.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

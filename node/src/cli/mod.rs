@@ -25,7 +25,12 @@ pub use output::{Failure, Output};
 
 /// Runs other people's experiments safely and returns results one can trust.
 #[derive(Debug, Parser)]
-#[command(name = "station", version, max_term_width = 110, after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no station is running · 4 not every job got an answer")]
+#[command(
+    name = "station",
+    version,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no station is running · 4 not every job got an answer"
+)]
 struct Cli {
     #[command(flatten)]
     common: Common,

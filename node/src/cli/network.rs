@@ -32,7 +32,8 @@ pub(super) enum Command {
 pub(super) fn run(command: &Command, output: &Output) -> Result<ExitCode, Failure> {
     let Command::New { name, topics, bootstrap, lan, output: file } = command;
     let parse = |text: &String| Name::new(text.clone());
-    let network = NetworkFile { name: parse(name)?, lan: *lan, bootstrap: bootstrap.clone(), topics: topics.iter().map(parse).collect::<Result<_, _>>()? };
+    let network =
+        NetworkFile { name: parse(name)?, lan: *lan, bootstrap: bootstrap.clone(), topics: topics.iter().map(parse).collect::<Result<_, _>>()? };
     let text = toml::to_string(&network)?;
     NetworkFile::parse(&text)?;
     match file {
@@ -41,7 +42,9 @@ pub(super) fn run(command: &Command, output: &Output) -> Result<ExitCode, Failur
                 return Err(Failure::new(format!("{} exists already", path.display())));
             }
             std::fs::write(path, &text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-            output.show(&serde_json::json!({ "file": path }), |_| format!("Wrote {}; give the same file to every station of the network.", path.display()));
+            output.show(&serde_json::json!({ "file": path }), |_| {
+                format!("Wrote {}; give the same file to every station of the network.", path.display())
+            });
         }
         None => output.show(&network, |_| text.clone()),
     }

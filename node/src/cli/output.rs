@@ -17,9 +17,9 @@ pub struct Failure {
 }
 
 /// Exit code: no station runs here.
-pub const NOT_RUNNING: u8 = 3;
+pub(super) const NOT_RUNNING: u8 = 3;
 /// Exit code: the experiment ended with jobs that got no answer.
-pub const UNANSWERED: u8 = 4;
+pub(super) const UNANSWERED: u8 = 4;
 
 impl Failure {
     pub fn new(message: impl Into<String>) -> Self {
@@ -117,6 +117,6 @@ impl Output {
 
 /// <https://no-color.org>: any value of `NO_COLOR` but the empty one turns colour off.
 #[must_use]
-pub fn may_colour(stream: &impl IsTerminal) -> bool {
+pub(super) fn may_colour(stream: &impl IsTerminal) -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && stream.is_terminal()
 }

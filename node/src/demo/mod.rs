@@ -99,7 +99,15 @@ impl Mesh {
         while self.running.join_next().await.is_some() {}
     }
 
-    async fn add(&mut self, plan: &MeshPlan, network: NetworkFile, policy: Policy, dir: &Path, number: usize, sandbox: &Sandbox) -> Result<(), MeshError> {
+    async fn add(
+        &mut self,
+        plan: &MeshPlan,
+        network: NetworkFile,
+        policy: Policy,
+        dir: &Path,
+        number: usize,
+        sandbox: &Sandbox,
+    ) -> Result<(), MeshError> {
         let home = Home::new(dir.to_owned());
         home.init().map_err(StartError::from)?;
         let loopback = |text: &str| text.parse::<Multiaddr>().expect("our own addresses parse");

@@ -42,7 +42,12 @@ pub fn render(results: &Results) -> String {
         escape(&results.requester),
         results.log.as_ref().map(|log| format!("<br>log <code>{}</code>", escape(log))).unwrap_or_default(),
     );
-    for (value, label) in [(results.settled.to_string() + " / " + &results.jobs.to_string(), "jobs settled"), (certain.to_string(), "with agreement"), (executions.to_string(), "signed receipts"), (nodes.len().to_string(), "stations")] {
+    for (value, label) in [
+        (results.settled.to_string() + " / " + &results.jobs.to_string(), "jobs settled"),
+        (certain.to_string(), "with agreement"),
+        (executions.to_string(), "signed receipts"),
+        (nodes.len().to_string(), "stations"),
+    ] {
         page.push_str(&format!("<div class=\"fact\"><b>{value}</b>{label}</div>"));
     }
     page.push_str("</div><h2>Verdicts</h2><div class=\"scroll\">");
@@ -83,14 +88,18 @@ fn table(results: &Results) -> String {
 
 fn dissent(row: &Row) -> String {
     let said = |output: &Value| match (output, &row.answer) {
-        (Value::Object(map), Value::Object(answer)) => pairs(&Value::Object(map.iter().filter(|(key, _)| answer.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect())),
+        (Value::Object(map), Value::Object(answer)) => {
+            pairs(&Value::Object(map.iter().filter(|(key, _)| answer.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect()))
+        }
         _ => value_words(output),
     };
     let lines: Vec<String> = row
         .executions
         .iter()
         .filter(|execution| !execution.agrees)
-        .map(|execution| format!("<code>{}</code> {} {}", escape(&short(&execution.node)), escape(&execution.outcome), escape(&said(&execution.output))))
+        .map(|execution| {
+            format!("<code>{}</code> {} {}", escape(&short(&execution.node)), escape(&execution.outcome), escape(&said(&execution.output)))
+        })
         .collect();
     if lines.is_empty() { "<span class=\"soft\">nobody</span>".to_owned() } else { lines.join("<br>") }
 }
@@ -109,7 +118,8 @@ const LINE: f64 = 26.0;
 
 fn chart(results: &Results, field: &str) -> String {
     let reading = |output: &Value| output.get(field).and_then(Value::as_f64);
-    let rows: Vec<&Row> = results.rows.iter().filter(|row| row.executions.iter().any(|execution| reading(&execution.output).is_some())).take(CHART_ROWS_MAX).collect();
+    let rows: Vec<&Row> =
+        results.rows.iter().filter(|row| row.executions.iter().any(|execution| reading(&execution.output).is_some())).take(CHART_ROWS_MAX).collect();
     let max = rows.iter().flat_map(|row| row.executions.iter().filter_map(|execution| reading(&execution.output))).fold(0.0, f64::max);
     if rows.is_empty() || max <= 0.0 {
         return "<p class=\"soft\">No readings.</p>".to_owned();
@@ -128,12 +138,21 @@ fn chart(results: &Results, field: &str) -> String {
         let label: String = input_words(&row.input).chars().take(46).collect();
         svg.push_str(&format!("<text x=\"12\" y=\"{:.1}\">{}</text>", y + 4.0, escape(&label)));
         if let Some(Quantiles { p50, p95, .. }) = row.readings.get(field) {
-            svg.push_str(&format!("<rect class=\"box\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"12\" rx=\"3\"/>", x(*p50), y - 6.0, (x(*p95) - x(*p50)).max(1.0)));
+            svg.push_str(&format!(
+                "<rect class=\"box\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"12\" rx=\"3\"/>",
+                x(*p50),
+                y - 6.0,
+                (x(*p95) - x(*p50)).max(1.0)
+            ));
             svg.push_str(&format!("<line class=\"mid\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{1:.1}\" y2=\"{2:.1}\"/>", x(*p50), y - 8.0, y + 8.0));
         }
         for execution in &row.executions {
             if let Some(value) = reading(&execution.output) {
-                svg.push_str(&format!("<circle class=\"{}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/>", if execution.agrees { "dot" } else { "odd" }, x(value)));
+                svg.push_str(&format!(
+                    "<circle class=\"{}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/>",
+                    if execution.agrees { "dot" } else { "odd" },
+                    x(value)
+                ));
             }
         }
         y += LINE;

@@ -10,7 +10,9 @@ pub fn to_json(value: &Ipld) -> Value {
     match value {
         Ipld::Null => Value::Null,
         Ipld::Bool(flag) => json!(flag),
-        Ipld::Integer(number) => i64::try_from(*number).map(Value::from).or_else(|_| u64::try_from(*number).map(Value::from)).unwrap_or_else(|_| json!(number.to_string())),
+        Ipld::Integer(number) => {
+            i64::try_from(*number).map(Value::from).or_else(|_| u64::try_from(*number).map(Value::from)).unwrap_or_else(|_| json!(number.to_string()))
+        }
         Ipld::Float(number) => json!(number),
         Ipld::String(text) => json!(text),
         Ipld::Bytes(bytes) => json!({ "/": { "bytes": Base::Base64.encode(bytes) } }),

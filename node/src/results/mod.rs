@@ -142,7 +142,8 @@ fn measured(strata: &[Stratum]) -> (Verdict, Vec<u64>, Value) {
     };
     let same = |group: &station_protocol::verdict::Group| group.exact == largest.exact && group.outcome == largest.outcome;
     let certified = leading.iter().all(|(certified, group)| *certified && same(group));
-    let supporting = strata.iter().flat_map(|stratum| stratum.groups.iter().filter(|group| same(group))).flat_map(|group| group.receipts.iter().copied());
+    let supporting =
+        strata.iter().flat_map(|stratum| stratum.groups.iter().filter(|group| same(group))).flat_map(|group| group.receipts.iter().copied());
     let answer = largest.exact.iter().map(|(field, value)| (field.to_string(), from_cbor(value))).collect::<serde_json::Map<_, _>>();
     (if certified { Verdict::Certified } else { Verdict::Split }, supporting.collect(), Value::Object(answer))
 }
@@ -166,7 +167,9 @@ fn execution(held: &HeldReceipt, supporting: &[u64]) -> ExecutionRow {
 pub fn outcome_word(outcome: &station_protocol::receipt::Outcome) -> String {
     match serde_json::to_value(outcome) {
         Ok(Value::String(word)) => word,
-        Ok(Value::Object(map)) => map.into_iter().map(|(word, detail)| format!("{word}: {}", detail.as_str().map_or(detail.to_string(), str::to_owned))).collect(),
+        Ok(Value::Object(map)) => {
+            map.into_iter().map(|(word, detail)| format!("{word}: {}", detail.as_str().map_or(detail.to_string(), str::to_owned))).collect()
+        }
         _ => format!("{outcome:?}"),
     }
 }
@@ -198,4 +201,3 @@ pub fn value_words(value: &Value) -> String {
         other => other.to_string(),
     }
 }
-

@@ -19,7 +19,9 @@ pub fn render(results: &Results, colour: bool) -> String {
     header.push("disagreed".to_owned());
     let rows: Vec<(Verdict, Vec<String>)> = results.rows.iter().map(|row| (row.verdict, cells(row, &results.report))).collect();
     let widths: Vec<usize> = (0..header.len())
-        .map(|column| std::iter::once(&header).chain(rows.iter().map(|(_, cells)| cells)).map(|cells| cells[column].chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            std::iter::once(&header).chain(rows.iter().map(|(_, cells)| cells)).map(|cells| cells[column].chars().count()).max().unwrap_or(0)
+        })
         .collect();
     let mut text = line(&header, &widths);
     text.push_str(&widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>().join("──"));

@@ -12,7 +12,7 @@ use station_protocol::durable::{BYTES_WAITING_MAX, COMMITS_WAITING_MAX, Commit};
 use crate::store::{Batch, StoreError, Table};
 
 /// Group commit over effects of any kind.
-pub struct Commits<E> {
+pub(super) struct Commits<E> {
     waiting: VecDeque<(Table, Commit<E>)>,
     waiting_bytes: usize,
     in_flight: Option<Vec<E>>,
@@ -33,25 +33,25 @@ impl<E> Default for Commits<E> {
 
 impl<E> Commits<E> {
     /// Queues `commit` of the machine that owns `table`.
-    pub fn push(&mut self, table: Table, commit: Commit<E>) {
+    pub(super) fn push(&mut self, table: Table, commit: Commit<E>) {
         self.waiting_bytes += commit.bytes();
         self.waiting.push_back((table, commit));
     }
 
     /// Whether so much waits that the driver must stop reading from the network.
     #[must_use]
-    pub fn is_congested(&self) -> bool {
+    pub(super) fn is_congested(&self) -> bool {
         self.waiting.len() >= COMMITS_WAITING_MAX || self.waiting_bytes >= BYTES_WAITING_MAX
     }
 
     /// Whether nothing waits and nothing is in flight.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.in_flight.is_none()
     }
 
     /// The next transaction's batch, when none is in flight and something waits; give its future to [`Commits::started`].
-    pub fn next_batch(&mut self) -> Option<Batch> {
+    pub(super) fn next_batch(&mut self) -> Option<Batch> {
         if self.in_flight.is_some() || self.waiting.is_empty() {
             return None;
         }
@@ -83,12 +83,12 @@ impl<E> Commits<E> {
     }
 
     /// The transaction asked for by [`Commits::next_batch`] is under way.
-    pub fn started(&mut self, transaction: BoxFuture<'static, Result<(), StoreError>>) {
+    pub(super) fn started(&mut self, transaction: BoxFuture<'static, Result<(), StoreError>>) {
         self.transaction = Some(transaction);
     }
 
     /// Resolves when the transaction in flight is durable, with the effects it releases; never when none is. Cancel-safe.
-    pub async fn durable(&mut self) -> Result<Vec<E>, StoreError> {
+    pub(super) async fn durable(&mut self) -> Result<Vec<E>, StoreError> {
         match &mut self.transaction {
             None => std::future::pending().await,
             Some(transaction) => {

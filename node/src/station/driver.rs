@@ -23,8 +23,8 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::executor::Executor;
 use crate::network::{self, Network};
-use crate::store::{Store, Table};
 use crate::operator::Host;
+use crate::store::{Store, Table};
 use crate::tasks::Tasks;
 
 /// How often idle sessions and bookkeeping are looked at.

@@ -22,7 +22,7 @@ use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// A fetch takes no longer; then the lease is returned.
-pub const FETCH: Duration = Duration::from_secs(60);
+pub(super) const FETCH: Duration = Duration::from_secs(60);
 /// Providers asked beside the one that named the content.
 const PROVIDERS_MAX: usize = 3;
 /// Events waiting for the loop: two per fetch at most.

@@ -19,9 +19,9 @@ mod narrate;
 
 use std::sync::Arc;
 
+use libp2p::PeerId;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
-use libp2p::PeerId;
 use station_protocol::bounded::Text;
 use station_protocol::durable::RestoreError;
 use station_protocol::experiment::EngineProfile;
@@ -37,9 +37,9 @@ use crate::config::{Config, NetworkFile};
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::network::{Network, NetworkConfig, NetworkError, Reach, Roles, peer_id};
+use crate::operator::Host;
 use crate::outside::Outside;
 use crate::store::{Store, StoreError, Table};
-use crate::operator::Host;
 use crate::tasks::Tasks;
 
 pub use handle::{Handle, HandleError, Identity, Note, Status, settled};
@@ -62,6 +62,13 @@ pub struct Parts {
     pub profiles: Vec<EngineProfile>,
     /// Processors to offer to others; none for a station that only publishes.
     pub processors: usize,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the secret nor the seed belongs into a log.
+        f.debug_struct("Parts").field("isolation", &self.isolation).field("processors", &self.processors).finish_non_exhaustive()
+    }
 }
 
 /// Why a station does not start, or stopped.

@@ -137,6 +137,8 @@ pub struct ExperimentFile {
     pub contact: Text<128>,
     pub class: Class,
     pub deadline_ms: u64,
+    /// Jobs dealt and not settled at a time: a gentle experiment names a small number.
+    pub at_once: Option<u32>,
     /// Publish again that often.
     pub every_ms: Option<u64>,
     /// No run begins after it.
@@ -176,6 +178,7 @@ impl ExperimentFile {
             contact: fitting("contact", file.contact)?,
             class,
             deadline_ms,
+            at_once: file.run.at_once,
             every_ms,
             until,
             limits,
@@ -226,6 +229,7 @@ impl ExperimentFile {
             jobs,
             target: self.target,
             previous: None,
+            at_once: self.at_once,
         }
     }
 }
@@ -329,6 +333,7 @@ struct RunFile {
     deadline: Option<Span>,
     every: Option<Span>,
     until: Option<String>,
+    at_once: Option<u32>,
 }
 
 impl RunFile {

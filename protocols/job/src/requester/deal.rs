@@ -171,7 +171,7 @@ impl Run {
             }
             self.fresh += 1;
         }
-        if self.fresh >= self.jobs.count() || self.open.len() >= OPEN_JOBS_MAX || self.held_bytes >= HELD_BYTES_MAX {
+        if self.fresh >= self.jobs.count() || self.open.len() >= self.open_jobs_max() || self.held_bytes >= HELD_BYTES_MAX {
             return None;
         }
         let index = self.fresh;
@@ -180,6 +180,10 @@ impl Run {
         self.open.insert(index, OpenJob { lacking, ..OpenJob::default() });
         self.hungry.insert(index);
         Some(index)
+    }
+
+    fn open_jobs_max(&self) -> usize {
+        self.at_once.map_or(OPEN_JOBS_MAX, |most| OPEN_JOBS_MAX.min(most.max(1) as usize))
     }
 
     fn may_run(&self, index: u64, node: NodeId, now: Time) -> bool {

@@ -71,6 +71,8 @@ pub struct Draft {
     /// Input key naming the target.
     pub target: Option<Text<64>>,
     pub previous: Option<Cid>,
+    /// Jobs dealt and not settled at a time, where it is to be fewer than the machine allows itself.
+    pub at_once: Option<u32>,
 }
 
 /// The station at the other end of a question, as the connection proves it.

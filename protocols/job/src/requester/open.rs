@@ -66,8 +66,8 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, now: Time) -> Result<Run, 
     for (cid, bytes) in draft.jobs.blobs() {
         cx.blob(cid, bytes);
     }
-    let mut run = Run::new(cx, experiment, secret, draft.jobs, now);
-    let record = ExperimentRef { experiment: &run.experiment, secret, jobs: &run.jobs };
+    let mut run = Run::new(cx, experiment, secret, draft.jobs, draft.at_once, now);
+    let record = ExperimentRef { experiment: &run.experiment, secret, jobs: &run.jobs, at_once: run.at_once };
     cx.put(key(Tag::Experiment, &run.id, &[]), codec::encode(&record));
     run.claim_below = sampling::ratio(run.wanted().saturating_mul(WIDEN_BY), run.stations(cx).unwrap_or(1));
     run.call_out(cx, now);
@@ -105,7 +105,14 @@ fn check_size(cx: &Context, experiment: &Signed<Experiment>) -> Result<(), Publi
 
 impl Run {
     /// An experiment of which nothing has happened. Its Call is made by [`Run::call_out`].
-    pub(super) fn new(cx: &Context, experiment: Signed<Experiment>, secret: Hash32, jobs: crate::jobs::Jobs, now: Time) -> Self {
+    pub(super) fn new(
+        cx: &Context,
+        experiment: Signed<Experiment>,
+        secret: Hash32,
+        jobs: crate::jobs::Jobs,
+        at_once: Option<u32>,
+        now: Time,
+    ) -> Self {
         let call = Call {
             experiment: experiment.clone(),
             seq: 0,
@@ -122,6 +129,7 @@ impl Run {
             experiment,
             secret,
             jobs,
+            at_once,
             seq: 0,
             claim_below: u64::MAX,
             renew_at: now,

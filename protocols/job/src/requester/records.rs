@@ -108,6 +108,8 @@ pub(super) struct ExperimentRecord {
     pub(super) experiment: Signed<Experiment>,
     pub(super) secret: Hash32,
     pub(super) jobs: Jobs,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) at_once: Option<u32>,
 }
 
 /// The same for writing: the jobs may be large.
@@ -116,6 +118,8 @@ pub(super) struct ExperimentRef<'a> {
     pub(super) experiment: &'a Signed<Experiment>,
     pub(super) secret: Hash32,
     pub(super) jobs: &'a Jobs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) at_once: Option<u32>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

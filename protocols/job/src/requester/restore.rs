@@ -69,7 +69,7 @@ impl Requester {
             }
             let missing = || RestoreError { key: id.to_string(), reason: "it has records but no experiment".to_owned() };
             let record = found.experiment.take().ok_or_else(missing)?;
-            let mut run = Run::new(&self.cx, record.experiment, record.secret, record.jobs, now);
+            let mut run = Run::new(&self.cx, record.experiment, record.secret, record.jobs, record.at_once, now);
             run.restore(&mut self.cx, found, now);
             run.call_out(&mut self.cx, now);
             self.open.insert(id, run);

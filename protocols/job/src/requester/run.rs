@@ -29,6 +29,8 @@ pub(super) struct Run {
     pub(super) experiment: Signed<Experiment>,
     pub(super) secret: Hash32,
     pub(super) jobs: Jobs,
+    /// The researcher's own bound on open jobs.
+    pub(super) at_once: Option<u32>,
 
     pub(super) call: Signed<Call>,
     pub(super) seq: u64,

@@ -51,6 +51,7 @@ pub(super) fn draft(class: Class, jobs: i128) -> Draft {
         jobs: Jobs::explicit((0..jobs).map(Ipld::Integer).collect()).unwrap(),
         target: None,
         previous: None,
+        at_once: None,
     }
 }
 
