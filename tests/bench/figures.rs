@@ -4,45 +4,45 @@ use serde::Serialize;
 
 /// A number measured in this run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figure {
-    pub name: &'static str,
-    pub value: f64,
-    pub unit: &'static str,
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
     /// What the project promised, like `<= 60`.
-    pub target: Option<&'static str>,
+    pub(crate) target: Option<&'static str>,
     /// Another number of the same run that this one is to be read against.
-    pub anchor: Option<Anchor>,
+    pub(crate) anchor: Option<Anchor>,
     /// How many measurements the value is the median (or the quantile) of.
-    pub n: usize,
-    pub machine: String,
+    pub(crate) n: usize,
+    pub(crate) machine: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Anchor {
-    pub name: &'static str,
-    pub value: f64,
+pub(crate) struct Anchor {
+    pub(crate) name: &'static str,
+    pub(crate) value: f64,
 }
 
 /// Prints figures as they come.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     json: bool,
     machine: String,
     rows: Vec<Figure>,
 }
 
 impl Report {
-    pub fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         Self { json, machine: machine(), rows: Vec::new() }
     }
 
     /// A figure without an anchor.
-    pub fn add(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, n: usize) {
+    pub(crate) fn add(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, n: usize) {
         self.push(name, value, unit, target, None, n);
     }
 
     /// A figure to be read against another of this run.
-    pub fn add_beside(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, n: usize, anchor: Anchor) {
+    pub(crate) fn add_beside(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, n: usize, anchor: Anchor) {
         self.push(name, value, unit, target, Some(anchor), n);
     }
 
@@ -57,7 +57,7 @@ impl Report {
     }
 
     /// Prints the table, if there is to be one.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         if self.json {
             return;
         }
@@ -71,12 +71,12 @@ impl Report {
 }
 
 /// The median of `values`.
-pub fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
 /// The nearest-rank `q`-quantile of `values`; NaN when there are none.
-pub fn quantile(values: &[f64], q: f64) -> f64 {
+pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     if sorted.is_empty() { f64::NAN } else { station_node::results::stats::quantile(&sorted, q) }

@@ -38,7 +38,7 @@ struct World {
 }
 
 /// Megabytes resident at the end.
-pub fn million_jobs(short: bool) -> f64 {
+pub(crate) fn million_jobs(short: bool) -> f64 {
     let side = if short { 317 } else { 1_000 };
     let mut world = World::new();
     let list = (0..side).map(ipld_core::ipld::Ipld::Integer).collect::<Vec<_>>();

@@ -18,7 +18,7 @@ use super::{processes, signatures, storage};
 
 const STATIONS: usize = 8;
 
-pub fn measure(short: bool, report: &mut Report) {
+pub(crate) fn measure(short: bool, report: &mut Report) {
     signatures::measure(short, report);
     million_jobs(short, report);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

@@ -12,7 +12,7 @@ use super::figures::{Report, median};
 const IDLE: Duration = Duration::from_secs(10);
 const IDLE_SHORT: Duration = Duration::from_secs(3);
 
-pub async fn measure(short: bool, report: &mut Report) {
+pub(crate) async fn measure(short: bool, report: &mut Report) {
     let program = build();
     #[expect(clippy::cast_precision_loss, reason = "a file's size")]
     let megabytes = std::fs::metadata(&program).expect("it was just built").len() as f64 / 1e6;

@@ -13,7 +13,7 @@ use super::figures::{Anchor, Report, median};
 /// Different envelopes, so that nothing is answered from a cache.
 const ENVELOPES: usize = 256;
 
-pub fn measure(short: bool, report: &mut Report) {
+pub(crate) fn measure(short: bool, report: &mut Report) {
     let (runs, rounds) = if short { (1, 4) } else { (5, 40) };
     let network = Name::new("bench").expect("a name");
     let key = SigningKey::from_bytes(&[7; 32]);

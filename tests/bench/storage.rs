@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Milliseconds of each of `count` writes of 4 KiB with fsync.
-pub fn fsync_ms(dir: &Path, count: usize) -> Vec<f64> {
+pub(crate) fn fsync_ms(dir: &Path, count: usize) -> Vec<f64> {
     let mut file = std::fs::File::create(dir.join("fsync-probe")).expect("the temporary folder is writable");
     let block = [0u8; 4096];
     let one = || {

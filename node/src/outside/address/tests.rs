@@ -225,5 +225,5 @@ async fn only_the_exact_socket_that_was_named_is_exempt() {
     ] {
         assert_eq!(fetcher.fetch(&get(url), &Anything::default()).await.head.error, error, "{url}");
     }
-    assert!(outside.connected.lock().unwrap().iter().all(|socket| *socket == "127.0.0.1:4567".parse().unwrap()));
+    assert!(outside.connected.lock().unwrap().iter().all(|socket| *socket == "127.0.0.1:4567".parse::<SocketAddr>().unwrap()));
 }

@@ -281,7 +281,7 @@ async fn a_rebinding_name_is_judged_at_each_resolution_and_connected_as_judged()
         errors.push(fetcher.fetch(&request, &Anything::default()).await.head.error);
     }
     assert_eq!(errors, [None, Some(FetchError::RefusedAddress), Some(FetchError::RefusedAddress)]);
-    assert_eq!(*outside.connected.lock().unwrap(), [SERVER.parse().unwrap()]);
+    assert_eq!(*outside.connected.lock().unwrap(), [SERVER.parse::<SocketAddr>().unwrap()]);
     assert_eq!(outside.resolved.lock().unwrap().len(), 3, "one resolution per request");
 }
 
