@@ -59,7 +59,6 @@ fn the_rules_have_no_clock_entropy_io_or_hash_map() {
         "TcpStream",
         "TcpListener",
         "UdpSocket",
-        "File",
         "spawn",
     ];
     let mut findings = Vec::new();
