@@ -10,6 +10,7 @@ use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 use station_protocol::bounded::{List, Name};
 use station_protocol::experiment::{LABEL_VALUES_MAX, Labels};
+use station_protocol::human::Cores;
 
 /// Why a file an operator wrote is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +30,7 @@ pub struct Config {
     pub announce: Vec<Multiaddr>,
     /// Where the control API listens: loopback only. Port 0 takes a free one, written to `api.addr`.
     pub api: SocketAddr,
-    /// Jobs run at the same time; 0 is one less than the processors, at least one.
+    /// Jobs run at the same time; 0 is one less than the processors, at least one. The policy's `budget.cpu` bounds it.
     pub capacity: u32,
     /// Whether this station runs jobs of its own experiments without waiting for others.
     pub anchor: bool,
@@ -63,7 +64,7 @@ pub const CONFIG_PAGE: &str = r#"# Every setting of a station with its default. 
 # Where the control API listens: loopback only. Port 0 takes a free one, written to the file api.addr.
 # api = "127.0.0.1:4711"
 
-# Jobs run at the same time; 0 is one less than the processors, at least one.
+# Jobs run at the same time; 0 is one less than the processors, at least one. The policy's budget.cpu bounds it.
 # capacity = 0
 
 # Whether this station runs jobs of its own experiments without waiting for others.
@@ -95,13 +96,16 @@ impl Config {
         self.labels.iter().map(|(name, values)| Ok((name.clone(), List::new(values.clone()).map_err(|_| too_many(name))?))).collect()
     }
 
-    /// Jobs at the same time on a machine with `processors`; none when it offers none (a station that only publishes).
+    /// Jobs at the same time on a machine with `processors` of which the policy gives `cores`; none when the machine offers none (a
+    /// station that only publishes). A guest is one thread, so as many jobs use at most as many cores.
     #[must_use]
-    pub fn capacity_on(&self, processors: usize) -> u32 {
+    pub fn capacity_on(&self, processors: usize, cores: Cores) -> u32 {
         if processors == 0 {
             return 0;
         }
-        if self.capacity > 0 { self.capacity } else { u32::try_from(processors.saturating_sub(1)).unwrap_or(u32::MAX).clamp(1, 64) }
+        let budget = cores.0.div_ceil(1_000).max(1);
+        let wished = if self.capacity > 0 { self.capacity } else { u32::try_from(processors.saturating_sub(1)).unwrap_or(u32::MAX).clamp(1, 64) };
+        wished.min(budget)
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use futures::future::BoxFuture;
 use station_protocol::capability::Capability;
 use station_protocol::durable::Key;
-use station_protocol::policy::Policy;
+use station_protocol::policy::{HostCall, Policy};
 use station_protocol::sampling::TARGET_QUOTA_PER_DAY;
 use station_protocol::worker::Execution;
 use station_protocol::{NodeId, codec};
@@ -90,6 +90,10 @@ impl Operator {
 impl Gate for Operator {
     fn permits(&self, job: &Execution, capability: Capability, host: &str, port: u16) -> bool {
         self.policy().permits(&job.requester, &job.module.cid, capability, host, port)
+    }
+
+    fn per_day(&self, job: &Execution, capability: Capability, host: &str, port: u16) -> Option<u64> {
+        self.policy().quota_per_day(&HostCall { requester: &job.requester, module: &job.module.cid, capability, host, port })
     }
 
     fn stations(&self, _: &Execution) -> u64 {

@@ -13,12 +13,15 @@ pub enum PrepareError {
     File(#[from] FileError),
     #[error("its jobs: {0}")]
     Jobs(#[from] JobsError),
-    #[error("[jobs] names the file {0}, and its text is missing")]
-    NoInputs(String),
+    #[error("[run] every is not implemented yet: publish the experiment again for each run")]
+    Recurrence,
 }
 
 /// The draft that `file` means, with `module` in the store and `inputs` the text of `jobs.file`.
 pub fn draft(file: ExperimentFile, module: Content, inputs: Option<&str>) -> Result<Draft, PrepareError> {
+    if file.every_ms.is_some() {
+        return Err(PrepareError::Recurrence);
+    }
     let profile = Name::new(station_sandbox::PROFILE).expect("the profile's name is a name");
     let jobs = file.jobs(inputs)?;
     Ok(file.into_draft(module, jobs, profile))

@@ -47,7 +47,7 @@ async fn in_a_mesh(short: bool, report: &mut Report) {
     let plan = MeshPlan {
         stations: STATIONS,
         topic: Name::new("bench").expect("a name"),
-        policy: String::new(),
+        policy: "[budget]\ncpu = \"2 cores\"\n".to_owned(),
         exempt: BTreeSet::new(),
         capacity: 2,
         program: None,

@@ -225,7 +225,7 @@ impl Counts {
 
     fn body(&mut self, body: &wasmparser::FunctionBody<'_>) -> Result<(), Refusal> {
         let range = body.range();
-        at_most("bytes in one function", (range.end - range.start) as u64, BODY_BYTES_MAX)?;
+        at_most("bytes in one function", range.end - range.start, BODY_BYTES_MAX)?;
         let mut locals = 0_u64;
         for group in body.get_locals_reader().map_err(invalid)? {
             locals += u64::from(group.map_err(invalid)?.0);

@@ -23,7 +23,7 @@ use crate::library::{BUNDLED, Library};
 use crate::prepare::{self, PrepareError};
 use crate::results::Results;
 use crate::station::{Handle, HandleError, SOFTWARE};
-use types::{CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody};
+use types::{CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody, VerificationBody};
 
 /// Largest request: a module of 16 MiB, the most that the sandbox compiles.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
@@ -42,8 +42,9 @@ impl From<HandleError> for Refused {
         let status = match &error {
             HandleError::Unknown(_) => StatusCode::NOT_FOUND,
             HandleError::Publish(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            HandleError::Open(_) => StatusCode::CONFLICT,
             HandleError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
-            HandleError::Store(_) | HandleError::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            HandleError::Store(_) | HandleError::Page(_) | HandleError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, error.to_string())
     }
@@ -62,7 +63,6 @@ struct Api {
 }
 
 /// All routes, under `/v1`.
-#[must_use]
 pub fn router(handle: Handle, token: &str) -> Router {
     let api = Api { handle, token: token.into() };
     Router::new()
@@ -71,6 +71,7 @@ pub fn router(handle: Handle, token: &str) -> Router {
         .route("/v1/experiments", post(publish).get(own))
         .route("/v1/experiments/{id}", get(experiment).delete(cancel))
         .route("/v1/experiments/{id}/results", get(results))
+        .route("/v1/experiments/{id}/verification", get(verification))
         .route("/v1/policy", axum::routing::put(set_policy))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), authorise))
@@ -183,6 +184,11 @@ async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<
     let view = api.handle.view(id).await?;
     let settled = api.handle.settled(&view).await?;
     Ok(Json(Results::new(&id, &view.call.body.experiment.body, &settled, view.status.log.map(|log| log.to_string()))))
+}
+
+async fn verification(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<VerificationBody>, Refused> {
+    let summary = api.handle.verify(parse_cid(&id)?).await?;
+    Ok(Json(VerificationBody { experiment: id, settled: summary.settled, receipts: summary.receipts, late: summary.late }))
 }
 
 async fn set_policy(State(api): State<Api>, body: String) -> Result<StatusCode, Refused> {

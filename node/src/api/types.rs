@@ -90,6 +90,16 @@ pub struct ExperimentBody {
     pub advice: Vec<String>,
 }
 
+/// `GET /v1/experiments/{id}/verification`: every signature and verdict of the Log was checked again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerificationBody {
+    pub experiment: String,
+    pub settled: u64,
+    pub receipts: u64,
+    /// Receipts that came after their job was settled.
+    pub late: u64,
+}
+
 /// `GET /v1/experiments/{id}/results`.
 pub type ResultsBody = crate::results::Results;
 

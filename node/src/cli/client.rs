@@ -50,6 +50,10 @@ impl Client {
         parse(&self.call(Method::POST, path, "application/octet-stream", body).await?)
     }
 
+    pub(super) async fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.call(Method::DELETE, path, "application/json", Vec::new()).await.map(drop)
+    }
+
     pub(super) async fn put_text(&self, path: &str, body: String) -> Result<(), Failure> {
         self.call(Method::PUT, path, "text/plain", body.into_bytes()).await.map(drop)
     }

@@ -73,9 +73,9 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<ExitCode, Failur
         () = super::run::signal() => Err(Failure::new("interrupted").with_code(130)),
     };
     mesh.stop().await;
-    let results = results?;
+    let results = named(&results?, &targets);
     std::fs::write(&args.report, html::render(&results)).map_err(|error| Failure::new(format!("{}: {error}", args.report.display())))?;
-    output.show(&results, |results| format!("\n{}", table::render(&named(results, &targets), output.colour())));
+    output.show(&results, |results| format!("\n{}", table::render(results, output.colour())));
     output.say(format!(
         "\n{} stations signed {} receipts; the report with charts: {}",
         args.stations,
@@ -98,7 +98,7 @@ async fn local() -> Result<Targets, Failure> {
     Ok(Targets { urls, cids: vec![file.root.to_string()], _running: running, exempt })
 }
 
-/// Real gateways get a well-known raw block: «hello» as an identity CID every gateway can answer, and the checker's test file.
+/// Real gateways are asked for the test file of the public gateway checker, a raw block that many nodes keep.
 fn real(urls: &[String]) -> Targets {
     let cids = vec!["bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4".to_owned()];
     Targets { urls: urls.iter().map(|url| (String::new(), url.clone())).collect(), cids, _running: Vec::new(), exempt: BTreeSet::new() }
@@ -108,7 +108,7 @@ fn real(urls: &[String]) -> Targets {
 fn policy(targets: &Targets) -> Result<String, Failure> {
     let hosts = targets.urls.iter().map(|(_, url)| host_and_port(url)).collect::<Result<Vec<_>, _>>()?;
     let list = hosts.iter().map(|host| format!("{host:?}")).collect::<Vec<_>>().join(", ");
-    Ok(format!("[[allow]]\nmodule = \"gateway-check\"\ncapability = \"http\"\ntargets = [{list}]\n"))
+    Ok(format!("[budget]\ncpu = \"2 cores\"\n\n[[allow]]\nmodule = \"gateway-check\"\ncapability = \"http\"\ntargets = [{list}]\n"))
 }
 
 fn host_and_port(url: &str) -> Result<String, Failure> {

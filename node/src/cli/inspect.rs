@@ -47,15 +47,23 @@ pub(super) async fn run(command: &Command, output: &Output) -> Result<ExitCode, 
 
 fn build(dir: &Path, output: &Output) -> Result<ExitCode, Failure> {
     let spinner = output.spinner("building for wasm32-wasip1");
-    let status = Process::new("cargo").args(["build", "--release", "--target", "wasm32-wasip1"]).current_dir(dir).status();
+    let mut build = Process::new("cargo");
+    build.args(["build", "--release", "--target", "wasm32-wasip1", "--message-format=json-render-diagnostics"]).current_dir(dir);
+    let built = build.stderr(std::process::Stdio::inherit()).output();
     spinner.finish_and_clear();
-    let status = status.map_err(|error| Failure::new(format!("cargo does not start: {error}")))?;
-    if !status.success() {
+    let built = built.map_err(|error| Failure::new(format!("cargo does not start: {error}")))?;
+    if !built.status.success() {
         return Err(Failure::new(
             "the build failed; `rustup target add wasm32-wasip1` adds the target where rustup has it, modules/build.sh shows how to do without",
         ));
     }
-    output.say(format!("the module is in {}", dir.join("target/wasm32-wasip1/release").display()));
+    let messages = String::from_utf8_lossy(&built.stdout).into_owned();
+    let modules: Vec<String> = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| message["executable"].as_str().map(str::to_owned))
+        .collect();
+    output.show(&serde_json::json!({ "modules": modules }), |_| modules.join("\n"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -47,7 +47,7 @@ pub struct Common {
     #[arg(long, global = true)]
     json: bool,
     /// What to log to standard error, like `info` or `station_node=debug`
-    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn")]
+    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error")]
     log: String,
 }
 
@@ -66,6 +66,10 @@ enum Command {
     Watch(show::WatchArgs),
     /// Show an experiment's results
     Results(show::ResultsArgs),
+    /// Check every signature and recompute every verdict of a closed experiment's Log
+    Verify(show::WatchArgs),
+    /// Close an experiment of this station now; unsettled jobs expire
+    Cancel(show::WatchArgs),
     /// Build, inspect or try a module
     #[command(subcommand)]
     Module(inspect::Command),
@@ -114,6 +118,8 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Publish(args) => publish::run(&home, &args, output).await,
         Command::Watch(args) => show::watch(&home, &args, output).await,
         Command::Results(args) => show::results(&home, &args, output).await,
+        Command::Verify(args) => show::verify(&home, &args, output).await,
+        Command::Cancel(args) => show::cancel(&home, &args, output).await,
         Command::Module(command) => inspect::run(&command, output).await,
         Command::Allow(args) => rules::allow(&home, &args, output).await,
         Command::Deny(args) => rules::deny(&home, &args, output).await,

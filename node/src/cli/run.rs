@@ -22,13 +22,13 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
         home.write("network.toml", &text)?;
     }
     let plan = Plan::of(home)?;
-    let (config, budget) = (plan.config.clone(), plan.policy.budget.clone());
+    let config = plan.config.clone();
     let sandbox = start::sandbox(home, None);
     let station = start::station(home, plan, &sandbox).await?;
     let handle = station.handle();
     let (addr, api) = start::api(home, &config, &station).await?;
     announce(&handle, addr, output);
-    let watch = watch_hours(handle.clone(), budget);
+    let watch = watch_hours(handle.clone(), home);
     let ended = tokio::select! {
         ended = station.run() => ended,
         () = async { tokio::join!(api, watch, drain_on_signal(handle, output)); } => Ok(()),
@@ -56,9 +56,8 @@ async fn drain_on_signal(handle: Handle, output: &Output) {
 
 /// The first of SIGINT and SIGTERM.
 pub(super) async fn signal() {
-    let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(term) => term,
-        Err(_) => return std::future::pending().await,
+    let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        return std::future::pending().await;
     };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
@@ -67,11 +66,13 @@ pub(super) async fn signal() {
 }
 
 /// Tells the station once a minute whether the operator's hours and power allow work.
-pub(super) async fn watch_hours(handle: Handle, budget: station_protocol::policy::Budget) {
+async fn watch_hours(handle: Handle, home: &Home) {
     let clock = crate::clock::Clock::start();
     let mut minute = tokio::time::interval(std::time::Duration::from_secs(60));
     loop {
         minute.tick().await;
+        // A policy file that was just spoilt changes nothing; the commands that edit it refuse to.
+        let Ok(budget) = home.policy().map(|policy| policy.budget) else { continue };
         let may = budget.hours.contain(clock.now()) && (budget.on_battery || !crate::platform::power::on_battery());
         if handle.may_work(may).await.is_err() {
             return;

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::client::Client;
 use super::output::{Failure, Output, UNANSWERED};
-use crate::api::types::ExperimentBody;
+use crate::api::types::{ExperimentBody, VerificationBody};
 use crate::platform::home::Home;
 use crate::platform::offline;
 use crate::results::{Results, Verdict, csv, html, table};
@@ -47,6 +47,21 @@ pub(super) async fn watch(home: &Home, args: &WatchArgs, output: &Output) -> Res
     follow(&Client::connect(home).await?, &args.id, output).await
 }
 
+pub(super) async fn verify(home: &Home, args: &WatchArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let path = format!("/v1/experiments/{}/verification", args.id);
+    let body: VerificationBody = Client::connect(home).await?.get(&path).await?;
+    output.show(&body, |body| {
+        format!("the Log holds together: {} verdicts recomputed from {} signed receipts ({} came late)", body.settled, body.receipts, body.late)
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn cancel(home: &Home, args: &WatchArgs, output: &Output) -> Result<ExitCode, Failure> {
+    Client::connect(home).await?.delete(&format!("/v1/experiments/{}", args.id)).await?;
+    output.show(&serde_json::json!({ "cancelled": args.id }), |_| format!("closing {}; `station results {0}` shows what there is", args.id));
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Shows progress until the experiment is closed, then its table; the exit code says whether every job got an answer.
 pub(super) async fn follow(client: &Client, id: &str, output: &Output) -> Result<ExitCode, Failure> {
     let path = format!("/v1/experiments/{id}");
@@ -76,6 +91,9 @@ pub(super) async fn follow(client: &Client, id: &str, output: &Output) -> Result
     bar.finish_and_clear();
     let results: Results = client.get(&format!("{path}/results")).await?;
     output.show(&results, |results| table::render(results, output.colour()));
+    if results.settled < results.jobs {
+        output.say(format!("{} jobs never got an execution before the end", results.jobs - results.settled));
+    }
     output.say(format!("{} of {} jobs settled; more: station results {id} --format html -o report.html", results.settled, results.jobs));
     Ok(verdict_code(&results))
 }

@@ -78,8 +78,9 @@ impl Permit for Grant {
 
     fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>> {
         Box::pin(async move {
-            let stations = self.job.gate.stations(&self.job.execution);
-            self.job.politeness.admit(visit, stations).await.map_err(|reason| {
+            let (gate, job, origin) = (&self.job.gate, &self.job.execution, visit.origin);
+            let (stations, per_day) = (gate.stations(job), gate.per_day(job, Capability::Http, &origin.host, origin.port));
+            self.job.politeness.admit(visit, stations, per_day).await.map_err(|reason| {
                 tracing::debug!(host = %visit.origin.host, %reason, "not now");
                 FetchError::Quota
             })

@@ -38,6 +38,8 @@ pub trait Gate: Send + Sync + 'static {
     /// Whether the policy lets `job` use `capability` on `host` (lower case, no brackets) and `port` now. The needs of the
     /// experiment are checked beside it.
     fn permits(&self, job: &Execution, capability: Capability, host: &str, port: u16) -> bool;
+    /// Requests a day that the policy gives this target; none where it does not say.
+    fn per_day(&self, job: &Execution, capability: Capability, host: &str, port: u16) -> Option<u64>;
     /// The counted size N of the topic `job` came on.
     fn stations(&self, job: &Execution) -> u64;
     /// Takes up to `wanted` bytes from what the operator lets in per day; how many there were. 0 asks nothing.

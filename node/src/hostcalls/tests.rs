@@ -28,6 +28,9 @@ impl Gate for Rules {
     fn permits(&self, _: &Execution, capability: Capability, host: &str, _: u16) -> bool {
         capability == Capability::Http && self.hosts.contains(&host)
     }
+    fn per_day(&self, _: &Execution, _: Capability, _: &str, _: u16) -> Option<u64> {
+        None
+    }
     fn stations(&self, _: &Execution) -> u64 {
         8
     }

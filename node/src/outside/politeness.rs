@@ -65,11 +65,13 @@ impl Politeness {
         Self { node, clock, log, state: Mutex::new(State { quotas, buckets: Buckets::default(), caps: BTreeMap::new() }) }
     }
 
-    /// Returns when one more request may go to the target of `visit`, on a network counted as `stations`.
-    pub async fn admit(&self, visit: Visit<'_>, stations: u64) -> Result<(), QuotaRefused> {
+    /// Returns when one more request may go to the target of `visit`, on a network counted as `stations`. `per_day` is what the
+    /// operator's rule says of this target, where it says something.
+    pub async fn admit(&self, visit: Visit<'_>, stations: u64, per_day: Option<u64>) -> Result<(), QuotaRefused> {
+        let quota = per_day.unwrap_or_else(|| self.state().quotas.per_day());
         let target = Target::of(visit.origin, visit.exempt);
         let day = self.clock.now().day();
-        self.check_eligible(&target, day, TARGET_CAP_PER_DAY, stations)?;
+        self.check_eligible(&target, day, TARGET_CAP_PER_DAY, stations, quota)?;
         let cell = self.state().cap(&target, day)?;
         let cap = if visit.sockets.is_empty() {
             cell.get().copied().unwrap_or(TARGET_CAP_PER_DAY)
@@ -77,8 +79,8 @@ impl Politeness {
             let read = async || visit.station_file().await.as_deref().and_then(stated_cap).unwrap_or(TARGET_CAP_PER_DAY);
             *cell.get_or_init(read).await
         };
-        self.check_eligible(&target, day, cap.min(TARGET_CAP_PER_DAY), stations)?;
-        let record = self.state().quotas.take(&target, day)?;
+        self.check_eligible(&target, day, cap.min(TARGET_CAP_PER_DAY), stations, quota)?;
+        let record = self.state().quotas.take_of(quota, &target, day)?;
         if let Some(record) = record {
             self.log.reserve(record).await;
         }
@@ -89,8 +91,7 @@ impl Politeness {
         Ok(())
     }
 
-    fn check_eligible(&self, target: &Target, day: u64, cap: u64, stations: u64) -> Result<(), QuotaRefused> {
-        let quota = self.state().quotas.per_day();
+    fn check_eligible(&self, target: &Target, day: u64, cap: u64, stations: u64, quota: u64) -> Result<(), QuotaRefused> {
         if may_contact(target.as_str(), day, &self.node, cap, stations, quota) { Ok(()) } else { Err(QuotaRefused::NotEligible) }
     }
 

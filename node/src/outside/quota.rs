@@ -106,6 +106,11 @@ impl Quotas {
 
     /// Counts one request to `target` on `day`. The record, when there is one, must be durable before it is sent.
     pub fn take(&mut self, target: &Target, day: u64) -> Result<Option<QuotaRecord>, QuotaRefused> {
+        self.take_of(self.per_day, target, day)
+    }
+
+    /// The same where the operator's rule gives `per_day` requests to this target.
+    pub fn take_of(&mut self, per_day: u64, target: &Target, day: u64) -> Result<Option<QuotaRecord>, QuotaRefused> {
         if !self.targets.contains_key(target) && self.targets.len() >= TARGETS_MAX {
             self.targets.retain(|_, used| used.day >= day);
             if self.targets.len() >= TARGETS_MAX {
@@ -117,14 +122,14 @@ impl Quotas {
         if entry.day < day {
             *entry = Used { day, used: 0, reserved: 0 };
         }
-        if entry.used >= self.per_day {
+        if entry.used >= per_day {
             return Err(QuotaRefused::UsedUp);
         }
         entry.used += 1;
         if entry.used <= entry.reserved {
             return Ok(None);
         }
-        entry.reserved = (entry.reserved + BLOCK).min(self.per_day);
+        entry.reserved = (entry.reserved + BLOCK).min(per_day);
         Ok(Some(QuotaRecord { target: target.clone(), day: entry.day, reserved: entry.reserved }))
     }
 }

@@ -3,7 +3,7 @@
 //! Guarantees: no script, no external reference, everything a guest or researcher wrote is escaped. Deliberately lacks interaction:
 //! the page must look the same in ten years.
 
-use super::table::{number, short};
+use super::table::{cut, number, short};
 use super::{Quantiles, Results, Row, Verdict, input_words, value_words};
 use serde_json::Value;
 
@@ -11,8 +11,8 @@ const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#667085;--line:#d9dee7;--card:#fff;--page:#f6f7f9;--good:#1a7f4b;--mixed:#b26a00;--bad:#b42318;--dot:#2f6fde}
 @media(prefers-color-scheme:dark){:root{--ink:#e8ebf0;--soft:#98a2b3;--line:#343b47;--card:#1b212b;--page:#12161d;--good:#4cc38a;--mixed:#f0b35a;--bad:#f97066;--dot:#7aa7ff}}
 *{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1100px;margin:0 auto;padding:32px 20px}h1{font-size:26px;margin:0 0 4px}h2{font-size:18px;margin:32px 0 8px}
-.soft{color:var(--soft)}code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
+main{max-width:1240px;margin:0 auto;padding:32px 20px}h1{font-size:26px;margin:0 0 4px}h2{font-size:18px;margin:32px 0 8px}
+.soft{color:var(--soft)}code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}table code{white-space:nowrap}td{white-space:nowrap}
 .facts{display:flex;flex-wrap:wrap;gap:12px;margin:20px 0}.fact{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 16px;min-width:120px}
 .fact b{display:block;font-size:22px}table{border-collapse:collapse;width:100%;background:var(--card);border:1px solid var(--line);border-radius:10px}
 th,td{text-align:left;padding:8px 12px;border-top:1px solid var(--line);vertical-align:top}tr:first-child th{border-top:0}th{color:var(--soft);font-weight:600;font-size:13px}
@@ -71,11 +71,11 @@ fn table(results: &Results) -> String {
         html.push_str(&format!(
             "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"{2}\">{2}</td><td class=\"n\">{3}/{4}</td><td><code>{5}</code></td>",
             row.index,
-            escape(&input_words(&row.input)),
+            lines(&input_words(&row.input)),
             row.verdict,
             row.agree,
             row.of,
-            escape(&pairs(&row.answer)),
+            pairs(&row.answer),
         ));
         for field in &results.report {
             let text = row.readings.get(field).map_or("–".to_owned(), |quantiles| format!("{} / {}", number(quantiles.p50), number(quantiles.p95)));
@@ -91,24 +91,28 @@ fn dissent(row: &Row) -> String {
         (Value::Object(map), Value::Object(answer)) => {
             pairs(&Value::Object(map.iter().filter(|(key, _)| answer.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect()))
         }
-        _ => value_words(output),
+        _ => escape(&cut(&value_words(output))),
     };
     let lines: Vec<String> = row
         .executions
         .iter()
         .filter(|execution| !execution.agrees)
-        .map(|execution| {
-            format!("<code>{}</code> {} {}", escape(&short(&execution.node)), escape(&execution.outcome), escape(&said(&execution.output)))
-        })
+        .map(|execution| format!("<code>{}</code> {} {}", escape(&short(&execution.node)), escape(&execution.outcome), said(&execution.output)))
         .collect();
     if lines.is_empty() { "<span class=\"soft\">nobody</span>".to_owned() } else { lines.join("<br>") }
 }
 
+/// A map's entries, one a line; long values keep both ends.
 fn pairs(answer: &Value) -> String {
     match answer {
-        Value::Object(map) => map.iter().map(|(key, value)| format!("{key}={}", value_words(value))).collect::<Vec<_>>().join(" "),
-        other => value_words(other),
+        Value::Object(map) => map.iter().map(|(key, value)| escape(&cut(&format!("{key} {}", value_words(value))))).collect::<Vec<_>>().join("<br>"),
+        other => escape(&cut(&value_words(other))),
     }
+}
+
+/// Words one a line.
+fn lines(words: &str) -> String {
+    words.split(' ').map(|word| escape(&cut(word))).collect::<Vec<_>>().join("<br>")
 }
 
 /// Geometry of a chart in SVG units.

@@ -87,7 +87,7 @@ pub fn number(value: f64) -> String {
 }
 
 /// `text` within [`CELL_WIDTH_MAX`] characters, control characters removed: a guest's output must not move the cursor.
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     let clean: Vec<char> = text.chars().filter(|c| !c.is_control()).collect();
     if clean.len() <= CELL_WIDTH_MAX {
         return clean.into_iter().collect();

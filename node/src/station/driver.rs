@@ -18,7 +18,7 @@ use super::StationError;
 use super::commits::Commits;
 use super::fetches::{Asker, Fetched, Fetches};
 use super::handle::{Command, Handle, Note, Status};
-use super::narrate::narrate;
+use super::narrate::Narrator;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::executor::Executor;
@@ -58,6 +58,7 @@ pub(super) struct Driver {
     clock: Clock,
     inbox: mpsc::Receiver<Command>,
     notes: broadcast::Sender<Note>,
+    narrator: Narrator,
     node: NodeId,
     topics: Vec<Name>,
     /// Questions to oneself: the Requester's ticket → the Worker's.
@@ -97,6 +98,7 @@ impl Driver {
             clock,
             inbox,
             notes: handle.notes.clone(),
+            narrator: Narrator::default(),
             node: handle.identity.node,
             topics: handle.identity.topics.clone(),
             own_asks: BTreeMap::new(),
@@ -347,8 +349,8 @@ impl Driver {
         self.fetches.begin(Asker::Requester(fetch), content, from, At::default());
     }
 
-    fn note(&self, note: Note) {
-        narrate(&note);
+    fn note(&mut self, note: Note) {
+        self.narrator.tell(&note);
         // Nobody may be listening.
         let _ = self.notes.send(note);
     }

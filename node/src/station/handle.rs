@@ -3,12 +3,15 @@
 //! Guarantees: bounded queues both ways; a slow listener loses old notes, never the station's time. Deliberately lacks anything
 //! that a script could not ask over the HTTP API too.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cid::Cid;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use station_protocol::bounded::Name;
 use station_protocol::experiment::{ExperimentId, Labels};
-use station_protocol::log::{Entry, Page, SettledJob};
+use station_protocol::log::{self, Entry, HeldReceipt, LogError, Page, SettledJob};
 use station_protocol::policy::Policy;
 use station_protocol::receipt::Isolation;
 use station_protocol::requester::{Draft, PublishError, View};
@@ -69,6 +72,10 @@ pub enum HandleError {
     Store(#[from] StoreError),
     #[error("page {0} of the Log is not in the store")]
     Page(Cid),
+    #[error("experiment {0} is still open; its Log is whole once it is closed")]
+    Open(ExperimentId),
+    #[error("the Log does not hold together: {0}")]
+    Log(#[from] LogError),
 }
 
 pub(super) enum Command {
@@ -152,6 +159,26 @@ impl Handle {
         settled(&*self.store, view).await
     }
 
+    /// Checks every signature and recomputes every verdict of a closed experiment's Log.
+    pub async fn verify(&self, experiment: ExperimentId) -> Result<log::Summary, HandleError> {
+        let view = self.view(experiment).await?;
+        let cid = view.status.log.ok_or(HandleError::Open(experiment))?;
+        let root: log::Root = read(&*self.store, cid).await?;
+        let (mut pages, mut blobs) = (Vec::new(), BTreeMap::new());
+        for cid in &root.pages {
+            let page: Page = read(&*self.store, *cid).await?;
+            for receipt in page.entries.iter().flat_map(receipts) {
+                if let Some(content) = receipt.receipt.body.output.as_ref().filter(|_| receipt.output.is_none())
+                    && let Some(bytes) = self.store.blob(content.cid).await?
+                {
+                    blobs.insert(content.cid, bytes);
+                }
+            }
+            pages.push(page);
+        }
+        Ok(log::verify(&root, &pages, |cid| blobs.get(cid).cloned())?)
+    }
+
     /// Content of the Log that is too large to stand inline.
     pub async fn content(&self, content: &Content) -> Result<Option<Vec<u8>>, HandleError> {
         Ok(self.store.blob(content.cid).await?)
@@ -172,8 +199,7 @@ impl Handle {
 pub async fn settled(store: &dyn Store, view: &View) -> Result<Vec<SettledJob>, HandleError> {
     let mut settled = Vec::new();
     for cid in &view.pages {
-        let bytes = store.blob(*cid).await?.ok_or(HandleError::Page(*cid))?;
-        let page: Page = codec::decode(&bytes, bytes.len()).map_err(|_| HandleError::Page(*cid))?;
+        let page: Page = read(store, *cid).await?;
         settled.extend(page.entries.into_iter().filter_map(|entry| match entry {
             Entry::Settled(job) => Some(*job),
             Entry::Late(_) => None,
@@ -181,5 +207,32 @@ pub async fn settled(store: &dyn Store, view: &View) -> Result<Vec<SettledJob>, 
     }
     settled.extend(view.settled.iter().cloned());
     settled.sort_by_key(|job| job.verdict.index);
+    for job in &mut settled {
+        job.receipts = with_outputs(store, job).await?;
+    }
     Ok(settled)
+}
+
+fn receipts(entry: &Entry) -> &[HeldReceipt] {
+    match entry {
+        Entry::Settled(job) => &job.receipts,
+        Entry::Late(held) => std::slice::from_ref(held),
+    }
+}
+
+/// A part of the Log, from our own store.
+async fn read<T: Serialize + DeserializeOwned>(store: &dyn Store, cid: Cid) -> Result<T, HandleError> {
+    let bytes = store.blob(cid).await?.ok_or(HandleError::Page(cid))?;
+    codec::decode(&bytes, bytes.len()).map_err(|_| HandleError::Page(cid))
+}
+
+/// The receipts of `job` with their outputs in place: an entry of the Log holds equal outputs once, and large ones as blobs.
+async fn with_outputs(store: &dyn Store, job: &SettledJob) -> Result<Vec<HeldReceipt>, StoreError> {
+    let mut blobs = BTreeMap::new();
+    for content in job.receipts.iter().filter(|held| held.output.is_none()).filter_map(|held| held.receipt.body.output.as_ref()) {
+        if let Some(bytes) = store.blob(content.cid).await? {
+            blobs.insert(content.cid, bytes);
+        }
+    }
+    Ok(log::with_outputs(job, |cid| blobs.get(cid).cloned()))
 }

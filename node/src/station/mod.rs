@@ -103,7 +103,7 @@ impl Station {
         let (clock, tasks) = (Clock::start(), Tasks::new());
         let key = SigningKey::from_bytes(&parts.secret);
         let labels = config.labels().map_err(StationError::Labels)?;
-        let capacity = config.capacity_on(parts.processors);
+        let capacity = config.capacity_on(parts.processors, policy.budget.cpu);
         let identity = handle::Identity {
             node: key.node(),
             network: network.name.clone(),

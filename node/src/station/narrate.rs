@@ -1,14 +1,62 @@
-//! Notes → tracing: one event, one line, the experiment as a field. The rules themselves log nothing.
+//! [`Narrator`]: notes → tracing. A span per experiment of others from its first Call to its end, one per execution inside it from
+//! start to finish, and one line per event. The rules themselves log nothing.
+//!
+//! Guarantees: as many spans as the machines have experiments and executions; a lost note leaves a span that the bound takes.
 
-use station_protocol::{requester, worker};
+use std::collections::BTreeMap;
+
+use station_protocol::receipt::LeaseNumber;
+use station_protocol::{ExperimentId, requester, worker};
+use tracing::Span;
 
 use super::handle::Note;
 
-/// Logs `note`: what an operator or researcher wants to see at `info`, the rest at `debug`.
-pub(super) fn narrate(note: &Note) {
-    match note {
-        Note::Worker(note) => worker(note),
-        Note::Requester(note) => requester(note),
+/// Spans open at once, of either kind: the Calls a station keeps per topic. Above it the first goes.
+const SPANS_MAX: usize = 1_024;
+
+#[derive(Debug, Default)]
+pub(super) struct Narrator {
+    experiments: BTreeMap<ExperimentId, Span>,
+    executions: BTreeMap<(ExperimentId, LeaseNumber), Span>,
+}
+
+impl Narrator {
+    /// Logs `note`: what an operator or researcher wants to see at `info`, the rest at `debug`.
+    pub(super) fn tell(&mut self, note: &Note) {
+        use worker::Note as N;
+        let Note::Worker(note) = note else {
+            if let Note::Requester(note) = note {
+                requester(note);
+            }
+            return;
+        };
+        match note {
+            N::Heard { experiment, requester, .. } => {
+                bound(&mut self.experiments);
+                self.experiments.entry(*experiment).or_insert_with(|| tracing::info_span!("experiment", id = %experiment, %requester));
+            }
+            N::Started { experiment, lease, index } => {
+                bound(&mut self.executions);
+                let parent = self.experiments.get(experiment).and_then(Span::id);
+                self.executions.insert((*experiment, *lease), tracing::info_span!(parent: parent, "execution", lease, index));
+            }
+            _ => {}
+        }
+        match note {
+            N::Started { experiment, lease, .. } | N::Returned { experiment, lease, .. } | N::Finished { experiment, lease, .. } => {
+                let key = (*experiment, *lease);
+                let span = if matches!(note, N::Started { .. }) { self.executions.get(&key).cloned() } else { self.executions.remove(&key) };
+                span.unwrap_or_else(Span::none).in_scope(|| worker(note));
+            }
+            N::Closed { experiment, .. } => self.experiments.remove(experiment).unwrap_or_else(Span::none).in_scope(|| worker(note)),
+            _ => worker(note),
+        }
+    }
+}
+
+fn bound<K: Ord>(spans: &mut BTreeMap<K, Span>) {
+    if spans.len() >= SPANS_MAX {
+        spans.pop_first();
     }
 }
 

@@ -22,7 +22,7 @@ impl Permit for Polite {
         true
     }
     fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>> {
-        Box::pin(async move { self.politeness.admit(visit, self.stations).await.map_err(|_| FetchError::Quota) })
+        Box::pin(async move { self.politeness.admit(visit, self.stations, None).await.map_err(|_| FetchError::Quota) })
     }
     fn is_spent(&self) -> bool {
         false
