@@ -54,7 +54,7 @@ pub fn render(results: &Results) -> String {
     page.push_str(&table(results));
     page.push_str("</div>");
     for field in &results.report {
-        page.push_str(&format!("<h2>{}</h2><p class=\"soft\">Each dot is one station's reading; the bar spans the median half to the 95th percentile of those that agree; hollow dots disagree with the verdict.</p>", escape(field)));
+        page.push_str(&format!("<h2>{}</h2><p class=\"soft\">Each dot is one station's reading; the bar spans the median to the 95th percentile of those that agree; hollow dots disagree with the verdict.</p>", escape(field)));
         page.push_str(&chart(results, field));
     }
     page.push_str("</main></html>\n");
@@ -71,7 +71,7 @@ fn table(results: &Results) -> String {
         html.push_str(&format!(
             "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"{2}\">{2}</td><td class=\"n\">{3}/{4}</td><td><code>{5}</code></td>",
             row.index,
-            lines(&input_words(&row.input)),
+            lines(&row.input),
             row.verdict,
             row.agree,
             row.of,
@@ -110,9 +110,12 @@ fn pairs(answer: &Value) -> String {
     }
 }
 
-/// Words one a line.
-fn lines(words: &str) -> String {
-    words.split(' ').map(|word| escape(&cut(word))).collect::<Vec<_>>().join("<br>")
+/// An input's values, one a line.
+fn lines(input: &Value) -> String {
+    match input {
+        Value::Object(map) => map.values().map(|value| escape(&cut(&value_words(value)))).collect::<Vec<_>>().join("<br>"),
+        other => escape(&cut(&value_words(other))),
+    }
 }
 
 /// Geometry of a chart in SVG units.

@@ -93,11 +93,15 @@ impl Worker {
         all.min(OUTBOX_UNKNOWN_MAX.saturating_sub(self.load.kept.get(requester).copied().unwrap_or(0)))
     }
 
-    /// Starts what may begin, up to the station's slots.
+    /// Starts what may begin, up to the station's slots and the operator's budget of memory. A job that must wait for memory lets
+    /// smaller ones pass; alone it always fits, or the policy would have declined it.
     pub(super) fn start_ready(&mut self, now: Time) {
         while self.executions.len() < self.config.capacity as usize {
+            let taken: u64 = self.executions.values().map(|running| running.memory_bytes).sum();
+            let left = self.config.policy.budget.memory.0.saturating_sub(taken);
+            let fits = |work: &Work| work.memory_bytes() <= left;
             let mut ready: Vec<(NodeId, bool)> = Vec::new();
-            for work in self.works.values().filter(|work| work.ready().is_some()) {
+            for work in self.works.values().filter(|work| work.ready().is_some() && fits(work)) {
                 let requester = work.requester();
                 if !ready.iter().any(|(node, _)| *node == requester) {
                     ready.push((requester, requester == self.node || self.history.knows(&requester)));
@@ -105,7 +109,7 @@ impl Worker {
             }
             let Some(requester) = self.turns.next(&ready) else { return };
             // Of one requester's experiments the one with the fewest running goes first.
-            let of_requester = self.works.iter().filter(|(_, work)| work.requester() == requester);
+            let of_requester = self.works.iter().filter(|(_, work)| work.requester() == requester && fits(work));
             let next = of_requester.filter_map(|(id, work)| work.ready().map(|lease| (work.running(), *id, lease))).min();
             let Some((_, id, lease)) = next else { return };
             self.start(id, lease, now);

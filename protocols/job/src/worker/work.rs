@@ -48,6 +48,8 @@ pub(super) struct Held {
 pub(super) struct Running {
     pub(super) experiment: ExperimentId,
     pub(super) lease: LeaseNumber,
+    /// What the guest may have of memory.
+    pub(super) memory_bytes: u64,
     started: Time,
     /// Told to stop: its slot is taken until the driver says it ended.
     stopped: bool,
@@ -150,6 +152,11 @@ impl Work {
 
     pub(super) fn requester(&self) -> NodeId {
         self.call.author
+    }
+
+    /// What one of its executions may have of memory.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.call.body.experiment.body.limits.memory_bytes
     }
 
     /// Nothing is left to do and nobody asks for it any more.
@@ -377,7 +384,8 @@ impl Worker {
             pure: matches!(body.class, Class::Pure(_)),
             input: held.input.clone(),
         };
-        self.executions.insert(execution, Running { experiment: id, lease, started: now, stopped: false });
+        let memory_bytes = body.limits.memory_bytes;
+        self.executions.insert(execution, Running { experiment: id, lease, memory_bytes, started: now, stopped: false });
         self.act(Effect::Start { execution, job: Box::new(job) });
         self.note(Note::Started { experiment: id, lease, index });
     }

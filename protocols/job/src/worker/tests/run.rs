@@ -1,6 +1,7 @@
 //! From a Call to a held receipt.
 
 use super::*;
+use crate::human::Size;
 
 #[test]
 fn a_call_becomes_a_claim_a_lease_an_execution_a_durable_receipt_and_a_delivery_until_held() {
@@ -53,6 +54,18 @@ fn never_more_run_than_there_are_slots() {
     assert_eq!(station.started.len(), 2);
     station.finish();
     assert_eq!(station.started.len(), 2, "the next one starts when one ends");
+}
+
+#[test]
+fn what_runs_together_stays_in_the_budget_of_memory() {
+    let lab = Lab::new(REQUESTER, "memory");
+    let mut policy = config().policy;
+    // Room for one guest and a half.
+    policy.budget.memory = Size(lab.experiment.body.limits.memory_bytes * 3 / 2);
+    let mut station = Station::with_leases(Config { policy, ..config() }, &lab, 5, 60_000);
+    assert_eq!(station.started.len(), 1);
+    station.finish();
+    assert_eq!(station.started.len(), 1, "the next one starts when one ends");
 }
 
 #[test]
