@@ -1,5 +1,7 @@
 //! All integration tests in one program, so that it is linked once.
 
+mod cli;
+mod hostcalls;
 mod mesh;
 mod processes;
 mod tidy;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 
@@ -12,6 +13,11 @@ use crate::api::BODY_BYTES_MAX;
 use crate::api::types::{ContentBody, ExperimentBody, PublishBody, PublishedBody};
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
+
+/// How long a closing requester stays at least: gossip is through the mesh by then.
+const LINGER_MIN: Duration = Duration::from_secs(1);
+/// How long it stays at most, for stations that still run a lease.
+const LINGER_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -46,7 +52,8 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     let client = Client::connect(home).await?;
     let work = async {
         let code = publish(&client, body, args, output).await;
-        // Workers hear of the end before this station goes.
+        linger(&client, output).await;
+        // A station that has stopped already needs no telling.
         let _ = handle.shutdown().await;
         code
     };
@@ -58,6 +65,22 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     };
     home.remove("api.addr");
     result
+}
+
+/// Stays a moment, so that the stations hear of the end and hand over what still runs.
+async fn linger(client: &Client, output: &Output) {
+    let spinner = output.spinner("telling the stations that it is over");
+    let begun = tokio::time::Instant::now();
+    let mut tick = tokio::time::interval(LINGER_MIN / 4);
+    loop {
+        tick.tick().await;
+        let own: Vec<ExperimentBody> = client.get("/v1/experiments").await.unwrap_or_default();
+        let quiet = own.iter().all(|experiment| experiment.outstanding == 0);
+        if begun.elapsed() >= LINGER_MAX || (quiet && begun.elapsed() >= LINGER_MIN) {
+            break;
+        }
+    }
+    spinner.finish_and_clear();
 }
 
 async fn publish(client: &Client, upload: Option<Upload>, args: &Args, output: &Output) -> Result<ExitCode, Failure> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cid::Cid;
 use station_protocol::bounded::Name;
+use station_protocol::call::{Call, CallState};
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::{Action, Commit, Ticket};
 use station_protocol::requester::{self, Requester};
@@ -31,6 +32,10 @@ use crate::tasks::Tasks;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How long a station that is shutting down may take to deliver what it has.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Stations that a Call asks for each claimant it wants: they may all come.
+const ASKED_PER_SEAT: u32 = 4;
+/// Inbound connections added for own experiments, however many there are.
+const MORE_INBOUND_MAX: u32 = 512;
 /// The largest blob that a machine commits: one block.
 const BLOB_BYTES_MAX: u64 = 2 << 20;
 /// Tickets of questions to oneself begin here; the network counts from zero and never gets as far.
@@ -66,6 +71,8 @@ pub(super) struct Driver {
     next_own: u64,
     /// Searches for providers under way; each ends, so there are as many as fetches.
     searching: BTreeMap<Ticket, oneshot::Sender<Vec<(NodeId, At)>>>,
+    /// Own open experiments and how many claimants they want.
+    inviting: BTreeMap<ExperimentId, u32>,
     publishing: BTreeMap<Ticket, oneshot::Sender<Result<ExperimentId, requester::PublishError>>>,
     connected: BTreeSet<NodeId>,
     addresses: At,
@@ -104,6 +111,7 @@ impl Driver {
             own_asks: BTreeMap::new(),
             next_own: OWN_TICKETS,
             searching: BTreeMap::new(),
+            inviting: BTreeMap::new(),
             publishing: BTreeMap::new(),
             connected: BTreeSet::new(),
             addresses: At::default(),
@@ -313,7 +321,8 @@ impl Driver {
             E::Start { execution, job } => self.executor.start(execution, *job),
             E::Stop { execution } => self.executor.stop(execution),
             E::Counted { topic, stations } => {
-                self.host.counted(stations);
+                let largest = self.topics.iter().map(|topic| self.worker.counted(topic)).max();
+                self.host.counted(largest.unwrap_or(stations));
                 self.requester.handle(requester::Event::Counted { topic, stations }, self.clock.now());
             }
             E::Neighbours { topic, peers } => self.network.perform(network::Command::Neighbours { topic, peers }),
@@ -331,6 +340,7 @@ impl Driver {
                 }
             }
             E::Gossip(call) => {
+                self.make_room(&call.body);
                 let topic = call.body.experiment.body.topic.clone();
                 self.network.perform(network::Command::Publish { topic, bytes: codec::encode(&*call) });
                 self.worker.handle(worker::Event::CallHeard { call, via: Via::Own }, self.clock.now());
@@ -343,6 +353,16 @@ impl Driver {
             E::Report { node, action } => self.network.perform(network::Command::Report { node, action }),
             E::Note(note) => self.note(Note::Requester(note)),
         }
+    }
+
+    /// Inbound connections for those whom the open Calls invite.
+    fn make_room(&mut self, call: &Call) {
+        match call.state {
+            CallState::Open => self.inviting.insert(call.id(), call.wanted),
+            CallState::Closed { .. } => self.inviting.remove(&call.id()),
+        };
+        let more_inbound = self.inviting.values().fold(0, |sum: u32, wanted| sum.saturating_add(wanted.saturating_mul(ASKED_PER_SEAT)));
+        self.network.perform(network::Command::SetContactLimits { more_inbound: more_inbound.min(MORE_INBOUND_MAX) });
     }
 
     fn fetch_output(&mut self, fetch: Ticket, content: Content, from: NodeId) {
