@@ -60,6 +60,12 @@ impl Output {
         !self.json && may_colour(&std::io::stdout())
     }
 
+    /// Columns of the terminal that reads standard output, if one does.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
+    }
+
     /// `value` as one line of JSON, or what `text` makes of it.
     pub fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
         if self.json {

@@ -90,7 +90,7 @@ pub(super) async fn follow(client: &Client, id: &str, output: &Output) -> Result
     }
     bar.finish_and_clear();
     let results: Results = client.get(&format!("{path}/results")).await?;
-    output.show(&results, |results| table::render(results, output.colour()));
+    output.show(&results, |results| table::render(results, output.colour(), output.width()));
     if results.settled < results.jobs {
         output.say(format!("{} jobs never got an execution before the end", results.jobs - results.settled));
     }
@@ -121,7 +121,7 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
     };
     let format = if output.is_json() { Format::Json } else { args.format };
     let text = match format {
-        Format::Table => table::render(&results, args.output.is_none() && output.colour()),
+        Format::Table => table::render(&results, args.output.is_none() && output.colour(), args.output.is_none().then(|| output.width()).flatten()),
         Format::Json => serde_json::to_string_pretty(&results)? + "\n",
         Format::Csv => csv::render(&results),
         Format::Ndjson => results.rows.iter().map(|row| serde_json::to_string(row).map(|line| line + "\n")).collect::<Result<String, _>>()?,

@@ -8,14 +8,11 @@ const CELL_WIDTH_MAX: usize = 44;
 /// Dissenting stations named in one cell; the rest are counted.
 const NAMED_MAX: usize = 3;
 
-/// The table, with colour where `colour` says so.
+/// The table, or a block per job where a terminal of `width` columns has no room for it; with colour where `colour` says so.
 #[must_use]
-pub fn render(results: &Results, colour: bool) -> String {
-    let mut header = vec!["job".to_owned(), "verdict".to_owned(), "agree".to_owned(), "answer".to_owned()];
-    for field in &results.report {
-        header.push(format!("{field} p50"));
-        header.push("p95".to_owned());
-    }
+pub fn render(results: &Results, colour: bool, width: Option<usize>) -> String {
+    let mut header: Vec<String> = ["job", "verdict", "agree", "answer"].map(str::to_owned).to_vec();
+    header.extend(results.report.iter().cloned());
     header.push("disagreed".to_owned());
     let rows: Vec<(Verdict, Vec<String>)> = results.rows.iter().map(|row| (row.verdict, cells(row, &results.report))).collect();
     let widths: Vec<usize> = (0..header.len())
@@ -23,14 +20,40 @@ pub fn render(results: &Results, colour: bool) -> String {
             std::iter::once(&header).chain(rows.iter().map(|(_, cells)| cells)).map(|cells| cells[column].chars().count()).max().unwrap_or(0)
         })
         .collect();
-    let mut text = line(&header, &widths);
-    text.push_str(&widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>().join("──"));
-    text.push('\n');
-    for (verdict, cells) in &rows {
-        let line = line(cells, &widths);
-        text.push_str(&if colour { format!("{}{}\x1b[0m\n", paint(*verdict), line.trim_end()) } else { line });
+    let whole = widths.iter().sum::<usize>() + GAP.len() * (widths.len() - 1);
+    let mut text = if width.is_some_and(|width| whole > width) { blocks(&header, &rows, colour) } else { grid(&header, &rows, &widths, colour) };
+    if !results.report.is_empty() {
+        text.push_str("readings: p50 / p95 of the stations that agree\n");
     }
     text
+}
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+fn grid(header: &[String], rows: &[(Verdict, Vec<String>)], widths: &[usize], colour: bool) -> String {
+    let mut text = line(header, widths);
+    text.push_str(&widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>().join(&"─".repeat(GAP.len())));
+    text.push('\n');
+    for (verdict, cells) in rows {
+        text.push_str(&painted(*verdict, line(cells, widths).trim_end(), colour));
+    }
+    text
+}
+
+fn blocks(header: &[String], rows: &[(Verdict, Vec<String>)], colour: bool) -> String {
+    let mut text = String::new();
+    for (verdict, cells) in rows {
+        text.push_str(&painted(*verdict, &format!("{}  {} {}", cells[0], cells[1], cells[2]), colour));
+        for (name, cell) in header.iter().zip(cells).skip(3) {
+            text.push_str(&format!("  {name}: {cell}\n"));
+        }
+    }
+    text
+}
+
+fn painted(verdict: Verdict, line: &str, colour: bool) -> String {
+    if colour { format!("{}{line}\x1b[0m\n", paint(verdict)) } else { format!("{line}\n") }
 }
 
 fn paint(verdict: Verdict) -> &'static str {
@@ -43,24 +66,28 @@ fn paint(verdict: Verdict) -> &'static str {
 
 fn line(cells: &[String], widths: &[usize]) -> String {
     let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count()))).collect();
-    format!("{}\n", padded.join("  ").trim_end())
+    format!("{}\n", padded.join(GAP).trim_end())
 }
 
 fn cells(row: &Row, report: &[String]) -> Vec<String> {
-    let mut cells = vec![cut(&input_words(&row.input)), row.verdict.to_string(), format!("{}/{}", row.agree, row.of), cut(&answer(&row.answer))];
+    let mut cells = vec![cut(&input_words(&row.input)), row.verdict.to_string(), format!("{}/{}", row.agree, row.of), answer(&row.answer)];
     for field in report {
         let quantiles = row.readings.get(field);
-        cells.push(quantiles.map_or("–".to_owned(), |quantiles| number(quantiles.p50)));
-        cells.push(quantiles.map_or("–".to_owned(), |quantiles| number(quantiles.p95)));
+        cells.push(quantiles.map_or("–".to_owned(), |quantiles| format!("{} / {}", number(quantiles.p50), number(quantiles.p95))));
     }
     cells.push(dissent(row));
     cells
 }
 
+/// Values of an answer are cut to this: enough to tell two hashes apart.
+const VALUE_WIDTH_MAX: usize = 13;
+
 fn answer(answer: &Value) -> String {
     match answer {
-        Value::Object(map) => map.iter().map(|(key, value)| format!("{key}={}", value_words(value))).collect::<Vec<_>>().join(" "),
-        other => value_words(other),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| format!("{key}={}", cut_to(&value_words(value), VALUE_WIDTH_MAX))).collect::<Vec<_>>().join(" ")
+        }
+        other => cut(&value_words(other)),
     }
 }
 
@@ -88,12 +115,16 @@ pub fn number(value: f64) -> String {
 
 /// `text` within [`CELL_WIDTH_MAX`] characters, control characters removed: a guest's output must not move the cursor.
 pub(super) fn cut(text: &str) -> String {
+    cut_to(text, CELL_WIDTH_MAX)
+}
+
+fn cut_to(text: &str, width: usize) -> String {
     let clean: Vec<char> = text.chars().filter(|c| !c.is_control()).collect();
-    if clean.len() <= CELL_WIDTH_MAX {
+    if clean.len() <= width {
         return clean.into_iter().collect();
     }
-    let half = CELL_WIDTH_MAX / 2;
-    let (head, tail) = (&clean[..half], &clean[clean.len() - (CELL_WIDTH_MAX - half - 1)..]);
+    let half = width / 2;
+    let (head, tail) = (&clean[..half], &clean[clean.len() - (width - half - 1)..]);
     head.iter().chain(&['…']).chain(tail).collect()
 }
 
