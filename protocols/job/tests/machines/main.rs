@@ -1,0 +1,149 @@
+//! Both machines together: one or two researchers and up to six other stations, on disks that lose what is not durable and a
+//! network that loses, delays and repeats; crashes at every moment, clocks that jump, liars and stations that never answer.
+//!
+//! `faults.rs` draws a case from a seed; `world.rs` and `wire.rs` let it happen; `model.rs` watches what is sent and objects;
+//! `ending.rs` waits until the healed world rests and reads the Logs. `STATION_CASES` asks for the long form. Deliberately lacks
+//! shrinking: a case is a seed, and a seed that failed becomes a test of its own.
+
+mod disk;
+mod ending;
+mod faults;
+mod luck;
+mod model;
+mod station;
+mod wire;
+mod world;
+
+use station_protocol::Time;
+use station_protocol::worker::Note;
+
+use faults::{Fault, Kind, Weather, class, draft};
+use luck::Luck;
+use station::Conduct;
+use world::{Happening, START, World};
+
+/// Says which case failed.
+struct Case(u64);
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the case with seed {} failed", self.0);
+        }
+    }
+}
+
+fn run(kind: Kind, seed: u64) -> u64 {
+    let case = Case(seed);
+    faults::world(kind, Luck::new(case.0)).finish()
+}
+
+/// Half of the cases asked for: there are two kinds. The short form ends within seconds.
+fn cases() -> u64 {
+    std::env::var("STATION_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200_u64).div_ceil(2)
+}
+
+#[test]
+fn agreement_survives_whatever_happens_to_stations_network_and_disks() {
+    let settled: u64 = (0..cases()).map(|seed| run(Kind::Agreement, seed)).sum();
+    assert!(settled > cases(), "most worlds settle some jobs: {settled}");
+}
+
+#[test]
+fn measurements_survive_whatever_happens_to_stations_network_and_disks() {
+    let settled: u64 = (0..cases()).map(|seed| run(Kind::Measurement, seed)).sum();
+    assert!(settled > cases(), "most worlds settle some jobs: {settled}");
+}
+
+/// One researcher and honest stations, of which nobody is connected yet.
+fn calm(stations: usize) -> World {
+    let stations = (0..stations).map(|number| {
+        let net = u8::try_from(number).expect("a few");
+        station::new(number, net, Conduct::Honest, 2, false, 1, START)
+    });
+    let mut world = World::new(stations.collect(), Luck::new(1), Weather::CALM);
+    world.drafts.insert(0, draft(class(Kind::Agreement, 3), 12, 600_000, None));
+    world.notes = Some(Vec::new());
+    world.healed_at = Some(START);
+    world
+}
+
+fn pass(world: &mut World, ms: u64) {
+    let until = world.now.plus(ms);
+    world.pass_until(until);
+}
+
+/// The first time from `since` on that `station` notes something like it.
+fn noted(world: &World, station: usize, since: Time, like: impl Fn(&Note) -> bool) -> Option<Time> {
+    let notes = world.notes.as_ref().expect("notes are kept");
+    notes.iter().find(|(at, by, note)| *at >= since && *by == station && like(note)).map(|(at, ..)| *at)
+}
+
+#[test]
+fn a_calm_world_settles_every_job_within_a_minute_and_leaves_nothing_behind() {
+    let mut world = calm(5);
+    world.connect_all();
+    world.publish(0);
+    pass(&mut world, 60_000);
+    assert_eq!(world.model.settled, 12);
+    let id = *world.model.known.keys().next().expect("an experiment");
+    assert!(world.stations[0].requester.view(&id).expect("its own").status.log.is_some(), "closed long before the deadline");
+    assert_eq!(world.finish(), 12);
+}
+
+#[test]
+fn a_lost_leases_answer_costs_less_than_three_seconds() {
+    let mut world = calm(4);
+    world.connect_all();
+    world.lose_leases_to = Some(1);
+    world.publish(0);
+    pass(&mut world, 30_000);
+    let lost = world.lost_at.expect("an answer was lost");
+    let started = noted(&world, 1, lost, |note| matches!(note, Note::Started { .. })).expect("its lease came again");
+    assert!(started.since(lost) < 3_000, "{} ms", started.since(lost));
+}
+
+#[test]
+fn a_late_joiner_hears_an_open_call_from_a_neighbour_at_once() {
+    let mut world = calm(3);
+    world.connect(0, 1);
+    // Nobody can finish, so that the Call stays open.
+    world.drafts.insert(0, draft(class(Kind::Agreement, 4), 1, 600_000, None));
+    world.publish(0);
+    pass(&mut world, 100_000);
+    world.cut.insert((0, 2));
+    let joined = world.now;
+    world.connect(1, 2);
+    pass(&mut world, 5_000);
+    let heard = noted(&world, 2, joined, |note| matches!(note, Note::Heard { .. })).expect("the Call was heard");
+    assert!(heard.since(joined) < 1_000, "{} ms", heard.since(joined));
+}
+
+#[test]
+fn a_call_published_before_any_peer_was_connected_is_claimed_within_ten_seconds_of_the_first_connection() {
+    let mut world = calm(2);
+    world.publish(0);
+    pass(&mut world, 200_000);
+    let joined = world.now;
+    world.connect(0, 1);
+    pass(&mut world, 20_000);
+    let started = noted(&world, 1, joined, |note| matches!(note, Note::Started { .. })).expect("the Call was served");
+    assert!(started.since(joined) < 10_000, "{} ms", started.since(joined));
+}
+
+#[test]
+fn a_requester_that_dies_between_a_lease_and_its_answer_gives_the_same_lease_again() {
+    let mut world = calm(3);
+    world.connect_all();
+    world.publish(0);
+    for _ in 0..8 {
+        pass(&mut world, 700);
+        world.fault(Fault::Crash(0));
+        pass(&mut world, 21_000);
+        world.connect_all();
+    }
+    let requesters = world.stations.iter().filter(|station| station.requester.experiments().count() > 0).count();
+    assert_eq!(requesters, 1);
+    world.after(0, Happening::Fault(Fault::Heal));
+    assert!(world.finish() <= 12);
+}
