@@ -1,5 +1,6 @@
 //! Experiments over real processes, stores and sockets: what an operator and a researcher do, with the program they use.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -167,6 +168,16 @@ async fn with_the_default_policy_a_measurement_is_declined_and_nothing_outside_i
     })
     .await;
     assert!(standing.contains("capability"), "{standing}");
+    // Every socket of the station is one that a peer opened to it, or leads to a station of the mesh.
+    let mut mesh = BTreeSet::new();
+    for home in [&bootstrap, &publisher] {
+        mesh.extend(home.addresses().await.iter().filter_map(|address| address.split('/').nth(4)?.parse::<u16>().ok()));
+    }
+    let listening: BTreeSet<u16> = first.sockets().iter().filter(|(_, remote)| remote.port() == 0).map(|(local, _)| local.port()).collect();
+    let sockets = first.sockets();
+    let opened: Vec<_> = sockets.iter().filter(|(local, remote)| remote.port() != 0 && !listening.contains(&local.port())).collect();
+    assert!(sockets.len() > listening.len(), "the station is connected to the publisher: {sockets:?}");
+    assert!(opened.iter().all(|(_, remote)| mesh.contains(&remote.port())), "opened {opened:?}, the mesh listens on {mesh:?}");
     let silent = futures::future::poll_immediate(server.accept()).await;
     assert!(silent.is_none(), "a station contacted a target that no policy allowed");
     drop((running, first));

@@ -3,6 +3,7 @@
 //! Guarantees: a process is killed when its value is dropped; [`until`] asks again and again within a limit and says what it waited
 //! for. Deliberately lacks any state of a station: it asks over the command line with `--json`.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -132,9 +133,43 @@ impl Running {
         (output.status.code().unwrap_or(-1), value)
     }
 
+    /// Local and remote ends of the TCP sockets that the process and its children hold, as the kernel tells them.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let mut processes: Vec<u32> = self.id().into_iter().collect();
+        let mut at = 0;
+        while let Some(id) = processes.get(at) {
+            let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+            processes.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            at += 1;
+        }
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        let held: Vec<String> = processes.iter().flat_map(|id| inodes(*id)).collect();
+        let rows = table.lines().skip(1).filter_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let inode = columns.get(9)?;
+            held.iter().any(|own| own == inode).then(|| Some((address(columns.get(1)?)?, address(columns.get(2)?)?)))?
+        });
+        rows.collect()
+    }
+
     /// The process's id.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
+}
+
+/// Inodes of the sockets that a process holds.
+fn inodes(id: u32) -> Vec<String> {
+    let descriptors = std::fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().filter_map(Result::ok);
+    let targets = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
+    targets.filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect()
+}
+
+/// `0100007F:1F90` as the kernel writes 127.0.0.1:8080.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let ip = u32::from_str_radix(ip, 16).ok()?.swap_bytes();
+    Some(SocketAddr::from((Ipv4Addr::from(ip), u16::from_str_radix(port, 16).ok()?)))
 }
