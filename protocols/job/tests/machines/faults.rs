@@ -197,11 +197,11 @@ impl World {
             Fault::Publish(station) if self.stations[station].up => self.publish(station),
             Fault::Cancel(station) if self.stations[station].up => {
                 for experiment in self.stations[station].requester.experiments().collect::<Vec<_>>() {
-                    self.to_requester(station, requester::Event::Cancel { experiment });
+                    self.hand_requester(station, requester::Event::Cancel { experiment });
                 }
             }
-            Fault::MayWork(station, may) if self.stations[station].up => self.to_worker(station, worker::Event::MayWork(may)),
-            Fault::Drain(station) if self.stations[station].up => self.to_worker(station, worker::Event::Drain),
+            Fault::MayWork(station, may) if self.stations[station].up => self.hand_worker(station, worker::Event::MayWork(may)),
+            Fault::Drain(station) if self.stations[station].up => self.hand_worker(station, worker::Event::Drain),
             Fault::Heal => self.heal(),
             _ => {}
         }
@@ -210,7 +210,7 @@ impl World {
     pub(crate) fn publish(&mut self, station: usize) {
         let publish = self.ticket();
         let draft = Box::new(self.drafts[&station].clone());
-        self.to_requester(station, requester::Event::Publish { publish, draft });
+        self.hand_requester(station, requester::Event::Publish { publish, draft });
     }
 
     fn heal(&mut self) {
@@ -220,7 +220,7 @@ impl World {
         for station in 0..self.stations.len() {
             self.stations[station].stalled_until = self.now;
             if self.stations[station].up {
-                self.to_worker(station, worker::Event::MayWork(true));
+                self.hand_worker(station, worker::Event::MayWork(true));
             } else {
                 self.start(station);
             }

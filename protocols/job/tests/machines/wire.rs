@@ -141,8 +141,8 @@ impl World {
         }
         self.stations[to].askers.insert(ask, asker);
         match request {
-            Request::Calls { .. } | Request::Peers { .. } => self.to_worker(to, worker::Event::Asked { ask, from: node, request }),
-            request => self.to_requester(to, requester::Event::Asked { ask, from: Peer { node, cluster }, request }),
+            Request::Calls { .. } | Request::Peers { .. } => self.hand_worker(to, worker::Event::Asked { ask, from: node, request }),
+            request => self.hand_requester(to, requester::Event::Asked { ask, from: Peer { node, cluster }, request }),
         }
     }
 
@@ -176,7 +176,7 @@ impl World {
             return;
         }
         self.stations[to].asked.remove(&send);
-        self.to_worker(to, worker::Event::Answered { send, answer });
+        self.hand_worker(to, worker::Event::Answered { send, answer });
     }
 
     /// Gives a Call to the neighbours of `station`, as far as gossip reaches.
@@ -198,7 +198,7 @@ impl World {
         let ticket = self.ticket();
         self.model.judging.insert((to, ticket), (from, (*call).clone()));
         let from = self.stations[from].node;
-        self.to_worker(to, worker::Event::CallHeard { call, via: Via::Gossip { from, ticket } });
+        self.hand_worker(to, worker::Event::CallHeard { call, via: Via::Gossip { from, ticket } });
     }
 
     fn judged(&mut self, station: usize, ticket: Ticket, admission: Admission) {
@@ -223,7 +223,7 @@ impl World {
         let Some(job) = self.stations[station].executions.remove(&execution) else { return };
         let failure = if self.luck.chance(500) { StationFailure::Sandbox } else { StationFailure::TargetBusy };
         let report = if self.luck.chance(self.weather.fails) { Err(failure) } else { Ok(self.report(station, &job)) };
-        self.to_worker(station, worker::Event::Finished { execution, report });
+        self.hand_worker(station, worker::Event::Finished { execution, report });
     }
 
     fn report(&mut self, station: usize, job: &Execution) -> Report {

@@ -150,8 +150,8 @@ impl World {
         match happening {
             Happening::Tick(station, side) => self.tick(station, side),
             Happening::Disk(station, side) => self.disk(station, side),
-            Happening::ToWorker(station, event) => self.to_worker(station, event),
-            Happening::ToRequester(station, event) => self.to_requester(station, event),
+            Happening::ToWorker(station, event) => self.hand_worker(station, event),
+            Happening::ToRequester(station, event) => self.hand_requester(station, event),
             Happening::Request { from, to, request } => self.request(from, to, request),
             Happening::Reply { to, send, answer, repeated } => self.reply(to, send, answer, repeated),
             Happening::Gossip { from, to, call } => self.gossiped(from, to, call),
@@ -168,13 +168,13 @@ impl World {
             return self.plan_tick(station, side);
         }
         match side {
-            Side::Worker => self.to_worker(station, worker::Event::Tick),
-            Side::Requester => self.to_requester(station, requester::Event::Tick),
+            Side::Worker => self.hand_worker(station, worker::Event::Tick),
+            Side::Requester => self.hand_requester(station, requester::Event::Tick),
         }
         assert!(self.stations[station].deadline(side).is_none_or(|at| at > now), "after a tick the deadline of the {side:?} is not later");
     }
 
-    pub(crate) fn to_worker(&mut self, station: usize, event: worker::Event) {
+    pub(crate) fn hand_worker(&mut self, station: usize, event: worker::Event) {
         let own = &mut self.stations[station];
         let now = own.clock(self.now);
         own.worker.handle(event, now);
@@ -195,7 +195,7 @@ impl World {
         self.plan(station, Side::Worker);
     }
 
-    pub(crate) fn to_requester(&mut self, station: usize, event: requester::Event) {
+    pub(crate) fn hand_requester(&mut self, station: usize, event: requester::Event) {
         let own = &mut self.stations[station];
         let now = own.clock(self.now);
         own.requester.handle(event, now);
@@ -306,8 +306,8 @@ impl World {
         let at = own.at.clone();
         self.drain_worker(station);
         self.drain_requester(station);
-        self.to_worker(station, worker::Event::Addresses(at.clone()));
-        self.to_requester(station, requester::Event::Addresses(at));
+        self.hand_worker(station, worker::Event::Addresses(at.clone()));
+        self.hand_requester(station, requester::Event::Addresses(at));
     }
 
     /// Two stations have a connection, if they can.
