@@ -53,6 +53,10 @@ impl Worker {
             work.send_at = now;
         }
         let newer = call.body.seq > work.call.body.seq;
+        if newer {
+            // It may name other addresses.
+            work.dial_at = Time(0);
+        }
         work.call = call;
         match state {
             CallState::Closed { log } => self.close(id, log),
@@ -200,7 +204,7 @@ impl Worker {
     }
 
     fn wants_more(&self, work: &Work, now: Time) -> bool {
-        work.heard && work.ask_at <= now && work.standing == Standing::Open && self.appetite(work, now) > 0
+        work.heard && work.ask_at.max(work.dial_at) <= now && work.standing == Standing::Open && self.appetite(work, now) > 0
     }
 
     /// Whether the station and the outbox have room for more of this requester.
@@ -216,7 +220,7 @@ impl Worker {
         }
         let delivery = work.first_delivery();
         let may_ask = work.heard && self.appetite(work, work.rest_until.max(now)) > 0;
-        let ask = may_ask.then_some(work.ask_at.max(work.rest_until));
+        let ask = may_ask.then_some(work.ask_at.max(work.rest_until).max(work.dial_at));
         let send = delivery.into_iter().chain(ask).min().map(|at| at.max(work.send_at));
         expiry.into_iter().chain(send).min()
     }
@@ -240,7 +244,7 @@ impl Worker {
         let at = match self.reachable(work, now) {
             Ok(at) => at,
             Err(until) => {
-                self.works.entry(id).and_modify(|work| work.ask_at = until);
+                self.works.entry(id).and_modify(|work| work.dial_at = until);
                 return;
             }
         };

@@ -101,6 +101,9 @@ impl Worker {
             return;
         }
         let known = self.peers.connected.insert(node, ours.clone()).unwrap_or_default();
+        for work in self.works.values_mut().filter(|work| work.requester() == node) {
+            work.dial_at = Time(0);
+        }
         for topic in ours.difference(&known) {
             self.ask_calls(node, topic);
             self.ask_peers_of(node, topic);

@@ -100,6 +100,8 @@ pub(super) struct Work {
     pub(super) granted: Needs,
     /// Not asked for leases before this.
     pub(super) ask_at: Time,
+    /// Not dialled before this: its addresses led nowhere. Ends with a connection or a newer Call.
+    pub(super) dial_at: Time,
     /// Takes no leases before this: the module could not be had, or the sandbox failed.
     pub(super) rest_until: Time,
     /// Nothing at all is sent before this: the requester said Wait, or did not answer.
@@ -132,6 +134,7 @@ impl Work {
             standing: Standing::Open,
             granted: Needs::new(),
             ask_at: now,
+            dial_at: Time(0),
             rest_until: Time(0),
             send_at: Time(0),
             claimed: false,

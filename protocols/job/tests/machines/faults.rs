@@ -27,6 +27,8 @@ pub(crate) struct Weather {
     pub(crate) lost: u64,
     pub(crate) repeated: u64,
     pub(crate) delayed: u64,
+    /// Nobody is told of peers: they have no part in what is promised here, and their records cost a signature each.
+    pub(crate) lonely: bool,
     /// Gossip does not get from one neighbour to the next.
     pub(crate) unheard: u64,
     /// A fetch or an execution fails.
@@ -39,9 +41,10 @@ pub(crate) struct Weather {
 
 impl Weather {
     pub(crate) const CALM: Self =
-        Self { disk_ms: 10, disk_crash: 0, skew_ms: 0, lost: 0, repeated: 0, delayed: 0, unheard: 0, fails: 0, slow: 0, bulky: false };
+        Self { disk_ms: 10, disk_crash: 0, skew_ms: 0, lost: 0, repeated: 0, delayed: 0, lonely: false, unheard: 0, fails: 0, slow: 0, bulky: false };
 
     fn of(luck: &mut Luck) -> Self {
+        let lonely = luck.chance(700);
         let mut up_to = |most| if luck.chance(300) { 0 } else { luck.below(most) };
         Self {
             disk_ms: 1 + up_to(400),
@@ -50,6 +53,7 @@ impl Weather {
             lost: up_to(250),
             repeated: up_to(250),
             delayed: up_to(200),
+            lonely,
             unheard: up_to(900),
             fails: up_to(150),
             slow: up_to(200),
@@ -115,13 +119,17 @@ pub(crate) fn class(kind: Kind, executions: u32) -> Class {
     }
 }
 
+/// From one to `most`, fewer more often: what a case costs is signatures, and many small cases find more than a few large ones.
+fn some(luck: &mut Luck, most: u64) -> u64 {
+    let most = luck.between(1, most);
+    luck.between(1, most)
+}
+
 /// A world in which everything may go wrong until it heals.
 pub(crate) fn world(kind: Kind, mut luck: Luck) -> World {
     let weather = Weather::of(&mut luck);
-    let researchers = 1 + luck.index(2);
-    // Fewer more often: what costs is signatures, and those grow with the square of the stations.
-    let most = 1 + luck.index(6);
-    let workers = 1 + luck.index(most);
+    let researchers = 1 + usize::from(luck.chance(250));
+    let workers = usize::try_from(some(&mut luck, 6)).expect("a few");
     let honest = |luck: &mut Luck| match luck.below(10) {
         0 | 1 => Conduct::Liar,
         2 => Conduct::Silent,
@@ -140,8 +148,8 @@ pub(crate) fn world(kind: Kind, mut luck: Luck) -> World {
     let mut world = World::new(stations, luck, weather);
     world.counted = counted;
     for researcher in 0..researchers {
-        let executions = 1 + u32::try_from(world.luck.below(4)).expect("a few");
-        let jobs = world.luck.between(1, 8);
+        let executions = u32::try_from(some(&mut world.luck, 4)).expect("a few");
+        let jobs = some(&mut world.luck, 8);
         let deadline_ms = world.luck.between(20_000, 240_000);
         let at_once = world.luck.chance(200).then_some(2);
         world.drafts.insert(researcher, draft(class(kind, executions), jobs, deadline_ms, at_once));
@@ -215,11 +223,14 @@ impl World {
 
     fn heal(&mut self) {
         self.healed_at = Some(self.now);
-        self.weather = Weather { skew_ms: self.weather.skew_ms, bulky: self.weather.bulky, ..Weather::CALM };
+        self.weather = Weather { skew_ms: self.weather.skew_ms, bulky: self.weather.bulky, lonely: self.weather.lonely, ..Weather::CALM };
         self.cut.clear();
         for station in 0..self.stations.len() {
             self.stations[station].stalled_until = self.now;
             if self.stations[station].up {
+                // Its ticks may have been put off to the end of a stall.
+                self.stations[station].ticks = [None; 2];
+                self.hand_requester(station, requester::Event::Tick);
                 self.hand_worker(station, worker::Event::MayWork(true));
             } else {
                 self.start(station);

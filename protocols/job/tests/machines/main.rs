@@ -15,12 +15,14 @@ mod wire;
 mod world;
 
 use station_protocol::Time;
+use station_protocol::bounded::List;
+use station_protocol::requester::Event;
 use station_protocol::worker::Note;
 
-use faults::{Fault, Kind, Weather, class, draft};
+use faults::{Kind, Weather, class, draft};
 use luck::Luck;
 use station::Conduct;
-use world::{Happening, START, World};
+use world::{START, World};
 
 /// Says which case failed.
 struct Case(u64);
@@ -135,17 +137,56 @@ fn a_call_published_before_any_peer_was_connected_is_claimed_within_ten_seconds_
 
 #[test]
 fn a_requester_that_dies_between_a_lease_and_its_answer_gives_the_same_lease_again() {
+    let mut world = calm(4);
+    world.connect_all();
+    world.lose_leases_to = Some(1);
+    world.publish(0);
+    while world.lost_at.is_none() {
+        assert!(world.step(START.plus(30_000)), "somebody is leased a job");
+    }
+    let leases = &world.model.known.values().next().expect("an experiment").leases;
+    let number = *leases.iter().find(|(_, granted)| granted.node == world.stations[1].node).expect("a lease").0;
+    world.crash(0);
+    pass(&mut world, 21_000);
+    world.connect_all();
+    let since = world.now;
+    pass(&mut world, 10_000);
+    assert!(noted(&world, 1, since, |note| matches!(note, Note::Started { lease, .. } if *lease == number)).is_some());
+    assert_eq!(world.finish(), 12);
+}
+
+/// A world in which station 1 knows of a Call, found nobody at its address, and gave it up for a while.
+fn given_up() -> World {
     let mut world = calm(3);
+    world.drafts.insert(0, draft(class(Kind::Agreement, 3), 1, 900_000, None));
+    world.cut.insert((0, 1));
     world.connect_all();
     world.publish(0);
-    for _ in 0..8 {
-        pass(&mut world, 700);
-        world.fault(Fault::Crash(0));
-        pass(&mut world, 21_000);
-        world.connect_all();
-    }
-    let requesters = world.stations.iter().filter(|station| station.requester.experiments().count() > 0).count();
-    assert_eq!(requesters, 1);
-    world.after(0, Happening::Fault(Fault::Heal));
-    assert!(world.finish() <= 12);
+    pass(&mut world, 60_000);
+    assert!(noted(&world, 1, START, |note| matches!(note, Note::Unreachable { .. })).is_some());
+    assert_eq!(world.model.settled, 0);
+    world
+}
+
+#[test]
+fn a_requester_that_could_not_be_reached_is_asked_as_soon_as_it_is_connected() {
+    let mut world = given_up();
+    world.cut.clear();
+    let joined = world.now;
+    world.connect(0, 1);
+    pass(&mut world, 10_000);
+    let started = noted(&world, 1, joined, |note| matches!(note, Note::Started { .. })).expect("the Call was served");
+    assert!(started.since(joined) < 3_000, "{} ms", started.since(joined));
+}
+
+#[test]
+fn a_requester_that_could_not_be_reached_is_asked_at_its_new_address_at_once() {
+    let mut world = given_up();
+    world.cut.clear();
+    let moved = world.now;
+    let at = station::address(world.stations[0].node, [203, 0, 113, 9]);
+    world.hand_requester(0, Event::Addresses(List::first([at])));
+    pass(&mut world, 10_000);
+    let started = noted(&world, 1, moved, |note| matches!(note, Note::Started { .. })).expect("the Call was served");
+    assert!(started.since(moved) < 3_000, "{} ms", started.since(moved));
 }

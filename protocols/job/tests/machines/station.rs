@@ -1,7 +1,6 @@
 //! A station of the world: both machines on their disks, and what the world knows of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
 
 use station_protocol::address::Address;
 use station_protocol::bounded::{List, Name, Text};
@@ -92,13 +91,16 @@ fn key_of(number: usize) -> SigningKey {
     SigningKey::from_bytes(&[u8::try_from(number).expect("a small world") + 1; 32])
 }
 
+pub(crate) fn address(node: NodeId, [a, b, c, d]: [u8; 4]) -> Address {
+    Address::parse(&format!("/ip4/{a}.{b}.{c}.{d}/tcp/4001/p2p/{node}")).expect("an address")
+}
+
 /// The network number decides the cluster; stations with the same one share a seat.
 pub(crate) fn new(number: usize, net: u8, conduct: Conduct, capacity: u32, anchor: bool, researchers: usize, now: Time) -> Station {
     let key = key_of(number);
     let node = key.node();
     let host = u8::try_from(number).expect("a small world");
-    let ip = IpAddr::V4(Ipv4Addr::new(198, 51, net, host + 1));
-    let address = Address::parse(&format!("/ip4/{ip}/tcp/4001/p2p/{node}")).expect("an address");
+    let address = address(node, [198, 51, net, host + 1]);
     let allow = |number| format!("[[allow]]\nrequester = \"{}\"\ncapability = \"http\"\ntargets = [\"*\"]\n", key_of(number).node());
     let policy: String = (0..researchers).map(allow).collect();
     let config = worker::Config {
@@ -115,7 +117,7 @@ pub(crate) fn new(number: usize, net: u8, conduct: Conduct, capacity: u32, ancho
     let (worker, requester) = machines(&config, &key, [[0; 32]; 2], &Disk::new(), &Disk::new(), now);
     Station {
         node,
-        cluster: Cluster::of(node, ip, None),
+        cluster: Cluster::of_address(&address),
         at: List::first([address]),
         key,
         conduct,
