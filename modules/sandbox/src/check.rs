@@ -77,7 +77,7 @@ pub enum Refusal {
 }
 
 /// The profile's features, once for validation here; `profile::features` is the same for the compiler.
-fn features() -> WasmFeatures {
+pub(crate) fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::SATURATING_FLOAT_TO_INT
         | WasmFeatures::SIGN_EXTENSION

@@ -15,6 +15,8 @@ mod check;
 mod frame;
 mod imports;
 mod job;
+#[cfg(test)]
+mod normalise;
 mod process;
 mod profile;
 mod sandbox;

@@ -56,7 +56,7 @@ fn cost(operator: &Operator<'_>) -> u64 {
 }
 
 /// What modules may use. Off: threads, relaxed SIMD, multi-memory, 64-bit memory, exceptions, tail calls, wide arithmetic.
-fn features() -> Features {
+pub(crate) fn features() -> Features {
     let mut features = Features::none();
     features.multi_value(true).bulk_memory(true).reference_types(true).simd(true).extended_const(true);
     features

@@ -1,0 +1,224 @@
+//! Writes function bodies with their charges, and the two injected functions.
+//!
+//! A body that calls stands in a block of its result types, after its frame's weight was taken and before it is given back; `return`
+//! and branches to the body's label leave that block. A body that calls nothing is a leaf: one such frame fits the stack's head-room.
+//!
+//! Guarantees: the guest's operators are copied as they are. Deliberately lacks knowledge of the compiler: weights are an estimate
+//! from the source, with head-room above it.
+
+use std::collections::BTreeMap;
+
+use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
+use wasm_encoder::{BlockType, Function, InstructionSink, TypeSection, ValType};
+use wasmparser::{FuncType, FunctionBody};
+
+use super::cost;
+use super::plan::{EditKind, Plan, plan};
+use super::{DEPTH_UNITS, Injected, NormaliseError, u32_of};
+
+/// Stack units of any frame: return address, saved registers, alignment.
+const FRAME_UNITS: u64 = 16;
+/// Operators that are taken to keep one more value alive.
+const OPERATORS_PER_UNIT: u64 = 4;
+
+/// A function type, as far as bodies need it.
+pub(super) struct Signature {
+    parameters: u32,
+    parameter_units: u64,
+    results: Vec<ValType>,
+}
+
+impl Signature {
+    pub(super) fn new(ty: &FuncType) -> Result<Self, NormaliseError> {
+        let results = ty.results().iter().map(|ty| RoundtripReencoder.val_type(*ty)).collect::<Result<_, _>>()?;
+        Ok(Self { parameters: u32_of(ty.params().len())?, parameter_units: ty.params().iter().map(|ty| units(*ty)).sum(), results })
+    }
+}
+
+/// The guest's function types and those appended after them: one per type with several results that a body calls within, for the
+/// block around it, and the two of the injected functions.
+#[derive(Default)]
+pub(super) struct Signatures {
+    guest: Vec<Signature>,
+    blocks: BTreeMap<u32, u32>,
+    appended: Vec<(Vec<ValType>, Vec<ValType>)>,
+}
+
+impl Signatures {
+    pub(super) fn push(&mut self, signature: Signature) {
+        self.guest.push(signature);
+    }
+
+    fn get(&self, ty: u32) -> Result<&Signature, NormaliseError> {
+        self.guest.get(ty as usize).ok_or_else(|| NormaliseError::Invalid("a function of no type".into()))
+    }
+
+    fn append(&mut self, parameters: Vec<ValType>, results: Vec<ValType>) -> Result<u32, NormaliseError> {
+        self.appended.push((parameters, results));
+        u32_of(self.guest.len() + self.appended.len() - 1)
+    }
+
+    /// The type of the block around a body.
+    fn block(&mut self, ty: u32) -> Result<BlockType, NormaliseError> {
+        let results = &self.get(ty)?.results;
+        match results.as_slice() {
+            [] => Ok(BlockType::Empty),
+            [one] => Ok(BlockType::Result(*one)),
+            _ => {
+                if let Some(index) = self.blocks.get(&ty) {
+                    return Ok(BlockType::FunctionType(*index));
+                }
+                let results = results.clone();
+                let index = self.append(Vec::new(), results)?;
+                self.blocks.insert(ty, index);
+                Ok(BlockType::FunctionType(index))
+            }
+        }
+    }
+
+    /// Writes what was appended.
+    pub(super) fn finish(self, types: &mut TypeSection) {
+        for (parameters, results) in self.appended {
+            types.ty().function(parameters, results);
+        }
+    }
+}
+
+/// A function in its normal form.
+pub(super) fn function(body: &FunctionBody<'_>, ty: u32, signatures: &mut Signatures, injected: Injected) -> Result<Function, NormaliseError> {
+    let locals = Locals::read(body)?;
+    let plan = plan(body, locals.count.saturating_sub(cost::LOCALS_FREE))?;
+    let signature = signatures.get(ty)?;
+    let weight = FRAME_UNITS + signature.parameter_units + locals.units + plan.operators / OPERATORS_PER_UNIT;
+    // At most a little more than the whole stack: such a function cannot be entered, and nothing wraps.
+    let weight = i32::try_from(weight).unwrap_or(i32::MAX).min(DEPTH_UNITS + 1);
+    let fuel_local = signature.parameters.checked_add(u32::try_from(locals.count).unwrap_or(u32::MAX));
+    let fuel_local = fuel_local.filter(|local| *local < u32::MAX).ok_or(NormaliseError::Unsupported("2^32 locals"))?;
+    let block = if plan.calls { Some(signatures.block(ty)?) } else { None };
+    let mut groups = locals.groups;
+    groups.extend([(1, ValType::I64), (1, ValType::I32)]);
+    let writer = Writer { injected, fuel_local, length_local: fuel_local + 1, is_leaf: !plan.calls };
+    let mut function = Function::new(groups);
+    if let Some(block) = block {
+        writer.enter(&mut function.instructions(), weight);
+        function.instructions().block(block);
+    }
+    writer.copy(body, &plan, &mut function)?;
+    if block.is_some() {
+        function.instructions().end().global_get(injected.depth).i32_const(weight).i32_add().global_set(injected.depth);
+    }
+    function.instructions().end();
+    Ok(function)
+}
+
+/// The injected functions with their types, in the order of their indices.
+pub(super) fn helpers(signatures: &mut Signatures, injected: Injected) -> Result<[(u32, Function); 2], NormaliseError> {
+    let mut charge = Function::new([]);
+    let mut code = charge.instructions();
+    code.global_get(injected.fuel).local_get(0).i64_sub().global_set(injected.fuel);
+    code.global_get(injected.fuel).i64_const(0).i64_lt_s().if_(BlockType::Empty).unreachable().end().end();
+    let mut grown = Function::new([]);
+    let mut code = grown.instructions();
+    code.local_get(0).i32_const(-1).i32_ne().if_(BlockType::Empty).local_get(1).call(injected.charge).end().local_get(0).end();
+    let charge_type = signatures.append(vec![ValType::I64], Vec::new())?;
+    let grown_type = signatures.append(vec![ValType::I32, ValType::I64], vec![ValType::I32])?;
+    Ok([(charge_type, charge), (grown_type, grown)])
+}
+
+fn units(ty: wasmparser::ValType) -> u64 {
+    if ty == wasmparser::ValType::V128 { 2 } else { 1 }
+}
+
+/// The locals a body declares.
+struct Locals {
+    groups: Vec<(u32, ValType)>,
+    count: u64,
+    units: u64,
+}
+
+impl Locals {
+    fn read(body: &FunctionBody<'_>) -> Result<Self, NormaliseError> {
+        let mut locals = Self { groups: Vec::new(), count: 0, units: 0 };
+        for group in body.get_locals_reader()? {
+            let (count, ty) = group?;
+            locals.groups.push((count, RoundtripReencoder.val_type(ty)?));
+            locals.count += u64::from(count);
+            locals.units += u64::from(count) * units(ty);
+        }
+        Ok(locals)
+    }
+}
+
+struct Writer {
+    injected: Injected,
+    /// Holds the fuel between charges.
+    fuel_local: u32,
+    /// Holds a length while its operator waits for it.
+    length_local: u32,
+    is_leaf: bool,
+}
+
+impl Writer {
+    fn enter(&self, code: &mut InstructionSink<'_>, weight: i32) {
+        let depth = self.injected.depth;
+        code.global_get(depth).i32_const(weight).i32_sub().global_set(depth);
+        code.global_get(depth).i32_const(0).i32_lt_s().if_(BlockType::Empty).unreachable().end();
+    }
+
+    /// Copies the body without its last `end`, with the edits in their places.
+    fn copy(&self, body: &FunctionBody<'_>, plan: &Plan, function: &mut Function) -> Result<(), NormaliseError> {
+        let (bytes, start) = (body.as_bytes(), body.range().start);
+        let part = |from: u64, to: u64| super::slice(bytes, &(from.saturating_sub(start)..to.saturating_sub(start)));
+        let mut at = plan.first;
+        for edit in &plan.edits {
+            function.raw(part(at, edit.at)?.iter().copied());
+            at = edit.at;
+            let mut code = function.instructions();
+            match edit.kind {
+                EditKind::Charge { fuel, fresh } => self.charge(&mut code, fuel, fresh)?,
+                EditKind::Refresh => {
+                    code.global_get(self.injected.fuel).local_set(self.fuel_local);
+                }
+                // A leaf stands in no block; its own label is as far away.
+                EditKind::Return { labels, end } => {
+                    if self.is_leaf {
+                        code.return_();
+                    } else {
+                        code.br(labels);
+                    }
+                    at = end;
+                }
+                EditKind::Long { length, end } => {
+                    if length.is_growth() {
+                        code.local_tee(self.length_local);
+                        function.raw(part(edit.at, end)?.iter().copied());
+                        let mut code = function.instructions();
+                        code.local_get(self.length_local);
+                        length.fuel(&mut code);
+                        code.call(self.injected.grown);
+                    } else {
+                        code.local_tee(self.length_local);
+                        length.fuel(&mut code);
+                        code.call(self.injected.charge).local_get(self.length_local);
+                        function.raw(part(edit.at, end)?.iter().copied());
+                    }
+                    at = end;
+                }
+            }
+        }
+        function.raw(part(at, plan.last)?.iter().copied());
+        Ok(())
+    }
+
+    fn charge(&self, code: &mut InstructionSink<'_>, fuel: u64, fresh: bool) -> Result<(), NormaliseError> {
+        let fuel = i64::try_from(fuel).map_err(|_| NormaliseError::Unsupported("a body that costs more than any fuel"))?;
+        if fresh {
+            code.local_get(self.fuel_local);
+        } else {
+            code.global_get(self.injected.fuel);
+        }
+        code.i64_const(fuel).i64_sub().local_tee(self.fuel_local).global_set(self.injected.fuel);
+        code.local_get(self.fuel_local).i64_const(0).i64_lt_s().if_(BlockType::Empty).unreachable().end();
+        Ok(())
+    }
+}
