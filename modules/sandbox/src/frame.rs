@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::isolation::Layers;
 use crate::job::{Done, HostCall, Reply};
 
 /// Room for the envelope around the largest payload of a frame.
@@ -20,7 +21,7 @@ pub(crate) struct CompileRequest {
     pub(crate) module: Vec<u8>,
 }
 
-/// From a compile worker, once.
+/// From a compile worker, once, after its [`Layers`].
 #[derive(Serialize, Deserialize)]
 pub(crate) enum CompileReport {
     Artefact(#[serde(with = "serde_bytes")] Vec<u8>),
@@ -46,15 +47,14 @@ pub(crate) struct Start {
     pub(crate) fuel: u64,
     pub(crate) memory_bytes: u64,
     pub(crate) output_bytes: u64,
-    pub(crate) cpu_seconds: u64,
     pub(crate) seed: Option<[u8; 32]>,
 }
 
 /// From a run worker.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum FromWorker {
-    /// The artefact is mapped.
-    Ready,
+    /// First, once: the artefact is mapped, and these layers hold.
+    Ready(Layers),
     Call(HostCall),
     Done(Done),
 }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_frame_with_trailing_bytes_is_refused() {
         let mut bytes = Vec::new();
-        write(&mut bytes, &FromWorker::Ready).unwrap();
+        write(&mut bytes, &FromWorker::Ready(Layers::default())).unwrap();
         bytes.push(0);
         let length = u32::try_from(bytes.len() - 4).unwrap();
         bytes[..4].copy_from_slice(&length.to_le_bytes());

@@ -6,16 +6,16 @@
 //!
 //! Guarantees: the calling process never compiles or runs a guest, keeps the clock, and believes no byte a worker sends; a pure job
 //! with the same module, input, seed and limits ends with the same outcome, output and fuel unless the outcome is one that depends on
-//! the machine. Deliberately lacks an async interface, host calls (the caller answers them between steps), and, so far, landlock and
-//! namespaces.
+//! the machine. Deliberately lacks an async interface, host calls (the caller answers them between steps), and, so far, isolation
+//! beyond a process of its own on systems other than Linux.
 
 mod artefact;
 mod cache;
 mod check;
 mod frame;
 mod imports;
+mod isolation;
 mod job;
-#[cfg(test)]
 mod normalise;
 mod process;
 mod profile;
@@ -26,6 +26,9 @@ mod worker;
 
 pub use artefact::Artefact;
 pub use check::Refusal;
+/// For tests of the process layer only.
+#[doc(hidden)]
+pub use isolation::Layers;
 pub use job::{CHECKPOINT_BYTES_MAX, HANDLES_MAX, LOG_BYTES_MAX, MESSAGE_BYTES_MAX, OPERATION_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX};
 pub use job::{Done, HostCall, Load, Reply, Step};
 pub use process::Killer;
@@ -33,13 +36,16 @@ pub use profile::PROFILE;
 pub use sandbox::{CompileError, Config, Sandbox, SandboxError};
 pub use session::Session;
 pub use worker::worker_entry;
+#[doc(hidden)]
+pub use worker::{NativeGuest, native_guest_entry};
 
 /// How well workers are shut in: see [`station_protocol::receipt::Isolation`].
 pub use station_protocol::receipt::Isolation;
 
-/// What this build reaches on this machine. Resource limits, an empty environment and a closed set of descriptors are a process of its
-/// own, no more.
+/// What workers of the running program reach on this machine: see [`Sandbox::isolation`]. Measured once; blocks then. Only for programs
+/// that call [`worker_entry`] first in `main`.
 #[must_use]
 pub fn isolation() -> Isolation {
-    Isolation::ProcessOnly
+    static REACHED: std::sync::OnceLock<Isolation> = std::sync::OnceLock::new();
+    *REACHED.get_or_init(|| Sandbox::new(Config::default()).isolation())
 }

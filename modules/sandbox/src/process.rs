@@ -10,6 +10,8 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::worker::limits::{DATA_BYTES_MAX, HEADROOM_BYTES};
+
 /// Ends a session from any thread, for good. Cheap to clone; using it twice is harmless.
 #[derive(Clone)]
 pub struct Killer(Arc<Mutex<Slot>>);
@@ -70,9 +72,40 @@ impl Killer {
         child.wait().ok()
     }
 
+    /// Sets what the worker may use from now on, beside its headroom: bytes of memory, and seconds of processor time on top of what it
+    /// has used. The hard limit on memory follows, so a worker cannot undo it; where it may not be raised again, that is an error.
+    pub(crate) fn limit(&self, memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
+        let slot = self.lock();
+        let child = slot.child.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let process = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
+        let data = HEADROOM_BYTES.saturating_add(memory_bytes).min(DATA_BYTES_MAX);
+        set(process, libc::RLIMIT_DATA, data, data)?;
+        // The hard one would keep the next job from getting its share; this one only helps the clock.
+        set(process, libc::RLIMIT_CPU, used_seconds(process)?.saturating_add(cpu_seconds), libc::RLIM_INFINITY)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Slot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Sets a limit of a process that is not reaped.
+#[expect(unsafe_code, reason = "resource limits are a system call without a safe wrapper in std")]
+fn set(process: libc::pid_t, resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the pointer is to a local of the type that the call reads; the old limit is not asked for.
+    let result = unsafe { libc::prlimit(process, resource, &raw const limit, std::ptr::null_mut()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Processor time of a process that is not reaped, rounded up.
+#[expect(unsafe_code, reason = "the clock of a process is a system call without a safe wrapper in std")]
+fn used_seconds(process: libc::pid_t) -> io::Result<u64> {
+    let mut clock = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: both pointers are to locals of the types that the calls fill.
+    let known = unsafe { libc::clock_getcpuclockid(process, &raw mut clock) == 0 && libc::clock_gettime(clock, &raw mut time) == 0 };
+    if known { Ok(u64::try_from(time.tv_sec).unwrap_or(0) + 1) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// A socket that gives up at a moment. Errors of kind `TimedOut` mean that moment and nothing else.

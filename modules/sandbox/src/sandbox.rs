@@ -9,15 +9,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use station_protocol::receipt::Isolation;
+
 use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact};
 use crate::cache::{self, Cache};
 use crate::check::MODULE_BYTES_MAX;
 use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES};
+use crate::isolation::Layers;
 use crate::process::{Killer, Until};
 use crate::session::Session;
 use crate::spawner::Spawner;
 use crate::worker::COMPILE;
 
+/// Memory of a compile worker beside its headroom: a module of 16 MiB needs well under half of it.
+const COMPILE_MEMORY_BYTES: u64 = 704 << 20;
 /// Longest reason a compile worker may give: it is shown to people.
 const REASON_BYTES_MAX: usize = 512;
 
@@ -111,6 +116,13 @@ impl Sandbox {
         known.map_err(CompileError::BadModule)
     }
 
+    /// How well workers are shut in on this machine: what one of them says, started for this once. Blocks the first time. A session whose
+    /// worker then reaches less does not open.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.0.spawner.isolation()
+    }
+
     /// Starts a run worker for jobs of this artefact. Blocks until it has mapped it.
     pub fn open(&self, artefact: &Artefact) -> Result<Session, SandboxError> {
         Session::open(self.0.spawner.clone(), artefact.clone())
@@ -123,7 +135,13 @@ impl Sandbox {
         // Twice the processor time: the machine may be busy with other things.
         let deadline = Instant::now() + Duration::from_secs(2 * compile_seconds(module.len()));
         let mut until = Until { socket: &socket, deadline };
-        let report = frame::write(&mut until, &CompileRequest { module: module.to_vec() })
+        let promised = self.0.spawner.promised();
+        let report = frame::read::<Layers>(&mut until, ENVELOPE_BYTES)
+            .and_then(
+                |held| if held.level() >= promised { Ok(()) } else { Err(io::Error::other(format!("it is less shut in than others: {held:?}"))) },
+            )
+            .and_then(|()| killer.limit(COMPILE_MEMORY_BYTES, compile_seconds(module.len())))
+            .and_then(|()| frame::write(&mut until, &CompileRequest { module: module.to_vec() }))
             .and_then(|()| frame::read(&mut until, ARTEFACT_BYTES_MAX + ENVELOPE_BYTES));
         let status = killer.reap();
         match report {

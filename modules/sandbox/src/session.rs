@@ -94,28 +94,25 @@ impl Session {
         };
         let wall = Duration::from_millis(load.wall_ms);
         let (fuel, output_bytes) = (load.fuel, load.output_bytes);
+        let memory_bytes = load.memory_bytes;
+        // The parent's clock comes first.
+        let cpu_seconds = load.wall_ms.div_ceil(1_000) + 2;
         let run = |now: Instant| Run { deadline: now + wall, fuel, output_bytes, asked: Asked::Nothing };
-        let start = ToWorker::Start(Start {
-            input: load.input,
-            fuel,
-            memory_bytes: load.memory_bytes,
-            output_bytes,
-            // The parent's clock comes first unless the worker ignores it.
-            cpu_seconds: load.wall_ms.div_ceil(1_000) + 2,
-            seed: load.pure,
-        });
+        let start = ToWorker::Start(Start { input: load.input, fuel, memory_bytes: load.memory_bytes, output_bytes, seed: load.pure });
         if let Some(socket) = kept {
             let run = run(Instant::now());
-            match frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &start) {
+            let limited = self.killer.limit(memory_bytes, cpu_seconds);
+            match limited.and_then(|()| frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &start)) {
                 Ok(()) => return Ok(self.next(socket, run)),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(self.failed(&error, run)),
-                // The worker died between two jobs: not this job's doing.
+                // The worker died between two jobs, or may not get more memory than for the last: not this job's doing.
                 Err(_) => drop(self.killer.reap()),
             }
         }
         let socket = self.worker()?;
         let run = run(Instant::now());
-        match frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &start) {
+        let limited = self.killer.limit(memory_bytes, cpu_seconds);
+        match limited.and_then(|()| frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &start)) {
             Ok(()) => Ok(self.next(socket, run)),
             Err(error) => Ok(self.failed(&error, run)),
         }
@@ -155,7 +152,9 @@ impl Session {
         let mut until = Until { socket: &socket, deadline: Instant::now() + OPEN_WITHIN };
         let ready = frame::write(&mut until, &ToWorker::Open(self.artefact.bytes.to_vec())).and_then(|()| frame::read(&mut until, ENVELOPE_BYTES));
         match ready {
-            Ok(FromWorker::Ready) => Ok(socket),
+            // Receipts name the level that was measured.
+            Ok(FromWorker::Ready(held)) if held.level() >= self.spawner.promised() => Ok(socket),
+            Ok(FromWorker::Ready(held)) => Err(self.unready(io::Error::other(format!("the worker is less shut in than others: {held:?}")))),
             Ok(_) => Err(self.unready(io::ErrorKind::InvalidData.into())),
             Err(error) => Err(self.unready(error)),
         }

@@ -8,9 +8,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
+use std::time::{Duration, Instant};
 
-use crate::worker::WORKER_ARGUMENT;
+use station_protocol::receipt::Isolation;
+
+use crate::frame::{self, ENVELOPE_BYTES, FromWorker};
+use crate::process::{Killer, Until};
+use crate::worker::{PROBE, WORKER_ARGUMENT};
+
+/// How long a worker may take to say how well it is shut in: a few milliseconds, unless the machine is very busy.
+const PROBE_WITHIN: Duration = Duration::from_secs(20);
 
 type Started = io::Result<(Child, UnixStream)>;
 
@@ -22,6 +30,7 @@ struct Request {
 /// Starts workers of one program. Dropping it ends its thread, and with it every worker that is left.
 pub(crate) struct Spawner {
     requests: mpsc::Sender<Request>,
+    measured: OnceLock<Isolation>,
 }
 
 impl Spawner {
@@ -38,7 +47,29 @@ impl Spawner {
                 }
             }
         })?;
-        Ok(Self { requests })
+        Ok(Self { requests, measured: OnceLock::new() })
+    }
+
+    /// The level that a worker said it reached, asked once.
+    pub(crate) fn isolation(&self) -> Isolation {
+        *self.measured.get_or_init(|| self.probe().unwrap_or(Isolation::ProcessOnly))
+    }
+
+    /// The level that was asked for, if it was: no worker may be below it.
+    pub(crate) fn promised(&self) -> Isolation {
+        self.measured.get().copied().unwrap_or(Isolation::ProcessOnly)
+    }
+
+    fn probe(&self) -> io::Result<Isolation> {
+        let (child, socket) = self.start(PROBE)?;
+        let killer = Killer::new();
+        killer.hold(child)?;
+        let said = frame::read(&mut Until { socket: &socket, deadline: Instant::now() + PROBE_WITHIN }, ENVELOPE_BYTES);
+        killer.reap();
+        match said? {
+            FromWorker::Ready(held) => Ok(held.level()),
+            FromWorker::Call(_) | FromWorker::Done(_) => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 
     /// A new worker and the socket to it.

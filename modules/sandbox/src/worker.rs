@@ -1,11 +1,12 @@
 //! What a worker process does: shut itself in, then compile one module or run jobs one after the other.
 //!
 //! Guarantees: nothing of the parent's environment or descriptors is left when the first byte is read; the process ends when its
-//! socket closes and dies with the thread that started it. Deliberately lacks seccomp, landlock and namespaces so far.
+//! socket closes and dies with the thread that started it. Deliberately lacks a word about how well
+//! it is shut in: `isolation`.
 
 mod compile;
 mod confine;
-mod limits;
+pub(crate) mod limits;
 mod memory;
 mod run;
 mod station;
@@ -13,12 +14,17 @@ mod wasi;
 
 use std::os::unix::net::UnixStream;
 
+use crate::frame::{self, FromWorker};
+use crate::isolation::{self, Layers, Purpose};
+
 /// First argument of a worker: nothing a user would type.
 pub(crate) const WORKER_ARGUMENT: &str = "__station_worker";
 /// Second argument.
 pub(crate) const COMPILE: &str = "compile";
 /// Second argument.
 pub(crate) const RUN: &str = "run";
+/// Second argument: a run worker without an artefact that only says which layers hold.
+pub(crate) const PROBE: &str = "probe";
 
 /// The worker could not do its part; the parent reports that the sandbox failed.
 pub(crate) const EXIT_FAILED: i32 = 70;
@@ -28,16 +34,32 @@ pub(crate) const EXIT_OUT_OF_MEMORY: i32 = 71;
 /// Becomes a worker when this process was started as one, and then never returns. Every program that may start workers calls it first
 /// in `main`, before threads and before it reads its arguments.
 pub fn worker_entry() {
+    enter(Layers::ALL, None);
+}
+
+/// What runs in a guest's place: it gets the job's input and the socket to the parent; what it returns is the output.
+pub type NativeGuest = fn(&[u8], &UnixStream) -> Vec<u8>;
+
+/// The same worker with chosen layers and a native function in the guest's place: how tests prove the layers without WebAssembly. No
+/// way leads here from [`worker_entry`].
+pub fn native_guest_entry(wanted: Layers, guest: NativeGuest) {
+    enter(wanted, Some(guest));
+}
+
+fn enter(wanted: Layers, native: Option<NativeGuest>) {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_none_or(|first| first != WORKER_ARGUMENT) {
         return;
     }
-    let Some(socket) = confine::shut_in() else { std::process::exit(EXIT_FAILED) };
     let kind = arguments.next().unwrap_or_default();
+    let purpose = if kind == COMPILE { Purpose::Compile } else { Purpose::Run };
+    let Some((socket, held)) = confine::shut_in(wanted, purpose) else { std::process::exit(EXIT_FAILED) };
     let ended = if kind == COMPILE {
-        compile::serve(&socket)
+        frame::write(&mut &socket, &held).and_then(|()| compile::serve(&socket))
     } else if kind == RUN {
-        run::serve(socket)
+        run::serve(socket, held, native)
+    } else if kind == PROBE {
+        frame::write(&mut &socket, &FromWorker::Ready(isolation::forbid_new_code(held)))
     } else {
         Err(std::io::ErrorKind::InvalidInput.into())
     };

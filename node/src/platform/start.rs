@@ -78,7 +78,7 @@ async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) 
         store: Arc::new(store),
         engine: Arc::new(ProcessEngine::new(sandbox.clone())),
         outside: Arc::new(RealOutside::new(plan.exempt)),
-        isolation: station_sandbox::isolation(),
+        isolation: sandbox.isolation(),
         profiles: vec![Name::new(station_sandbox::PROFILE).expect("the profile's name is a name")],
         processors,
     };

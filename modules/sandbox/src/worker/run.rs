@@ -10,20 +10,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use station_protocol::receipt::{Outcome, Trap};
 use wasmer::sys::NativeEngineExt;
 use wasmer::sys::vm::TrapCode;
-use wasmer::{Engine, ExternType, FunctionEnv, Imports, Instance, InstantiationError, LinkError, Module, RuntimeError, Store};
-use wasmer_middlewares::metering::{MeteringPoints, get_remaining_points, set_remaining_points};
+use wasmer::{Engine, ExternType, FunctionEnv, Imports, Instance, InstantiationError, LinkError, Module, RuntimeError, Store, Value};
 
 use super::memory::{Limits, PageLimit};
 use super::wasi::{End, Guest};
-use super::{EXIT_OUT_OF_MEMORY, Socket, limits, station, wasi};
+use super::{EXIT_OUT_OF_MEMORY, NativeGuest, Socket, station, wasi};
 use crate::artefact::ARTEFACT_BYTES_MAX;
 use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker};
+use crate::isolation::{self, Layers};
 use crate::job::Done;
-use crate::{imports, profile};
+use crate::{imports, normalise, profile};
 
 const PAGE_BYTES: u64 = 64 << 10;
 
-pub(super) fn serve(socket: Socket) -> io::Result<()> {
+pub(super) fn serve(socket: Socket, held: Layers, native: Option<NativeGuest>) -> io::Result<()> {
     let socket = Arc::new(socket);
     let ToWorker::Open(artefact) = frame::read(&mut &*socket, ARTEFACT_BYTES_MAX + ENVELOPE_BYTES)? else { return Err(rule("open")) };
     let pages = PageLimit::new(AtomicU32::new(0));
@@ -31,13 +31,18 @@ pub(super) fn serve(socket: Socket) -> io::Result<()> {
     engine.set_tunables(Limits::new(pages.clone()));
     let module = load(&engine, &artefact).ok_or_else(|| rule("artefact"))?;
     drop(artefact);
-    frame::write(&mut &*socket, &FromWorker::Ready)?;
+    // The last machine code of this process is mapped.
+    let held = isolation::forbid_new_code(held);
+    frame::write(&mut &*socket, &FromWorker::Ready(held))?;
     loop {
         let start = match frame::read(&mut &*socket, usize::MAX)? {
             ToWorker::Start(start) => start,
             ToWorker::Open(_) | ToWorker::Reply(_) => return Err(rule("start")),
         };
-        let done = job(&engine, &module, &pages, &socket, start)?;
+        let done = match native {
+            Some(guest) => Done { outcome: Outcome::Completed, output: guest(&start.input, &socket), log: Vec::new(), fuel: 0 },
+            None => job(&engine, &module, &pages, &socket, start)?,
+        };
         frame::write(&mut &*socket, &FromWorker::Done(done))?;
     }
 }
@@ -55,7 +60,6 @@ fn load(engine: &Engine, artefact: &[u8]) -> Option<Module> {
 
 /// Runs one job. An error is the worker's, and ends it.
 fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>, start: Start) -> io::Result<Done> {
-    limits::job(start.memory_bytes, start.cpu_seconds).ok_or_else(io::Error::last_os_error)?;
     let limit = u32::try_from(start.memory_bytes / PAGE_BYTES).unwrap_or(u32::MAX).min(1 << 16);
     pages.store(limit, Ordering::Relaxed);
     let fuel = start.fuel;
@@ -64,7 +68,7 @@ fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>
     }
     let mut store = Store::new(engine.clone());
     let guest = FunctionEnv::new(&mut store, Guest::new(start, socket.clone()));
-    let (ended, used) = execute(&mut store, &guest, module, fuel)?;
+    let (ended, metered) = execute(&mut store, &guest, module, fuel)?;
     let guest = guest.as_mut(&mut store);
     let outcome = match ended {
         Ok(()) => Outcome::Completed,
@@ -73,32 +77,43 @@ fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>
             Ok(End::Exit(code)) => Outcome::Exited(code),
             Ok(End::OutputTooLarge) => Outcome::OutputTooLarge,
             Ok(End::Parent) => return Err(io::ErrorKind::BrokenPipe.into()),
-            Err(_) if used.is_none() => Outcome::OutOfFuel,
+            Err(_) if metered.used.is_none() => Outcome::OutOfFuel,
+            Err(_) if metered.overflowed => Outcome::StackOverflow,
             Err(error) => trapped(error.to_trap()),
         },
     };
-    Ok(Done { outcome, output: std::mem::take(&mut guest.output), log: std::mem::take(&mut guest.log), fuel: used.unwrap_or(fuel) })
+    Ok(Done { outcome, output: std::mem::take(&mut guest.output), log: std::mem::take(&mut guest.log), fuel: metered.used.unwrap_or(fuel) })
 }
 
-/// Makes an instance and calls `_start`. The fuel used, or `None` when it ran out.
-fn execute(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module, fuel: u64) -> io::Result<(Result<(), RuntimeError>, Option<u64>)> {
+/// What the meter in the module says after a run.
+struct Metered {
+    /// Fuel used, or `None` when it ran out.
+    used: Option<u64>,
+    /// Whether the counted stack ran out.
+    overflowed: bool,
+}
+
+/// Makes an instance and calls `_start`.
+fn execute(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module, fuel: u64) -> io::Result<(Result<(), RuntimeError>, Metered)> {
     let imports = link(store, guest, module)?;
     let instance = match Instance::new(store, module, &imports) {
         Ok(instance) => instance,
         // A segment that does not fit: the guest's own doing, before its first operator.
-        Err(InstantiationError::Start(trap) | InstantiationError::Link(LinkError::Trap(trap))) => return Ok((Err(trap), Some(0))),
+        Err(InstantiationError::Start(trap) | InstantiationError::Link(LinkError::Trap(trap))) => return Ok((Err(trap), Metered { used: Some(0), overflowed: false })),
         Err(InstantiationError::Link(LinkError::Resource(_))) => std::process::exit(EXIT_OUT_OF_MEMORY),
         Err(error) => return Err(io::Error::other(error.to_string())),
     };
-    set_remaining_points(store, &instance, fuel);
+    let left = instance.exports.get_global(normalise::FUEL).map_err(io::Error::other)?.clone();
+    let depth = instance.exports.get_global(normalise::DEPTH).map_err(io::Error::other)?.clone();
+    // More fuel than half of 2^64 is never used up.
+    let given = i64::try_from(fuel).unwrap_or(i64::MAX);
+    left.set(store, Value::I64(given)).map_err(io::Error::other)?;
     guest.as_mut(store).memory = Some(instance.exports.get_memory("memory").map_err(io::Error::other)?.clone());
     let main = instance.exports.get_typed_function::<(), ()>(store, "_start").map_err(io::Error::other)?;
     let ended = main.call(store);
-    let used = match get_remaining_points(store, &instance) {
-        MeteringPoints::Remaining(left) => Some(fuel.saturating_sub(left)),
-        MeteringPoints::Exhausted => None,
-    };
-    Ok((ended, used))
+    let (Value::I64(left), Value::I32(depth)) = (left.get(store), depth.get(store)) else { return Err(rule("meter")) };
+    let used = if left < 0 { None } else { u64::try_from(given - left).ok() };
+    Ok((ended, Metered { used, overflowed: depth < 0 }))
 }
 
 /// The imports of this module, and no others: making all of them would cost more than a small job.

@@ -1,0 +1,121 @@
+//! The tests' hostile worker: a native program in a worker's place that does what a guest would do who has broken out of WebAssembly.
+//!
+//! Guarantees: it shuts itself in by the product's own code, with the layers that its file name lists (`seccomp-landlock-namespaces`),
+//! and tries what the job's input names. Deliberately does no harm where nothing stops it: what it tries on others has no effect.
+#![expect(unsafe_code, reason = "it makes system calls as a guest that owns the process would")]
+
+use std::ffi::CString;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use station_sandbox::Layers;
+
+fn main() {
+    let name = std::env::args().next().unwrap_or_default();
+    let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let has = |layer| name.split('-').any(|part| part == layer);
+    let wanted = Layers { seccomp: has("seccomp"), landlock: has("landlock"), namespaces: has("namespaces") };
+    station_sandbox::native_guest_entry(wanted, |input, socket| {
+        let input = String::from_utf8_lossy(input);
+        let (what, argument) = input.split_once(' ').unwrap_or((&input, ""));
+        let result = attempt(what, argument, socket);
+        let error = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        if result >= 0 { b"done".to_vec() } else { format!("refused {error}").into_bytes() }
+    });
+}
+
+fn attempt(what: &str, argument: &str, socket: &UnixStream) -> i64 {
+    let number = || argument.parse::<i64>().unwrap_or(0);
+    // SAFETY: each call gets pointers to values that outlive it, or none. What they do to this process is the point.
+    unsafe {
+        match what {
+            "open" => {
+                let path = CString::new(argument).unwrap_or_default();
+                i64::from(libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC))
+            }
+            "open-parent" => {
+                let path = CString::new(format!("/proc/{}/fd", libc::getppid())).unwrap_or_default();
+                i64::from(libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC))
+            }
+            "socket" => i64::from(libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)),
+            "connect" => connect(u16::try_from(number()).unwrap_or(0)),
+            "fork" => fork(),
+            "fork-bomb" => (0..32).map(|_| fork()).min().unwrap_or(0),
+            "thread" => libc::syscall(libc::SYS_clone3, std::ptr::null::<u8>(), 0_usize),
+            "exec" => i64::from(libc::execve(c"/nowhere".as_ptr(), std::ptr::null(), std::ptr::null())),
+            "ptrace-parent" => libc::ptrace(libc::PTRACE_SEIZE, number() as libc::pid_t, 0_usize, 0_usize),
+            "kill-parent" => i64::from(libc::kill(number() as libc::pid_t, 0)),
+            "map-executable" => {
+                let at = libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC, PRIVATE, -1, 0);
+                at as i64 >> 63
+            }
+            "make-executable" => {
+                let at = libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, PRIVATE, -1, 0);
+                i64::from(libc::mprotect(at, 4096, libc::PROT_READ | libc::PROT_EXEC))
+            }
+            "move-mapping" => {
+                let from = libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, PRIVATE, -1, 0);
+                let to = libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, PRIVATE, -1, 0);
+                libc::mremap(from, 4096, 4096, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to) as i64 >> 63
+            }
+            "filter" => i64::from(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)),
+            "unshare" => i64::from(libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_NEWNS)),
+            "setns" => i64::from(libc::setns(3, 0)),
+            "landlock-version" => libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, 1_u32) - number(),
+            "raise-memory" => {
+                let limit = libc::rlimit { rlim_cur: 1 << 40, rlim_max: 1 << 40 };
+                i64::from(libc::setrlimit(libc::RLIMIT_DATA, &raw const limit))
+            }
+            "allocate" => allocate(number()),
+            "exit" => libc::_exit(0),
+            "stop" => libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), libc::SIGSTOP),
+            "stop-by-kill" => i64::from(libc::kill(libc::getpid(), libc::SIGCONT)),
+            "garbage" => say(socket, b"\x04\x00\x00\x00\xff\xff\xff\xff"),
+            "too-long" => say(socket, &[0xff; 4]),
+            // A word of the protocol in the wrong place.
+            "forged" => say(socket, b"\x27\x00\x00\x00\xa1eReady\xa3hlandlock\xf5gseccomp\xf5jnamespaces\xf5"),
+            "flood" => (0..1_024).map(|_| say(socket, &[0; 1 << 20])).min().unwrap_or(0),
+            _ => -1,
+        }
+    }
+}
+
+const PRIVATE: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+
+fn say(mut socket: &UnixStream, bytes: &[u8]) -> i64 {
+    if socket.write_all(bytes).is_ok() { 0 } else { -1 }
+}
+
+unsafe fn fork() -> i64 {
+    // SAFETY: the child does nothing but end, and is reaped.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            libc::_exit(0);
+        }
+        if child > 0 {
+            libc::waitpid(child, std::ptr::null_mut(), 0);
+        }
+        i64::from(child)
+    }
+}
+
+unsafe fn connect(port: u16) -> i64 {
+    // SAFETY: the address is a local of the size that the call is told.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
+        let mut address: libc::sockaddr_in = std::mem::zeroed();
+        address.sin_family = libc::AF_INET as libc::sa_family_t;
+        address.sin_port = port.to_be();
+        address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
+        i64::from(libc::connect(socket, (&raw const address).cast(), size_of::<libc::sockaddr_in>() as libc::socklen_t))
+    }
+}
+
+/// Maps this many MiB, without touching them: the limit counts what is mapped for writing.
+unsafe fn allocate(mebibytes: i64) -> i64 {
+    // SAFETY: new mappings at addresses that the kernel picks.
+    let piece = || unsafe { libc::mmap(std::ptr::null_mut(), 64 << 20, libc::PROT_READ | libc::PROT_WRITE, PRIVATE, -1, 0) };
+    (0..mebibytes / 64).map(|_| piece() as i64 >> 63).min().unwrap_or(0)
+}
