@@ -5,4 +5,3 @@ mod isolation;
 mod modules;
 mod processes;
 mod run;
-mod vectors;
