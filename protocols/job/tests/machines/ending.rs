@@ -14,10 +14,13 @@ use station_protocol::work::{Claim, Request, Response};
 use station_protocol::{Time, codec};
 
 use crate::model::{Known, Model};
+use crate::station::Conduct;
 use crate::world::World;
 
 /// From the last deadline until nothing is left to deliver: the longest pause between two attempts, and a margin.
 const REST_MS: u64 = 150_000;
+/// What a few short jobs need at most in a healed world, pauses and leases of before included.
+const ENOUGH_MS: u64 = 100_000;
 /// How many of the Calls and Leases that leave are held against a machine that knows only the disk, in a thousand.
 const SHADOWED: u64 = 60;
 
@@ -164,10 +167,20 @@ impl World {
                 assert!(granted.arrived.is_some_and(|at| at <= granted.ends), "lease {lease} is in the Log although it had ended");
             }
         }
+        assert!(root.expired == 0 || !self.had_every_chance(known), "{} jobs expired that nothing hindered", root.expired);
         assert_eq!((decided, known.experiment.jobs.count - decided), (root.settled, root.expired), "the root counts otherwise");
         let held: BTreeSet<LeaseNumber> = known.leases.iter().filter(|(_, granted)| granted.held).map(|(lease, _)| *lease).collect();
         assert!(held.is_subset(&in_log), "receipts that were said to be held are not in the Log");
         assert!(known.verdicts.keys().all(|index| jobs.contains(index)), "a verdict that was told is not in the Log");
+    }
+
+    /// Whether nothing excuses a job without a verdict: long enough without faults, enough honest stations, and no lease that came to nothing.
+    fn had_every_chance(&self, known: &Known) -> bool {
+        let others = self.stations.iter().filter(|station| station.node != known.experiment.requester && station.conduct == Conduct::Honest);
+        let honest: BTreeSet<_> = others.map(|station| station.cluster).collect();
+        let calm_ms = self.healed_at.map_or(0, |healed| known.experiment.deadline.since(healed));
+        let fruitless = known.leases.values().any(|granted| granted.lost || granted.given_back);
+        !self.meddled && !fruitless && calm_ms > ENOUGH_MS && honest.len() >= known.experiment.class.executions() as usize
     }
 
     fn judge_job(&self, known: &Known, job: &SettledJob) {

@@ -185,6 +185,7 @@ fn some_fault(world: &mut World) -> Fault {
 
 impl World {
     pub(crate) fn fault(&mut self, fault: Fault) {
+        self.meddled |= matches!(fault, Fault::Cancel(_) | Fault::Drain(_));
         match fault {
             Fault::Crash(station) if self.stations[station].up => self.crash(station),
             Fault::Restart(station) if !self.stations[station].up => {

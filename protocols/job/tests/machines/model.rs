@@ -30,6 +30,8 @@ pub(crate) struct Granted {
     /// The requester said that it ended without a receipt.
     pub(crate) lost: bool,
     pub(crate) held: bool,
+    /// Its station offered it back.
+    pub(crate) given_back: bool,
 }
 
 pub(crate) struct Known {
@@ -81,6 +83,9 @@ impl Model {
         let known = self.known.get_mut(&deliver.experiment).expect("only what was called is delivered");
         assert_eq!(known.experiment.requester, to);
         let ended = known.calls.values().any(|call| matches!(call.state, CallState::Closed { .. }));
+        for (lease, _) in &*deliver.returned {
+            known.leases.get_mut(lease).expect("only leases are given back").given_back = true;
+        }
         for delivery in &deliver.receipts {
             let (receipt, lease) = (&delivery.receipt, delivery.receipt.body.lease);
             // One transaction may take the receipt, what sends it, and the end of its experiment, which deletes it.
@@ -135,7 +140,7 @@ impl Model {
         for (number, lease) in (leases.first..).zip(leases.leases.iter()) {
             // The requester counted from when it decided, which is not later than now.
             let ends = now.plus(lease.duration_ms + GRACE_MS);
-            let new = Granted { node: to, index: lease.index, ends, receipt: None, arrived: None, lost: false, held: false };
+            let new = Granted { node: to, index: lease.index, ends, receipt: None, arrived: None, lost: false, held: false, given_back: false };
             let granted = known.leases.entry(number).or_insert(new);
             granted.ends = granted.ends.max(ends);
         }

@@ -71,6 +71,8 @@ pub(crate) struct World {
     pub(crate) lost_at: Option<Time>,
     /// Since when nothing goes wrong.
     pub(crate) healed_at: Option<Time>,
+    /// Somebody cancelled or drained.
+    pub(crate) meddled: bool,
     queue: BTreeMap<(Time, u64), (Option<u64>, Happening)>,
     happened: u64,
     tickets: u64,
@@ -92,6 +94,7 @@ impl World {
             lose_leases_to: None,
             lost_at: None,
             healed_at: None,
+            meddled: false,
             queue: BTreeMap::new(),
             happened: 0,
             tickets: 0,
