@@ -99,9 +99,6 @@ impl World {
 
     fn send(&mut self, from: usize, send: Ticket, to: NodeId, request: Request) {
         let to = self.index(&to).expect("only stations are asked");
-        if self.weather.lonely && matches!(request, Request::Peers { .. }) {
-            return;
-        }
         let work = matches!(request, Request::Claim(_) | Request::Deliver(_));
         let own = &mut self.stations[from];
         assert!(!work || !own.asked.values().any(|asked| asked.to == to && asked.work), "two claims or deliveries in flight between two stations");
@@ -115,8 +112,12 @@ impl World {
             let answer = Err(SendFailure::Unreachable);
             return self.after_in(from, ms, Happening::Reply { to: from, send, answer, repeated: false });
         }
+        let unheard = self.weather.lonely && matches!(request, Request::Peers { .. });
         self.connect(from, to);
         self.after_in(from, REQUEST_TIMEOUT_MS, Happening::Reply { to: from, send, answer: Err(SendFailure::NoAnswer), repeated: false });
+        if unheard {
+            return;
+        }
         for copy in 0..2 {
             let fate = if copy == 0 { !self.luck.chance(self.weather.lost) } else { self.luck.chance(self.weather.repeated) };
             if fate {
