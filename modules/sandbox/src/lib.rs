@@ -37,7 +37,7 @@ pub use sandbox::{CompileError, Config, Sandbox, SandboxError};
 pub use session::Session;
 pub use worker::worker_entry;
 #[doc(hidden)]
-pub use worker::{NativeGuest, native_guest_entry};
+pub use worker::{BEFORE_THE_FIRST_FRAME, NativeGuest, native_guest_entry};
 
 /// How well workers are shut in: see [`station_protocol::receipt::Isolation`].
 pub use station_protocol::receipt::Isolation;

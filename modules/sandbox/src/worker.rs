@@ -14,7 +14,7 @@ mod wasi;
 
 use std::os::unix::net::UnixStream;
 
-use crate::frame::{self, FromWorker};
+use crate::frame::{self, CompileReport, CompileRequest, FromWorker};
 use crate::isolation::{self, Layers, Purpose};
 
 /// First argument of a worker: nothing a user would type.
@@ -37,7 +37,12 @@ pub fn worker_entry() {
     enter(Layers::ALL, None);
 }
 
-/// What runs in a guest's place: it gets the job's input and the socket to the parent; what it returns is the output.
+/// What a native guest is called with before the worker reads its first byte.
+#[doc(hidden)]
+pub const BEFORE_THE_FIRST_FRAME: &[u8] = b"before the first frame";
+
+/// What runs in a guest's place: it gets the job's input and the socket to the parent; what it returns is the output. In a compile
+/// worker it gets the module, and what it returns is the reason for refusing it.
 pub type NativeGuest = fn(&[u8], &UnixStream) -> Vec<u8>;
 
 /// The same worker with chosen layers and a native function in the guest's place: how tests prove the layers without WebAssembly. No
@@ -54,7 +59,12 @@ fn enter(wanted: Layers, native: Option<NativeGuest>) {
     let kind = arguments.next().unwrap_or_default();
     let purpose = if kind == COMPILE { Purpose::Compile } else { Purpose::Run };
     let Some((socket, held)) = confine::shut_in(wanted, purpose) else { std::process::exit(EXIT_FAILED) };
-    let ended = if kind == COMPILE {
+    if let Some(guest) = native {
+        guest(BEFORE_THE_FIRST_FRAME, &socket);
+    }
+    let ended = if let (true, Some(guest)) = (kind == COMPILE, native) {
+        compile_natively(&socket, held, guest)
+    } else if kind == COMPILE {
         frame::write(&mut &socket, &held).and_then(|()| compile::serve(&socket))
     } else if kind == RUN {
         run::serve(socket, held, native)
@@ -64,6 +74,13 @@ fn enter(wanted: Layers, native: Option<NativeGuest>) {
         Err(std::io::ErrorKind::InvalidInput.into())
     };
     std::process::exit(if ended.is_ok() { 0 } else { EXIT_FAILED });
+}
+
+fn compile_natively(mut socket: &Socket, held: Layers, guest: NativeGuest) -> std::io::Result<()> {
+    frame::write(&mut socket, &held)?;
+    let request: CompileRequest = frame::read(&mut socket, crate::check::MODULE_BYTES_MAX + frame::ENVELOPE_BYTES)?;
+    let output = guest(&request.module, socket);
+    frame::write(&mut socket, &CompileReport::BadModule(String::from_utf8_lossy(&output).into_owned()))
 }
 
 /// The socket to the parent. Both ends of it are plain blocking streams.

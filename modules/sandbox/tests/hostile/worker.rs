@@ -1,7 +1,7 @@
 //! The tests' hostile worker: a native program in a worker's place that does what a guest would do who has broken out of WebAssembly.
 //!
 //! Guarantees: it shuts itself in by the product's own code, with the layers that its file name lists (`seccomp-landlock-namespaces`),
-//! and tries what the job's input names. Deliberately does no harm where nothing stops it: what it tries on others has no effect.
+//! and tries what the job's input (as a compile worker: the module) names; a socket before its first frame where its name ends in `-early`. Deliberately does no harm where nothing stops it: what it tries on others has no effect.
 #![expect(unsafe_code, reason = "it makes system calls as a guest that owns the process would")]
 
 use std::ffi::CString;
@@ -9,7 +9,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use station_sandbox::Layers;
+use station_sandbox::{BEFORE_THE_FIRST_FRAME, Layers};
 
 fn main() {
     let name = std::env::args().next().unwrap_or_default();
@@ -17,6 +17,12 @@ fn main() {
     let has = |layer| name.split('-').any(|part| part == layer);
     let wanted = Layers { seccomp: has("seccomp"), landlock: has("landlock"), namespaces: has("namespaces") };
     station_sandbox::native_guest_entry(wanted, |input, socket| {
+        let name = std::env::args().next().unwrap_or_default();
+        let input = match input {
+            BEFORE_THE_FIRST_FRAME if name.ends_with("-early") => b"socket",
+            BEFORE_THE_FIRST_FRAME => return Vec::new(),
+            input => input,
+        };
         let input = String::from_utf8_lossy(input);
         let (what, argument) = input.split_once(' ').unwrap_or((&input, ""));
         let result = attempt(what, argument, socket);

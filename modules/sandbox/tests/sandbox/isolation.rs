@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::common::{echo, finish, load, sandbox, worker};
 use station_protocol::receipt::{Isolation, Outcome};
-use station_sandbox::{Artefact, Config, Done, Load, Sandbox};
+use station_sandbox::{Artefact, CompileError, Config, Done, Load, Sandbox, SandboxError};
 
 const ALL: &str = "seccomp-landlock-namespaces";
 
@@ -107,6 +107,42 @@ fn system_calls_that_are_not_listed_kill_the_process_and_the_next_job_runs() {
         // Without the filter the process lives, refused or not: it is the filter that killed it above.
         assert_eq!(hostile.attempt("landlock-namespaces", &what).outcome, Outcome::Completed, "{what}");
     }
+}
+
+#[test]
+fn the_first_filter_holds_before_the_first_frame() {
+    let hostile = Hostile::new();
+    assert!(hostile.sandbox("landlock-namespaces-early").open(&hostile.artefact).is_ok());
+    for layers in ["seccomp-landlock-namespaces-early", "seccomp-early"] {
+        assert!(matches!(hostile.sandbox(layers).open(&hostile.artefact), Err(SandboxError::Open(_))));
+    }
+}
+
+#[test]
+fn a_compile_worker_has_a_list_of_its_own() {
+    let hostile = Hostile::new();
+    let compile = |layers: &str, what: &str| hostile.sandbox(layers).compile(what.as_bytes()).err().unwrap();
+    for what in [
+        "socket",
+        "connect 1",
+        "fork",
+        "exec",
+        "unshare",
+        "setns",
+        "raise-memory",
+        "filter",
+        &own_process("kill-parent"),
+        &own_process("ptrace-parent"),
+    ] {
+        let failed = compile(ALL, what);
+        assert!(matches!(&failed, CompileError::Failed(why) if why.contains("signal: 31")), "{what}: {failed}");
+        assert!(matches!(compile("landlock-namespaces", what), CompileError::BadModule(_)), "{what}");
+    }
+    // Its libraries ask for files and do without them.
+    let refused = |error: i32| CompileError::BadModule(format!("refused {error}"));
+    assert_eq!(compile("seccomp", "open /etc/passwd"), refused(libc::EACCES));
+    assert_eq!(compile("seccomp", "thread"), refused(libc::ENOSYS));
+    assert_eq!(compile("none", "open /etc/passwd"), CompileError::BadModule("done".into()));
 }
 
 #[test]

@@ -80,6 +80,8 @@ fn a_worker_has_no_environment_and_no_descriptors_but_four() {
     // Not dumpable: its /proc files belong to root. Whoever may look sees nothing of ours.
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"));
+    // Its namespaces gave it all of them; root had them before.
+    assert!(status.contains("CapEff:\t0000000000000000"));
     if let Ok(descriptors) = fs::read_dir(format!("/proc/{process}/fd")) {
         let mut descriptors = descriptors.flatten().map(|entry| entry.file_name()).collect::<Vec<_>>();
         descriptors.sort();
