@@ -6,7 +6,7 @@
 
 use wasmparser::{ExternalKind, Operator, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures};
 
-use crate::imports;
+use crate::{imports, normalise};
 
 /// Largest module: twice a Go program, and what a station fetches within its time at a slow line.
 pub(crate) const MODULE_BYTES_MAX: usize = 16 << 20;
@@ -39,7 +39,7 @@ const BRANCH_TARGETS_MAX: u64 = 200_000;
 /// Deepest nesting of blocks: our compiler keeps a frame for each.
 const NESTING_MAX: u32 = 1_000;
 /// Names the meter exports under; a guest's own would hide them.
-const METER_NAMES: [&str; 2] = ["wasmer_metering_remaining_points", "wasmer_metering_points_exhausted"];
+const METER_NAMES: [&str; 2] = [normalise::FUEL, normalise::DEPTH];
 
 /// Why a module is not one that this profile runs. The text is for its author.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

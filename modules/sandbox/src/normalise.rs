@@ -42,7 +42,7 @@ pub(crate) enum NormaliseError {
     Reserved(String),
     #[error("it uses {0}, which is outside the profile")]
     Unsupported(&'static str),
-    #[error("it is not valid: {0}")]
+    #[error("{0}")]
     Invalid(String),
 }
 

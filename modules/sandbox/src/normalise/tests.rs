@@ -57,13 +57,13 @@ impl Interpreted {
     fn call(&mut self, name: &str, argument: i64, steps: u64) -> Ended {
         let function = self.instance.get_func(&self.store, name).unwrap();
         let ty = function.ty(&self.store);
-        let mut arguments = ty.params().iter().map(|ty| Val::default(*ty)).collect::<Vec<_>>();
+        let mut arguments = ty.params().iter().map(|ty| Val::default_for_ty(*ty)).collect::<Vec<_>>();
         match arguments.first_mut() {
             Some(Val::I32(value)) => *value = i32::try_from(argument).unwrap(),
             Some(Val::I64(value)) => *value = argument,
             _ => {}
         }
-        let mut results = ty.results().iter().map(|ty| Val::default(*ty)).collect::<Vec<_>>();
+        let mut results = ty.results().iter().map(|ty| Val::default_for_ty(*ty)).collect::<Vec<_>>();
         self.store.set_fuel(steps).unwrap();
         match function.call(&mut self.store, &arguments, &mut results) {
             Ok(()) => Ended::Returned(results.iter().map(shown).collect()),

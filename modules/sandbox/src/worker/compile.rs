@@ -10,6 +10,7 @@ use wasmer::Module;
 use super::Socket;
 use crate::check::{self, MODULE_BYTES_MAX, Refusal};
 use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES};
+use crate::normalise::{self, NormaliseError};
 use crate::profile;
 
 pub(super) fn serve(mut socket: &Socket) -> io::Result<()> {
@@ -23,7 +24,11 @@ pub(super) fn serve(mut socket: &Socket) -> io::Result<()> {
 
 fn compile(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     check::module(bytes)?;
-    let module = Module::from_binary(&profile::compiler(), bytes).map_err(|error| Refusal::NotCompiled(error.to_string()))?;
+    let normal = normalise::module(bytes).map_err(|error| match error {
+        NormaliseError::Reserved(name) => Refusal::MeterName(name),
+        error => Refusal::Invalid(error.to_string()),
+    })?;
+    let module = Module::from_binary(&profile::compiler(), &normal).map_err(|error| Refusal::NotCompiled(error.to_string()))?;
     let artefact = module.serialize().map_err(|error| Refusal::NotCompiled(error.to_string()))?;
     Ok(artefact.to_vec())
 }

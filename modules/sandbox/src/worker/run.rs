@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use station_protocol::receipt::{Outcome, Trap};
 use wasmer::sys::NativeEngineExt;
 use wasmer::sys::vm::TrapCode;
-use wasmer::{Engine, ExternType, FunctionEnv, Imports, Instance, InstantiationError, LinkError, Module, RuntimeError, Store};
-use wasmer_middlewares::metering::{MeteringPoints, get_remaining_points, set_remaining_points};
+use wasmer::{Engine, ExternType, FunctionEnv, Imports, Instance, InstantiationError, LinkError, Module, RuntimeError, Store, Value};
 
 use super::memory::{Limits, PageLimit};
 use super::wasi::{End, Guest};
@@ -20,7 +19,7 @@ use crate::artefact::ARTEFACT_BYTES_MAX;
 use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker};
 use crate::isolation::{self, Layers};
 use crate::job::Done;
-use crate::{imports, profile};
+use crate::{imports, normalise, profile};
 
 const PAGE_BYTES: u64 = 64 << 10;
 
@@ -69,7 +68,7 @@ fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>
     }
     let mut store = Store::new(engine.clone());
     let guest = FunctionEnv::new(&mut store, Guest::new(start, socket.clone()));
-    let (ended, used) = execute(&mut store, &guest, module, fuel)?;
+    let (ended, metered) = execute(&mut store, &guest, module, fuel)?;
     let guest = guest.as_mut(&mut store);
     let outcome = match ended {
         Ok(()) => Outcome::Completed,
@@ -78,32 +77,45 @@ fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>
             Ok(End::Exit(code)) => Outcome::Exited(code),
             Ok(End::OutputTooLarge) => Outcome::OutputTooLarge,
             Ok(End::Parent) => return Err(io::ErrorKind::BrokenPipe.into()),
-            Err(_) if used.is_none() => Outcome::OutOfFuel,
+            Err(_) if metered.used.is_none() => Outcome::OutOfFuel,
+            Err(_) if metered.overflowed => Outcome::StackOverflow,
             Err(error) => trapped(error.to_trap()),
         },
     };
-    Ok(Done { outcome, output: std::mem::take(&mut guest.output), log: std::mem::take(&mut guest.log), fuel: used.unwrap_or(fuel) })
+    Ok(Done { outcome, output: std::mem::take(&mut guest.output), log: std::mem::take(&mut guest.log), fuel: metered.used.unwrap_or(fuel) })
 }
 
-/// Makes an instance and calls `_start`. The fuel used, or `None` when it ran out.
-fn execute(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module, fuel: u64) -> io::Result<(Result<(), RuntimeError>, Option<u64>)> {
+/// What the meter in the module says after a run.
+struct Metered {
+    /// Fuel used, or `None` when it ran out.
+    used: Option<u64>,
+    /// Whether the counted stack ran out.
+    overflowed: bool,
+}
+
+/// Makes an instance and calls `_start`.
+fn execute(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module, fuel: u64) -> io::Result<(Result<(), RuntimeError>, Metered)> {
     let imports = link(store, guest, module)?;
     let instance = match Instance::new(store, module, &imports) {
         Ok(instance) => instance,
         // A segment that does not fit: the guest's own doing, before its first operator.
-        Err(InstantiationError::Start(trap) | InstantiationError::Link(LinkError::Trap(trap))) => return Ok((Err(trap), Some(0))),
+        Err(InstantiationError::Start(trap) | InstantiationError::Link(LinkError::Trap(trap))) => {
+            return Ok((Err(trap), Metered { used: Some(0), overflowed: false }));
+        }
         Err(InstantiationError::Link(LinkError::Resource(_))) => std::process::exit(EXIT_OUT_OF_MEMORY),
         Err(error) => return Err(io::Error::other(error.to_string())),
     };
-    set_remaining_points(store, &instance, fuel);
+    let left = instance.exports.get_global(normalise::FUEL).map_err(io::Error::other)?.clone();
+    let depth = instance.exports.get_global(normalise::DEPTH).map_err(io::Error::other)?.clone();
+    // More fuel than half of 2^64 is never used up.
+    let given = i64::try_from(fuel).unwrap_or(i64::MAX);
+    left.set(store, Value::I64(given)).map_err(io::Error::other)?;
     guest.as_mut(store).memory = Some(instance.exports.get_memory("memory").map_err(io::Error::other)?.clone());
     let main = instance.exports.get_typed_function::<(), ()>(store, "_start").map_err(io::Error::other)?;
     let ended = main.call(store);
-    let used = match get_remaining_points(store, &instance) {
-        MeteringPoints::Remaining(left) => Some(fuel.saturating_sub(left)),
-        MeteringPoints::Exhausted => None,
-    };
-    Ok((ended, used))
+    let (Value::I64(left), Value::I32(depth)) = (left.get(store), depth.get(store)) else { return Err(rule("meter")) };
+    let used = if left < 0 { None } else { u64::try_from(given - left).ok() };
+    Ok((ended, Metered { used, overflowed: depth < 0 }))
 }
 
 /// The imports of this module, and no others: making all of them would cost more than a small job.
@@ -123,7 +135,8 @@ fn link(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module) -> io::R
 
 fn trapped(code: Option<TrapCode>) -> Outcome {
     Outcome::Trapped(match code {
-        Some(TrapCode::StackOverflow) => return Outcome::StackOverflow,
+        // The counted stack ends first (`normalise::DEPTH_UNITS`); where this one ends is the machine's affair.
+        Some(TrapCode::StackOverflow) => return Outcome::OutOfMemory,
         Some(TrapCode::HeapAccessOutOfBounds) => Trap::MemoryOutOfBounds,
         Some(TrapCode::TableAccessOutOfBounds) => Trap::TableOutOfBounds,
         Some(TrapCode::IndirectCallToNull) => Trap::IndirectCallToNull,

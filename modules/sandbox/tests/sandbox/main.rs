@@ -5,3 +5,4 @@ mod isolation;
 mod modules;
 mod processes;
 mod run;
+mod vectors;

@@ -45,7 +45,7 @@ fn the_shape_of_a_command_is_asked_for() {
     assert!(refusal(&text(&format!("(module {start} (memory 1))"))).contains("exactly one memory"));
     assert!(refusal(&text(&format!("(module {start} {memory} (memory 1))"))).contains("exactly one memory"));
     assert!(refusal(&text(&format!("(module {start} {memory} (func $s) (start $s))"))).contains("start function"));
-    let meter = "(global (export \"wasmer_metering_remaining_points\") i32 (i32.const 0))";
+    let meter = "(global (export \"station_fuel\") i32 (i32.const 0))";
     assert!(refusal(&text(&format!("(module {start} {memory} {meter})"))).contains("the meter needs"));
 }
 

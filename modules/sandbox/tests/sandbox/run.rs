@@ -105,6 +105,47 @@ fn recursion_without_end_is_a_stack_overflow_and_the_session_goes_on() {
 }
 
 #[test]
+fn the_counted_stack_ends_before_the_native_one_whatever_the_frames_are() {
+    let memory = "(memory (export \"memory\") 1)";
+    let many = |n: u32, one: &dyn Fn(u32) -> String| (0..n).map(one).collect::<String>();
+    let functions = [
+        // Nothing but the return address.
+        "(func $deep (call $deep))".to_owned(),
+        // Arguments on the stack.
+        format!("(func $deep (param {}) (call $deep {}))", "i64 ".repeat(64), "(i64.const 1) ".repeat(64)),
+        // Every local lives across the call.
+        format!(
+            "(func $deep (local {}) {} (call $deep) {})",
+            "i64 ".repeat(1_000),
+            many(1_000, &|n| format!("(local.set {n} (i64.load (i32.const {})))", n * 8)),
+            many(1_000, &|n| format!("(i64.store (i32.const {}) (local.get {n}))", n * 8)),
+        ),
+        // The same for vectors and for values on the operand stack.
+        format!(
+            "(func $deep (local {}) {} (call $deep) {})",
+            "v128 ".repeat(500),
+            many(500, &|n| format!("(local.set {n} (v128.load (i32.const {})))", n * 16)),
+            many(500, &|n| format!("(v128.store (i32.const {}) (local.get {n}))", n * 16)),
+        ),
+        format!(
+            "(func $deep {} (call $deep) {})",
+            many(1_000, &|n| format!("(i32.const 0) (i64.load (i32.const {}))", n * 8)),
+            "(i64.store) ".repeat(1_000),
+        ),
+        // Results returned through memory.
+        format!("(func $deep (result {}) (call $deep))", "i64 ".repeat(8)),
+    ];
+    for function in functions {
+        let drops = if function.contains("(result") { "(drop) ".repeat(8) } else { String::new() };
+        let call = if function.contains("(param") { format!("(call $deep {})", "(i64.const 1) ".repeat(64)) } else { "(call $deep)".into() };
+        let module = guest(&format!("{memory} {function}"), &format!("{call} {drops}"));
+        let done = run(&module, Load { fuel: 1 << 40, ..load() });
+        assert_eq!(done.outcome, Outcome::StackOverflow, "{}", &function[..60.min(function.len())]);
+        assert!(done.fuel < 1 << 40);
+    }
+}
+
+#[test]
 fn output_ends_at_its_limit_and_the_log_is_cut_in_silence() {
     let flood = |fd: u32, times: u32| {
         format!(

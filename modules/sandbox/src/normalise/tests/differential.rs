@@ -3,7 +3,7 @@
 use arbitrary::Unstructured;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use wasmer::sys::{CompilerConfig, Cranelift, CraneliftOptLevel, EngineBuilder};
+use wasmer::sys::{Cranelift, CraneliftOptLevel, EngineBuilder};
 use wasmer::{Imports, Value};
 
 use super::*;

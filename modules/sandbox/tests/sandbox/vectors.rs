@@ -1,0 +1,81 @@
+//! Vectors of the engine profile: programs, and what they put out and use.
+//!
+//! The file is named after the profile. Where output or fuel of a program changes, so does what stations agree on: that is a new
+//! profile with a file of its own, never an edit of this one.
+
+use sha2::{Digest, Sha256};
+use station_sandbox::{Load, PROFILE};
+
+use super::common::{command, echo, guest, load, run};
+
+const VECTORS: &str = include_str!("vectors/station-wasm-1.txt");
+
+/// Name, module, input.
+fn programs() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    let memory = "(memory (export \"memory\") 1)";
+    vec![
+        ("empty", command(""), Vec::new()),
+        ("echo", echo(), (0..5_000_u32).map(|n| n.to_le_bytes()[0]).collect()),
+        (
+            "hash",
+            command(
+                "(local.set $i (i32.const 10000)) (local.set $n (i32.const 0x811c9dc5))
+                 (loop $more
+                    (local.set $n (i32.mul (i32.xor (local.get $n) (i32.and (local.get $i) (i32.const 255))) (i32.const 0x01000193)))
+                    (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
+                 (call $tell (local.get $n))",
+            ),
+            Vec::new(),
+        ),
+        (
+            "recursion",
+            guest(
+                &format!(
+                    "{memory} (func $fib (param i32) (result i32)
+                        (if (result i32) (i32.lt_u (local.get 0) (i32.const 2)) (then (local.get 0))
+                            (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1))) (call $fib (i32.sub (local.get 0) (i32.const 2)))))))"
+                ),
+                "(call $tell (call $fib (i32.const 15)))",
+            ),
+            Vec::new(),
+        ),
+        ("endless-recursion", guest(&format!("{memory} (func $deep (call $deep))"), "(call $deep)"), Vec::new()),
+        ("endless-loop", command("(loop $again (br $again))"), Vec::new()),
+        (
+            "switch",
+            guest(
+                &format!(
+                    "{memory} (func $arm (param i32) (result i32)
+                        (block (block (block (br_table 0 1 2 (local.get 0))) (return (i32.const 10))) (return (i32.mul (local.get 0) (i32.const 7)))) (i32.const 30))"
+                ),
+                "(call $tell (call $arm (i32.const 0))) (call $tell (call $arm (i32.const 1))) (call $tell (call $arm (i32.const 2)))",
+            ),
+            Vec::new(),
+        ),
+        (
+            "bulk",
+            guest(
+                &format!("{memory} (table 1 10 funcref)"),
+                "(memory.fill (i32.const 0) (i32.const 7) (i32.const 10000)) (memory.copy (i32.const 20000) (i32.const 0) (i32.const 999))
+                 (call $tell (memory.grow (i32.const 3))) (call $tell (memory.grow (i32.const 65535)))
+                 (call $tell (table.grow (ref.null func) (i32.const 5))) (call $tell (i32.load (i32.const 20900)))",
+            ),
+            Vec::new(),
+        ),
+        ("float", command("(call $tell (i32.reinterpret_f32 (f32.div (f32.const 0) (f32.sqrt (f32.const -0)))))"), Vec::new()),
+        ("seed", command("(drop (call $random_get (i32.const 0) (i32.const 32))) (call $put (i32.const 1) (i32.const 0) (i32.const 32))"), Vec::new()),
+        ("trap", command("(drop (i32.div_u (i32.const 1) (local.get $i)))"), Vec::new()),
+    ]
+}
+
+#[test]
+fn output_and_fuel_of_the_vectors_belong_to_the_profile() {
+    assert_eq!(PROFILE, "station-wasm-1", "a new profile has a new file of vectors");
+    let mut found = String::new();
+    for (name, module, input) in programs() {
+        let done = run(&module, Load { input, ..load() });
+        let hash = Sha256::digest(&done.output).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        found += &format!("{name} {:?} {hash} {}\n", done.outcome, done.fuel);
+    }
+    assert_eq!(found, VECTORS, "what pure jobs put out or use has changed: that is a new profile");
+}
