@@ -172,27 +172,24 @@ impl Worker {
             return;
         }
         self.note(Note::Declined { experiment: id, reason });
-        if !self.config.policy.network.tell_why || self.in_flight.contains(&requester) {
+        if !self.config.policy.network.tell_why || self.in_flight.contains_key(&requester) {
             return;
         }
         let drawn = self.random_up_to(sampled.max(1) - 1) < DECLINES_WANTED;
         if self.peers.is_connected(&requester) || drawn {
-            let send = self.ticket();
-            self.in_flight.insert(requester);
-            self.sends.insert(send, Sent::Decline { requester });
-            self.act(Effect::Send { send, to: requester, at, request: Request::Decline(Decline { experiment: id, reason }) });
+            self.tell(requester, at, Request::Decline(Decline { experiment: id, reason }));
         }
     }
 
     /// Sends whatever is due: deliveries first, then claims, one request in flight per requester, longest unserved first.
     pub(super) fn send_due(&mut self, now: Time) {
-        let free = |work: &Work| !self.in_flight.contains(&work.requester()) && work.send_at <= now;
+        let free = |work: &Work| !self.in_flight.contains_key(&work.requester()) && work.send_at <= now;
         let mut due: Vec<(Option<Ticket>, ExperimentId)> =
             self.works.iter().filter(|(_, work)| free(work)).map(|(id, work)| (work.last_sent, *id)).collect();
         due.sort();
         for (_, id) in due {
             let Some(work) = self.works.get(&id) else { continue };
-            if self.in_flight.contains(&work.requester()) {
+            if self.in_flight.contains_key(&work.requester()) {
                 continue;
             }
             if work.has_delivery(now) {
@@ -215,7 +212,7 @@ impl Worker {
     /// When this experiment needs the clock next.
     pub(super) fn work_deadline(&self, work: &Work, now: Time) -> Option<Time> {
         let expiry = work.first_expiry();
-        if self.in_flight.contains(&work.requester()) {
+        if self.in_flight.contains_key(&work.requester()) {
             return expiry;
         }
         let delivery = work.first_delivery();
@@ -260,14 +257,11 @@ impl Worker {
             labels: self.config.labels.clone(),
             policy: self.config.policy.hash(),
         };
-        let send = self.ticket();
+        let send = self.ask(requester, at, Request::Claim(claim), Sent::Claim { experiment: id, to: requester }, now);
         if let Some(work) = self.works.get_mut(&id) {
             work.claimed = true;
             work.last_sent = Some(send);
         }
-        self.in_flight.insert(requester);
-        self.sends.insert(send, Sent::Claim { experiment: id, to: requester });
-        self.act(Effect::Send { send, to: requester, at, request: Request::Claim(claim) });
         if first {
             self.note(Note::Claimed { experiment: id, requester });
         }
@@ -281,17 +275,12 @@ impl Worker {
             Sent::Decline { requester } => {
                 self.in_flight.remove(&requester);
             }
-            Sent::Claim { experiment, to } => {
-                self.in_flight.remove(&to);
-                self.claim_answered(experiment, to, answer, now);
-            }
-            Sent::Deliver { experiment, to, receipts, returned } => {
-                self.in_flight.remove(&to);
-                match answer {
-                    Ok(Response::Acked(ack)) => self.acked(experiment, to, &receipts, returned, *ack, now),
-                    other => self.claim_answered(experiment, to, other, now),
-                }
-            }
+            Sent::Claim { to, .. } | Sent::Deliver { to, .. } if !self.settles(&to, send, answer.is_ok()) => {}
+            Sent::Claim { experiment, to } => self.claim_answered(experiment, to, answer, now),
+            Sent::Deliver { experiment, to, receipts, returned } => match answer {
+                Ok(Response::Acked(ack)) => self.acked(experiment, to, &receipts, returned, *ack, now),
+                other => self.claim_answered(experiment, to, other, now),
+            },
         }
     }
 

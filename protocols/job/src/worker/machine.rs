@@ -12,6 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::calls::Calls;
 use super::outbox::{self, History};
 use super::peers::Peers;
+use super::questions::Question;
 use super::schedule::{Load, Turns};
 use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
@@ -98,8 +99,8 @@ pub struct Worker {
     pub(super) executions: BTreeMap<Ticket, Running>,
     pub(super) fetches: BTreeMap<Ticket, ExperimentId>,
     pub(super) sends: BTreeMap<Ticket, Sent>,
-    /// Requesters with a claim or delivery in flight: one at a time each.
-    pub(super) in_flight: BTreeSet<NodeId>,
+    /// What each requester was asked: one question at a time.
+    pub(super) in_flight: BTreeMap<NodeId, Question>,
     pub(super) history: History,
     pub(super) outbox_entries: usize,
     pub(super) outbox_bytes: u64,
@@ -139,7 +140,7 @@ impl Worker {
             executions: BTreeMap::new(),
             fetches: BTreeMap::new(),
             sends: BTreeMap::new(),
-            in_flight: BTreeSet::new(),
+            in_flight: BTreeMap::new(),
             history: History::default(),
             outbox_entries: 0,
             outbox_bytes: 0,
@@ -248,6 +249,7 @@ impl Worker {
         self.expire_leases(now);
         self.start_ready(now);
         self.weigh();
+        self.repeat_questions(now);
         self.send_due(now);
         self.ask_peers(now);
         self.deadline = Some(self.soonest(now));
@@ -269,7 +271,7 @@ impl Worker {
 
     fn soonest(&self, now: Time) -> Time {
         let works = self.works.values().filter_map(|work| self.work_deadline(work, now));
-        let soonest = works.chain(self.peers.deadline()).fold(self.sweep_at, Time::min);
+        let soonest = works.chain(self.peers.deadline()).chain(self.again_deadline()).fold(self.sweep_at, Time::min);
         // Whatever is due already was either done just now or waits for an event, not for the clock.
         soonest.max(now.plus(1))
     }

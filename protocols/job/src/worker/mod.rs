@@ -30,6 +30,7 @@ mod claims;
 mod machine;
 mod outbox;
 mod peers;
+mod questions;
 mod schedule;
 mod work;
 

@@ -306,7 +306,6 @@ impl Worker {
 
     /// Sends what is due of `id`: as many receipts as fit, what it holds, what it gives back, and how much more it would take.
     pub(super) fn deliver(&mut self, id: ExperimentId, now: Time) {
-        let send = self.ticket();
         let Some(work) = self.works.get(&id) else { return };
         let requester = work.requester();
         let at = work.call.body.at.clone();
@@ -331,12 +330,11 @@ impl Worker {
             cursor: work.cursor,
             returned: List::first(work.returned.iter().copied()),
         };
+        let sent = Sent::Deliver { experiment: id, to: requester, receipts: named, returned };
+        let send = self.ask(requester, at, Request::Deliver(deliver), sent, now);
         if let Some(work) = self.works.get_mut(&id) {
             work.last_sent = Some(send);
         }
-        self.in_flight.insert(requester);
-        self.sends.insert(send, Sent::Deliver { experiment: id, to: requester, receipts: named, returned });
-        self.act_when_durable(Effect::Send { send, to: requester, at, request: Request::Deliver(deliver) });
     }
 
     /// The answer to a Deliver that named `receipts` and the first `returned` of the returned leases.

@@ -10,7 +10,7 @@ use station_protocol::experiment::{ExperimentId, Labels};
 use station_protocol::policy::Policy;
 use station_protocol::receipt::Isolation;
 use station_protocol::requester::{self, Requester};
-use station_protocol::work::At;
+use station_protocol::work::{At, Request};
 use station_protocol::worker::{self, Execution, Worker};
 use station_protocol::{NodeId, SigningKey, Time};
 
@@ -42,11 +42,10 @@ pub(crate) struct Asker {
 }
 
 /// A question of this station's that waits for an answer.
-#[derive(Clone, Copy)]
 pub(crate) struct Asked {
     pub(crate) to: usize,
-    /// Whether it is a Claim or a Deliver: one of those at a time per pair.
-    pub(crate) work: bool,
+    /// A Claim or a Deliver of which no copy was answered: one of those at a time per pair.
+    pub(crate) work: Option<Request>,
 }
 
 pub(crate) struct Station {

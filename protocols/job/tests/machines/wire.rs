@@ -99,9 +99,12 @@ impl World {
 
     fn send(&mut self, from: usize, send: Ticket, to: NodeId, request: Request) {
         let to = self.index(&to).expect("only stations are asked");
-        let work = matches!(request, Request::Claim(_) | Request::Deliver(_));
+        let work = matches!(request, Request::Claim(_) | Request::Deliver(_)).then(|| request.clone());
         let own = &mut self.stations[from];
-        assert!(!work || !own.asked.values().any(|asked| asked.to == to && asked.work), "two claims or deliveries in flight between two stations");
+        if work.is_some() {
+            let copies: Vec<_> = own.asked.values().filter(|asked| asked.to == to && asked.work.is_some()).collect();
+            assert!(copies.len() <= 1 && copies.iter().all(|asked| asked.work == work), "two questions in flight between two stations");
+        }
         own.asked.insert(send, Asked { to, work });
         let asker = Asker { station: from, life: own.life, send };
         if from == to {
@@ -156,9 +159,12 @@ impl World {
             return;
         }
         if self.lose_leases_to == Some(station) && matches!(response, Response::Leases(_)) {
-            // The connection breaks before the answer is through.
+            // The asker hears nothing until its time-out, unless the connection breaks with it.
             (self.lose_leases_to, self.lost_at) = (None, Some(self.now));
-            return self.after_in(station, 0, Happening::Reply { to: station, send, answer: Err(SendFailure::NoAnswer), repeated: false });
+            if self.loss_breaks {
+                self.after_in(station, 0, Happening::Reply { to: station, send, answer: Err(SendFailure::NoAnswer), repeated: false });
+            }
+            return;
         }
         let lost = from != station && (!self.reaches(station, from) || self.luck.chance(self.weather.lost));
         if lost {
@@ -179,7 +185,15 @@ impl World {
             // An answer that comes late is dropped by the driver, and one cannot be repeated that never came.
             return;
         }
-        self.stations[to].asked.remove(&send);
+        let own = &mut self.stations[to];
+        if let Some(Asked { to: from, work: Some(_) }) = own.asked.remove(&send)
+            && answer.is_ok()
+        {
+            // What another copy of an answered question is answered is of no interest.
+            for copy in own.asked.values_mut().filter(|asked| asked.to == from) {
+                copy.work = None;
+            }
+        }
         self.hand_worker(to, worker::Event::Answered { send, answer });
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct World {
     /// The next Leases to this station are lost, and when they were.
     pub(crate) lose_leases_to: Option<usize>,
     pub(crate) lost_at: Option<Time>,
+    /// Whether such a loss is noticed by the one who asked.
+    pub(crate) loss_breaks: bool,
     /// Since when nothing goes wrong.
     pub(crate) healed_at: Option<Time>,
     /// Somebody cancelled or drained.
@@ -93,6 +95,7 @@ impl World {
             notes: None,
             lose_leases_to: None,
             lost_at: None,
+            loss_breaks: false,
             healed_at: None,
             meddled: false,
             queue: BTreeMap::new(),

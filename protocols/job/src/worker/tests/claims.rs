@@ -253,3 +253,40 @@ fn many_sampled_stations_spread_their_first_dial() {
     station.pass(2_200);
     station.claim();
 }
+
+#[test]
+fn an_answer_lost_in_silence_is_asked_for_once_more_and_whichever_comes_first_counts() {
+    let lab = Lab::new(REQUESTER, "silence");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (first, claim) = station.claim();
+    station.pass(2 * SECOND - 1);
+    assert!(station.sent.is_empty(), "an answer may take its time");
+    station.pass(1);
+    let (second, again) = station.claim();
+    assert_eq!(claim, again);
+    station.pass(7 * SECOND);
+    assert!(station.sent.is_empty(), "not a third time");
+    station.answer(second, lab.leases(0, 1, 60_000));
+    assert_eq!(station.fetches.len(), 1);
+    station.answer(first, lab.leases(1, 1, 60_000));
+    assert_eq!(station.worker.works[&lab.id].leases.len(), 1, "the other copy's answer is not looked at");
+}
+
+#[test]
+fn a_question_has_failed_only_when_both_copies_have() {
+    let lab = Lab::new(REQUESTER, "two failures");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (first, _) = station.claim();
+    station.pass(2 * SECOND);
+    let (second, _) = station.claim();
+    station.fail(first, SendFailure::NoAnswer);
+    assert!(station.reports().is_empty());
+    station.pass(SECOND);
+    assert!(station.sent.is_empty());
+    station.fail(second, SendFailure::NoAnswer);
+    assert_eq!(station.reports(), [(lab.key.node(), PeerAction::Tolerable)]);
+    station.pass(2 * SECOND);
+    station.claim();
+}

@@ -1,5 +1,7 @@
 //! Random events in random order: whatever remotes, disk and clock do, the promises of the machine hold.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -65,12 +67,21 @@ struct World {
     left: BTreeMap<(ExperimentId, u64), Signed<crate::receipt::Receipt>>,
     /// Unanswered questions.
     open: VecDeque<Out>,
+    /// Those of them of which another copy was answered.
+    forgotten: BTreeSet<Ticket>,
 }
 
 impl World {
     fn new() -> Self {
         let labs = (0..6).map(|lab| Lab::new(REQUESTER + lab / 2, &format!("lab {lab}"))).collect();
-        Self { station: Station::new(config()), labs, running: VecDeque::new(), left: BTreeMap::new(), open: VecDeque::new() }
+        Self {
+            station: Station::new(config()),
+            labs,
+            running: VecDeque::new(),
+            left: BTreeMap::new(),
+            open: VecDeque::new(),
+            forgotten: BTreeSet::new(),
+        }
     }
 
     fn lab(&self, id: &ExperimentId) -> &Lab {
@@ -125,6 +136,7 @@ impl World {
                 self.station = Station::restored(config(), disk, now.minus(1_000));
                 self.running.clear();
                 self.open.clear();
+                self.forgotten.clear();
             }
         }
         self.judge();
@@ -161,6 +173,9 @@ impl World {
                 ack.leases = Some(batch);
             })),
         };
+        if answer.is_ok() && !self.forgotten.remove(&out.send) {
+            self.forgotten.extend(self.open.iter().filter(|copy| copy.to == out.to && is_work(copy)).map(|copy| copy.send));
+        }
         self.station.handle(Event::Answered { send: out.send, answer });
     }
 
@@ -182,12 +197,13 @@ impl World {
             }
             self.open.push_back(out);
         }
-        let deliveries = self.open.iter().filter(|out| matches!(out.request, Request::Claim(_) | Request::Deliver(_)));
-        let mut requesters: Vec<NodeId> = deliveries.map(|out| out.to).collect();
-        let asked = requesters.len();
-        requesters.sort();
-        requesters.dedup();
-        assert_eq!(asked, requesters.len(), "one request in flight per requester");
+        let mut questions: BTreeMap<NodeId, Vec<&Request>> = BTreeMap::new();
+        for out in self.open.iter().filter(|out| is_work(out) && !self.forgotten.contains(&out.send)) {
+            questions.entry(out.to).or_default().push(&out.request);
+        }
+        for copies in questions.values() {
+            assert!(copies.len() <= 2 && copies.iter().all(|copy| *copy == copies[0]), "one question per requester, in two copies at most");
+        }
         for work in station.worker.works.values() {
             assert!(work.leases.len() <= crate::work::HOLDING_MAX && work.returned.len() <= crate::work::HOLDING_MAX);
             assert!(work.first_expiry().is_none_or(|at| at > station.now), "a lease is kept past its end");
@@ -195,6 +211,10 @@ impl World {
         assert!(station.worker.outbox_len() <= super::super::outbox::OUTBOX_MAX);
         assert!(station.worker.next_deadline().is_some_and(|at| at > station.now), "the deadline never lies in the past");
     }
+}
+
+fn is_work(out: &Out) -> bool {
+    matches!(out.request, Request::Claim(_) | Request::Deliver(_))
 }
 
 fn contains(value: &[u8], part: &[u8]) -> bool {
