@@ -147,3 +147,6 @@ impl NetworkFile {
         Ok(network)
     }
 }
+
+#[cfg(test)]
+mod tests;

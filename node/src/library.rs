@@ -79,3 +79,6 @@ impl Library {
         Ok(content)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,3 +99,6 @@ impl<E> Commits<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
