@@ -29,6 +29,7 @@ pub mod jobs;
 pub mod lease;
 pub mod limits;
 pub mod log;
+pub mod mutants;
 pub mod peer_action;
 pub mod policy;
 pub mod quorum;

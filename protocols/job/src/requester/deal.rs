@@ -15,6 +15,7 @@ use crate::experiment::Class;
 use crate::identity::NodeId;
 use crate::lease::{GRACE_MS, duration_ms};
 use crate::log::Lost;
+use crate::mutants::{Mutant, is_planted};
 use crate::receipt::LeaseNumber;
 use crate::sampling;
 use crate::time::{MINUTE, SECOND, Time};
@@ -189,8 +190,7 @@ impl Run {
     fn may_run(&self, index: u64, node: NodeId, now: Time) -> bool {
         let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
         now >= job.ready
-            && !job.nodes.contains(&node)
-            && !job.clusters.contains(&claimant.cluster)
+            && (is_planted(Mutant::SameStationTwice) || (!job.nodes.contains(&node) && !job.clusters.contains(&claimant.cluster)))
             && job.lost.iter().filter(|(_, loser, _)| *loser == node).count() < LOSSES_PER_NODE_MAX
     }
 
@@ -281,7 +281,9 @@ impl Run {
             let Some(node) = self.leases.get(&number).map(|leased| leased.node) else { break };
             cx.note(Note::Expired { experiment: self.id, node, lease: number });
             cx.report(node, crate::peer_action::PeerAction::Tolerable);
+            let forgotten = is_planted(Mutant::ExpiredLeaseCounts).then(|| self.leases.get(&number).cloned()).flatten();
             self.lose(cx, number, Lost::Expired, now);
+            self.leases.extend(forgotten.map(|leased| (number, leased)));
         }
     }
 }

@@ -133,7 +133,7 @@ impl Claimant {
 }
 
 /// A lease that has not ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Leased {
     pub(super) index: u64,
     pub(super) node: NodeId,
@@ -145,7 +145,7 @@ pub(super) struct Leased {
 }
 
 /// A receipt that came in time and whose output is on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Named {
     pub(super) receipt: Signed<Receipt>,
     pub(super) output: Part,
