@@ -14,8 +14,9 @@ use super::outside::RealOutside;
 use super::store::RedbStore;
 use super::{listen, transport};
 use crate::config::{Config, NetworkFile};
-use crate::station::{Parts, Station, StationError};
+use crate::station::{NOTES_KEPT, Parts, Station, StationError};
 use crate::store::StoreError;
+use crate::tasks::Tasks;
 use station_protocol::policy::Policy;
 
 /// Why a station does not start from its home.
@@ -81,6 +82,8 @@ async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) 
         isolation: sandbox.isolation(),
         profiles: vec![Name::new(station_sandbox::PROFILE).expect("the profile's name is a name")],
         processors,
+        tasks: Tasks::new(),
+        notes_kept: NOTES_KEPT,
     };
     Ok(Station::start(&plan.config, &plan.network, plan.policy, parts).await?)
 }

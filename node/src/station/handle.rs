@@ -26,7 +26,7 @@ use crate::store::{Store, StoreError};
 /// Commands waiting for the event loop: people and scripts on this machine, hence few.
 pub(super) const COMMANDS_WAITING_MAX: usize = 64;
 /// Notes kept for a listener that does not keep up: a few seconds of a busy station.
-pub(super) const NOTES_KEPT: usize = 8_192;
+pub const NOTES_KEPT: usize = 8_192;
 
 /// Something a machine noted. Shown, never acted upon.
 #[derive(Clone, Debug)]

@@ -42,7 +42,7 @@ use crate::outside::Outside;
 use crate::store::{Store, StoreError, Table};
 use crate::tasks::Tasks;
 
-pub use handle::{Handle, HandleError, Identity, Note, Status, settled};
+pub use handle::{Handle, HandleError, Identity, NOTES_KEPT, Note, Status, settled};
 
 /// The software that receipts name.
 pub const SOFTWARE: &str = concat!("station/", env!("CARGO_PKG_VERSION"));
@@ -62,6 +62,10 @@ pub struct Parts {
     pub profiles: Vec<EngineProfile>,
     /// Processors to offer to others; none for a station that only publishes.
     pub processors: usize,
+    /// Everything the station spawns.
+    pub tasks: Tasks,
+    /// Notes kept for a listener that does not keep up; their room is taken at the start.
+    pub notes_kept: usize,
 }
 
 impl std::fmt::Debug for Parts {
@@ -100,7 +104,7 @@ impl std::fmt::Debug for Station {
 impl Station {
     /// Restores the machines from the store and begins to listen.
     pub async fn start(config: &Config, network: &NetworkFile, policy: Policy, parts: Parts) -> Result<Self, StationError> {
-        let (clock, tasks) = (Clock::start(), Tasks::new());
+        let (clock, tasks) = (Clock::start(), parts.tasks);
         let key = SigningKey::from_bytes(&parts.secret);
         let labels = config.labels().map_err(StationError::Labels)?;
         let capacity = config.capacity_on(parts.processors, policy.budget.cpu);
@@ -128,7 +132,7 @@ impl Station {
         let library = Library::new(parts.store.clone());
         let host = Host::new(parts.outside, key.node(), policy, clock, parts.store.clone()).await?;
         let (commands, inbox) = mpsc::channel(handle::COMMANDS_WAITING_MAX);
-        let (notes, _) = broadcast::channel(handle::NOTES_KEPT);
+        let (notes, _) = broadcast::channel(parts.notes_kept);
         let handle = Handle { commands, notes, identity: Arc::new(identity), library, store: parts.store };
         let driver = driver::Driver::new(machines, swarm, parts.engine, host, clock, tasks.clone(), inbox, &handle);
         Ok(Self { driver, handle, tasks })
@@ -168,6 +172,7 @@ fn network_config(config: &Config, network: &NetworkFile, policy: &Policy) -> Ne
     NetworkConfig {
         bootstrap: network.bootstrap.clone(),
         listen: config.listen.clone(),
+        gossip: config.gossip.clone(),
         external: config.announce.clone(),
         reach: if network.lan { Reach::Any } else { Reach::Global },
         roles: Roles { relay: policy.roles.relay, dht_server: policy.roles.dht_server, bootstrap: policy.roles.dht_server },
