@@ -12,6 +12,8 @@ use station_protocol::bounded::{List, Name};
 use station_protocol::experiment::{LABEL_VALUES_MAX, Labels};
 use station_protocol::human::Cores;
 
+use crate::network::GossipConfig;
+
 /// Why a file an operator wrote is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: {reason}")]
@@ -36,6 +38,9 @@ pub struct Config {
     pub anchor: bool,
     /// What this station says of itself, like `region = ["eu"]`.
     pub labels: BTreeMap<Name, Vec<Name>>,
+    /// Not in the file: what is compared in the simulator.
+    #[serde(skip)]
+    pub gossip: GossipConfig,
 }
 
 impl Default for Config {
@@ -48,6 +53,7 @@ impl Default for Config {
             capacity: 0,
             anchor: false,
             labels: BTreeMap::new(),
+            gossip: GossipConfig::default(),
         }
     }
 }

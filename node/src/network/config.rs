@@ -60,6 +60,39 @@ pub struct Roles {
     pub bootstrap: bool,
 }
 
+/// The parameters of gossipsub that protocol researchers compare. No setting of an operator: stations of one network share them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GossipConfig {
+    /// Mesh degree: wished for, and the bounds within which it is left alone.
+    pub mesh_n: usize,
+    pub mesh_n_low: usize,
+    pub mesh_n_high: usize,
+    /// Of them at least so many that this station dialled itself: an attacker who dials cannot be all of the mesh.
+    pub mesh_outbound_min: usize,
+    /// Peers outside the mesh that hear of a message at each heartbeat: at least so many,
+    pub gossip_lazy: usize,
+    /// and at least this share of them, in thousandths.
+    pub gossip_factor_permille: u32,
+    pub heartbeat: Duration,
+    /// Whether an author sends its message to every topic peer and not to its mesh alone.
+    pub flood_publish: bool,
+}
+
+impl Default for GossipConfig {
+    fn default() -> Self {
+        Self {
+            mesh_n: 8,
+            mesh_n_low: 6,
+            mesh_n_high: 12,
+            mesh_outbound_min: 2,
+            gossip_lazy: 6,
+            gossip_factor_permille: 250,
+            heartbeat: Duration::from_secs(1),
+            flood_publish: true,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct NetworkConfig {
     pub network: Name,
@@ -72,6 +105,7 @@ pub struct NetworkConfig {
     pub external: Vec<Multiaddr>,
     pub reach: Reach,
     pub roles: Roles,
+    pub gossip: GossipConfig,
     /// libp2p's own hole punching.
     pub dcutr: bool,
     /// Told to peers by identify, like `station/0.1.0`.
@@ -90,6 +124,7 @@ impl NetworkConfig {
             external: Vec::new(),
             reach: Reach::Global,
             roles: Roles::default(),
+            gossip: GossipConfig::default(),
             dcutr: true,
             software: concat!("station/", env!("CARGO_PKG_VERSION")).to_owned(),
         }

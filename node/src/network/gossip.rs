@@ -18,7 +18,7 @@ use station_protocol::codec::DecodeError;
 use station_protocol::content::sha256;
 
 use super::NetworkError;
-use super::config::{NetworkConfig, Reach};
+use super::config::{GossipConfig, NetworkConfig, Reach};
 
 pub(crate) type Gossip = gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>>;
 
@@ -48,7 +48,7 @@ pub(crate) fn build(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
         max_subscribed_topics: known,
         max_subscriptions_per_request: SUBSCRIPTIONS_MAX,
     };
-    let settings = settings(&hashes).map_err(|error| NetworkError::Gossip(error.to_string()))?;
+    let settings = settings(&config.gossip, &hashes).map_err(|error| NetworkError::Gossip(error.to_string()))?;
     let mut gossip =
         Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, settings, filter).map_err(|why| NetworkError::Gossip(why.into()))?;
     gossip.with_peer_score(score(&hashes, config.reach), thresholds()).map_err(NetworkError::Gossip)?;
@@ -58,23 +58,24 @@ pub(crate) fn build(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
     Ok(gossip)
 }
 
-fn settings(topics: &HashSet<TopicHash>) -> Result<Config, gossipsub::ConfigBuilderError> {
+fn settings(gossip: &GossipConfig, topics: &HashSet<TopicHash>) -> Result<Config, gossipsub::ConfigBuilderError> {
     let mut builder = ConfigBuilder::default();
     builder
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
         .message_id_fn(message_id)
-        .mesh_n(8)
-        .mesh_n_low(6)
-        .mesh_n_high(12)
-        .retain_scores(6)
-        .mesh_outbound_min(2)
-        .gossip_factor(0.25)
+        .mesh_n(gossip.mesh_n)
+        .mesh_n_low(gossip.mesh_n_low)
+        .mesh_n_high(gossip.mesh_n_high)
+        .retain_scores(gossip.mesh_n_low)
+        .mesh_outbound_min(gossip.mesh_outbound_min)
+        .gossip_lazy(gossip.gossip_lazy)
+        .gossip_factor(f64::from(gossip.gossip_factor_permille) / 1_000.0)
         .prune_backoff(Duration::from_secs(60))
         .unsubscribe_backoff(Duration::from_secs(10))
-        .heartbeat_interval(Duration::from_secs(1))
+        .heartbeat_interval(gossip.heartbeat)
         .duplicate_cache_time(DUPLICATE_CACHE)
-        .flood_publish(true);
+        .flood_publish(gossip.flood_publish);
     for topic in topics {
         builder.max_transmit_size_for_topic(CALL_BYTES_MAX + FRAMING_BYTES, topic.clone());
     }

@@ -54,7 +54,7 @@ mod standing;
 mod tests;
 mod topics;
 
-pub use config::{NetworkConfig, Reach, Roles};
+pub use config::{GossipConfig, NetworkConfig, Reach, Roles};
 pub use events::{CarStream, Command, Event, OpenFailure, Remote};
 
 use behaviour::Behaviour;
