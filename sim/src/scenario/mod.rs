@@ -1,1 +1,3 @@
-//! Filled in the commits that follow.
+//! Scenarios: one TOML file that says everything a run depends on beside the program.
+
+pub mod units;
