@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cid::Cid;
 use futures::future::BoxFuture;
+use station_protocol::receipt::Outcome;
 pub use station_sandbox::{Done, HostCall, Load, Reply, Step};
 
 /// The sandbox, not the guest, failed.
@@ -15,6 +16,9 @@ pub enum EngineError {
     /// The module does not pass the static checks or does not compile; every station of this profile says so.
     #[error("the module is not one this engine profile runs: {0}")]
     BadModule(String),
+    /// Compiling the module takes more than a station gives; where that is differs between machines.
+    #[error("compiling the module ended with {0:?}")]
+    TooCostly(Outcome),
     #[error("the sandbox failed: {0}")]
     Failed(String),
 }

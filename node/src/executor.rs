@@ -122,6 +122,10 @@ impl Rooms {
                 tracing::info!(experiment = %job.experiment, reason, "module refused by the engine");
                 return Ok(Report { outcome: Outcome::BadModule, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
             }
+            Err(EngineError::TooCostly(outcome)) => {
+                tracing::info!(experiment = %job.experiment, ?outcome, "the module takes too much to compile");
+                return Ok(Report { outcome, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
+            }
             Err(EngineError::Failed(reason)) => return Err(failed(job, &reason)),
         };
         let begun = Instant::now();

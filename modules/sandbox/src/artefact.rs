@@ -5,18 +5,70 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
 
 /// Largest artefact: machine code is about four times its module, and a worker holds two copies while it maps one.
 pub(crate) const ARTEFACT_BYTES_MAX: usize = 64 << 20;
+/// Fuel after which a module's baseline code has cost about a second, more than optimising all but the largest modules does.
+pub(crate) const HOT_FUEL: u64 = 1 << 30;
 
-/// Machine code of one module under this profile, engine version and processor. Cheap to clone.
+/// How much work the compiler puts into machine code. It changes neither output nor fuel: fuel counts WebAssembly operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Tier {
+    /// No optimisation: for the first sight of a module.
+    Baseline,
+    /// Optimised for speed: for modules that have used fuel.
+    Optimised,
+}
+
+/// Machine code of one module under this profile, engine version, tier and processor. Cheap to clone.
 #[derive(Clone)]
 pub struct Artefact {
     pub(crate) bytes: Arc<[u8]>,
+    tier: Tier,
+    heat: Arc<Heat>,
+}
+
+/// What the clones of one artefact know together.
+#[derive(Default)]
+struct Heat {
+    fuel: AtomicU64,
+    /// Better code was asked for: once is enough.
+    asked: AtomicBool,
+}
+
+impl Artefact {
+    pub(crate) fn new(bytes: Arc<[u8]>, tier: Tier) -> Self {
+        Self { bytes, tier, heat: Arc::default() }
+    }
+
+    /// Which compiler made it.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// A job of it has used this much fuel.
+    pub(crate) fn used(&self, fuel: u64) {
+        // Wrapping would only make a hot module cold again.
+        self.heat.fuel.fetch_add(fuel.min(HOT_FUEL), Ordering::Relaxed);
+    }
+
+    /// Whether better code would pay, and was not asked for before.
+    pub(crate) fn is_hot(&self) -> bool {
+        self.tier == Tier::Baseline && self.heat.fuel.load(Ordering::Relaxed) >= HOT_FUEL && !self.heat.asked.load(Ordering::Relaxed)
+    }
+
+    /// Better code is on its way, or cannot be had.
+    pub(crate) fn cool(&self) {
+        self.heat.asked.store(true, Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for Artefact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Artefact").field("bytes", &self.bytes.len()).finish()
+        f.debug_struct("Artefact").field("bytes", &self.bytes.len()).field("tier", &self.tier).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! Artefacts kept in memory and on disk, and refused modules remembered.
 //!
-//! Guarantees: the name of an entry covers everything its bytes depend on; a file counts only with the right HMAC-SHA-256 under a key
+//! Guarantees: the name of an entry covers everything its bytes depend on, the tier included; a file counts only with the right HMAC-SHA-256 under a key
 //! that is made on this machine and never leaves it; memory, refusals and disk are bounded. Deliberately best-effort on disk: a cache
 //! that cannot be read or written only costs compiling again.
 
@@ -9,12 +9,12 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact};
+use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact, Tier};
+use crate::compiler::CompileError;
 use crate::profile;
 
 /// Artefacts kept in memory: the experiments a station serves at a time are few.
@@ -32,21 +32,37 @@ const ENDING: &str = "artefact";
 /// Length of the key and of the code before an artefact.
 const CODE_BYTES: usize = 32;
 
-/// What a module and everything else that shapes its artefact hash to.
-pub(crate) type Name = [u8; 32];
-
-/// The name of a module's artefact.
-pub(crate) fn name(module: &[u8]) -> Name {
-    let mut hash = Sha256::new();
-    for part in [profile::fingerprint().as_bytes(), module] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
+/// A module with everything but the tier that shapes its artefact.
+pub(crate) struct Key {
+    shared: [u8; CODE_BYTES],
 }
 
-/// What is known of a module.
-pub(crate) type Known = Result<Artefact, String>;
+/// What a module and everything else that shapes its artefact hash to, and which tier is part of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    hash: [u8; CODE_BYTES],
+    tier: Tier,
+}
+
+impl Key {
+    pub(crate) fn new(module: &[u8]) -> Self {
+        static PROFILE: OnceLock<[u8; CODE_BYTES]> = OnceLock::new();
+        let profile = PROFILE.get_or_init(|| Sha256::digest(profile::fingerprint()).into());
+        Self { shared: Sha256::new_with_prefix(profile).chain_update(module).finalize().into() }
+    }
+
+    /// The name of the module's artefact of this tier.
+    pub(crate) fn name(&self, tier: Tier) -> Name {
+        let tier_byte = match tier {
+            Tier::Baseline => [0],
+            Tier::Optimised => [1],
+        };
+        Name { hash: Sha256::new_with_prefix(self.shared).chain_update(tier_byte).finalize().into(), tier }
+    }
+}
+
+/// What is known of a module: its artefact, or why it has none.
+pub(crate) type Known = Result<Artefact, CompileError>;
 
 pub(crate) struct Cache {
     disk: Option<Disk>,
@@ -57,17 +73,18 @@ pub(crate) struct Cache {
 struct Memory {
     /// The most recently used last.
     artefacts: VecDeque<(Name, Artefact)>,
-    refusals: VecDeque<(Name, String)>,
+    refusals: VecDeque<(Name, CompileError)>,
 }
 
 struct Disk {
     folder: PathBuf,
     key: [u8; CODE_BYTES],
+    bytes_max: u64,
 }
 
 impl Cache {
     pub(crate) fn new(folder: Option<PathBuf>) -> Self {
-        Self { disk: folder.and_then(Disk::open), memory: Mutex::default() }
+        Self { disk: folder.and_then(|folder| Disk::open(folder, DISK_BYTES_MAX)), memory: Mutex::default() }
     }
 
     /// What is known without compiling.
@@ -88,6 +105,8 @@ impl Cache {
                     disk.write(&name, artefact);
                 }
             }
+            // It may go better next time.
+            Err(CompileError::Failed(_)) => {}
             Err(reason) => {
                 let mut memory = self.lock();
                 memory.refusals.push_back((name, reason.clone()));
@@ -125,14 +144,14 @@ impl Memory {
 }
 
 impl Disk {
-    fn open(folder: PathBuf) -> Option<Self> {
+    fn open(folder: PathBuf, bytes_max: u64) -> Option<Self> {
         fs::create_dir_all(&folder).ok()?;
         let key = key(&folder.join(KEY_FILE))?;
-        Some(Self { folder, key })
+        Some(Self { folder, key, bytes_max })
     }
 
     fn path(&self, name: &Name) -> PathBuf {
-        self.folder.join(format!("{}.{ENDING}", hex(name)))
+        self.folder.join(format!("{}.{ENDING}", hex(&name.hash)))
     }
 
     /// The artefact of a file that was written with our key under this name.
@@ -141,15 +160,15 @@ impl Disk {
         let mut bytes = Vec::new();
         file.take((ARTEFACT_BYTES_MAX + CODE_BYTES + 1) as u64).read_to_end(&mut bytes).ok()?;
         let (code, artefact) = bytes.split_at_checked(CODE_BYTES)?;
-        let genuine = artefact.len() <= ARTEFACT_BYTES_MAX && same(code, &hmac(&self.key, &[name, artefact]));
-        genuine.then(|| Artefact { bytes: Arc::from(artefact) })
+        let genuine = artefact.len() <= ARTEFACT_BYTES_MAX && same(code, &hmac(&self.key, &[&name.hash, artefact]));
+        genuine.then(|| Artefact::new(Arc::from(artefact), name.tier))
     }
 
     fn write(&self, name: &Name, artefact: &Artefact) {
-        self.make_room();
+        self.make_room((CODE_BYTES + artefact.bytes.len()) as u64);
         let path = self.path(name);
         let temporary = path.with_extension(format!("{}.new", std::process::id()));
-        let code = hmac(&self.key, &[name, &artefact.bytes]);
+        let code = hmac(&self.key, &[&name.hash, &artefact.bytes]);
         let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).and_then(|mut file| {
             file.write_all(&code)?;
             file.write_all(&artefact.bytes)?;
@@ -161,8 +180,8 @@ impl Disk {
         }
     }
 
-    /// Removes the oldest files until another artefact fits.
-    fn make_room(&self) {
+    /// Removes the oldest files until another one of `wanted` bytes fits.
+    fn make_room(&self, wanted: u64) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         let mut files = entries
             .flatten()
@@ -172,7 +191,7 @@ impl Disk {
         files.sort();
         let mut bytes = files.iter().map(|file| file.1).sum::<u64>();
         for (_, len, path) in files {
-            if bytes + (ARTEFACT_BYTES_MAX as u64) <= DISK_BYTES_MAX {
+            if bytes + wanted <= self.bytes_max {
                 return;
             }
             if fs::remove_file(path).is_ok() {
@@ -233,41 +252,112 @@ mod tests {
         assert_eq!(hex(&hmac(&key, &[b"Hi ", b"There"])), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
     }
 
+    fn artefact(bytes: &[u8]) -> Artefact {
+        Artefact::new(Arc::from(bytes), Tier::Baseline)
+    }
+
+    fn name(number: u8) -> Name {
+        Name { hash: [number; 32], tier: Tier::Baseline }
+    }
+
     #[test]
-    fn a_file_that_was_changed_or_renamed_is_not_read() {
+    fn a_file_that_was_changed_renamed_or_written_under_another_key_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::open(folder.path().to_owned()).unwrap();
-        let artefact = Artefact { bytes: Arc::from(&b"machine code"[..]) };
-        disk.write(&[1; 32], &artefact);
-        assert!(disk.read(&[1; 32]).is_some());
-        fs::copy(disk.path(&[1; 32]), disk.path(&[2; 32])).unwrap();
-        assert!(disk.read(&[2; 32]).is_none());
-        let mut bytes = fs::read(disk.path(&[1; 32])).unwrap();
-        bytes[40] ^= 1;
-        fs::write(disk.path(&[1; 32]), bytes).unwrap();
-        assert!(disk.read(&[1; 32]).is_none());
+        let disk = Disk::open(folder.path().to_owned(), DISK_BYTES_MAX).unwrap();
+        disk.write(&name(1), &artefact(b"machine code"));
+        assert!(disk.read(&name(1)).is_some());
+        fs::copy(disk.path(&name(1)), disk.path(&name(2))).unwrap();
+        assert!(disk.read(&name(2)).is_none());
+        let good = fs::read(disk.path(&name(1))).unwrap();
+        for at in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            fs::write(disk.path(&name(1)), bytes).unwrap();
+            assert!(disk.read(&name(1)).is_none(), "byte {at}");
+        }
+        fs::write(disk.path(&name(1)), good).unwrap();
+        assert!(disk.read(&name(1)).is_some());
+        fs::remove_file(folder.path().join(KEY_FILE)).unwrap();
+        assert!(Disk::open(folder.path().to_owned(), DISK_BYTES_MAX).unwrap().read(&name(1)).is_none());
     }
 
     #[test]
     fn the_key_survives_and_is_for_its_owner_only() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let first = Disk::open(folder.path().to_owned()).unwrap();
-        let again = Disk::open(folder.path().to_owned()).unwrap();
+        let first = Disk::open(folder.path().to_owned(), DISK_BYTES_MAX).unwrap();
+        let again = Disk::open(folder.path().to_owned(), DISK_BYTES_MAX).unwrap();
         assert_eq!(first.key, again.key);
         assert_eq!(fs::metadata(folder.path().join(KEY_FILE)).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
+    fn the_tier_and_the_module_are_part_of_the_name() {
+        let (one, other) = (Key::new(b"one"), Key::new(b"other"));
+        let names = [one.name(Tier::Baseline), one.name(Tier::Optimised), other.name(Tier::Baseline), other.name(Tier::Optimised)];
+        let different = names.iter().map(|name| name.hash).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(different.len(), names.len());
+        assert_eq!(Key::new(b"one").name(Tier::Baseline), names[0]);
+    }
+
+    #[test]
+    fn the_oldest_files_go_when_the_disk_is_full_and_the_rest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        // Room for three files of 68 bytes and the code before each.
+        let disk = Disk::open(folder.path().to_owned(), 300).unwrap();
+        for number in 1..=3 {
+            disk.write(&name(number), &artefact(&[number; 68]));
+            let written = fs::File::options().write(true).open(disk.path(&name(number))).unwrap();
+            written.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::from(10 - number))).unwrap();
+        }
+        assert!((1..=3).all(|number| disk.read(&name(number)).is_some()));
+        disk.write(&name(4), &artefact(&[4; 68]));
+        // 3 is the oldest by its date.
+        let kept = (1..=4).filter(|number| disk.read(&name(*number)).is_some()).collect::<Vec<_>>();
+        assert_eq!(kept, [1, 2, 4]);
+        let bytes =
+            fs::read_dir(folder.path()).unwrap().flatten().filter(|file| file.file_name() != KEY_FILE).map(|file| file.metadata().unwrap().len());
+        assert_eq!(bytes.sum::<u64>(), 300);
+        assert!(folder.path().join(KEY_FILE).exists());
+    }
+
+    #[test]
     fn memory_forgets_the_least_recently_used() {
         let mut memory = Memory::default();
-        let artefact = Artefact { bytes: Arc::from(&b""[..]) };
-        for number in 0..MEMORY_ENTRIES_MAX {
-            memory.put([u8::try_from(number).unwrap(); 32], artefact.clone());
+        for number in 0..u8::try_from(MEMORY_ENTRIES_MAX).unwrap() {
+            memory.put(name(number), artefact(b""));
         }
-        assert!(memory.get(&[0; 32]).is_some());
-        memory.put([255; 32], artefact);
-        assert!(memory.get(&[0; 32]).is_some());
-        assert!(memory.get(&[1; 32]).is_none());
+        assert!(memory.get(&name(0)).is_some());
+        memory.put(name(255), artefact(b""));
+        assert!(memory.get(&name(0)).is_some());
+        assert!(memory.get(&name(1)).is_none());
+    }
+
+    #[test]
+    fn memory_is_bounded_in_bytes_but_keeps_the_newest() {
+        let mut memory = Memory::default();
+        let large = artefact(&vec![0; MEMORY_BYTES_MAX / 2 + 1]);
+        memory.put(name(1), large.clone());
+        memory.put(name(2), large);
+        assert!(memory.get(&name(1)).is_none());
+        assert!(memory.get(&name(2)).is_some());
+    }
+
+    #[test]
+    fn refusals_are_remembered_up_to_a_number_and_our_own_failures_not_at_all() {
+        let cache = Cache::new(None);
+        let bad = || Err(CompileError::BadModule("no".into()));
+        let numbered = |number: u32| {
+            let mut hash = [0; 32];
+            hash[..4].copy_from_slice(&number.to_le_bytes());
+            Name { hash, tier: Tier::Baseline }
+        };
+        for number in 0..=u32::try_from(REFUSALS_MAX).unwrap() {
+            cache.put(numbered(number), &bad());
+        }
+        assert!(cache.get(&numbered(0)).is_none());
+        assert_eq!(cache.get(&numbered(1)).map(Result::err), Some(bad().err()));
+        cache.put(numbered(u32::MAX), &Err(CompileError::Failed("ours".into())));
+        assert!(cache.get(&numbered(u32::MAX)).is_none());
     }
 }

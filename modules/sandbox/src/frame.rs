@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::artefact::Tier;
 use crate::isolation::Layers;
 use crate::job::{Done, HostCall, Reply};
 
@@ -19,6 +20,7 @@ pub(crate) const ENVELOPE_BYTES: usize = 4 << 10;
 pub(crate) struct CompileRequest {
     #[serde(with = "serde_bytes")]
     pub(crate) module: Vec<u8>,
+    pub(crate) tier: Tier,
 }
 
 /// From a compile worker, once, after its [`Layers`].

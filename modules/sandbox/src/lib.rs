@@ -12,6 +12,7 @@
 mod artefact;
 mod cache;
 mod check;
+mod compiler;
 mod frame;
 mod imports;
 mod isolation;
@@ -24,8 +25,9 @@ mod session;
 mod spawner;
 mod worker;
 
-pub use artefact::Artefact;
+pub use artefact::{Artefact, Tier};
 pub use check::Refusal;
+pub use compiler::{CompileError, CompileLimit};
 /// For tests of the process layer only.
 #[doc(hidden)]
 pub use isolation::Layers;
@@ -33,7 +35,7 @@ pub use job::{CHECKPOINT_BYTES_MAX, HANDLES_MAX, LOG_BYTES_MAX, MESSAGE_BYTES_MA
 pub use job::{Done, HostCall, Load, Reply, Step};
 pub use process::Killer;
 pub use profile::PROFILE;
-pub use sandbox::{CompileError, Config, Sandbox, SandboxError};
+pub use sandbox::{Config, Sandbox, SandboxError};
 pub use session::Session;
 pub use worker::worker_entry;
 #[doc(hidden)]

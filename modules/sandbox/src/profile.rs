@@ -8,6 +8,8 @@ use std::num::NonZero;
 
 use wasmer::sys::{Cranelift, CraneliftOptLevel, EngineBuilder, Features};
 
+use crate::artefact::Tier;
+
 /// Name of the profile, in experiments and receipts.
 pub const PROFILE: &str = "station-wasm-1";
 
@@ -27,7 +29,7 @@ const SOURCES: [&str; 6] = [
     include_str!("normalise/plan.rs"),
 ];
 
-/// Everything but the module that an artefact depends on.
+/// Everything but the module and the tier that an artefact depends on.
 pub(crate) fn fingerprint() -> String {
     let sources = SOURCES.join("");
     format!("{PROFILE} wasmer {WASMER} {:?} {sources}", wasmer::sys::Target::default())
@@ -41,10 +43,13 @@ pub(crate) fn features() -> Features {
 }
 
 /// An engine that compiles modules in their normal form: the meter is in the module.
-pub(crate) fn compiler() -> wasmer::Engine {
+pub(crate) fn compiler(tier: Tier) -> wasmer::Engine {
     let mut compiler = Cranelift::new();
     compiler.canonicalize_nans(true);
-    compiler.opt_level(CraneliftOptLevel::Speed);
+    compiler.opt_level(match tier {
+        Tier::Baseline => CraneliftOptLevel::None,
+        Tier::Optimised => CraneliftOptLevel::Speed,
+    });
     // One thread, so that the limit on processor time means the same on every machine.
     compiler.num_threads(NonZero::<usize>::MIN);
     EngineBuilder::new(compiler).set_features(Some(features())).engine().into()

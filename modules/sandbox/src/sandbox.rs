@@ -1,30 +1,24 @@
 //! [`Sandbox`]: compiles modules and opens sessions, both in child processes.
 //!
-//! Guarantees: one compile worker at a time; whoever asks for a module that is being compiled waits for that one; a compile worker has
-//! limits on memory, processor time and wall time. Deliberately lacks a way to take machine code from anywhere else.
+//! Guarantees: one compile worker at a time for modules that somebody waits for, and one more for code that is made better in the
+//! background; whoever asks for a module that is being compiled waits for that one; both kinds of code are kept, the better one is
+//! handed out. Deliberately lacks a way to take machine code from anywhere else, and changing the code of a session that is open.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
 
 use station_protocol::receipt::Isolation;
 
-use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact};
-use crate::cache::{self, Cache};
+use crate::artefact::{Artefact, Tier};
+use crate::cache::{Cache, Key};
 use crate::check::MODULE_BYTES_MAX;
-use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES};
-use crate::isolation::Layers;
-use crate::process::{Killer, Until};
+use crate::compiler::{self, Bounds, CompileError};
+use crate::process::Killer;
 use crate::session::Session;
 use crate::spawner::Spawner;
-use crate::worker::COMPILE;
-
-/// Memory of a compile worker beside its headroom: a module of 16 MiB needs well under half of it.
-const COMPILE_MEMORY_BYTES: u64 = 704 << 20;
-/// Longest reason a compile worker may give: it is shown to people.
-const REASON_BYTES_MAX: usize = 512;
 
 /// How to run workers.
 #[derive(Clone, Debug)]
@@ -40,17 +34,6 @@ impl Default for Config {
     fn default() -> Self {
         Self { program: PathBuf::from("/proc/self/exe"), cache_dir: None }
     }
-}
-
-/// Compiling did not end in an artefact.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CompileError {
-    /// The module's fault: every station of this profile says so.
-    #[error("{0}")]
-    BadModule(String),
-    /// Ours, or a limit of this machine.
-    #[error("compiling failed: {0}")]
-    Failed(String),
 }
 
 /// The sandbox, not the guest, failed.
@@ -72,8 +55,26 @@ pub struct Sandbox(Arc<Inner>);
 
 struct Inner {
     spawner: Arc<Spawner>,
-    cache: Cache,
+    cache: Arc<Cache>,
+    bounds: Bounds,
     compiling: Mutex<()>,
+    background: Mutex<Option<Background>>,
+}
+
+/// The thread that makes a module's code better.
+struct Background {
+    killer: Killer,
+    thread: JoinHandle<()>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(background) = self.background.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            background.killer.kill();
+            // A panic there was a bug, and was shown there.
+            let _ = background.thread.join();
+        }
+    }
 }
 
 impl fmt::Debug for Sandbox {
@@ -82,38 +83,61 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-/// Processor time a compile worker may use: several times what Cranelift needs on a slow machine (about 1.2 MiB/s on a good one), also
-/// when it is built without optimisation.
-pub(crate) fn compile_seconds(module_bytes: usize) -> u64 {
-    10 + 4 * (module_bytes as u64).div_ceil(1 << 20)
-}
-
 impl Sandbox {
     /// # Panics
     ///
     /// When the system cannot start a thread, or the program's path is empty.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let spawner = Spawner::new(config.program).expect("a thread for starting workers");
-        Self(Arc::new(Inner { spawner: Arc::new(spawner), cache: Cache::new(config.cache_dir), compiling: Mutex::new(()) }))
+        Self::bounded(config, Bounds::default())
     }
 
-    /// The module's machine code, from the cache or a compile worker. Blocks; may wait for other modules.
+    /// With other limits on compiling than the product's: so that tests reach them in less time.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_compile_limits(config: Config, memory_bytes: u64, cpu_seconds: u64) -> Self {
+        Self::bounded(config, Bounds { memory_bytes, cpu_seconds })
+    }
+
+    fn bounded(config: Config, bounds: Bounds) -> Self {
+        let spawner = Arc::new(Spawner::new(config.program).expect("a thread for starting workers"));
+        let cache = Arc::new(Cache::new(config.cache_dir));
+        Self(Arc::new(Inner { spawner, cache, bounds, compiling: Mutex::new(()), background: Mutex::new(None) }))
+    }
+
+    /// The module's machine code, from the cache or a compile worker: baseline code at first, better code once jobs have used it enough
+    /// and it is made. Blocks; may wait for other modules.
     pub fn compile(&self, module: &[u8]) -> Result<Artefact, CompileError> {
-        if module.len() > MODULE_BYTES_MAX {
-            return Err(CompileError::BadModule(crate::Refusal::TooLarge(module.len()).to_string()));
-        }
-        let name = cache::name(module);
-        if let Some(known) = self.0.cache.get(&name) {
-            return known.map_err(CompileError::BadModule);
+        let key = key(module)?;
+        if let Some(known) = self.known(module, &key) {
+            return known;
         }
         let _one = self.0.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = self.0.cache.get(&name) {
-            return known.map_err(CompileError::BadModule);
+        self.known(module, &key).unwrap_or_else(|| self.compile_anew(module, &key, Tier::Baseline))
+    }
+
+    /// Code of exactly this tier: for tests and measurements.
+    #[doc(hidden)]
+    pub fn compile_at(&self, module: &[u8], tier: Tier) -> Result<Artefact, CompileError> {
+        let key = key(module)?;
+        let _one = self.0.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.cache.get(&key.name(tier)).unwrap_or_else(|| self.compile_anew(module, &key, tier))
+    }
+
+    /// Waits for the code that is being made better, if any is: for tests.
+    #[doc(hidden)]
+    pub fn wait_for_background(&self) {
+        if let Some(background) = self.background().take() {
+            // A panic there was a bug, and was shown there.
+            let _ = background.thread.join();
         }
-        let known = self.compile_anew(module)?;
-        self.0.cache.put(name, &known);
-        known.map_err(CompileError::BadModule)
+    }
+
+    /// Process ids of the run workers that wait for a session: for tests and measurements.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn idle_workers(&self) -> Vec<u32> {
+        self.0.spawner.ready().unwrap_or_default()
     }
 
     /// How well workers are shut in on this machine: what one of them says, started for this once. Blocks the first time. A session whose
@@ -123,35 +147,55 @@ impl Sandbox {
         self.0.spawner.isolation()
     }
 
-    /// Starts a run worker for jobs of this artefact. Blocks until it has mapped it.
+    /// A run worker for jobs of this artefact: one that waits already, or a new one. Blocks until it has mapped it.
     pub fn open(&self, artefact: &Artefact) -> Result<Session, SandboxError> {
         Session::open(self.0.spawner.clone(), artefact.clone())
     }
 
-    fn compile_anew(&self, module: &[u8]) -> Result<cache::Known, CompileError> {
-        let (child, socket) = self.0.spawner.start(COMPILE).map_err(|error| CompileError::Failed(error.to_string()))?;
+    fn known(&self, module: &[u8], key: &Key) -> Option<Result<Artefact, CompileError>> {
+        if let Some(Ok(better)) = self.0.cache.get(&key.name(Tier::Optimised)) {
+            return Some(Ok(better));
+        }
+        let known = self.0.cache.get(&key.name(Tier::Baseline))?;
+        if let Ok(artefact) = &known
+            && artefact.is_hot()
+        {
+            self.optimise(module, key, artefact);
+        }
+        Some(known)
+    }
+
+    fn compile_anew(&self, module: &[u8], key: &Key, tier: Tier) -> Result<Artefact, CompileError> {
+        let made = compiler::compile(&self.0.spawner, &Killer::new(), self.0.bounds, module, tier);
+        self.0.cache.put(key.name(tier), &made);
+        made
+    }
+
+    /// Has better code made, unless that is being done for another module: this one then comes when it is asked for again.
+    fn optimise(&self, module: &[u8], key: &Key, artefact: &Artefact) {
+        let mut slot = self.background();
+        if slot.as_ref().is_some_and(|background| !background.thread.is_finished()) {
+            return;
+        }
         let killer = Killer::new();
-        killer.hold(child).map_err(|error| CompileError::Failed(error.to_string()))?;
-        // Twice the processor time: the machine may be busy with other things.
-        let deadline = Instant::now() + Duration::from_secs(2 * compile_seconds(module.len()));
-        let mut until = Until { socket: &socket, deadline };
-        let promised = self.0.spawner.promised();
-        let report = frame::read::<Layers>(&mut until, ENVELOPE_BYTES)
-            .and_then(
-                |held| if held.level() >= promised { Ok(()) } else { Err(io::Error::other(format!("it is less shut in than others: {held:?}"))) },
-            )
-            .and_then(|()| killer.limit(COMPILE_MEMORY_BYTES, compile_seconds(module.len())))
-            .and_then(|()| frame::write(&mut until, &CompileRequest { module: module.to_vec() }))
-            .and_then(|()| frame::read(&mut until, ARTEFACT_BYTES_MAX + ENVELOPE_BYTES));
-        let status = killer.reap();
-        match report {
-            Ok(CompileReport::Artefact(bytes)) if bytes.len() <= ARTEFACT_BYTES_MAX => Ok(Ok(Artefact { bytes: bytes.into() })),
-            Ok(CompileReport::BadModule(reason)) if reason.len() <= REASON_BYTES_MAX => Ok(Err(reason)),
-            Ok(_) => Err(CompileError::Failed("the compile worker broke the rules".into())),
-            Err(error) => {
-                let status = status.map_or_else(String::new, |status| format!(" ({status})"));
-                Err(CompileError::Failed(format!("the compile worker did not report: {error}{status}")))
-            }
+        let (spawner, cache, bounds, own) = (self.0.spawner.clone(), self.0.cache.clone(), self.0.bounds, killer.clone());
+        let (module, name) = (module.to_vec(), key.name(Tier::Optimised));
+        let make = move || cache.put(name, &compiler::compile(&spawner, &own, bounds, &module, Tier::Optimised));
+        // Without a thread the module keeps the code it has.
+        if let Ok(thread) = std::thread::Builder::new().name("station-compile".into()).spawn(make) {
+            artefact.cool();
+            *slot = Some(Background { killer, thread });
         }
     }
+
+    fn background(&self) -> std::sync::MutexGuard<'_, Option<Background>> {
+        self.0.background.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(module: &[u8]) -> Result<Key, CompileError> {
+    if module.len() > MODULE_BYTES_MAX {
+        return Err(CompileError::BadModule(crate::Refusal::TooLarge(module.len()).to_string()));
+    }
+    Ok(Key::new(module))
 }

@@ -176,6 +176,7 @@ impl Session {
             }
             Ok(FromWorker::Done(done)) if is_believable(&done, run) => {
                 self.state = State::Idle(socket);
+                self.artefact.used(done.fuel);
                 Step::Done(done)
             }
             Ok(_) => self.failed(&io::ErrorKind::InvalidData.into(), run),
@@ -194,6 +195,7 @@ impl Session {
         } else {
             Outcome::Killed
         };
+        self.artefact.used(run.fuel);
         Step::Done(Done::unreported(outcome, run.fuel))
     }
 }

@@ -1,36 +1,60 @@
-//! The one thread that starts workers.
+//! The one thread that starts workers, and the few run workers it keeps ready.
 //!
 //! Guarantees: workers get an empty environment, `/` as folder, a socket as standard input and nothing else. They ask the kernel to die
-//! with the *thread* that started them, so that thread lives as long as the sandbox. Deliberately lacks waiting: `process` reaps.
+//! with the *thread* that started them, so that thread lives as long as the sandbox. A worker that was started ahead has shut itself in,
+//! waits for its artefact, and is handed out once; there are at most [`POOL_WORKERS`] of them, none before the first session and none
+//! long after the last, and they end with the spawner. Deliberately lacks waiting for workers that were handed out: `process` reaps.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use station_protocol::receipt::Isolation;
 
 use crate::frame::{self, ENVELOPE_BYTES, FromWorker};
 use crate::process::{Killer, Until};
-use crate::worker::{PROBE, WORKER_ARGUMENT};
+use crate::worker::{PROBE, RUN, WORKER_ARGUMENT};
 
 /// How long a worker may take to say how well it is shut in: a few milliseconds, unless the machine is very busy.
 const PROBE_WITHIN: Duration = Duration::from_secs(20);
+/// Run workers kept ready: a small station opens one session at a time, and a second one covers the time in which the first is replaced.
+pub(crate) const POOL_WORKERS: usize = 2;
+/// How long they are kept after the last session was opened: a station without work has no children.
+const POOL_IDLE: Duration = Duration::from_secs(60);
 
 type Started = io::Result<(Child, UnixStream)>;
 
-struct Request {
-    kind: &'static str,
-    to: mpsc::Sender<Started>,
+enum Request {
+    Start {
+        kind: &'static str,
+        to: mpsc::Sender<Started>,
+    },
+    /// Fill up, and say which processes are ready.
+    Ready(mpsc::Sender<Vec<u32>>),
 }
 
-/// Starts workers of one program. Dropping it ends its thread, and with it every worker that is left.
+/// Starts workers of one program. Dropping it waits for its thread, which ends the workers that were kept ready; the kernel ends any
+/// other that is left.
 pub(crate) struct Spawner {
-    requests: mpsc::Sender<Request>,
+    requests: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
     measured: OnceLock<Isolation>,
+}
+
+impl Drop for Spawner {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was a bug, and was shown there.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Spawner {
@@ -38,16 +62,9 @@ impl Spawner {
         // Workers start in `/`, where a relative path would name something else.
         let program = std::path::absolute(program)?;
         let (requests, receiver) = mpsc::channel::<Request>();
-        std::thread::Builder::new().name("station-workers".into()).spawn(move || {
-            for request in receiver {
-                // Whoever asked may have gone: then the child is ended like any other that lost its owner.
-                if let Err(mpsc::SendError(Ok((mut child, _)))) = request.to.send(start(&program, request.kind)) {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                }
-            }
-        })?;
-        Ok(Self { requests, measured: OnceLock::new() })
+        let serving = move || Serving { program, pool: VecDeque::new(), wanted: 0 }.serve(&receiver);
+        let thread = std::thread::Builder::new().name("station-workers".into()).spawn(serving)?;
+        Ok(Self { requests: Some(requests), thread: Some(thread), measured: OnceLock::new() })
     }
 
     /// The level that a worker said it reached, asked once.
@@ -72,13 +89,94 @@ impl Spawner {
         }
     }
 
-    /// A new worker and the socket to it.
+    /// A worker and the socket to it: one that is ready, where that is the kind, or a new one.
     pub(crate) fn start(&self, kind: &'static str) -> Started {
-        let (to, answer) = mpsc::channel();
-        let gone = || io::Error::other("the thread that starts workers is gone");
-        self.requests.send(Request { kind, to }).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        self.ask(|to| Request::Start { kind, to })?
     }
+
+    /// Process ids of the workers that are ready, once there are as many as there shall be.
+    pub(crate) fn ready(&self) -> io::Result<Vec<u32>> {
+        self.ask(Request::Ready)
+    }
+
+    fn ask<T>(&self, request: impl FnOnce(mpsc::Sender<T>) -> Request) -> io::Result<T> {
+        let gone = || io::Error::other("the thread that starts workers is gone");
+        let (to, answer) = mpsc::channel();
+        self.requests.as_ref().ok_or_else(gone)?.send(request(to)).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())
+    }
+}
+
+/// What the thread owns.
+struct Serving {
+    program: PathBuf,
+    pool: VecDeque<(Child, UnixStream)>,
+    /// How many should be ready.
+    wanted: usize,
+}
+
+impl Serving {
+    fn serve(mut self, requests: &mpsc::Receiver<Request>) {
+        loop {
+            // Whoever waits comes first; the pool is filled between requests.
+            let request = if self.pool.len() < self.wanted {
+                requests.try_recv().map_err(|error| error == mpsc::TryRecvError::Disconnected)
+            } else if self.wanted > 0 {
+                requests.recv_timeout(POOL_IDLE).map_err(|error| error == mpsc::RecvTimeoutError::Disconnected)
+            } else {
+                requests.recv().map_err(|_| true)
+            };
+            match request {
+                Ok(Request::Start { kind, to }) => {
+                    let started = if kind == RUN { self.run_worker() } else { start(&self.program, kind) };
+                    // Whoever asked may have gone: then the worker is ended like any other that lost its owner.
+                    if let Err(mpsc::SendError(Ok(worker))) = to.send(started) {
+                        end(worker);
+                    }
+                }
+                Ok(Request::Ready(to)) => {
+                    while self.pool.len() < self.wanted {
+                        self.prepare();
+                    }
+                    // Whoever asked may have gone.
+                    let _ = to.send(self.pool.iter().map(|worker| worker.0.id()).collect());
+                }
+                Err(true) => break,
+                Err(false) if self.pool.len() < self.wanted => self.prepare(),
+                Err(false) => {
+                    self.wanted = 0;
+                    self.pool.drain(..).for_each(end);
+                }
+            }
+        }
+        self.pool.drain(..).for_each(end);
+    }
+
+    /// One that is ready and alive, or a new one.
+    fn run_worker(&mut self) -> Started {
+        self.wanted = POOL_WORKERS;
+        while let Some((mut child, socket)) = self.pool.pop_front() {
+            // The machine may have ended it meanwhile; asking is what reaps it then.
+            if matches!(child.try_wait(), Ok(None)) {
+                return Ok((child, socket));
+            }
+        }
+        start(&self.program, RUN)
+    }
+
+    /// Starts one ahead. Where the system refuses, whoever needs a worker is told so when it asks.
+    fn prepare(&mut self) {
+        match start(&self.program, RUN) {
+            Ok(worker) => self.pool.push_back(worker),
+            Err(_) => self.wanted = self.pool.len(),
+        }
+    }
+}
+
+fn end((mut child, _socket): (Child, UnixStream)) {
+    // It fails only when the process is gone; then there is only something to reap.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 fn start(program: &Path, kind: &str) -> Started {

@@ -1,8 +1,7 @@
 //! What a worker process does: shut itself in, then compile one module or run jobs one after the other.
 //!
 //! Guarantees: nothing of the parent's environment or descriptors is left when the first byte is read; the process ends when its
-//! socket closes and dies with the thread that started it. Deliberately lacks a word about how well
-//! it is shut in: `isolation`.
+//! socket closes and dies with the thread that started it. Deliberately lacks a word about how well it is shut in: `isolation`.
 
 mod compile;
 mod confine;
@@ -11,6 +10,8 @@ mod memory;
 mod run;
 mod station;
 mod wasi;
+
+pub(crate) use compile::REASON_BYTES_MAX;
 
 use std::os::unix::net::UnixStream;
 

@@ -9,7 +9,8 @@ use std::sync::{Arc, mpsc};
 use cid::Cid;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use station_sandbox::{Artefact, CompileError, Killer, Load, Reply, Sandbox, SandboxError, Step};
+use station_protocol::receipt::Outcome;
+use station_sandbox::{Artefact, CompileError, CompileLimit, Killer, Load, Reply, Sandbox, SandboxError, Step};
 use tokio::sync::oneshot;
 
 use crate::engine::{Engine, EngineError, Session};
@@ -129,6 +130,10 @@ fn serve(sandbox: &Sandbox, module: &[u8], opened: oneshot::Sender<Opened>) {
 fn compile(sandbox: &Sandbox, module: &[u8]) -> Result<Artefact, EngineError> {
     sandbox.compile(module).map_err(|error| match error {
         CompileError::BadModule(reason) => EngineError::BadModule(reason),
+        CompileError::TooCostly(limit) => EngineError::TooCostly(match limit {
+            CompileLimit::ProcessorTime | CompileLimit::WallTime => Outcome::TimedOut,
+            CompileLimit::Memory => Outcome::OutOfMemory,
+        }),
         CompileError::Failed(reason) => EngineError::Failed(reason),
     })
 }

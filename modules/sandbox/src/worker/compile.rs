@@ -7,28 +7,49 @@ use std::io;
 
 use wasmer::Module;
 
-use super::Socket;
+use super::{EXIT_OUT_OF_MEMORY, Socket};
+use crate::artefact::{ARTEFACT_BYTES_MAX, Tier};
 use crate::check::{self, MODULE_BYTES_MAX, Refusal};
 use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES};
 use crate::normalise::{self, NormaliseError};
 use crate::profile;
 
+/// Longest reason a compile worker gives: it is shown to people, and a module may have names of any length.
+pub(crate) const REASON_BYTES_MAX: usize = 512;
+
 pub(super) fn serve(mut socket: &Socket) -> io::Result<()> {
     let request: CompileRequest = frame::read(&mut socket, MODULE_BYTES_MAX + ENVELOPE_BYTES)?;
-    let report = match compile(&request.module) {
+    let report = match compile(&request.module, request.tier) {
         Ok(artefact) => CompileReport::Artefact(artefact),
-        Err(refusal) => CompileReport::BadModule(refusal.to_string()),
+        Err(refusal) => CompileReport::BadModule(cut(refusal.to_string())),
     };
     frame::write(&mut socket, &report)
 }
 
-fn compile(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+fn compile(bytes: &[u8], tier: Tier) -> Result<Vec<u8>, Refusal> {
     check::module(bytes)?;
     let normal = normalise::module(bytes).map_err(|error| match error {
         NormaliseError::Reserved(name) => Refusal::MeterName(name),
         error => Refusal::Invalid(error.to_string()),
     })?;
-    let module = Module::from_binary(&profile::compiler(), &normal).map_err(|error| Refusal::NotCompiled(error.to_string()))?;
+    let module = Module::from_binary(&profile::compiler(tier), &normal).map_err(|error| match error {
+        // The system refused the memory, not the compiler the module.
+        wasmer::CompileError::Resource(_) => std::process::exit(EXIT_OUT_OF_MEMORY),
+        error => Refusal::NotCompiled(error.to_string()),
+    })?;
     let artefact = module.serialize().map_err(|error| Refusal::NotCompiled(error.to_string()))?;
+    if artefact.len() > ARTEFACT_BYTES_MAX {
+        return Err(Refusal::TooMany { what: "bytes of machine code", count: artefact.len() as u64, most: ARTEFACT_BYTES_MAX as u64 });
+    }
     Ok(artefact.to_vec())
+}
+
+/// Cut before the limit, between characters.
+fn cut(mut reason: String) -> String {
+    if reason.len() > REASON_BYTES_MAX {
+        let dots = "…";
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX - dots.len()));
+        reason += dots;
+    }
+    reason
 }

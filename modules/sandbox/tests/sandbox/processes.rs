@@ -49,17 +49,22 @@ fn a_worker_killed_in_a_job_is_an_outcome_and_the_next_job_runs() {
 
 #[test]
 fn the_killer_ends_a_running_job_and_the_session() {
-    let mut session = open(&command(ENDLESS));
+    let mut session = open(&command(&format!("{ASKING} {ENDLESS}")));
     let killer = session.killer();
-    let (to, ended) = mpsc::channel();
+    let (to, asked) = mpsc::channel();
     let thread = std::thread::spawn(move || {
-        let done = finish(session.start(Load { fuel: u64::MAX, ..load() }).unwrap());
-        to.send(done.outcome).unwrap();
-        session.start(load())
+        // A job that runs, because it has spoken: a kill before it would keep it from starting, which is another outcome.
+        let step = session.start(Load { fuel: u64::MAX, ..load() }).unwrap();
+        to.send(matches!(step, Step::Call(_))).unwrap();
+        let done = finish(session.step(station_sandbox::Reply::Number(0)).unwrap());
+        (done.outcome, session.start(load()))
     });
+    assert!(asked.recv().unwrap());
+    // Before, while or after the reply is written: the job ends the same way.
     killer.kill();
-    assert_eq!(ended.recv().unwrap(), Outcome::Killed);
-    assert!(matches!(thread.join().unwrap(), Err(SandboxError::Ended)));
+    let (outcome, next) = thread.join().unwrap();
+    assert_eq!(outcome, Outcome::Killed);
+    assert!(matches!(next, Err(SandboxError::Ended)));
 }
 
 #[test]

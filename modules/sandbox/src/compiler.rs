@@ -1,0 +1,120 @@
+//! One compile worker from the parent's side: a module goes in, an artefact or the reason against it comes out.
+//!
+//! Guarantees: the worker has limits on memory, processor time and wall time, and a module that does not compile within them is told so
+//! by the limit's name; whatever the worker says or does, it is reaped before the answer is given. Deliberately lacks a cache.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact, Tier};
+use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES};
+use crate::isolation::Layers;
+use crate::process::{Killer, Until};
+use crate::spawner::Spawner;
+use crate::worker::{COMPILE, EXIT_OUT_OF_MEMORY, REASON_BYTES_MAX};
+
+/// Memory of a compile worker beside its headroom: a module of 16 MiB needs well under half of it.
+const COMPILE_MEMORY_BYTES: u64 = 704 << 20;
+
+/// Compiling did not end in an artefact.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// The module's fault: every station of this profile says so.
+    #[error("{0}")]
+    BadModule(String),
+    /// The module's fault too, but where the limit bites differs between machines.
+    #[error("compiling it takes more than {0}")]
+    TooCostly(CompileLimit),
+    /// Ours.
+    #[error("compiling failed: {0}")]
+    Failed(String),
+}
+
+/// What compiling may not use more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileLimit {
+    #[error("the processor time a station gives it")]
+    ProcessorTime,
+    #[error("the time a station gives it")]
+    WallTime,
+    /// Heap or stack.
+    #[error("the memory a station gives it")]
+    Memory,
+}
+
+/// Limits of a compile worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) memory_bytes: u64,
+    /// On top of what the module's size gives.
+    pub(crate) cpu_seconds: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { memory_bytes: COMPILE_MEMORY_BYTES, cpu_seconds: 10 }
+    }
+}
+
+impl Bounds {
+    /// Processor time a compile worker may use: several times what Cranelift needs on a slow machine (about 1.2 MiB/s on a good one), also
+    /// when it is built without optimisation.
+    fn seconds(self, module_bytes: usize) -> u64 {
+        self.cpu_seconds + 4 * (module_bytes >> 20) as u64
+    }
+}
+
+/// Compiles in a worker of its own. The killer ends it from any thread.
+pub(crate) fn compile(spawner: &Spawner, killer: &Killer, bounds: Bounds, module: &[u8], tier: Tier) -> Result<Artefact, CompileError> {
+    let failed = |error: &io::Error| CompileError::Failed(error.to_string());
+    let (child, socket) = spawner.start(COMPILE).map_err(|error| failed(&error))?;
+    killer.hold(child).map_err(|error| failed(&error))?;
+    let seconds = bounds.seconds(module.len());
+    // Twice the processor time: the machine may be busy with other things.
+    let deadline = Instant::now() + Duration::from_secs(2 * seconds);
+    let mut until = Until { socket: &socket, deadline };
+    let report = begin(spawner, killer, &mut until)
+        .and_then(|()| killer.limit(bounds.memory_bytes, seconds))
+        .and_then(|()| frame::write(&mut until, &CompileRequest { module: module.to_vec(), tier }))
+        .and_then(|()| frame::read(&mut until, ARTEFACT_BYTES_MAX + ENVELOPE_BYTES));
+    let status = killer.reap();
+    match report {
+        Ok(CompileReport::Artefact(bytes)) if bytes.len() <= ARTEFACT_BYTES_MAX => Ok(Artefact::new(Arc::from(bytes), tier)),
+        Ok(CompileReport::BadModule(reason)) if reason.len() <= REASON_BYTES_MAX => Err(CompileError::BadModule(reason)),
+        Ok(_) => Err(CompileError::Failed("the compile worker broke the rules".into())),
+        Err(error) => Err(exceeded(&error, status).map_or_else(
+            || {
+                let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+                CompileError::Failed(format!("the compile worker did not report: {error}{status}"))
+            },
+            CompileError::TooCostly,
+        )),
+    }
+}
+
+/// The worker says how well it is shut in before it gets anything.
+fn begin(spawner: &Spawner, killer: &Killer, until: &mut Until<'_>) -> io::Result<()> {
+    let held = frame::read::<Layers>(until, ENVELOPE_BYTES)?;
+    if killer.is_ended() {
+        return Err(io::Error::other("the sandbox was ended"));
+    }
+    if held.level() >= spawner.promised() { Ok(()) } else { Err(io::Error::other(format!("it is less shut in than others: {held:?}"))) }
+}
+
+/// The limit that ended a worker, if one did.
+fn exceeded(error: &io::Error, status: Option<ExitStatus>) -> Option<CompileLimit> {
+    let signal = status.and_then(|status| status.signal());
+    if error.kind() == io::ErrorKind::TimedOut {
+        Some(CompileLimit::WallTime)
+    } else if signal == Some(libc::SIGXCPU) {
+        Some(CompileLimit::ProcessorTime)
+    } else if signal == Some(libc::SIGABRT) || status.and_then(|status| status.code()) == Some(EXIT_OUT_OF_MEMORY) {
+        // An allocation that fails and a stack that ends both abort.
+        Some(CompileLimit::Memory)
+    } else {
+        None
+    }
+}
