@@ -7,7 +7,8 @@
 //! store/         records and blobs             engine/        compiled modules, with a key of their own
 //! ```
 //!
-//! Guarantees: secrets are created with mode 0600 and refused when others can read them. Deliberately lacks passphrases.
+//! Guarantees: secrets are created with mode 0600 and refused when others can read them; a folder is a station's once it has a key,
+//! and the key is written last. Deliberately lacks passphrases.
 
 use std::fs;
 use std::io::{self, Write};
@@ -54,15 +55,19 @@ impl Home {
         Self { dir }
     }
 
-    /// Creates the folder with a fresh key and the commented default settings.
+    /// Creates the folder with the commented default settings and, last, a fresh key: without one there is no station, so what was
+    /// interrupted can be done again. Settings that are there already, from an interrupted attempt or written beforehand, stay.
     pub fn init(&self) -> Result<(), HomeError> {
         if self.path("key").exists() {
             return Err(HomeError::Exists(self.dir.display().to_string()));
         }
         fs::create_dir_all(&self.dir).map_err(|error| self.io(".", error))?;
-        self.write_secret("key", &entropy())?;
-        self.write("station.toml", CONFIG_PAGE)?;
-        self.write("policy.toml", POLICY_PAGE)
+        for (name, page) in [("station.toml", CONFIG_PAGE), ("policy.toml", POLICY_PAGE)] {
+            if !self.path(name).exists() {
+                self.write(name, page)?;
+            }
+        }
+        self.write_secret("key", &entropy())
     }
 
     #[must_use]
@@ -126,7 +131,8 @@ impl Home {
         self.replace(name, bytes, 0o600)
     }
 
-    /// Writes beside and renames, so that a crash leaves the old or the new file, never half of one.
+    /// Writes beside, renames, and fsyncs the folder, so that a crash leaves the old or the new file, never half of one, and what was
+    /// said to be written is there after it.
     fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
         let beside = self.path(&format!(".{name}.new"));
         let write = || {
@@ -134,7 +140,8 @@ impl Home {
             file.set_permissions(fs::Permissions::from_mode(mode))?;
             file.write_all(bytes)?;
             file.sync_all()?;
-            fs::rename(&beside, self.path(name))
+            fs::rename(&beside, self.path(name))?;
+            fs::File::open(&self.dir)?.sync_all()
         };
         write().map_err(|error| self.io(name, error))
     }
@@ -192,3 +199,6 @@ const POLICY_PAGE: &str = r#"# What this station does for others. Without any [[
 # capability = "http"
 # targets = ["*.ipfs.io:443", "dweb.link:443"]
 "#;
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use station_protocol::receipt::Isolation;
 use station_protocol::requester::{Draft, PublishError, View};
 use station_protocol::work::At;
 use station_protocol::worker::Summary;
-use station_protocol::{Content, NodeId, codec, requester, worker};
+use station_protocol::{NodeId, codec, requester, worker};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::library::Library;
@@ -177,11 +177,6 @@ impl Handle {
             pages.push(page);
         }
         Ok(log::verify(&root, &pages, |cid| blobs.get(cid).cloned())?)
-    }
-
-    /// Content of the Log that is too large to stand inline.
-    pub async fn content(&self, content: &Content) -> Result<Option<Vec<u8>>, HandleError> {
-        Ok(self.store.blob(content.cid).await?)
     }
 
     async fn tell(&self, command: Command) -> Result<(), HandleError> {

@@ -1,0 +1,108 @@
+//! A station's folder: what a crash leaves, and who may read it.
+
+use super::*;
+
+fn home() -> (tempfile::TempDir, Home) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let home = Home::new(dir.path().join("station"));
+    (dir, home)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+#[test]
+fn a_fresh_home_has_a_secret_key_and_the_default_settings() {
+    let (_dir, home) = home();
+    assert!(matches!(home.key(), Err(HomeError::None(_))));
+    home.init().expect("the folder can be written");
+    assert_ne!(home.key().expect("a key"), [0; 32]);
+    assert_eq!(mode(&home.path("key")), 0o600);
+    assert_eq!(home.config().expect("settings"), Config::default());
+    let (policy, default) = (home.policy().expect("a policy"), Policy::default());
+    assert_eq!((policy.budget, policy.network, policy.roles), (default.budget, default.network, default.roles));
+    assert!(matches!(home.network(), Err(HomeError::NoNetwork(_))));
+}
+
+#[test]
+fn a_second_init_is_refused_and_keeps_the_key() {
+    let (_dir, home) = home();
+    home.init().expect("the folder can be written");
+    let key = home.key().expect("a key");
+    assert!(matches!(home.init(), Err(HomeError::Exists(_))));
+    assert_eq!(home.key().expect("the same key"), key);
+}
+
+#[test]
+fn an_init_that_was_interrupted_anywhere_can_be_run_again() {
+    for file in ["station.toml", "policy.toml", "key"] {
+        let (_dir, home) = home();
+        // A folder where the file is about to be written: the attempt ends exactly there, as a crash would end it.
+        let obstacle = home.path(&format!(".{file}.new"));
+        fs::create_dir_all(&obstacle).expect("a folder");
+        assert!(matches!(home.init(), Err(HomeError::Io { .. })), "{file}");
+        assert!(matches!(home.key(), Err(HomeError::None(_))), "the key comes last, so there is no station yet: {file}");
+        fs::remove_dir(&obstacle).expect("an empty folder");
+        home.init().expect("it goes on");
+        assert!(home.key().is_ok() && home.config().is_ok() && home.policy().is_ok(), "{file}");
+    }
+}
+
+#[test]
+fn an_interrupted_init_that_is_run_again_keeps_edited_settings() {
+    let (_dir, home) = home();
+    home.init().expect("the folder can be written");
+    home.remove("key");
+    home.write("station.toml", "capacity = 3\n").expect("the operator edits it");
+    home.remove("policy.toml");
+    home.init().expect("it goes on");
+    assert_eq!(home.config().expect("settings").capacity, 3);
+    assert!(home.path("policy.toml").exists());
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_refused_by_name_and_mode() {
+    let (_dir, home) = home();
+    home.init().expect("the folder can be written");
+    fs::set_permissions(home.path("key"), fs::Permissions::from_mode(0o640)).expect("it is ours");
+    let error = home.key().expect_err("the group can read it");
+    assert!(matches!(&error, HomeError::Open { mode: 0o640, .. }), "{error}");
+    assert!(error.to_string().contains("chmod 600"), "{error}");
+}
+
+#[test]
+fn a_key_of_another_length_is_no_key() {
+    let (_dir, home) = home();
+    home.init().expect("the folder can be written");
+    fs::write(home.path("key"), [1; 31]).expect("it is ours");
+    assert!(matches!(home.key(), Err(HomeError::Key(_))));
+}
+
+#[test]
+fn a_new_token_is_secret_even_where_an_open_file_was_left() {
+    let (_dir, home) = home();
+    home.init().expect("the folder can be written");
+    fs::write(home.path(".api.token.new"), "left by a crash").expect("it is ours");
+    fs::set_permissions(home.path(".api.token.new"), fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let token = home.new_token().expect("written");
+    assert_eq!((token.len(), mode(&home.path("api.token"))), (64, 0o600));
+    assert!(!home.path(".api.token.new").exists());
+    assert_ne!(home.new_token().expect("written"), token, "each start has its own");
+}
+
+#[test]
+fn the_api_is_found_only_where_address_and_token_stand() {
+    let (_dir, home) = home();
+    home.init().expect("the folder can be written");
+    assert_eq!(home.api().expect("readable"), None);
+    let token = home.new_token().expect("written");
+    assert_eq!(home.api().expect("readable"), None, "no address");
+    home.write("api.addr", "127.0.0.1:4711\n").expect("written");
+    assert_eq!(home.api().expect("readable"), Some((SocketAddr::from(([127, 0, 0, 1], 4711)), token)));
+    home.write("api.addr", "nowhere").expect("written");
+    assert_eq!(home.api().expect("readable"), None);
+    home.remove("api.addr");
+    home.remove("api.addr");
+    assert_eq!(home.api().expect("readable"), None);
+}
