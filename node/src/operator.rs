@@ -1,10 +1,10 @@
 //! [`Host`]: the operator's say in every host call — policy, counted network, bytes per day, quotas per target — as values the
 //! station changes while it runs.
 //!
-//! Guarantees: a changed policy holds from the next host call on; quotas per target are durable before they are used. Deliberately
-//! lacks the rules: those are `station_protocol::policy` and `station_protocol::sampling`.
+//! Guarantees: a changed policy holds from the next host call on; quotas per target and bytes per day are durable, in blocks, before
+//! they are used, so that a restart gives nothing anew; a record that cannot be read counts as all used up today. Deliberately lacks
+//! the rules: those are `station_protocol::policy`, `station_protocol::sampling` and `outside::quota`.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -20,14 +20,16 @@ use crate::clock::Clock;
 use crate::hostcalls::{Broker, BrokerConfig, Gate};
 use crate::outside::Outside;
 use crate::outside::politeness::{Politeness, QuotaLog};
-use crate::outside::quota::{QuotaRecord, Quotas};
+use crate::outside::quota::{BytesRecord, DailyBytes, QuotaRecord, Quotas, Target};
 use crate::outside::tls::Tls;
-use crate::store::{Batch, Store, StoreError, Table};
+use crate::store::{Batch, Records, Store, StoreError, Table};
 
 /// Quota records in the node's table begin with this.
 const QUOTA_KEY: &[u8] = b"quota/";
-/// Largest quota record: a target's name and two numbers.
-const QUOTA_BYTES_MAX: usize = 1 << 10;
+/// The record of the day's bytes in the node's table.
+const BYTES_KEY: &[u8] = b"bytes-per-day";
+/// Largest record of either kind: a target's name and two numbers.
+const RECORD_BYTES_MAX: usize = 1 << 10;
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -39,11 +41,19 @@ pub struct Host {
 impl Host {
     /// The host calls of `node` under `policy`, with the quotas that the store remembers.
     pub async fn new(outside: Arc<dyn Outside>, node: NodeId, policy: Policy, clock: Clock, store: Arc<dyn Store>) -> Result<Self, StoreError> {
-        let records = store.load(Table::Node).await?;
-        let quotas = records.into_iter().filter(|(key, _)| key.0.starts_with(QUOTA_KEY));
-        let quotas = quotas.filter_map(|(_, value)| codec::decode::<QuotaRecord>(&value, QUOTA_BYTES_MAX).ok());
-        let quotas = Quotas::restore(TARGET_QUOTA_PER_DAY, quotas);
-        let operator = Arc::new(Operator { policy: RwLock::new(policy), stations: AtomicU64::new(1), bytes: Mutex::default(), clock });
+        let restored = Restored::of(store.load(Table::Node).await?, clock.now().day());
+        if !restored.stale.is_empty() {
+            store.commit(Batch { deletes: restored.stale, ..Batch::default() }).await?;
+        }
+        let operator = Arc::new(Operator {
+            policy: RwLock::new(policy),
+            stations: AtomicU64::new(1),
+            bytes: Mutex::new(restored.bytes),
+            reserving: tokio::sync::Mutex::default(),
+            store: store.clone(),
+            clock,
+        });
+        let quotas = Quotas::restore(TARGET_QUOTA_PER_DAY, restored.quotas);
         let politeness = Arc::new(Politeness::new(node, clock, quotas, Arc::new(StoredQuotas(store))));
         Ok(Self { broker: BrokerConfig { gate: operator.clone(), outside, tls: Tls::default(), politeness }, operator })
     }
@@ -65,12 +75,59 @@ impl Host {
     }
 }
 
-#[derive(Debug)]
+/// What the node's table says of a day.
+struct Restored {
+    quotas: Vec<QuotaRecord>,
+    bytes: DailyBytes,
+    /// Records of days gone by.
+    stale: Vec<(Table, Key)>,
+}
+
+impl Restored {
+    fn of(records: Records, today: u64) -> Self {
+        let (mut quotas, mut bytes, mut stale) = (Vec::new(), None, Vec::new());
+        for (key, value) in records {
+            if key.0 == BYTES_KEY {
+                let record = codec::decode(&value, RECORD_BYTES_MAX).unwrap_or_else(|error| {
+                    tracing::error!(%error, "the record of the day's bytes cannot be read: none are left until tomorrow");
+                    BytesRecord::spent(today)
+                });
+                bytes = Some(record);
+            } else if let Some(name) = key.0.strip_prefix(QUOTA_KEY) {
+                let record = quota(name, &value, today);
+                if record.day < today { stale.push((Table::Node, key)) } else { quotas.push(record) }
+            }
+        }
+        Self { quotas, bytes: DailyBytes::restore(bytes), stale }
+    }
+}
+
+/// The quota record filed under `name`; one that cannot be read, or speaks of another target, leaves nothing of today.
+fn quota(name: &[u8], value: &[u8], today: u64) -> QuotaRecord {
+    let target = Target::filed(String::from_utf8_lossy(name).into_owned());
+    let reason = match codec::decode::<QuotaRecord>(value, RECORD_BYTES_MAX) {
+        Ok(record) if record.target == target => return record,
+        Ok(_) => "it speaks of another target".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(%target, reason, "a quota's record cannot be read: the target is not asked until tomorrow");
+    QuotaRecord::spent(target, today)
+}
+
 struct Operator {
     policy: RwLock<Policy>,
     stations: AtomicU64,
-    bytes: Mutex<BTreeMap<u64, u64>>,
+    bytes: Mutex<DailyBytes>,
+    /// Held while a reservation is on its way to the disk: who comes meanwhile waits for that one.
+    reserving: tokio::sync::Mutex<()>,
+    store: Arc<dyn Store>,
     clock: Clock,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operator").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 impl Operator {
@@ -78,12 +135,32 @@ impl Operator {
         self.policy.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes let in on the present day, other days forgotten.
-    fn with_today<T>(&self, change: impl FnOnce(&mut u64) -> T) -> T {
-        let today = self.clock.now().day();
-        let mut days = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        days.retain(|day, _| *day == today);
-        change(days.entry(today).or_default())
+    /// What `look` makes of the day's bytes, given the budget and the day.
+    fn bytes<T>(&self, look: impl FnOnce(&mut DailyBytes, u64, u64) -> T) -> T {
+        let (budget, today) = (self.policy().budget.bytes_per_day.0, self.clock.now().day());
+        look(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner), budget, today)
+    }
+
+    /// Makes the record that `wanted` still names durable, one caller at a time.
+    async fn reserve(&self, wanted: impl Fn(&mut DailyBytes, u64, u64) -> Option<BytesRecord>) -> Result<(), StoreError> {
+        let _turn = self.reserving.lock().await;
+        let Some(record) = self.bytes(wanted) else { return Ok(()) };
+        let put = (Table::Node, Key(BYTES_KEY.to_vec()), codec::encode(&record));
+        self.store.commit(Batch { puts: vec![put], ..Batch::default() }).await?;
+        self.bytes(|bytes, _, _| bytes.reserved(record));
+        Ok(())
+    }
+
+    async fn take(&self, wanted: u64) -> u64 {
+        loop {
+            if let Some(taken) = self.bytes(|bytes, budget, today| bytes.take(wanted, budget, today)) {
+                return taken;
+            }
+            if let Err(error) = self.reserve(|bytes, budget, today| bytes.lacking(wanted, budget, today)).await {
+                tracing::error!(%error, "the day's bytes are not durable; the station is about to stop");
+                return 0;
+            }
+        }
     }
 }
 
@@ -100,18 +177,19 @@ impl Gate for Operator {
         self.stations.load(Ordering::Relaxed)
     }
 
-    fn take_bytes(&self, wanted: u64) -> u64 {
-        let budget = self.policy().budget.bytes_per_day.0;
-        self.with_today(|used| {
-            let taken = wanted.min(budget.saturating_sub(*used));
-            *used += taken;
-            taken
+    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64> {
+        Box::pin(self.take(wanted))
+    }
+
+    fn expect_bytes(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            // A disk that fails shows when the bytes are taken.
+            let _ = self.reserve(DailyBytes::ahead).await;
         })
     }
 
     fn is_spent(&self) -> bool {
-        let budget = self.policy().budget.bytes_per_day.0;
-        self.with_today(|used| *used >= budget)
+        self.bytes(DailyBytes::is_spent)
     }
 }
 
@@ -119,13 +197,11 @@ impl Gate for Operator {
 struct StoredQuotas(Arc<dyn Store>);
 
 impl QuotaLog for StoredQuotas {
-    fn reserve(&self, record: QuotaRecord) -> BoxFuture<'static, ()> {
+    fn reserve(&self, record: QuotaRecord) -> BoxFuture<'static, Result<(), StoreError>> {
         let key = Key([QUOTA_KEY, record.target.as_str().as_bytes()].concat());
-        let commit = self.0.commit(Batch { puts: vec![(Table::Node, key, codec::encode(&record))], ..Batch::default() });
-        Box::pin(async move {
-            if let Err(error) = commit.await {
-                tracing::error!(%error, "a quota is not durable; the station is about to stop");
-            }
-        })
+        self.0.commit(Batch { puts: vec![(Table::Node, key, codec::encode(&record))], ..Batch::default() })
     }
 }
+
+#[cfg(test)]
+mod tests;

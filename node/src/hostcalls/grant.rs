@@ -80,6 +80,7 @@ impl Permit for Grant {
         Box::pin(async move {
             let (gate, job, origin) = (&self.job.gate, &self.job.execution, visit.origin);
             let (stations, per_day) = (gate.stations(job), gate.per_day(job, Capability::Http, &origin.host, origin.port));
+            gate.expect_bytes().await;
             self.job.politeness.admit(visit, stations, per_day).await.map_err(|reason| {
                 tracing::debug!(host = %visit.origin.host, %reason, "not now");
                 FetchError::Quota
@@ -91,11 +92,14 @@ impl Permit for Grant {
         self.job.in_bytes.load(Ordering::Relaxed) == 0 || self.job.gate.is_spent()
     }
 
-    fn take_bytes(&self, wanted: u64) -> u64 {
-        let memory = MEMORY_BYTES_MAX.saturating_sub(self.job.memory.load(Ordering::Relaxed));
-        let taken = self.job.gate.take_bytes(take(&self.job.in_bytes, wanted.min(memory))).min(wanted);
-        self.job.memory.fetch_add(taken, Ordering::Relaxed);
-        self.memory.fetch_add(taken, Ordering::Relaxed);
-        taken
+    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64> {
+        Box::pin(async move {
+            let memory = MEMORY_BYTES_MAX.saturating_sub(self.job.memory.load(Ordering::Relaxed));
+            let wanted = take(&self.job.in_bytes, wanted.min(memory));
+            // Counted before the gate is asked, which may take a while, so that operations beside this one see it.
+            self.job.memory.fetch_add(wanted, Ordering::Relaxed);
+            self.memory.fetch_add(wanted, Ordering::Relaxed);
+            self.job.gate.take_bytes(wanted).await.min(wanted)
+        })
     }
 }

@@ -42,8 +42,10 @@ pub trait Gate: Send + Sync + 'static {
     fn per_day(&self, job: &Execution, capability: Capability, host: &str, port: u16) -> Option<u64>;
     /// The counted size N of the topic `job` came on.
     fn stations(&self, job: &Execution) -> u64;
-    /// Takes up to `wanted` bytes from what the operator lets in per day; how many there were. 0 asks nothing.
-    fn take_bytes(&self, wanted: u64) -> u64;
+    /// Takes up to `wanted` bytes from what the operator lets in per day; how many there were.
+    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64>;
+    /// Makes room for bytes to come, so that taking them need not wait for the disk.
+    fn expect_bytes(&self) -> BoxFuture<'_, ()>;
     /// Whether that budget is used up.
     fn is_spent(&self) -> bool;
 }

@@ -34,11 +34,14 @@ impl Gate for Rules {
     fn stations(&self, _: &Execution) -> u64 {
         8
     }
-    fn take_bytes(&self, wanted: u64) -> u64 {
+    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64> {
         let mut budget = self.budget.lock().unwrap();
         let taken = wanted.min(*budget);
         *budget -= taken;
-        taken
+        Box::pin(std::future::ready(taken))
+    }
+    fn expect_bytes(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
     fn is_spent(&self) -> bool {
         *self.budget.lock().unwrap() == 0

@@ -122,8 +122,8 @@ impl Permit for Anything {
     fn is_spent(&self) -> bool {
         false
     }
-    fn take_bytes(&self, wanted: u64) -> u64 {
-        wanted
+    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64> {
+        Box::pin(std::future::ready(wanted))
     }
 }
 

@@ -72,8 +72,8 @@ pub trait Permit: Send + Sync {
     fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>>;
     /// Whether no more bytes may come in, so that nothing should be asked for.
     fn is_spent(&self) -> bool;
-    /// Takes up to `wanted` bytes of what may still come in; how many it got.
-    fn take_bytes(&self, wanted: u64) -> u64;
+    /// Takes up to `wanted` bytes of what may still come in; how many it got. Waits only for what must be durable first.
+    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64>;
 }
 
 /// A finished fetch.
@@ -356,7 +356,7 @@ async fn read_body(
     let max = wanted.max_bytes.min(BODY_BYTES_MAX);
     while let Some(data) = connection.next(body).await? {
         let room = max.saturating_sub(hop.body.len() as u64).min(data.len() as u64);
-        let taken = permit.take_bytes(room);
+        let taken = permit.take_bytes(room).await;
         hop.body.extend_from_slice(&data[..usize::try_from(taken).unwrap_or(data.len()).min(data.len())]);
         if taken < data.len() as u64 {
             return Err(FetchError::TooLarge);

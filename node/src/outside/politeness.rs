@@ -18,11 +18,12 @@ use tokio::sync::OnceCell;
 use super::http::Visit;
 use super::quota::{Buckets, QuotaRecord, QuotaRefused, Quotas, TARGETS_MAX, Target, stated_cap};
 use crate::clock::Clock;
+use crate::store::StoreError;
 
 /// Makes quota records durable. The last of a target counts.
 pub trait QuotaLog: Send + Sync + 'static {
-    /// Durable when the future resolves; the request it covers waits for it.
-    fn reserve(&self, record: QuotaRecord) -> BoxFuture<'static, ()>;
+    /// Durable when the future resolves well; the request it covers waits for it, and is not sent where the disk failed.
+    fn reserve(&self, record: QuotaRecord) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 
 /// Forgets: for programs whose stations live shorter than a day.
@@ -30,8 +31,8 @@ pub trait QuotaLog: Send + Sync + 'static {
 pub struct Forgetful;
 
 impl QuotaLog for Forgetful {
-    fn reserve(&self, _: QuotaRecord) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
+    fn reserve(&self, _: QuotaRecord) -> BoxFuture<'static, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
@@ -82,7 +83,10 @@ impl Politeness {
         self.check_eligible(&target, day, cap.min(TARGET_CAP_PER_DAY), stations, quota)?;
         let record = self.state().quotas.take_of(quota, &target, day)?;
         if let Some(record) = record {
-            self.log.reserve(record).await;
+            self.log.reserve(record).await.map_err(|error| {
+                tracing::error!(%error, "a quota is not durable; the station is about to stop");
+                QuotaRefused::NotDurable
+            })?;
         }
         if !visit.exempt {
             let wait = self.state().buckets.take(&target, self.clock.now())?;

@@ -1,7 +1,8 @@
-//! How much one station asks of one target: the daily quota, the network-wide cap, and the rate.
+//! How much one station asks of one target: the daily quota, the network-wide cap, and the rate. And how much it lets in per day
+//! from all of them ([`DailyBytes`]).
 //!
 //! Guarantees: pure, time an argument; a quota survives a crash because it is reserved in blocks before it is used; every table is
-//! bounded, and a full one refuses. Deliberately lacks IO: [`super::politeness`] waits, reads and makes durable.
+//! bounded, and a full one refuses. Deliberately lacks IO: [`super::politeness`] and `operator` wait, read and make durable.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,6 +38,12 @@ impl Target {
         })
     }
 
+    /// The target that a stored record was filed under.
+    #[must_use]
+    pub(crate) fn filed(name: String) -> Self {
+        Self(name)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -60,6 +67,8 @@ pub enum QuotaRefused {
     TooManyTargets,
     #[error("the queue for the target is too long")]
     QueueTooLong,
+    #[error("the disk did not take the reservation, so a restart would forget the request")]
+    NotDurable,
 }
 
 /// Requests that one write makes room for: after a crash at most this many are lost.
@@ -76,6 +85,14 @@ pub struct QuotaRecord {
     pub day: u64,
     /// Requests that may have been sent on that day.
     pub reserved: u64,
+}
+
+impl QuotaRecord {
+    /// What stands for a record that cannot be read: all of `day` is taken to be used up.
+    #[must_use]
+    pub fn spent(target: Target, day: u64) -> Self {
+        Self { target, day, reserved: u64::MAX }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -132,6 +149,97 @@ impl Quotas {
         entry.reserved = (entry.reserved + BLOCK).min(per_day);
         Ok(Some(QuotaRecord { target: target.clone(), day: entry.day, reserved: entry.reserved }))
     }
+}
+
+/// Reservations that a day's bytes are made in: a crash forgets at most one of them, and a whole day costs as many writes.
+const BYTES_BLOCKS: u64 = 64;
+/// The smallest reservation: a budget so small must not cost a write for every few packets.
+const BYTES_BLOCK_MIN: u64 = 64 << 10;
+
+/// What must be durable before the bytes it covers are let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BytesRecord {
+    /// UTC day from the epoch.
+    pub day: u64,
+    /// Bytes that may have come in on that day.
+    pub reserved: u64,
+}
+
+impl BytesRecord {
+    /// What stands for a record that cannot be read: all of `day` is taken to be used up.
+    #[must_use]
+    pub fn spent(day: u64) -> Self {
+        Self { day, reserved: u64::MAX }
+    }
+}
+
+/// Bytes let in on one day. What is reserved counts as used after a crash, so that a restart gives nothing anew; it costs at most
+/// one block, a 64th of the budget.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DailyBytes {
+    day: u64,
+    used: u64,
+    reserved: u64,
+}
+
+impl DailyBytes {
+    /// What `record` reserved counts as used.
+    #[must_use]
+    pub fn restore(record: Option<BytesRecord>) -> Self {
+        record.map(|BytesRecord { day, reserved }| Self { day, used: reserved, reserved }).unwrap_or_default()
+    }
+
+    /// Takes up to `wanted` of what `budget` leaves of `day`, less only where the budget ends. None: something must be durable first,
+    /// which [`DailyBytes::lacking`] names.
+    pub fn take(&mut self, wanted: u64, budget: u64, day: u64) -> Option<u64> {
+        self.turn(day);
+        let bytes = wanted.min(budget.saturating_sub(self.used));
+        if self.used.saturating_add(bytes) > self.reserved {
+            return None;
+        }
+        self.used += bytes;
+        Some(bytes)
+    }
+
+    /// The record that must be durable before `wanted` bytes are taken; say so with [`DailyBytes::reserved`]. None: there is room.
+    pub fn lacking(&mut self, wanted: u64, budget: u64, day: u64) -> Option<BytesRecord> {
+        self.turn(day);
+        let needed = self.used.saturating_add(wanted.min(budget.saturating_sub(self.used)));
+        let reserved = needed.saturating_add(block(budget) - 1).min(budget.max(needed));
+        (needed > self.reserved).then_some(BytesRecord { day: self.day, reserved })
+    }
+
+    /// The record that should be durable before a request is sent, so that its answer need not wait for the disk: none while half a
+    /// block is free.
+    pub fn ahead(&mut self, budget: u64, day: u64) -> Option<BytesRecord> {
+        self.lacking(block(budget) / 2, budget, day)
+    }
+
+    /// `record` is durable.
+    pub fn reserved(&mut self, record: BytesRecord) {
+        if record.day == self.day {
+            self.reserved = self.reserved.max(record.reserved);
+        }
+    }
+
+    /// Whether nothing is left of `day`.
+    #[must_use]
+    pub fn is_spent(&mut self, budget: u64, day: u64) -> bool {
+        self.turn(day);
+        self.used >= budget
+    }
+
+    /// A clock that was set back must not give the bytes anew, so an earlier day counts as the recorded one.
+    fn turn(&mut self, day: u64) {
+        if self.day < day {
+            *self = Self { day, ..Self::default() };
+        }
+    }
+}
+
+fn block(budget: u64) -> u64 {
+    (budget / BYTES_BLOCKS).max(BYTES_BLOCK_MIN)
 }
 
 /// Between two requests to one target, across all jobs: a person clicking.

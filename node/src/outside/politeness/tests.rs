@@ -27,8 +27,8 @@ impl Permit for Polite {
     fn is_spent(&self) -> bool {
         false
     }
-    fn take_bytes(&self, wanted: u64) -> u64 {
-        wanted
+    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64> {
+        Box::pin(std::future::ready(wanted))
     }
 }
 
@@ -36,9 +36,9 @@ impl Permit for Polite {
 struct Log(Mutex<Vec<QuotaRecord>>);
 
 impl QuotaLog for Arc<Log> {
-    fn reserve(&self, record: QuotaRecord) -> BoxFuture<'static, ()> {
+    fn reserve(&self, record: QuotaRecord) -> BoxFuture<'static, Result<(), StoreError>> {
         self.0.lock().unwrap().push(record);
-        Box::pin(std::future::ready(()))
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 

@@ -99,3 +99,77 @@ fn a_stated_cap_is_a_number_in_toml_and_nothing_else() {
         assert_eq!(stated_cap(file), cap, "{file}");
     }
 }
+
+/// A day's bytes with every reservation made durable at once; and how many writes that took.
+fn take_all(bytes: &mut DailyBytes, wanted: u64, budget: u64, day: u64) -> (u64, u64) {
+    let (mut all, mut writes) = (0, 0);
+    loop {
+        match bytes.take(wanted, budget, day) {
+            Some(0) => return (all, writes),
+            Some(taken) => all += taken,
+            None => {
+                bytes.reserved(bytes.clone().lacking(wanted, budget, day).expect("what take lacked"));
+                writes += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_days_bytes_are_the_budget_in_few_writes_and_come_back_the_next_day() {
+    let budget = 2 << 30;
+    let mut bytes = DailyBytes::default();
+    let (all, writes) = take_all(&mut bytes, 16 << 10, budget, 7);
+    assert_eq!(all, budget);
+    assert!(writes <= BYTES_BLOCKS + 1, "{writes}");
+    assert!(bytes.is_spent(budget, 7));
+    assert_eq!(bytes.take(1, budget, 6), Some(0), "a clock set back gives nothing anew");
+    assert!(!bytes.is_spent(budget + 1, 7), "an operator may raise the budget");
+    assert!(!bytes.is_spent(budget, 8));
+}
+
+#[test]
+fn a_small_budget_is_never_exceeded_by_a_block() {
+    let mut bytes = DailyBytes::default();
+    assert_eq!(take_all(&mut bytes, 1 << 20, 1_000, 7).0, 1_000);
+    assert_eq!(DailyBytes::default().take(1, 0, 7), Some(0));
+}
+
+#[test]
+fn nothing_is_taken_that_is_not_reserved() {
+    let mut bytes = DailyBytes::default();
+    assert_eq!(bytes.take(1_000, 1 << 30, 7), None);
+    let record = bytes.lacking(1_000, 1 << 30, 7).expect("it lacks a reservation");
+    assert_eq!(record, BytesRecord { day: 7, reserved: 1_000 + (16 << 20) - 1 });
+    bytes.reserved(BytesRecord { day: 6, ..record });
+    assert_eq!(bytes.take(1_000, 1 << 30, 7), None, "yesterday's says nothing of today");
+    bytes.reserved(record);
+    assert_eq!(bytes.take(1_000, 1 << 30, 7), Some(1_000));
+}
+
+#[test]
+fn half_a_block_is_reserved_ahead_until_the_budget_ends() {
+    let budget = 64 << 20;
+    let mut bytes = DailyBytes::default();
+    let mut writes = 0;
+    for _ in 0..128 {
+        if let Some(record) = bytes.ahead(budget, 7) {
+            bytes.reserved(record);
+            writes += 1;
+        }
+        assert_eq!(bytes.take(512 << 10, budget, 7), Some(512 << 10), "no need to wait");
+    }
+    assert!(writes <= 65 && bytes.is_spent(budget, 7), "{writes}");
+    assert_eq!(bytes.ahead(budget, 7), None);
+}
+
+#[test]
+fn what_was_reserved_counts_as_used_after_a_crash() {
+    let budget = 1 << 30;
+    let record = DailyBytes::default().lacking(1, budget, 7).expect("nothing is reserved yet");
+    let mut restored = DailyBytes::restore(Some(record));
+    let (all, _) = take_all(&mut restored, 1 << 20, budget, 7);
+    assert!(all < budget && all + (budget / BYTES_BLOCKS) >= budget, "{all}");
+    assert_eq!(take_all(&mut DailyBytes::restore(Some(BytesRecord::spent(7))), 1, budget, 7).0, 0);
+    assert_eq!(DailyBytes::restore(Some(BytesRecord::spent(7))).lacking(1, budget, 8).map(|record| record.day), Some(8));
+}
