@@ -92,7 +92,7 @@ impl Run {
         }
         // Where a draw was needed, those who lost it must not fill the seats as spares.
         let enough = if matches!(self.window, Window::Drawn { .. }) { self.wanted() } else { (2 * self.wanted()).max(SPARES) };
-        if self.active_clusters(now) >= enough {
+        if self.active_clusters(now) >= enough && !self.lacks_others(now) {
             return Err(ClaimRefused::Enough);
         }
         if self.claimants.len() >= CLAIMANTS_MAX {

@@ -188,9 +188,13 @@ impl Run {
     }
 
     fn may_run(&self, index: u64, node: NodeId, now: Time) -> bool {
+        self.open.get(&index).is_some_and(|job| now >= job.ready) && self.could_run(index, node)
+    }
+
+    /// The same at some time.
+    pub(super) fn could_run(&self, index: u64, node: NodeId) -> bool {
         let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
-        now >= job.ready
-            && (is_planted(Mutant::SameStationTwice) || (!job.nodes.contains(&node) && !job.clusters.contains(&claimant.cluster)))
+        (is_planted(Mutant::SameStationTwice) || (!job.nodes.contains(&node) && !job.clusters.contains(&claimant.cluster)))
             && job.lost.iter().filter(|(_, loser, _)| *loser == node).count() < LOSSES_PER_NODE_MAX
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use super::records::{ExperimentRef, SeqRecord, Tag, key};
-use super::run::{OpenPage, Run, Window};
+use super::run::{Claimant, OpenPage, Run, Window};
 use super::{Draft, Effect, Explanation, Note, PublishError};
 use crate::bounded::List;
 use crate::call::{CALL_BYTES_MAX, CALL_VALID_MS_MAX, Call, CallState};
@@ -171,8 +171,15 @@ impl Run {
             _ => None,
         };
         let all = self.claimants.values().chain(collected.into_iter().flatten());
-        let active = all.filter(|claimant| !claimant.outstanding.is_empty() || now.since(claimant.seen) <= ACTIVE_MS);
-        active.map(|claimant| claimant.cluster).collect::<BTreeSet<_>>().len() as u64
+        all.filter(|claimant| is_active(claimant, now)).map(|claimant| claimant.cluster).collect::<BTreeSet<_>>().len() as u64
+    }
+
+    /// Whether those who claimed cannot end the next job: they ran it already, or lost it too often.
+    pub(super) fn lacks_others(&self, now: Time) -> bool {
+        let Some((index, job)) = self.hungry.first().and_then(|index| Some((index, self.open.get(index)?))) else { return false };
+        let able = self.claimants.iter().filter(|(node, claimant)| is_active(claimant, now) && self.could_run(*index, **node));
+        let clusters: BTreeSet<_> = able.map(|(_, claimant)| claimant.cluster).collect();
+        (clusters.len() as u64) < u64::from(job.missing(self.attempts_max()))
     }
 
     /// A Call with the next seq, durable and then gossiped. The next one comes after the pause that is due.
@@ -203,7 +210,7 @@ impl Run {
     pub(super) fn keep_calling(&mut self, cx: &mut Context, now: Time) {
         if now >= self.widen_at {
             self.widen_at = now.plus(WIDEN_MS);
-            if self.may_widen() && self.active_clusters(now) < self.wanted() {
+            if self.may_widen() && (self.active_clusters(now) < self.wanted() || self.lacks_others(now)) {
                 self.claim_below = self.claim_below.saturating_mul(WIDEN_BY).max(1);
                 self.call_out(cx, now);
                 return;
@@ -214,6 +221,10 @@ impl Run {
             self.call_out(cx, now);
         }
     }
+}
+
+fn is_active(claimant: &Claimant, now: Time) -> bool {
+    !claimant.outstanding.is_empty() || now.since(claimant.seen) <= ACTIVE_MS
 }
 
 /// A signed Call with as many of the addresses as fit.

@@ -7,13 +7,13 @@ use station_protocol::content::{DAG_CBOR, cid_of};
 use station_protocol::durable::Ticket;
 use station_protocol::experiment::ExperimentId;
 use station_protocol::log::{self, Entry, Page, ROOT_BYTES_MAX, Root, SettledJob};
-use station_protocol::receipt::LeaseNumber;
+use station_protocol::receipt::{LeaseNumber, Outcome};
 use station_protocol::requester::{self, Peer};
 use station_protocol::verdict::Decision;
 use station_protocol::work::{Claim, Request, Response};
 use station_protocol::{Time, codec};
 
-use crate::model::{Known, Model};
+use crate::model::{Granted, Known, Model};
 use crate::station::Conduct;
 use crate::world::World;
 
@@ -179,7 +179,8 @@ impl World {
         let others = self.stations.iter().filter(|station| station.node != known.experiment.requester && station.conduct == Conduct::Honest);
         let honest: BTreeSet<_> = others.map(|station| station.cluster).collect();
         let calm_ms = self.healed_at.map_or(0, |healed| known.experiment.deadline.since(healed));
-        let fruitless = known.leases.values().any(|granted| granted.lost || granted.given_back);
+        let in_vain = |granted: &Granted| granted.receipt.as_ref().is_some_and(|receipt| receipt.body.outcome != Outcome::Completed);
+        let fruitless = known.leases.values().any(|granted| granted.lost || granted.given_back || in_vain(granted));
         !self.meddled && !fruitless && calm_ms > ENOUGH_MS && honest.len() >= known.experiment.class.executions() as usize
     }
 

@@ -119,6 +119,12 @@ fn a_leases_answer_lost_in_silence_costs_less_than_three_seconds() {
     assert!(cost_ms < 3_000, "{cost_ms} ms");
 }
 
+/// Four stations of which a stale count makes hundreds: after one claimed, its cluster was thought enough for jobs it had run itself.
+#[test]
+fn jobs_that_need_one_more_station_are_offered_to_more_although_as_many_claimed_as_are_missing() {
+    assert_eq!(run(Kind::Agreement, 2_175), 6);
+}
+
 #[test]
 fn a_late_joiner_hears_an_open_call_from_a_neighbour_at_once() {
     let mut world = calm(3);
