@@ -49,13 +49,14 @@ pub enum CompileLimit {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) memory_bytes: u64,
-    /// On top of what the module's size gives.
     pub(crate) cpu_seconds: u64,
+    /// On top, for each MiB of the module.
+    pub(crate) cpu_seconds_per_mib: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { memory_bytes: COMPILE_MEMORY_BYTES, cpu_seconds: 10 }
+        Self { memory_bytes: COMPILE_MEMORY_BYTES, cpu_seconds: 10, cpu_seconds_per_mib: 4 }
     }
 }
 
@@ -63,7 +64,7 @@ impl Bounds {
     /// Processor time a compile worker may use: several times what Cranelift needs on a slow machine (about 1.2 MiB/s on a good one), also
     /// when it is built without optimisation.
     fn seconds(self, module_bytes: usize) -> u64 {
-        self.cpu_seconds + 4 * (module_bytes >> 20) as u64
+        self.cpu_seconds + self.cpu_seconds_per_mib * (module_bytes as u64).div_ceil(1 << 20)
     }
 }
 
@@ -116,5 +117,28 @@ fn exceeded(error: &io::Error, status: Option<ExitStatus>) -> Option<CompileLimi
         Some(CompileLimit::Memory)
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_worker_has_the_name_of_its_limit() {
+        let closed = io::Error::from(io::ErrorKind::UnexpectedEof);
+        let ended = |status| exceeded(&closed, Some(ExitStatus::from_raw(status)));
+        assert_eq!(ended(libc::SIGXCPU), Some(CompileLimit::ProcessorTime));
+        assert_eq!(ended(libc::SIGABRT), Some(CompileLimit::Memory));
+        assert_eq!(ended(EXIT_OUT_OF_MEMORY << 8), Some(CompileLimit::Memory));
+        assert_eq!(exceeded(&io::ErrorKind::TimedOut.into(), Some(ExitStatus::from_raw(libc::SIGKILL))), Some(CompileLimit::WallTime));
+        // A filter that was broken, the system's own killer, a panic and a quiet end are nobody's limit.
+        assert_eq!([libc::SIGSYS, libc::SIGKILL, 101 << 8, 0].map(ended), [None; 4]);
+    }
+
+    #[test]
+    fn larger_modules_get_more_time() {
+        let bounds = Bounds::default();
+        assert_eq!([0, 1, 1 << 20, (1 << 20) + 1, 16 << 20].map(|bytes| bounds.seconds(bytes)), [10, 14, 14, 18, 74]);
     }
 }

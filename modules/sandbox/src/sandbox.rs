@@ -96,7 +96,7 @@ impl Sandbox {
     #[doc(hidden)]
     #[must_use]
     pub fn with_compile_limits(config: Config, memory_bytes: u64, cpu_seconds: u64) -> Self {
-        Self::bounded(config, Bounds { memory_bytes, cpu_seconds })
+        Self::bounded(config, Bounds { memory_bytes, cpu_seconds, cpu_seconds_per_mib: 0 })
     }
 
     fn bounded(config: Config, bounds: Bounds) -> Self {

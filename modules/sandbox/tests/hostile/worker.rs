@@ -25,6 +25,9 @@ fn main() {
         };
         let input = String::from_utf8_lossy(input);
         let (what, argument) = input.split_once(' ').unwrap_or((&input, ""));
+        if what == "speak" {
+            return vec![b'x'; argument.parse().unwrap_or(0)];
+        }
         let result = attempt(what, argument, socket);
         let error = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
         if result >= 0 { b"done".to_vec() } else { format!("refused {error}").into_bytes() }
@@ -81,10 +84,51 @@ fn attempt(what: &str, argument: &str, socket: &UnixStream) -> i64 {
             "too-long" => say(socket, &[0xff; 4]),
             // A word of the protocol in the wrong place.
             "forged" => say(socket, b"\x27\x00\x00\x00\xa1eReady\xa3hlandlock\xf5gseccomp\xf5jnamespaces\xf5"),
+            // Ends of a job: more fuel than there was, a word that is the parent's, a list without end.
+            "forged-fuel" => say(socket, &frame(b"\xa1dDone\xa4clog@dfuel\x1b\xff\xff\xff\xff\xff\xff\xff\xfffoutput@goutcomeicompleted")),
+            "forged-outcome" => say(socket, &frame(b"\xa1dDone\xa4clog@dfuel\x00foutput@goutcomeitimed_out")),
+            "forged-list" => say(socket, &frame(b"\xa1dCall\xa1dWait\xa2ghandles\x9b\x80\0\0\0\0\0\0\0")),
+            // What the two above are made of, and no lie: it shows that they are refused for what they say.
+            "honest-frame" => {
+                say(socket, &frame(b"\xa1dDone\xa4clog@dfuel\x00foutput@goutcomeicompleted"));
+                libc::_exit(0)
+            }
+            // Four bytes that are no machine code.
+            "forged-artefact" => say(socket, &frame(b"\xa1hArtefactDnone")),
+            "burn" => burn(),
+            "hoard" => hoard(),
+            "recurse" => recurse(&[0; 4096]),
             "flood" => (0..1_024).map(|_| say(socket, &[0; 1 << 20])).min().unwrap_or(0),
             _ => -1,
         }
     }
+}
+
+fn frame(body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(body.len()).unwrap_or(0).to_le_bytes(), body].concat()
+}
+
+fn burn() -> i64 {
+    loop {
+        std::hint::black_box(0);
+    }
+}
+
+/// Allocates as the compiler would, until the allocator gives up.
+fn hoard() -> i64 {
+    let mut kept = Vec::new();
+    loop {
+        kept.push(std::hint::black_box(vec![1_u8; 16 << 20]));
+    }
+}
+
+/// Uses up the stack.
+fn recurse(above: &[u8; 4096]) -> i64 {
+    if std::hint::black_box(false) {
+        return 0;
+    }
+    let own = std::hint::black_box([above[0].wrapping_add(1); 4096]);
+    std::hint::black_box(recurse(&own) + i64::from(own[7]))
 }
 
 const PRIVATE: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;

@@ -1,0 +1,16 @@
+//! Hostile guests, numbered as in the list of cases they come from (ARCHITECTURE.md, "Hostile cases").
+//!
+//! Each ends with the right name, and leaves the station alive, the next job running, and no process, descriptor or memory behind:
+//! `arena` looks at that around every case, so the cases run one at a time.
+
+mod arena;
+mod bombs;
+#[path = "../sandbox/common.rs"]
+mod common;
+mod determinism;
+mod host;
+mod isolation;
+mod malformed;
+mod memory;
+mod stack;
+mod time;
