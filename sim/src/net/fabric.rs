@@ -1,0 +1,236 @@
+//! [`Fabric`]: the wires between all stations of a run, and what travels on them.
+//!
+//! ```text
+//!  stream.write ─► Lines (queue at the uplink, latency, loss, queue at the downlink) ─► Pipe (bytes with arrival times)
+//!                                                                                         │
+//!  stream.read ◄──────────────── pump wakes the reader at the arrival ◄──────── due ◄─────┘
+//! ```
+//!
+//! Guarantees: bytes of a connection arrive in order or not at all; a writer waits when too much is unread; the same calls at the same
+//! times give the same arrivals. Deliberately lacks addresses' meaning: `transport` listens and dials.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::det::trace::{Kind, Trace};
+
+mod lines;
+pub(super) mod pipe;
+
+pub use lines::{Line, Lines, Path};
+use pipe::Pipe;
+
+/// A station of the run, by its place in the scenario. It stays the same over crashes and restarts.
+pub type NodeIndex = u32;
+
+/// The furthest timer: beyond any run.
+const FAR: Duration = Duration::from_secs(1 << 30);
+const NS_PER_MS: u64 = 1_000_000;
+
+/// What a connection attempt meets on the other side.
+pub(super) struct Arriving {
+    pub(super) stream: super::transport::Wire,
+    /// Whom the acceptor sees.
+    pub(super) from: SocketAddr,
+    pub(super) at: SocketAddr,
+}
+
+/// Where connections to a listening socket go.
+pub(super) trait Accept: Send + Sync {
+    /// Takes the connection, or refuses it: the port is closed.
+    fn accept(&self, arriving: Arriving) -> bool;
+}
+
+/// All wires of a run.
+pub struct Fabric {
+    trace: Arc<Trace>,
+    start: Instant,
+    lines: Mutex<Lines>,
+    sockets: Mutex<BTreeMap<SocketAddr, (NodeIndex, Arc<dyn Accept>)>>,
+    homes: Mutex<BTreeMap<IpAddr, NodeIndex>>,
+    due: Mutex<Due>,
+    /// Pipes with bytes that a partition holds.
+    held: Mutex<Vec<Arc<Pipe>>>,
+}
+
+#[derive(Default)]
+struct Due {
+    heap: BinaryHeap<Reverse<Entry>>,
+    next: u64,
+    /// The pump's, and the time for which it is armed.
+    pump: Option<Waker>,
+    armed_ms: u64,
+}
+
+struct Entry {
+    at_ms: u64,
+    number: u64,
+    pipe: Arc<Pipe>,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_ms, self.number).cmp(&(other.at_ms, other.number))
+    }
+}
+
+impl fmt::Debug for Fabric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fabric").field("lines", &self.lines).finish_non_exhaustive()
+    }
+}
+
+impl Fabric {
+    /// Wires that are `lines`. Must be called within the run's runtime.
+    #[must_use]
+    pub fn new(lines: Lines, trace: Arc<Trace>) -> Arc<Self> {
+        Arc::new(Self {
+            trace,
+            start: Instant::now(),
+            lines: Mutex::new(lines),
+            sockets: Mutex::default(),
+            homes: Mutex::default(),
+            due: Mutex::default(),
+            held: Mutex::default(),
+        })
+    }
+
+    /// The machine at `ip` is that of `node`, whether anything listens there or not.
+    pub fn settle(&self, ip: IpAddr, node: NodeIndex) {
+        lock(&self.homes).insert(ip, node);
+    }
+
+    /// Changes what the wires are like, and sends on what was held by what is no longer cut.
+    pub fn change(&self, change: impl FnOnce(&mut Lines)) {
+        change(&mut lock(&self.lines));
+        for pipe in std::mem::take(&mut *lock(&self.held)) {
+            pipe.release(self);
+        }
+    }
+
+    /// Bytes that `node` sent and received.
+    #[must_use]
+    pub fn traffic(&self, node: NodeIndex) -> (u64, u64) {
+        lock(&self.lines).traffic(node)
+    }
+
+    /// Wakes readers when their bytes arrive, until the run ends.
+    pub async fn pump(self: Arc<Self>) {
+        let mut timer = pin!(sleep_until(self.start + FAR));
+        poll_fn(|context| -> Poll<()> {
+            loop {
+                let now = self.now_ms();
+                let arrived = self.take_due(now, context.waker());
+                for pipe in arrived {
+                    pipe.arrive();
+                }
+                let next = lock(&self.due).armed_ms;
+                timer.as_mut().reset(self.start + if next == u64::MAX { FAR } else { Duration::from_millis(next) });
+                if timer.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Milliseconds since the start.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ns() / NS_PER_MS
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// When `bytes` that are sent now arrive, in ms, rounded up; `None` while the way is cut.
+    pub(super) fn carry(&self, from: NodeIndex, to: NodeIndex, bytes: usize) -> Option<u64> {
+        let arrival = lock(&self.lines).carry(Path { from, to }, bytes as u64, self.now_ns())?;
+        Some(arrival.div_ceil(NS_PER_MS))
+    }
+
+    /// The pipe has bytes that arrive at `at_ms`, and its reader waits.
+    pub(super) fn schedule(&self, at_ms: u64, pipe: Arc<Pipe>) {
+        let mut due = lock(&self.due);
+        due.next += 1;
+        let number = due.next;
+        due.heap.push(Reverse(Entry { at_ms, number, pipe }));
+        let waker = if at_ms < due.armed_ms { due.pump.take() } else { None };
+        drop(due);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn hold(&self, pipe: Arc<Pipe>) {
+        lock(&self.held).push(pipe);
+    }
+
+    pub(super) fn event(&self, node: NodeIndex, kind: Kind, content: u64) {
+        self.trace.event(self.now_ms(), node, kind, content);
+    }
+
+    pub(super) fn listen(&self, at: SocketAddr, node: NodeIndex, accept: Arc<dyn Accept>) -> bool {
+        let mut sockets = lock(&self.sockets);
+        let free = !sockets.contains_key(&at);
+        if free {
+            sockets.insert(at, (node, accept));
+        }
+        free
+    }
+
+    pub(super) fn close(&self, at: SocketAddr) {
+        let closed = lock(&self.sockets).remove(&at);
+        drop(closed);
+    }
+
+    pub(super) fn socket(&self, at: SocketAddr) -> Option<(NodeIndex, Arc<dyn Accept>)> {
+        lock(&self.sockets).get(&at).cloned()
+    }
+
+    pub(super) fn home(&self, ip: IpAddr) -> Option<NodeIndex> {
+        lock(&self.homes).get(&ip).copied()
+    }
+
+    /// What has arrived by `now`, in the order in which it was sent; arms the pump for the next.
+    fn take_due(&self, now: u64, waker: &Waker) -> Vec<Arc<Pipe>> {
+        let mut due = lock(&self.due);
+        let mut arrived = Vec::new();
+        while due.heap.peek().is_some_and(|Reverse(entry)| entry.at_ms <= now) {
+            arrived.extend(due.heap.pop().map(|Reverse(entry)| entry.pipe));
+        }
+        due.armed_ms = due.heap.peek().map_or(u64::MAX, |Reverse(entry)| entry.at_ms);
+        let old = due.pump.replace(waker.clone());
+        drop(due);
+        drop(old);
+        arrived
+    }
+}
+
+/// There is one thread, so nobody ever panicked while holding it elsewhere.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

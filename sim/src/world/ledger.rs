@@ -1,0 +1,190 @@
+//! [`Ledger`]: what the stations noted, as figures.
+//!
+//! Guarantees: memory grows with the number of Calls and jobs, not with time. Deliberately lacks judgement: `checks` has it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use station_node::station::Note;
+use station_protocol::experiment::ExperimentId;
+use station_protocol::verdict::Decision;
+use station_protocol::{requester, worker};
+
+use crate::net::fabric::NodeIndex;
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    counted_from_ms: u64,
+    experiments: BTreeMap<ExperimentId, Story>,
+    calls: BTreeMap<(ExperimentId, u64), Heard>,
+    counts: Counts,
+    failures: Vec<String>,
+}
+
+/// One Call on its way.
+#[derive(Debug)]
+struct Heard {
+    called_ms: u64,
+    after_ms: Vec<u32>,
+}
+
+/// One experiment from publication to its Log, in ms since the start of the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Story {
+    pub requester: NodeIndex,
+    pub published_ms: u64,
+    pub jobs: u64,
+    pub first_claim_ms: Option<u64>,
+    pub first_lease_ms: Option<u64>,
+    pub first_receipt_ms: Option<u64>,
+    /// One per job.
+    pub settled_ms: Vec<u64>,
+    pub closed_ms: Option<u64>,
+    pub agreed: u64,
+    pub expired: u64,
+    pub undecided: u64,
+    pub receipts: u64,
+}
+
+/// How often something happened after the warm-up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub calls: u64,
+    pub calls_heard: u64,
+    pub claims: u64,
+    pub claims_refused: u64,
+    pub executions: u64,
+    pub receipts_held: u64,
+    pub leases_expired: u64,
+    pub settled: u64,
+    pub unreachable: u64,
+    pub overflows: u64,
+    pub notes_lost: u64,
+}
+
+impl Ledger {
+    /// Counts from `ms` on.
+    #[must_use]
+    pub fn new(counted_from_ms: u64) -> Self {
+        Self { inner: Mutex::new(Inner { counted_from_ms, ..Inner::default() }) }
+    }
+
+    /// `number` publishes.
+    pub fn published(&self, number: NodeIndex, now_ms: u64, experiment: ExperimentId, jobs: u64) {
+        let mut inner = self.lock();
+        let story = inner.experiments.entry(experiment).or_default();
+        (story.requester, story.published_ms, story.jobs) = (number, now_ms, jobs);
+    }
+
+    pub fn note(&self, _number: NodeIndex, now_ms: u64, note: &Note) {
+        let mut inner = self.lock();
+        match note {
+            Note::Worker(note) => inner.worker(now_ms, note),
+            Note::Requester(note) => inner.requester(now_ms, note),
+        }
+    }
+
+    pub fn lost(&self, notes: u64) {
+        self.lock().counts.notes_lost += notes;
+    }
+
+    pub fn failed(&self, number: NodeIndex, error: &str) {
+        self.lock().failures.push(format!("station {number}: {error}"));
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.lock().counts.clone()
+    }
+
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        self.lock().failures.clone()
+    }
+
+    /// All experiments in the order of their publication.
+    #[must_use]
+    pub fn stories(&self) -> Vec<Story> {
+        let mut stories: Vec<Story> = self.lock().experiments.values().cloned().collect();
+        stories.sort_by_key(|story| (story.published_ms, story.requester));
+        stories
+    }
+
+    /// From a Call to each station that heard it, in ms, sorted; with the number of Calls.
+    #[must_use]
+    pub fn propagation(&self) -> (Vec<u32>, usize) {
+        let inner = self.lock();
+        let counted = inner.calls.values().filter(|heard| heard.called_ms >= inner.counted_from_ms);
+        let mut all: Vec<u32> = counted.clone().flat_map(|heard| heard.after_ms.iter().copied()).collect();
+        all.sort_unstable();
+        (all, counted.count())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn worker(&mut self, now_ms: u64, note: &worker::Note) {
+        use worker::Note as N;
+        let counts = now_ms >= self.counted_from_ms;
+        let one = u64::from(counts);
+        match note {
+            N::Heard { experiment, seq, .. } => {
+                self.counts.calls_heard += one;
+                if let Some(heard) = self.calls.get_mut(&(*experiment, *seq)) {
+                    heard.after_ms.push(u32::try_from(now_ms - heard.called_ms).unwrap_or(u32::MAX));
+                }
+            }
+            N::Claimed { .. } => self.counts.claims += one,
+            N::Refused { .. } => self.counts.claims_refused += one,
+            N::Finished { .. } => self.counts.executions += one,
+            N::Unreachable { .. } => self.counts.unreachable += one,
+            N::Overflow { .. } => self.counts.overflows += one,
+            _ => {}
+        }
+    }
+
+    fn requester(&mut self, now_ms: u64, note: &requester::Note) {
+        use requester::Note as N;
+        let one = u64::from(now_ms >= self.counted_from_ms);
+        match note {
+            N::Called { experiment, seq, .. } => {
+                self.counts.calls += one;
+                self.calls.entry((*experiment, *seq)).or_insert(Heard { called_ms: now_ms, after_ms: Vec::new() });
+            }
+            N::Claimed { experiment, .. } => _ = self.story(experiment).first_claim_ms.get_or_insert(now_ms),
+            N::Leased { experiment, .. } => _ = self.story(experiment).first_lease_ms.get_or_insert(now_ms),
+            N::Expired { .. } => self.counts.leases_expired += one,
+            N::Held { experiment, .. } => {
+                self.counts.receipts_held += one;
+                let story = self.story(experiment);
+                story.receipts += 1;
+                story.first_receipt_ms.get_or_insert(now_ms);
+            }
+            N::Settled { experiment, verdict, .. } => {
+                self.counts.settled += one;
+                let story = self.story(experiment);
+                story.settled_ms.push(now_ms);
+                match &verdict.decision {
+                    Decision::Agreed { .. } | Decision::Measured { .. } => story.agreed += 1,
+                    Decision::Undecided { .. } => story.undecided += 1,
+                    Decision::Expired { .. } => story.expired += 1,
+                }
+            }
+            N::Closed { experiment, .. } => self.story(experiment).closed_ms = Some(now_ms),
+            _ => {}
+        }
+    }
+
+    fn story(&mut self, experiment: &ExperimentId) -> &mut Story {
+        self.experiments.entry(*experiment).or_default()
+    }
+}

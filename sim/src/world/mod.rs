@@ -1,0 +1,311 @@
+//! The world: real stations on simulated machines and wires, the work they are given and the faults that befall them.
+//!
+//! ```text
+//!  Plan ─► World ─┬─► Resident × N (the node's Station, its disk, its process) ─► Fabric
+//!                 ├─► timeline: start, publish, cut, crash, …
+//!                 └─► Ledger ◄─ notes                      ─► Outcome (trace hash, figures)
+//! ```
+//!
+//! Guarantees: one plan and one seed are one run, to the last byte on every wire. Deliberately lacks knowledge of scenarios' files and
+//! of reports.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipld_core::ipld::Ipld;
+use station_node::config::NetworkFile;
+use station_node::library::BUNDLED;
+use station_node::station::Handle;
+use station_protocol::Content;
+use station_protocol::bounded::{Name, Text};
+use station_protocol::capability::Needs;
+use station_protocol::experiment::{Class, Labels, Trust};
+use station_protocol::jobs::Jobs;
+use station_protocol::limits::Limits;
+use station_protocol::requester::Draft;
+use tokio::time::Instant;
+
+pub mod engine;
+pub mod ledger;
+pub mod outcome;
+pub mod outside;
+pub mod plan;
+pub mod resident;
+
+use crate::det::trace::{Kind, Trace};
+use crate::det::watchdog::{POLLS_MAX, Watchdog};
+use crate::det::{self, Machine, Refusal, clock};
+use crate::luck::Luck;
+use crate::net::fabric::{Fabric, Lines, NodeIndex, Path};
+use ledger::Ledger;
+use outcome::Outcome;
+use plan::{Plan, What, Work};
+use resident::{Resident, Surroundings};
+
+/// Bootstrap nodes that each station knows: as many as a network file would name.
+const BOOTSTRAPS_KNOWN: usize = 3;
+/// The network and its one topic.
+const NETWORK: &str = "sim";
+const TOPIC: &str = "sim";
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("no runtime: {0}")]
+    Runtime(#[from] std::io::Error),
+    #[error("station {number} does not start: {error}")]
+    Start { number: NodeIndex, error: station_node::station::StationError },
+    #[error("the plan has no bootstrap node: give one station the role dht_server")]
+    NoBootstrap,
+}
+
+/// Where a run is: shown while it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    pub virtual_ms: u64,
+    pub of_ms: u64,
+    pub real_ns: u64,
+    pub resident_bytes: u64,
+}
+
+/// Performs `plan` with `seed`, telling `progress` once per virtual second.
+pub fn run(plan: &Plan, seed: u64, machine: Machine, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, RunError> {
+    let _run = det::start(seed, machine)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let outcome = runtime.block_on(async {
+        clock::follow();
+        let mut world = World::new(plan, seed, machine)?;
+        world.live(progress).await?;
+        Ok(world.outcome().await)
+    });
+    // A thousand stations take seconds to take apart, and nobody will look at them.
+    std::mem::forget(runtime);
+    outcome
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Start(NodeIndex),
+    Publish(usize),
+    Fault(usize),
+}
+
+struct World<'a> {
+    plan: &'a Plan,
+    seed: u64,
+    machine: Machine,
+    begun: Instant,
+    real_begun_ns: u64,
+    around: Surroundings,
+    residents: Vec<Resident>,
+    /// By time, then in the order of the plan.
+    timeline: BTreeMap<(u64, usize), Act>,
+    planned: usize,
+    luck: Luck,
+    published: u64,
+}
+
+impl<'a> World<'a> {
+    fn new(plan: &'a Plan, seed: u64, machine: Machine) -> Result<Self, RunError> {
+        let trace = Arc::new(Trace::default());
+        let lines = plan.stations.iter().map(|member| member.line).collect();
+        let lines = Lines::new(lines, plan.between_ns.clone(), plan.jitter, Luck::new(seed, "wires", ""));
+        let fabric = Fabric::new(lines, trace.clone());
+        tokio::spawn(fabric.clone().pump());
+        let around = Surroundings {
+            fabric,
+            trace,
+            watchdog: Arc::new(Watchdog::new(POLLS_MAX)),
+            ledger: Arc::new(Ledger::new(plan.warmup_ms)),
+            fidelity: plan.fidelity,
+            seed,
+        };
+        let mut world = Self {
+            plan,
+            seed,
+            machine,
+            begun: Instant::now(),
+            real_begun_ns: (machine.monotonic_ns)(),
+            around,
+            residents: Vec::new(),
+            timeline: BTreeMap::new(),
+            planned: 0,
+            luck: Luck::new(seed, "work", ""),
+            published: 0,
+        };
+        world.settle()?;
+        Ok(world)
+    }
+
+    /// Machines for all stations, and everything that is planned.
+    fn settle(&mut self) -> Result<(), RunError> {
+        let numbered = || (0..).zip(&self.plan.stations);
+        let servers: Vec<_> = numbered().filter(|(_, member)| member.policy.roles.dht_server).collect();
+        let servers: Vec<_> = servers.into_iter().map(|(number, member)| resident::address(self.seed, number, member)).collect();
+        if servers.is_empty() {
+            return Err(RunError::NoBootstrap);
+        }
+        for (number, member) in numbered() {
+            let known = servers.iter().cycle().skip(number as usize % servers.len()).take(BOOTSTRAPS_KNOWN.min(servers.len()));
+            let network = NetworkFile { name: name(NETWORK), lan: false, bootstrap: known.cloned().collect(), topics: vec![name(TOPIC)] };
+            self.residents.push(Resident::new(number, member.clone(), network, self.plan.commit_ms, self.around.clone()));
+        }
+        for (number, member) in numbered() {
+            self.plan_at(member.starts_ms, Act::Start(number));
+        }
+        for (number, work) in self.plan.work.iter().enumerate() {
+            self.plan_at(work.first_ms, Act::Publish(number));
+        }
+        for (number, fault) in self.plan.faults.iter().enumerate() {
+            self.plan_at(fault.at_ms, Act::Fault(number));
+        }
+        Ok(())
+    }
+
+    fn plan_at(&mut self, at_ms: u64, act: Act) {
+        self.planned += 1;
+        self.timeline.insert((at_ms, self.planned), act);
+    }
+
+    /// The whole run.
+    async fn live(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), RunError> {
+        let mut second = 0;
+        loop {
+            let next_second = (second + 1) * 1_000;
+            let next = self.timeline.first_key_value().map_or(next_second, |((at, _), _)| (*at).min(next_second)).min(self.plan.duration_ms);
+            tokio::time::sleep_until(self.begun + Duration::from_millis(next)).await;
+            while let Some(entry) = self.timeline.first_entry().filter(|entry| entry.key().0 <= next) {
+                let act = entry.remove();
+                self.act(act, next).await?;
+            }
+            if next >= next_second {
+                second += 1;
+                progress(self.progress(next));
+            }
+            if next >= self.plan.duration_ms {
+                return Ok(());
+            }
+        }
+    }
+
+    fn progress(&self, virtual_ms: u64) -> Progress {
+        let real_ns = (self.machine.monotonic_ns)() - self.real_begun_ns;
+        Progress { virtual_ms, of_ms: self.plan.duration_ms, real_ns, resident_bytes: (self.machine.resident_bytes)() }
+    }
+
+    async fn act(&mut self, act: Act, now_ms: u64) -> Result<(), RunError> {
+        match act {
+            Act::Start(number) => self.start(number).await?,
+            Act::Publish(number) => {
+                let plan = self.plan;
+                let work = &plan.work[number];
+                self.publish(work, now_ms);
+                let next = now_ms + work.every_ms;
+                if work.every_ms > 0 && next <= work.until_ms {
+                    self.plan_at(next, Act::Publish(number));
+                }
+            }
+            Act::Fault(number) => {
+                let plan = self.plan;
+                self.befall(&plan.faults[number].what).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, number: NodeIndex) -> Result<(), RunError> {
+        self.residents[number as usize].start().await.map_err(|error| RunError::Start { number, error })
+    }
+
+    async fn befall(&mut self, what: &What) -> Result<(), RunError> {
+        self.around.trace.event(clock::now_ms(), 0, Kind::Fault, det::trace::content(what.name().as_bytes()));
+        let fabric = self.around.fabric.clone();
+        match what {
+            What::Cut { from, to, both } => fabric.change(|lines| {
+                for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to))) {
+                    lines.cut(Path { from, to }, true);
+                    if *both {
+                        lines.cut(Path { from: to, to: from }, true);
+                    }
+                }
+            }),
+            What::Heal => fabric.change(Lines::mend),
+            What::Crash { stations } => stations.iter().for_each(|number| self.residents[*number as usize].crash()),
+            What::Restart { stations } => {
+                for number in stations {
+                    self.start(*number).await?;
+                }
+            }
+            What::Pause { stations } => stations.iter().for_each(|number| self.residents[*number as usize].pause(true)),
+            What::Resume { stations } => stations.iter().for_each(|number| self.residents[*number as usize].pause(false)),
+            What::Loss { stations, millionths } => fabric.change(|lines| {
+                stations.iter().for_each(|number| lines.set(*number, |line| line.loss = *millionths));
+            }),
+        }
+        Ok(())
+    }
+
+    /// A station that is up publishes, as its user's script would.
+    fn publish(&mut self, work: &Work, now_ms: u64) {
+        let up: Vec<NodeIndex> = work.requesters.iter().copied().filter(|number| self.residents[*number as usize].handle().is_some()).collect();
+        let Some(number) = up.get(usize::try_from(self.luck.below(up.len() as u64)).unwrap_or(0)).copied() else { return };
+        let Some(handle) = self.residents[number as usize].handle().cloned() else { return };
+        let draft = draft(work, self.published);
+        self.published += work.jobs as u64;
+        let (ledger, jobs) = (self.around.ledger.clone(), work.jobs as u64);
+        tokio::spawn(publish(handle, draft, ledger, number, now_ms, jobs));
+    }
+
+    async fn outcome(&self) -> Outcome {
+        let now_ms = clock::now_ms();
+        let (hash, events) = (self.around.trace.hash(now_ms), self.around.trace.events());
+        let progress = self.progress(now_ms);
+        let mut connected = Vec::new();
+        for resident in &self.residents {
+            if let Some(handle) = resident.handle() {
+                // One that has just stopped has no connections.
+                connected.push(handle.status().await.map_or(0, |status| status.connected.len()));
+            }
+        }
+        let traffic = (0..).take(self.residents.len()).map(|number| self.around.fabric.traffic(number)).collect();
+        Outcome::new(self.plan, self.seed, &self.around, outcome::End { hash, events, progress, connected, traffic })
+    }
+}
+
+async fn publish(handle: Handle, draft: Draft, ledger: Arc<Ledger>, number: NodeIndex, now_ms: u64, jobs: u64) {
+    match handle.publish(draft).await {
+        Ok(experiment) => ledger.published(number, now_ms, experiment, jobs),
+        Err(error) => ledger.failed(number, &format!("publishing: {error}")),
+    }
+}
+
+/// The experiment of `work` whose first job has the number `first`. Its module is bundled: every station has it.
+fn draft(work: &Work, first: u64) -> Draft {
+    let module = BUNDLED.iter().find(|module| module.name == "noop").expect("noop is bundled");
+    let file = station_car::unixfs::build(module.bytes);
+    let input =
+        |number: u64| Ipld::Map(BTreeMap::from([("fuel".into(), Ipld::Integer(work.fuel.into())), ("number".into(), Ipld::Integer(number.into()))]));
+    Draft {
+        name: Text::cut("sim"),
+        topic: name(TOPIC),
+        module: Content { cid: file.root, bytes: module.bytes.len() as u64 },
+        profile: Name::new(station_sandbox::PROFILE).expect("the profile's name is a name"),
+        needs: Needs::default(),
+        limits: Limits::default(),
+        class: Class::Pure(Trust::Fixed(work.fixed)),
+        labels: Labels::default(),
+        contact: Text::cut("mailto:sim@example.org"),
+        deadline_ms: work.deadline_ms,
+        jobs: Jobs::explicit((first..first + work.jobs as u64).map(input).collect()).expect("small maps are jobs"),
+        target: None,
+        previous: None,
+        at_once: None,
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("our own names are names")
+}

@@ -1,0 +1,244 @@
+//! [`Resident`]: one station of the run over all its lives: its machine, its disk, its process.
+//!
+//! Guarantees: what runs above the seams is the node's own [`Station`]; a crash loses what the disk had not promised, and nothing of
+//! the process goes on; a restart has the same key, disk and address. Deliberately lacks decisions: the world says when.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+use station_node::config::{Config, NetworkFile};
+use station_node::network::peer_id::keypair;
+use station_node::station::{Handle, Note, Parts, Station, StationError};
+use station_node::store::MemoryStore;
+use station_node::tasks::{Task, Tasks};
+use station_protocol::bounded::Name;
+use station_protocol::content::sha256;
+use station_protocol::receipt::Isolation;
+use station_protocol::{NodeId, SigningKey};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::engine::CostEngine;
+use super::ledger::Ledger;
+use super::outside::Nowhere;
+use super::plan::Member;
+use crate::det::trace::Kind;
+use crate::det::watchdog::Watchdog;
+use crate::det::{clock, trace::Trace};
+use crate::net::fabric::{Fabric, NodeIndex};
+use crate::net::transport::{self, Fidelity};
+
+/// Where every station listens.
+pub const PORT: u16 = 4_710;
+/// Notes kept for the ledger, which takes them within the same instant.
+const NOTES_KEPT: usize = 64;
+
+/// What all residents share.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    pub fabric: Arc<Fabric>,
+    pub trace: Arc<Trace>,
+    pub watchdog: Arc<Watchdog>,
+    pub ledger: Arc<Ledger>,
+    pub fidelity: Fidelity,
+    pub seed: u64,
+}
+
+#[derive(Debug)]
+pub struct Resident {
+    number: NodeIndex,
+    member: Member,
+    network: NetworkFile,
+    around: Surroundings,
+    store: MemoryStore,
+    gate: Arc<Gate>,
+    lives: u32,
+    process: Option<Process>,
+}
+
+/// A running station.
+#[derive(Debug)]
+struct Process {
+    handle: Handle,
+    tasks: Tasks,
+    main: tokio::task::AbortHandle,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.main.abort();
+        self.tasks.close();
+    }
+}
+
+/// Lets a process's tasks run, or keeps them standing.
+#[derive(Debug, Default)]
+struct Gate {
+    paused: AtomicBool,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+/// A task that belongs to a station.
+struct Tagged {
+    node: NodeIndex,
+    gate: Arc<Gate>,
+    watchdog: Arc<Watchdog>,
+    task: Task,
+}
+
+impl Future for Tagged {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.gate.stands(context) {
+            return Poll::Pending;
+        }
+        self.watchdog.polled(self.node);
+        self.task.as_mut().poll(context)
+    }
+}
+
+impl Gate {
+    fn stands(&self, context: &Context<'_>) -> bool {
+        let paused = self.paused.load(Ordering::Relaxed);
+        if paused {
+            self.waiting().push(context.waker().clone());
+        }
+        paused
+    }
+
+    fn set(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+        let waiting = std::mem::take(&mut *self.waiting());
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The Ed25519 seed of station `number`.
+#[must_use]
+pub fn secret(seed: u64, number: NodeIndex) -> [u8; 32] {
+    sha256(&[b"station-sim\0key\0", &seed.to_be_bytes(), &number.to_be_bytes()])
+}
+
+/// Where station `number` can be dialled.
+#[must_use]
+pub fn address(seed: u64, number: NodeIndex, member: &Member) -> Multiaddr {
+    let peer = keypair(secret(seed, number)).public().to_peer_id();
+    Multiaddr::from(member.ip).with(Protocol::Tcp(PORT)).with(Protocol::P2p(peer))
+}
+
+impl Resident {
+    #[must_use]
+    pub fn new(number: NodeIndex, member: Member, network: NetworkFile, commit_ms: u64, around: Surroundings) -> Self {
+        around.fabric.settle(member.ip, number);
+        let store = MemoryStore::new(Duration::from_millis(commit_ms));
+        Self { number, member, network, around, store, gate: Arc::default(), lives: 0, process: None }
+    }
+
+    /// Its name in the network, in every life.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        SigningKey::from_bytes(&secret(self.around.seed, self.number)).node()
+    }
+
+    /// The running station, if it runs.
+    #[must_use]
+    pub fn handle(&self) -> Option<&Handle> {
+        self.process.as_ref().map(|process| &process.handle)
+    }
+
+    /// Starts the station, unless it runs.
+    pub async fn start(&mut self) -> Result<(), StationError> {
+        if self.process.is_some() {
+            return Ok(());
+        }
+        self.gate = Arc::default();
+        let (number, gate, watchdog) = (self.number, self.gate.clone(), self.around.watchdog.clone());
+        let wrap = move |task| -> Task { Box::pin(Tagged { node: number, gate: gate.clone(), watchdog: watchdog.clone(), task }) };
+        let tasks = Tasks::wrapping(wrap.clone());
+        let (config, parts) = (self.config(), self.parts(tasks.clone())?);
+        let mut starting = pin!(Station::start(&config, &self.network, self.member.policy.clone(), parts));
+        let skew = self.member.skew_ms;
+        let station = poll_fn(|context| clock::with_skew(skew, || starting.as_mut().poll(context))).await?;
+        self.lives += 1;
+        self.around.trace.event(clock::now_ms(), number, Kind::Started, u64::from(self.lives));
+        let handle = station.handle();
+        tokio::spawn(listen(number, handle.clone(), self.around.clone()));
+        let ledger = self.around.ledger.clone();
+        let main = wrap(Box::pin(async move {
+            if let Err(error) = station.run().await {
+                ledger.failed(number, &error.to_string());
+            }
+        }));
+        let main = tokio::spawn(main).abort_handle();
+        self.process = Some(Process { handle, tasks, main });
+        Ok(())
+    }
+
+    /// The process dies at once; what the disk had not promised is lost.
+    pub fn crash(&mut self) {
+        if self.process.take().is_some() {
+            self.store = self.store.crash();
+            self.around.trace.event(clock::now_ms(), self.number, Kind::Crashed, u64::from(self.lives));
+        }
+    }
+
+    /// The process stands still, or goes on. Its sockets take what arrives all the while.
+    pub fn pause(&self, paused: bool) {
+        self.around.trace.event(clock::now_ms(), self.number, Kind::Paused, u64::from(paused));
+        self.gate.set(paused);
+    }
+
+    fn config(&self) -> Config {
+        let listen = vec![Multiaddr::from(self.member.ip).with(Protocol::Tcp(PORT))];
+        Config { listen, capacity: self.member.capacity, ..Config::default() }
+    }
+
+    fn parts(&self, tasks: Tasks) -> Result<Parts, StationError> {
+        let secret = secret(self.around.seed, self.number);
+        let transport = transport::build(&self.around.fabric, self.number, self.member.ip, &keypair(secret), self.around.fidelity)
+            .map_err(|error| station_node::network::NetworkError::Key(error.to_string()))?;
+        Ok(Parts {
+            secret,
+            seed: sha256(&[b"station-sim\0luck\0", &self.around.seed.to_be_bytes(), &self.number.to_be_bytes(), &self.lives.to_be_bytes()]),
+            transport,
+            store: Arc::new(self.store.clone()),
+            engine: Arc::new(CostEngine { fuel_per_ms: self.member.fuel_per_ms }),
+            outside: Arc::new(Nowhere { own: self.member.ip }),
+            isolation: Isolation::Full,
+            profiles: vec![Name::new(station_sandbox::PROFILE).expect("the profile's name is a name")],
+            processors: self.member.capacity as usize + 1,
+            tasks,
+            notes_kept: NOTES_KEPT,
+        })
+    }
+}
+
+/// Takes down what the station notes, until it ends.
+async fn listen(number: NodeIndex, handle: Handle, around: Surroundings) {
+    let mut notes = handle.notes();
+    drop(handle);
+    loop {
+        match notes.recv().await {
+            Ok(note) => {
+                around.trace.event(clock::now_ms(), number, Kind::Note, content(&note));
+                around.ledger.note(number, clock::now_ms(), &note);
+            }
+            Err(RecvError::Lagged(lost)) => around.ledger.lost(lost),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn content(note: &Note) -> u64 {
+    crate::det::trace::content(format!("{note:?}").as_bytes())
+}
