@@ -10,7 +10,7 @@ use super::output::{Failure, Output, UNANSWERED};
 use crate::api::types::{ExperimentBody, VerificationBody};
 use crate::platform::home::Home;
 use crate::platform::offline;
-use crate::results::{Results, Verdict, csv, html, table};
+use crate::results::{Results, Verdict, csv, html, ndjson, table};
 
 /// How often a watcher asks: often enough to feel live, rare enough to cost nothing.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -124,7 +124,7 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
         Format::Table => table::render(&results, args.output.is_none() && output.colour(), args.output.is_none().then(|| output.width()).flatten()),
         Format::Json => serde_json::to_string_pretty(&results)? + "\n",
         Format::Csv => csv::render(&results),
-        Format::Ndjson => results.rows.iter().map(|row| serde_json::to_string(row).map(|line| line + "\n")).collect::<Result<String, _>>()?,
+        Format::Ndjson => ndjson(&results),
         Format::Html => html::render(&results),
     };
     match &args.output {

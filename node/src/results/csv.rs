@@ -49,8 +49,11 @@ fn keys<'a>(values: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
 /// Quotes what needs it, and disarms text that a spreadsheet would run as a formula.
 fn line(cells: impl Iterator<Item = String>) -> String {
     let quoted = cells.map(|cell| {
-        let cell =
-            if cell.starts_with(['=', '+', '@']) || (cell.starts_with('-') && cell.parse::<f64>().is_err()) { format!("'{cell}") } else { cell };
+        let cell = if cell.starts_with(['=', '+', '@', '\t', '\r']) || (cell.starts_with('-') && cell.parse::<f64>().is_err()) {
+            format!("'{cell}")
+        } else {
+            cell
+        };
         if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
     });
     quoted.collect::<Vec<_>>().join(",") + "\r\n"

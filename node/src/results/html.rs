@@ -3,7 +3,7 @@
 //! Guarantees: no script, no external reference, everything a guest or researcher wrote is escaped. Deliberately lacks interaction:
 //! the page must look the same in ten years.
 
-use super::table::{cut, number, short};
+use super::table::{cut, is_unprintable, number, short};
 use super::{Quantiles, Results, Row, Verdict, input_words, value_words};
 use serde_json::Value;
 
@@ -167,10 +167,10 @@ fn chart(results: &Results, field: &str) -> String {
     svg + "</svg>"
 }
 
-/// Text as HTML text or attribute value.
+/// Text as HTML text or attribute value, without what the table leaves out too.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in text.chars().filter(|c| !is_unprintable(*c)) {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),

@@ -118,18 +118,28 @@ impl Results {
     }
 }
 
+/// One JSON object per job and line.
+#[must_use]
+pub fn ndjson(results: &Results) -> String {
+    results.rows.iter().map(|row| serde_json::to_string(row).expect("our own types have JSON") + "\n").collect()
+}
+
 fn row(job: &SettledJob, report: &[String]) -> Row {
-    let (verdict, supporting, answer) = match &job.verdict.decision {
-        Decision::Agreed { certificate, .. } => {
+    let comparable = || job.receipts.iter().filter(|held| held.receipt.body.outcome.is_comparable()).count();
+    let (verdict, supporting, of, answer) = match &job.verdict.decision {
+        Decision::Agreed { certificate, against, .. } => {
             let output = job.receipts.iter().find(|held| certificate.contains(&held.receipt.body.lease)).map_or(Value::Null, output);
-            (Verdict::Agreed, certificate.to_vec(), output)
+            (Verdict::Agreed, certificate.to_vec(), certificate.len() + against.len(), output)
         }
-        Decision::Measured { strata, .. } => measured(strata),
-        Decision::Undecided { .. } => (Verdict::Undecided, Vec::new(), Value::Null),
-        Decision::Expired { .. } => (Verdict::Expired, Vec::new(), Value::Null),
+        Decision::Measured { strata, .. } => {
+            let (verdict, supporting, answer) = measured(strata);
+            let counted = strata.iter().flat_map(|stratum| stratum.groups.iter()).map(|group| group.receipts.len()).sum();
+            (verdict, supporting, counted, answer)
+        }
+        Decision::Undecided { .. } => (Verdict::Undecided, Vec::new(), comparable(), Value::Null),
+        Decision::Expired { .. } => (Verdict::Expired, Vec::new(), comparable(), Value::Null),
     };
     let executions: Vec<ExecutionRow> = job.receipts.iter().map(|held| execution(held, &supporting)).collect();
-    let of = executions.iter().filter(|execution| execution.outcome != "killed" && execution.outcome != "timed_out").count();
     let readings = report.iter().filter_map(|field| Some((field.clone(), reading(field, &executions)?))).collect();
     Row { index: job.verdict.index, input: from_cbor(&job.input), verdict, agree: supporting.len(), of, answer, readings, executions }
 }
@@ -201,3 +211,6 @@ pub fn value_words(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ const NAMED_MAX: usize = 3;
 #[must_use]
 pub fn render(results: &Results, colour: bool, width: Option<usize>) -> String {
     let mut header: Vec<String> = ["job", "verdict", "agree", "answer"].map(str::to_owned).to_vec();
-    header.extend(results.report.iter().cloned());
+    header.extend(results.report.iter().map(|field| cut(field)));
     header.push("disagreed".to_owned());
     let rows: Vec<(Verdict, Vec<String>)> = results.rows.iter().map(|row| (row.verdict, cells(row, &results.report))).collect();
     let widths: Vec<usize> = (0..header.len())
@@ -85,7 +85,7 @@ const VALUE_WIDTH_MAX: usize = 13;
 fn answer(answer: &Value) -> String {
     match answer {
         Value::Object(map) => {
-            map.iter().map(|(key, value)| format!("{key}={}", cut_to(&value_words(value), VALUE_WIDTH_MAX))).collect::<Vec<_>>().join(" ")
+            map.iter().map(|(key, value)| format!("{}={}", cut(key), cut_to(&value_words(value), VALUE_WIDTH_MAX))).collect::<Vec<_>>().join(" ")
         }
         other => cut(&value_words(other)),
     }
@@ -113,19 +113,25 @@ pub fn number(value: f64) -> String {
     if value.fract() == 0.0 || value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
-/// `text` within [`CELL_WIDTH_MAX`] characters, control characters removed: a guest's output must not move the cursor.
+/// `text` within [`CELL_WIDTH_MAX`] characters, without what moves the cursor or turns the writing round: a guest wrote it.
 pub(super) fn cut(text: &str) -> String {
     cut_to(text, CELL_WIDTH_MAX)
 }
 
 fn cut_to(text: &str, width: usize) -> String {
-    let clean: Vec<char> = text.chars().filter(|c| !c.is_control()).collect();
+    let clean: Vec<char> = text.chars().filter(|c| !is_unprintable(*c)).collect();
     if clean.len() <= width {
         return clean.into_iter().collect();
     }
     let half = width / 2;
     let (head, tail) = (&clean[..half], &clean[clean.len() - (width - half - 1)..]);
     head.iter().chain(&['…']).chain(tail).collect()
+}
+
+/// Control characters, and Unicode's marks, embeddings, overrides and isolates of writing direction: with them one cell can rearrange
+/// a whole line.
+pub(super) fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -135,6 +141,7 @@ mod tests {
     #[test]
     fn a_guests_output_cannot_move_the_cursor() {
         assert_eq!(cut("ok\x1b[2J\r\n"), "ok[2J");
+        assert_eq!(cut("ok\u{202e}ko\u{2066}"), "okko");
     }
 
     #[test]
