@@ -81,8 +81,25 @@ pub fn router(handle: Handle, token: &str) -> Router {
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
     match refusal(&request, &api.token) {
         Some(refused) => refused.into_response(),
-        None => next.run(request).await,
+        None => in_one_shape(next.run(request).await).await,
     }
+}
+
+/// Largest sentence of a refusal that the framework wrote.
+const REFUSAL_BYTES_MAX: usize = 4 << 10;
+
+/// Refusals of the framework itself, like a body that is no JSON, in the shape of all others.
+async fn in_one_shape(response: Response) -> Response {
+    let (status, is_json) = (response.status(), response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let said = axum::body::to_bytes(response.into_body(), REFUSAL_BYTES_MAX).await.unwrap_or_default();
+    let said = if said.is_empty() { status.to_string() } else { String::from_utf8_lossy(&said).into_owned() };
+    let mut refused = Refused(status, said).into_response();
+    refused.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+    refused
 }
 
 fn refusal(request: &Request, expected: &str) -> Option<Refused> {
@@ -197,3 +214,6 @@ async fn set_policy(State(api): State<Api>, body: String) -> Result<StatusCode, 
     api.handle.set_policy(policy).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,332 @@
+//! The router as a script sees it, over pipes in memory, in front of a station that reaches nobody.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use libp2p::core::Transport;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::MemoryTransport;
+use libp2p::core::upgrade::Version;
+use libp2p::{noise, yamux};
+use serde_json::{Value, json};
+use station_protocol::bounded::Name;
+use station_protocol::policy::Policy;
+use station_protocol::receipt::Isolation;
+use station_protocol::requester::Note as Noted;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::config::{Config, NetworkFile};
+use crate::engine::{Engine, EngineError, Session};
+use crate::network::peer_id;
+use crate::outside::fake::Fake;
+use crate::station::{Note, Parts, Station};
+use crate::store::MemoryStore;
+use crate::tasks::Tasks;
+
+const TOKEN: &str = "0123456789abcdef";
+const SECRET: [u8; 32] = [7; 32];
+const FILE: &str =
+    "name = \"n\"\ntopic = \"compute\"\nmodule = \"noop\"\n[jobs]\nn = [1, 2]\n[pure]\ntrust = \"fixed:1\"\n[run]\ndeadline = \"5m\"\n";
+
+/// An engine that has nothing to run.
+struct NoEngine;
+
+impl Engine for NoEngine {
+    fn open(&self, _: Cid, _: Arc<[u8]>) -> futures::future::BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+        Box::pin(std::future::ready(Err(EngineError::Failed("there is none".into()))))
+    }
+}
+
+/// Connections that are pipes.
+struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl axum::serve::Listener for Pipes {
+    type Io = DuplexStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (DuplexStream, ()) {
+        match self.0.recv().await {
+            Some(pipe) => (pipe, ()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A station, its API, and what is running for them.
+struct Served {
+    handle: Handle,
+    connections: mpsc::UnboundedSender<DuplexStream>,
+    tasks: Tasks,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.tasks.close();
+    }
+}
+
+async fn served() -> Served {
+    let tasks = Tasks::new();
+    let keypair = peer_id::keypair(SECRET);
+    let transport = MemoryTransport::default()
+        .upgrade(Version::V1)
+        .authenticate(noise::Config::new(&keypair).expect("an Ed25519 key"))
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed();
+    let name = |text| Name::new(text).expect("a name");
+    let parts = Parts {
+        secret: SECRET,
+        seed: [1; 32],
+        transport,
+        store: Arc::new(MemoryStore::default()),
+        engine: Arc::new(NoEngine),
+        outside: Arc::new(Fake::default()),
+        isolation: Isolation::ProcessOnly,
+        profiles: vec![name("station-wasm-1")],
+        processors: 0,
+        tasks: tasks.clone(),
+        notes_kept: 64,
+    };
+    let config = Config { listen: Vec::new(), ..Config::default() };
+    let network = NetworkFile { name: name("lab"), lan: true, bootstrap: Vec::new(), topics: vec![name("compute")] };
+    let station = Station::start(&config, &network, Policy::default(), parts).await.expect("it starts");
+    let handle = station.handle();
+    let (connections, incoming) = mpsc::unbounded_channel();
+    let router = router(handle.clone(), TOKEN);
+    let tasks = Tasks::new();
+    tasks.spawn(async move { station.run().await.expect("the disk works") });
+    tasks.spawn(async move { axum::serve(Pipes(incoming), router).await.expect("pipes do not fail") });
+    Served { handle, connections, tasks }
+}
+
+type Sent = hyper::Request<Full<Bytes>>;
+
+fn request(method: &str, path: &str) -> hyper::http::request::Builder {
+    hyper::Request::builder().method(method).uri(path).header("host", "127.0.0.1:4711")
+}
+
+fn with_token(method: &str, path: &str) -> hyper::http::request::Builder {
+    request(method, path).header("authorization", format!("Bearer {TOKEN}"))
+}
+
+fn empty(builder: hyper::http::request::Builder) -> Sent {
+    builder.body(Full::default()).expect("a good request")
+}
+
+fn posted(path: &str, body: &Value) -> Sent {
+    let builder = with_token("POST", path).header("content-type", "application/json");
+    builder.body(Full::from(body.to_string())).expect("a good request")
+}
+
+impl Served {
+    /// Status, headers, and the answer as JSON; null where there is none.
+    async fn send(&self, request: Sent) -> (u16, hyper::HeaderMap, Value) {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        self.connections.send(theirs).expect("the server listens");
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(ours)).await.expect("a pipe");
+        self.tasks.spawn(async move { drop(connection.await) });
+        let response = sender.send_request(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a whole answer").to_bytes();
+        let value = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("every answer is JSON") };
+        (parts.status.as_u16(), parts.headers, value)
+    }
+
+    async fn ask(&self, request: Sent) -> (u16, Value) {
+        let (status, _, value) = self.send(request).await;
+        (status, value)
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.ask(empty(with_token("GET", path))).await
+    }
+
+    /// The status of a refusal and its sentence, which each must have.
+    async fn refused(&self, request: Sent) -> (u16, String) {
+        let (status, value) = self.ask(request).await;
+        let body: ErrorBody = serde_json::from_value(value).expect("a refusal has the shape of all others");
+        assert!(!body.error.is_empty());
+        (status, body.error)
+    }
+
+    async fn publish(&self) -> String {
+        let (status, body) = self.ask(posted("/v1/experiments", &json!({ "file": FILE }))).await;
+        assert_eq!(status, 200, "{body}");
+        body["experiment"].as_str().expect("an id").to_owned()
+    }
+}
+
+/// Every route, with an id where it has one.
+fn routes(id: &str) -> Vec<(&'static str, String)> {
+    let of = |rest: &str| format!("/v1/experiments/{id}{rest}");
+    vec![
+        ("GET", "/v1/status".into()),
+        ("POST", "/v1/content".into()),
+        ("POST", "/v1/experiments".into()),
+        ("GET", "/v1/experiments".into()),
+        ("GET", of("")),
+        ("DELETE", of("")),
+        ("GET", of("/results")),
+        ("GET", of("/verification")),
+        ("PUT", "/v1/policy".into()),
+    ]
+}
+
+#[tokio::test]
+async fn no_route_answers_without_the_token() {
+    let api = served().await;
+    let id = api.publish().await;
+    for (method, path) in routes(&id).into_iter().chain([("GET", "/nowhere".into())]) {
+        let (status, error) = api.refused(empty(request(method, &path))).await;
+        assert_eq!(status, 401, "{method} {path}");
+        assert!(error.contains("api.token"), "{error}");
+    }
+    for wrong in ["Bearer ", "Bearer 0123456789abcdeg", "bearer 0123456789abcdef", "Basic 0123456789abcdef", TOKEN] {
+        assert_eq!(api.refused(empty(request("GET", "/v1/status").header("authorization", wrong))).await.0, 401, "{wrong}");
+    }
+    assert_eq!(api.get("/v1/status").await.0, 200);
+    assert_eq!(api.get("/v1/experiments").await.1.as_array().map(Vec::len), Some(1), "the refused DELETE did nothing");
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_loopback_is_refused_even_with_the_token() {
+    let api = served().await;
+    let to = |host: &str| {
+        let builder = hyper::Request::builder().uri("/v1/status").header("authorization", format!("Bearer {TOKEN}"));
+        empty(if host.is_empty() { builder } else { builder.header("host", host) })
+    };
+    for host in ["", "example.org", "example.org:4711", "127.0.0.1.example.org:4711", "10.0.0.1:4711", "localhost.example.org"] {
+        assert_eq!(api.refused(to(host)).await.0, 403, "{host:?}");
+    }
+    for host in ["127.0.0.1:4711", "localhost:4711", "[::1]:4711", "127.0.0.1"] {
+        assert_eq!(api.ask(to(host)).await.0, 200, "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_experiment_is_not_found_and_a_bad_id_is_a_bad_request() {
+    let api = served().await;
+    let unknown = station_car::unixfs::build(b"no experiment").root.to_string();
+    for (id, expected) in [(unknown.as_str(), 404), ("not-a-cid", 400)] {
+        for (method, path) in routes(id).into_iter().filter(|(_, path)| path.contains(id)) {
+            let (status, error) = api.refused(empty(with_token(method, &path))).await;
+            assert_eq!(status, expected, "{method} {path}");
+            assert!(error.contains(id), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_module_is_refused_with_the_names_there_are() {
+    let api = served().await;
+    let file = FILE.replace("noop", "no-such-module");
+    let (status, error) = api.refused(posted("/v1/experiments", &json!({ "file": file }))).await;
+    assert_eq!(status, 422);
+    assert!(error.contains("no-such-module") && BUNDLED.iter().all(|module| error.contains(module.name)), "{error}");
+    let file = FILE.replace("noop", "./my.wasm");
+    let (status, error) = api.refused(posted("/v1/experiments", &json!({ "file": file }))).await;
+    assert_eq!((status, error.contains("/v1/content")), (422, true), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_experiment_is_refused_by_the_key_it_spells_wrong() {
+    let api = served().await;
+    for (file, names) in [(FILE.replace("deadline", "dedline"), "dedline"), (FILE.replace("\"5m\"", "\"5m\"\nevery = \"1h\""), "every")] {
+        let (status, error) = api.refused(posted("/v1/experiments", &json!({ "file": file }))).await;
+        assert_eq!((status, error.contains(names)), (422, true), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_the_route_takes_is_refused_in_the_one_shape() {
+    let api = served().await;
+    let json = |body: &str| with_token("POST", "/v1/experiments").header("content-type", "application/json").body(Full::from(body.to_owned()));
+    assert_eq!(api.refused(json("{").expect("a good request")).await.0, 400);
+    assert_eq!(api.refused(json("{\"file\":\"\",\"colour\":1}").expect("a good request")).await.0, 422);
+    assert_eq!(api.refused(empty(with_token("POST", "/v1/experiments"))).await.0, 415);
+    assert_eq!(api.refused(with_token("PUT", "/v1/policy").body(Full::from(vec![0xff])).expect("a good request")).await.0, 400);
+    assert_eq!(api.refused(empty(with_token("GET", "/v1/nothing"))).await.0, 404);
+    let (status, headers, _) = api.send(empty(with_token("PUT", "/v1/status"))).await;
+    assert_eq!((status, headers.contains_key("allow")), (405, true));
+}
+
+#[tokio::test]
+async fn a_body_above_the_bound_is_too_large_and_one_at_the_bound_is_kept() {
+    let api = served().await;
+    let upload = |bytes: usize| with_token("POST", "/v1/content").body(Full::from(vec![0; bytes])).expect("a good request");
+    assert_eq!(api.refused(upload(BODY_BYTES_MAX + 1)).await.0, 413);
+    let (status, kept) = api.ask(upload(BODY_BYTES_MAX)).await;
+    assert_eq!((status, kept["bytes"].as_u64()), (200, Some(BODY_BYTES_MAX as u64)));
+}
+
+#[tokio::test]
+async fn a_policy_is_taken_where_it_can_be_read_and_refused_by_what_is_wrong() {
+    let api = served().await;
+    let put = |text: &str| with_token("PUT", "/v1/policy").body(Full::from(text.to_owned())).expect("a good request");
+    let good = "[[allow]]\nmodule = \"gateway-check\"\ncapability = \"http\"\ntargets = [\"*.ipfs.io:443\"]\n";
+    assert_eq!(api.ask(put(good)).await, (204, Value::Null));
+    assert_eq!(api.ask(put("")).await.0, 204);
+    for (text, names) in [(good.replace("gateway-check", "no-such-module"), "no-such-module"), ("[budgte]\n".into(), "budgte")] {
+        let (status, error) = api.refused(put(&text)).await;
+        assert_eq!((status, error.contains(names)), (422, true), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_experiment_goes_from_publication_to_a_verified_log() {
+    let api = served().await;
+    let mut notes = api.handle.notes();
+    let id = api.publish().await;
+    let path = format!("/v1/experiments/{id}");
+    let (status, open) = api.get(&path).await;
+    assert_eq!((status, &open["experiment"], &open["closed"], &open["jobs"]), (200, &json!(id), &json!(false), &json!(2)));
+    assert!(open["advice"][0].as_str().is_some_and(|advice| advice.contains("bootstrap")), "nobody else is there, and it says so: {open}");
+    assert_eq!(api.get("/v1/status").await.1["own"], json!([id]));
+    let (status, results) = api.get(&format!("{path}/results")).await;
+    assert_eq!((status, &results["settled"], &results["log"]), (200, &json!(0), &Value::Null));
+    assert_eq!(api.refused(empty(with_token("GET", &format!("{path}/verification")))).await.0, 409, "its Log is not whole yet");
+    assert_eq!(api.ask(empty(with_token("DELETE", &path))).await, (204, Value::Null));
+    while !matches!(notes.recv().await.expect("the station runs"), Note::Requester(Noted::Closed { .. })) {}
+    let (_, closed) = api.get(&path).await;
+    assert_eq!((&closed["closed"], closed["log"].is_string()), (&json!(true), true), "{closed}");
+    let (status, verified) = api.get(&format!("{path}/verification")).await;
+    assert_eq!((status, &verified["settled"], &verified["receipts"]), (200, &json!(0), &json!(0)), "{verified}");
+}
+
+#[tokio::test]
+async fn an_uploaded_module_is_published_by_its_cid() {
+    let api = served().await;
+    let (_, kept) = api.ask(with_token("POST", "/v1/content").body(Full::from("a module")).expect("a good request")).await;
+    let file = FILE.replace("noop", "./my.wasm");
+    let (status, body) = api.ask(posted("/v1/experiments", &json!({ "file": file, "module": kept }))).await;
+    assert_eq!(status, 200, "{body}");
+    let bad = json!({ "cid": "not-a-cid", "bytes": 8 });
+    assert_eq!(api.refused(posted("/v1/experiments", &json!({ "file": file, "module": bad }))).await.0, 400);
+}
+
+#[tokio::test]
+async fn the_status_says_who_the_station_is() {
+    let api = served().await;
+    let (_, status) = api.get("/v1/status").await;
+    let status: StatusBody = serde_json::from_value(status).expect("the documented shape");
+    assert_eq!(status.node, station_protocol::SigningKey::from_bytes(&SECRET).node().to_string());
+    assert_eq!((status.network.as_str(), status.isolation.as_str(), status.capacity), ("lab", "process_only", 0));
+    assert_eq!(status.topics.keys().collect::<BTreeSet<_>>(), BTreeSet::from([&"compute".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_station_that_has_stopped_says_so() {
+    let api = served().await;
+    api.handle.shutdown().await.expect("it runs");
+    while api.handle.status().await.is_ok() {}
+    assert_eq!(api.refused(empty(with_token("GET", "/v1/status"))).await.0, 503);
+}
