@@ -9,9 +9,12 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use station_sandbox::{BEFORE_THE_FIRST_FRAME, Layers};
+use station_sandbox::{BEFORE_THE_FIRST_FRAME, Config, Layers, Load, Sandbox};
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("parent") {
+        return parent();
+    }
     let name = std::env::args().next().unwrap_or_default();
     let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let has = |layer| name.split('-').any(|part| part == layer);
@@ -32,6 +35,22 @@ fn main() {
         let error = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
         if result >= 0 { b"done".to_vec() } else { format!("refused {error}").into_bytes() }
     });
+}
+
+/// Owns sandboxed workers of the program in its second argument, says which, and waits to be killed.
+fn parent() {
+    let program = std::env::args_os().nth(2).unwrap_or_default().into();
+    let sandbox = Sandbox::new(Config { program, cache_dir: None });
+    // A command that never ends: (loop (br 0)).
+    let module = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\x07\x13\x02\x06memory\x02\0\x06_start\0\0\x0a\x09\x01\x07\0\x03\x40\x0c\0\x0b\x0b";
+    let artefact = sandbox.compile(module).expect("the module is good");
+    let waiting = sandbox.open(&artefact).expect("a session");
+    let mut computing = sandbox.open(&artefact).expect("a session");
+    let sessions = [&waiting, &computing].map(|session| session.killer().process().unwrap_or(0));
+    let processes = sandbox.idle_workers().into_iter().chain(sessions).map(|process| process.to_string()).collect::<Vec<_>>();
+    println!("{}", processes.join(" "));
+    let load = Load { input: Vec::new(), fuel: u64::MAX, memory_bytes: 1 << 20, wall_ms: 600_000, output_bytes: 0, pure: None };
+    let _ = computing.start(load);
 }
 
 fn attempt(what: &str, argument: &str, socket: &UnixStream) -> i64 {

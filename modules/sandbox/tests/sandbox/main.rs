@@ -3,6 +3,9 @@
 mod common;
 mod isolation;
 mod modules;
+mod pool;
 mod processes;
 mod run;
+mod tiers;
 mod vectors;
+mod wasi;

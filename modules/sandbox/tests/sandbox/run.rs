@@ -1,8 +1,8 @@
 //! What guests do and what is said of it.
 
-use super::common::{command, echo, finish, guest, load, open, run, told};
+use super::common::{command, echo, finish, guest, load, open, run, sandbox, told};
 use station_protocol::receipt::{Outcome, Trap};
-use station_sandbox::{HostCall, LOG_BYTES_MAX, Load, Reply, SandboxError, Step};
+use station_sandbox::{HostCall, LOG_BYTES_MAX, Load, Reply, SandboxError, Step, Tier};
 
 #[test]
 fn standard_input_comes_out_as_standard_output() {
@@ -106,6 +106,7 @@ fn recursion_without_end_is_a_stack_overflow_and_the_session_goes_on() {
 
 #[test]
 fn the_counted_stack_ends_before_the_native_one_whatever_the_frames_are() {
+    let sandbox = sandbox();
     let memory = "(memory (export \"memory\") 1)";
     let many = |n: u32, one: &dyn Fn(u32) -> String| (0..n).map(one).collect::<String>();
     let functions = [
@@ -139,9 +140,12 @@ fn the_counted_stack_ends_before_the_native_one_whatever_the_frames_are() {
         let drops = if function.contains("(result") { "(drop) ".repeat(8) } else { String::new() };
         let call = if function.contains("(param") { format!("(call $deep {})", "(i64.const 1) ".repeat(64)) } else { "(call $deep)".into() };
         let module = guest(&format!("{memory} {function}"), &format!("{call} {drops}"));
-        let done = run(&module, Load { fuel: 1 << 40, ..load() });
-        assert_eq!(done.outcome, Outcome::StackOverflow, "{}", &function[..60.min(function.len())]);
-        assert!(done.fuel < 1 << 40);
+        for tier in [Tier::Baseline, Tier::Optimised] {
+            let artefact = sandbox.compile_at(&module, tier).unwrap();
+            let done = finish(sandbox.open(&artefact).unwrap().start(Load { fuel: 1 << 40, ..load() }).unwrap());
+            assert_eq!(done.outcome, Outcome::StackOverflow, "{tier:?} {}", &function[..60.min(function.len())]);
+            assert!(done.fuel < 1 << 40);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::common::{command, echo, guest, load, run};
 const VECTORS: &str = include_str!("vectors/station-wasm-1.txt");
 
 /// Name, module, input.
-fn programs() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+pub(crate) fn programs() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let memory = "(memory (export \"memory\") 1)";
     vec![
         ("empty", command(""), Vec::new()),

@@ -1,0 +1,99 @@
+//! Two compilers, one result; and when the better code comes.
+
+use super::common::{command, finish, load, sandbox, worker};
+use super::vectors::programs;
+use station_protocol::receipt::Outcome;
+use station_sandbox::{CompileError, Config, Load, Sandbox, Tier};
+
+#[test]
+fn both_tiers_put_out_the_same_and_use_the_same_fuel() {
+    let sandbox = sandbox();
+    for (name, module, input) in programs() {
+        let [baseline, optimised] = [Tier::Baseline, Tier::Optimised].map(|tier| {
+            let artefact = sandbox.compile_at(&module, tier).unwrap();
+            assert_eq!(artefact.tier(), tier);
+            finish(sandbox.open(&artefact).unwrap().start(Load { input: input.clone(), ..load() }).unwrap())
+        });
+        assert_eq!(baseline, optimised, "{name}");
+    }
+}
+
+/// A guest that never ends, and a load that makes it hot: all of its fuel is charged.
+fn hot() -> (Vec<u8>, Load) {
+    (command("(loop $again (br $again))"), Load { fuel: u64::MAX, wall_ms: 50, ..load() })
+}
+
+#[test]
+fn a_module_that_used_fuel_gets_better_code_in_the_background() {
+    let sandbox = sandbox();
+    let (module, load) = hot();
+    let first = sandbox.compile(&module).unwrap();
+    assert_eq!(first.tier(), Tier::Baseline);
+    sandbox.wait_for_background();
+    assert_eq!(sandbox.compile(&module).unwrap().tier(), Tier::Baseline, "it has not been used");
+    let mut session = sandbox.open(&first).unwrap();
+    assert_eq!(finish(session.start(load).unwrap()).outcome, Outcome::TimedOut);
+    // Whoever asks now is not kept waiting; whoever asks later gets it.
+    assert_eq!(sandbox.compile(&module).unwrap().tier(), Tier::Baseline);
+    sandbox.wait_for_background();
+    let better = sandbox.compile(&module).unwrap();
+    assert_eq!(better.tier(), Tier::Optimised);
+    assert_eq!(finish(sandbox.open(&better).unwrap().start(super::common::load()).unwrap()).outcome, Outcome::OutOfFuel);
+}
+
+#[test]
+fn better_code_is_kept_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |program| Config { program, cache_dir: Some(folder.path().to_owned()) };
+    let (module, _) = hot();
+    let first = Sandbox::new(config(worker()));
+    first.compile(&module).unwrap();
+    first.compile_at(&module, Tier::Optimised).unwrap();
+    // With no program to start, only the cache can answer.
+    let offline = Sandbox::new(config("/nonexistent".into()));
+    assert_eq!(offline.compile(&module).unwrap().tier(), Tier::Optimised);
+    assert_eq!(offline.compile_at(&module, Tier::Baseline).unwrap().tier(), Tier::Baseline);
+}
+
+#[test]
+fn a_sandbox_that_goes_ends_what_it_compiles_in_the_background() {
+    let sandbox = sandbox();
+    // Large enough to be compiled for a while.
+    let sum = "(local.set $i (i32.add (i32.mul (local.get $i) (local.get $n)) (i32.const 3)))".repeat(20_000);
+    let module = command(&format!("(loop $again (br $again)) {sum}"));
+    let artefact = sandbox.compile(&module).unwrap();
+    finish(sandbox.open(&artefact).unwrap().start(hot().1).unwrap());
+    assert_eq!(sandbox.compile(&module).unwrap().tier(), Tier::Baseline);
+    // Returns only when its worker and thread are gone.
+    drop(sandbox);
+}
+
+#[test]
+fn a_reason_of_any_length_is_a_reason() {
+    let sandbox = sandbox();
+    let reason = |name: &str| {
+        let import = format!("(module (import \"env\" \"{name}\" (func)) (memory (export \"memory\") 1) (func (export \"_start\")))");
+        match sandbox.compile(&wat::parse_str(import).unwrap()) {
+            Err(CompileError::BadModule(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(!reason(&"n".repeat(400)).ends_with('…'));
+    for long in ["n".repeat(500), "n".repeat(90_000), "ü".repeat(300), "語".repeat(301), format!("n{}", "語".repeat(301))] {
+        let reason = reason(&long);
+        assert!(reason.len() <= 512 && reason.len() > 505 && reason.ends_with('…'), "{reason}");
+    }
+}
+
+#[test]
+fn a_module_that_cost_too_much_costs_nothing_the_second_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("seccomp");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_station-sandbox-hostile"), &program).unwrap();
+    let sandbox = Sandbox::with_compile_limits(Config { program: program.clone(), cache_dir: None }, 64 << 20, 10);
+    let first = sandbox.compile(b"hoard").err();
+    assert!(matches!(first, Some(CompileError::TooCostly(_))), "{first:?}");
+    std::fs::remove_file(program).unwrap();
+    assert_eq!(sandbox.compile(b"hoard").err(), first);
+    assert!(matches!(sandbox.compile(b"another").err(), Some(CompileError::Failed(_))));
+}
