@@ -9,6 +9,7 @@
 //! Guarantees: the same scenario and seed give the same trace hash in any process; everything above the seams (transport, store,
 //! engine, outside) is the node's own code. Deliberately lacks an executor of its own: it is tokio's paused, single-threaded runtime.
 
+pub mod actors;
 pub mod cli;
 pub mod det;
 pub mod luck;

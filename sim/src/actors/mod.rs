@@ -1,0 +1,18 @@
+//! Stations that misbehave: real nodes with one seam wrapped, and small swarms of libp2p's own parts where no seam would do.
+//!
+//! | who | what is wrapped |
+//! |---|---|
+//! | workers: wrong result, collusion, lazy, copy, withhold, late | the engine ([`engine::Dishonest`]) |
+//! | workers: equivocation | a twin: a second real node with the same key and another engine |
+//! | workers: ground ids | a real node whose key was searched for ([`grind`]) |
+//! | requesters: refuse to settle | the store ([`requester::Unsettling`]) |
+//! | requesters: contradiction | a twin: a second real node on a copy of the first one's disk |
+//! | mesh: censor, covert flash, flipped signatures, IHAVE spam | a swarm of its own ([`mesh::Attacker`]) |
+//!
+//! Guarantees: what an actor does depends on its seed and on what it is shown, never on the order of its tasks. Deliberately lacks
+//! any knowledge of the world that a real attacker would not have.
+
+pub mod engine;
+pub mod grind;
+pub mod mesh;
+pub mod requester;
