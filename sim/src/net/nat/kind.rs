@@ -24,7 +24,7 @@ impl Depends {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ports {
-    /// The internal one when it is free, else the next free one.
+    /// The internal one when it is free, else the one after the last that was given out.
     Preserved,
     /// One after the other, starting at a random one.
     Sequential,
