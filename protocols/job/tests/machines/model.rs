@@ -88,13 +88,15 @@ impl Model {
         }
         for delivery in &deliver.receipts {
             let (receipt, lease) = (&delivery.receipt, delivery.receipt.body.lease);
-            // One transaction may take the receipt, what sends it, and the end of its experiment, which deletes it.
+            let granted = known.leases.get_mut(&lease).expect("only leases are run");
+            // One transaction may take the receipt, what sends it, and the end of its experiment, which deletes it. The second copy of
+            // a question may leave after the first was answered and the record is gone.
+            let ended = ended || granted.receipt.is_some();
             assert!(ended || from.worker_disk.holds(&receipt.signature.0), "a receipt left that is not durable");
             let contents = receipt.body.output.iter().zip([&delivery.output]).chain(receipt.body.transcript.iter().zip([&delivery.transcript]));
             for (content, inline) in contents {
                 assert!(ended || inline.is_some() || from.worker_disk.blobs.contains_key(&content.cid), "an output was promised that is not durable");
             }
-            let granted = known.leases.get_mut(&lease).expect("only leases are run");
             assert_eq!((granted.node, granted.index), (from.node, receipt.body.index), "a receipt for another's lease");
             let first = granted.receipt.get_or_insert_with(|| receipt.clone());
             assert_eq!(first, receipt, "E1: two different receipts for lease {lease}");
