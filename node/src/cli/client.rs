@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
-use super::output::{Failure, NOT_RUNNING};
+use super::output::{Exit, Failure};
 use crate::api::types::ErrorBody;
 use crate::platform::home::Home;
 
@@ -29,7 +29,7 @@ impl Client {
     pub(super) async fn connect(home: &Home) -> Result<Self, Failure> {
         Self::find(home)
             .await?
-            .ok_or_else(|| Failure::new(format!("no station runs from {}; start it with `station run`", home.dir().display())).with_code(NOT_RUNNING))
+            .ok_or_else(|| Failure::new(format!("no station runs from {}; start it with `station run`", home.dir().display())).with(Exit::NotRunning))
     }
 
     /// The station that runs from `home`, if one does.
@@ -61,7 +61,7 @@ impl Client {
     async fn call(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Bytes, Failure> {
         let stream = TcpStream::connect(self.addr)
             .await
-            .map_err(|error| Failure::new(format!("the station at {} does not answer: {error}", self.addr)).with_code(NOT_RUNNING))?;
+            .map_err(|error| Failure::new(format!("the station at {} does not answer: {error}", self.addr)).with(Exit::NotRunning))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // It ends with the answer; its failure shows in `send_request`.
         let connection = tokio::spawn(connection);
@@ -81,8 +81,8 @@ impl Client {
             return Ok(body);
         }
         let error = serde_json::from_slice::<ErrorBody>(&body).map_or_else(|_| String::from_utf8_lossy(&body).into_owned(), |body| body.error);
-        let code = if status == StatusCode::SERVICE_UNAVAILABLE { NOT_RUNNING } else { 1 };
-        Err(Failure::new(if error.is_empty() { format!("the station answered {status}") } else { error }).with_code(code))
+        let exit = if status == StatusCode::SERVICE_UNAVAILABLE { Exit::NotRunning } else { Exit::Failed };
+        Err(Failure::new(if error.is_empty() { format!("the station answered {status}") } else { error }).with(exit))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -12,7 +11,7 @@ use station_protocol::experiment::file::ExperimentFile;
 use station_protocol::requester;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::output::{Failure, Output};
+use super::output::{Exit, Failure, Output};
 use crate::demo::gateway::{Behaviour, Gateway};
 use crate::demo::{Mesh, MeshPlan};
 use crate::library::BUNDLED;
@@ -49,7 +48,7 @@ struct Targets {
     exempt: BTreeSet<std::net::SocketAddr>,
 }
 
-pub(super) async fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     let targets = if args.gateways.is_empty() { local().await? } else { real(&args.gateways) };
     let policy = policy(&targets)?;
     output.say(format!("Starting {} stations on this machine. Each has a key, a store and this policy:\n\n{policy}", args.stations));
@@ -70,7 +69,7 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<ExitCode, Failur
     spinner.finish_and_clear();
     let results = tokio::select! {
         results = tokio::time::timeout(DEADLINE, measure(&mesh, &targets, output)) => results.unwrap_or_else(|_| Err(Failure::new(format!("the demo did not end within {} s", DEADLINE.as_secs())))),
-        () = super::run::signal() => Err(Failure::new("interrupted").with_code(130)),
+        () = super::run::signal() => Err(Failure::new("interrupted").with(Exit::Interrupted)),
     };
     mesh.stop().await;
     let results = named(&results?, &targets);
@@ -82,7 +81,7 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<ExitCode, Failur
         results.rows.iter().map(|row| row.executions.len()).sum::<usize>(),
         args.report.display()
     ));
-    Ok(if results.settled == results.jobs { ExitCode::SUCCESS } else { ExitCode::from(super::output::UNANSWERED) })
+    Ok(if results.settled == results.jobs { Exit::Done } else { Exit::Unanswered })
 }
 
 async fn local() -> Result<Targets, Failure> {

@@ -1,12 +1,10 @@
 //! `station doctor`: what this machine can and cannot do, each finding with the next step.
 
-use std::process::ExitCode;
-
 use serde::Serialize;
 use station_protocol::limits::Limits;
 
 use super::client::Client;
-use super::output::{Failure, Output};
+use super::output::{Exit, Failure, Output};
 use crate::library::BUNDLED;
 use crate::platform::home::Home;
 use crate::platform::trial;
@@ -18,7 +16,7 @@ struct Finding {
     says: String,
 }
 
-pub(super) async fn run(home: &Home, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let spinner = output.spinner("looking");
     let findings = vec![key(home), settings(home), network(home), policy(home), sandbox().await, clock(), running(home).await];
     spinner.finish_and_clear();
@@ -26,7 +24,7 @@ pub(super) async fn run(home: &Home, output: &Output) -> Result<ExitCode, Failur
     output.show(&findings, |findings| {
         findings.iter().map(|finding| format!("{} {:10} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)).collect()
     });
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if good { Exit::Done } else { Exit::Failed })
 }
 
 fn finding<T, E: std::fmt::Display>(what: &'static str, result: Result<T, E>, says: impl FnOnce(T) -> String) -> Finding {

@@ -1,12 +1,12 @@
 //! `station module build|inspect|run`: from source to a module one has seen running, without a network.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command as Process, ExitCode};
+use std::process::Command as Process;
 
 use station_protocol::bounded::Text;
 use station_protocol::limits::Limits;
 
-use super::output::{Failure, Output};
+use super::output::{Exit, Failure, Output};
 use super::publish::read_module;
 use crate::library::BUNDLED;
 use crate::platform::trial;
@@ -37,7 +37,7 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(command: &Command, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn run(command: &Command, output: &Output) -> Result<Exit, Failure> {
     match command {
         Command::Build { dir } => build(dir, output),
         Command::Inspect { module } => inspect(module, output).await,
@@ -45,7 +45,7 @@ pub(super) async fn run(command: &Command, output: &Output) -> Result<ExitCode, 
     }
 }
 
-fn build(dir: &Path, output: &Output) -> Result<ExitCode, Failure> {
+fn build(dir: &Path, output: &Output) -> Result<Exit, Failure> {
     let spinner = output.spinner("building for wasm32-wasip1");
     let mut build = Process::new("cargo");
     build.args(["build", "--release", "--target", "wasm32-wasip1", "--message-format=json-render-diagnostics"]).current_dir(dir);
@@ -64,7 +64,7 @@ fn build(dir: &Path, output: &Output) -> Result<ExitCode, Failure> {
         .filter_map(|message| message["executable"].as_str().map(str::to_owned))
         .collect();
     output.show(&serde_json::json!({ "modules": modules }), |_| modules.join("\n"));
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 fn bytes(module: &str) -> Result<Vec<u8>, Failure> {
@@ -74,7 +74,7 @@ fn bytes(module: &str) -> Result<Vec<u8>, Failure> {
     }
 }
 
-async fn inspect(module: &str, output: &Output) -> Result<ExitCode, Failure> {
+async fn inspect(module: &str, output: &Output) -> Result<Exit, Failure> {
     let bytes = bytes(module)?;
     let report = trial::inspect(bytes).await?;
     output.show(&report, |report| {
@@ -86,15 +86,15 @@ async fn inspect(module: &str, output: &Output) -> Result<ExitCode, Failure> {
             report.refused.as_deref().unwrap_or("runs on this profile")
         )
     });
-    Ok(if report.refused.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if report.refused.is_some() { Exit::Failed } else { Exit::Done })
 }
 
-async fn trial(module: &str, input: &str, pure: bool, output: &Output) -> Result<ExitCode, Failure> {
+async fn trial(module: &str, input: &str, pure: bool, output: &Output) -> Result<Exit, Failure> {
     let input: serde_json::Value = serde_json::from_str(input).map_err(|error| Failure::new(format!("--input is not JSON: {error}")))?;
     let trial = trial::run(bytes(module)?, &input, Limits::default(), pure).await?;
     output.show(&trial, |trial| {
         let log = if trial.log.is_empty() { String::new() } else { format!("log      {}\n", Text::<4096>::cut(&trial.log)) };
         format!("outcome  {}\nfuel     {}\ntime     {} ms\n{log}output   {}\n", trial.outcome, trial.fuel, trial.duration_ms, trial.output)
     });
-    Ok(if trial.outcome == "completed" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if trial.outcome == "completed" { Exit::Done } else { Exit::Failed })
 }

@@ -1,16 +1,14 @@
 //! `station init`, `status` and `id`.
 
-use std::process::ExitCode;
-
 use serde_json::json;
 use station_protocol::SigningKey;
 
 use super::client::Client;
-use super::output::{Failure, Output};
+use super::output::{Exit, Failure, Output};
 use crate::api::types::StatusBody;
 use crate::platform::home::Home;
 
-pub(super) fn init(home: &Home, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) fn init(home: &Home, output: &Output) -> Result<Exit, Failure> {
     home.init()?;
     let node = SigningKey::from_bytes(&home.key()?).node().to_string();
     let body = json!({ "home": home.dir(), "node": node });
@@ -21,10 +19,10 @@ pub(super) fn init(home: &Home, output: &Output) -> Result<ExitCode, Failure> {
             home.path("network.toml").display(),
         )
     });
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-pub(super) async fn id(home: &Home, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn id(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let node = SigningKey::from_bytes(&home.key()?).node().to_string();
     let addresses = match Client::find(home).await? {
         Some(client) => client.get::<StatusBody>("/v1/status").await?.addresses,
@@ -38,13 +36,13 @@ pub(super) async fn id(home: &Home, output: &Output) -> Result<ExitCode, Failure
     if addresses.is_empty() {
         output.say("(addresses are known while the station runs)");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-pub(super) async fn status(home: &Home, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn status(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let status: StatusBody = Client::connect(home).await?.get("/v1/status").await?;
     output.show(&status, render);
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 fn render(status: &StatusBody) -> String {

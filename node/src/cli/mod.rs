@@ -1,7 +1,7 @@
 //! The command line: one file per command, all of them thin over the API or a home folder.
 //!
 //! Exit codes: 0 done; 1 it failed, the sentence says why; 2 wrong usage; 3 no station runs here and the command needs one;
-//! 4 the experiment ended, but not every job got an answer.
+//! 4 not every job got an answer; 130 interrupted. They are [`output::Exit`], which `--help` and README.md repeat.
 
 mod client;
 mod demo;
@@ -15,13 +15,13 @@ mod rules;
 mod run;
 mod show;
 
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-
 use crate::platform::home::Home;
-pub use output::{Failure, Output};
+use output::{Exit, Failure, Output};
 
 /// Runs other people's experiments safely and returns results one can trust.
 #[derive(Debug, Parser)]
@@ -29,7 +29,7 @@ pub use output::{Failure, Output};
     name = "station",
     version,
     max_term_width = 110,
-    after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no station is running · 4 not every job got an answer"
+    after_help = Exit::help()
 )]
 struct Cli {
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub struct Common {
     #[arg(long, global = true)]
     json: bool,
     /// What to log to standard error, like `info` or `station_node=debug`
-    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error")]
+    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error", value_parser = log_filter)]
     log: String,
 }
 
@@ -93,23 +93,42 @@ enum Command {
 /// Parses the arguments and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(Wrong::Usage(failure)) => return Output::new(true).fail(&failure).into(),
+        Err(Wrong::Clap(error)) => error.exit(),
+    };
     let output = Output::new(cli.common.json);
     start_log(&cli.common.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return output.fail(&Failure::new(format!("the runtime does not start: {error}"))),
+        Err(error) => return output.fail(&Failure::new(format!("the runtime does not start: {error}"))).into(),
     };
     let result = runtime.block_on(dispatch(cli, &output));
     // What still runs in the background belongs to nobody now.
     runtime.shutdown_background();
-    match result {
-        Ok(code) => code,
-        Err(failure) => output.fail(&failure),
-    }
+    output.end(result).into()
 }
 
-async fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Failure> {
+/// Arguments that are no command, or a wish for help.
+enum Wrong {
+    /// A script asked, so the answer is JSON.
+    Usage(Failure),
+    Clap(clap::Error),
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Wrong> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    Cli::try_parse_from(&arguments).map_err(|error| {
+        if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
+            Wrong::Usage(Failure::new(error.to_string().trim_end()).with(Exit::Usage))
+        } else {
+            Wrong::Clap(error)
+        }
+    })
+}
+
+async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     let home = Home::new(home_dir(cli.common.home)?);
     match cli.command {
         Command::Init => manage::init(&home, output),
@@ -143,7 +162,15 @@ fn home_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
 }
 
 fn start_log(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let filter = tracing_subscriber::EnvFilter::new(filter);
     let colour = output::may_colour(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).with_target(false).init();
 }
+
+/// A filter that can be read: a spelling mistake in it must not look like silence.
+fn log_filter(text: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

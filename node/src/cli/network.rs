@@ -1,12 +1,10 @@
 //! `station network new`: writes a network file.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
-
 use libp2p::Multiaddr;
 use station_protocol::bounded::Name;
+use std::path::PathBuf;
 
-use super::output::{Failure, Output};
+use super::output::{Exit, Failure, Output};
 use crate::config::NetworkFile;
 
 #[derive(Debug, clap::Subcommand)]
@@ -29,7 +27,7 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: &Command, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) fn run(command: &Command, output: &Output) -> Result<Exit, Failure> {
     let Command::New { name, topics, bootstrap, lan, output: file } = command;
     let parse = |text: &String| Name::new(text.clone());
     let network =
@@ -48,5 +46,5 @@ pub(super) fn run(command: &Command, output: &Output) -> Result<ExitCode, Failur
         }
         None => output.show(&network, |_| text.clone()),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }

@@ -2,33 +2,78 @@
 //!
 //! Guarantees: no colour where `NO_COLOR` is set or nobody looks; results on standard output, everything else on standard error.
 
-use std::io::IsTerminal;
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-/// A command did not do what it was asked: the sentence, and the exit code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    pub message: String,
-    pub code: u8,
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    Done,
+    Failed,
+    Usage,
+    NotRunning,
+    Unanswered,
+    Interrupted,
 }
 
-/// Exit code: no station runs here.
-pub(super) const NOT_RUNNING: u8 = 3;
-/// Exit code: the experiment ended with jobs that got no answer.
-pub(super) const UNANSWERED: u8 = 4;
+impl Exit {
+    const ALL: [Self; 6] = [Self::Done, Self::Failed, Self::Usage, Self::NotRunning, Self::Unanswered, Self::Interrupted];
+
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotRunning => 3,
+            Self::Unanswered => 4,
+            Self::Interrupted => 130,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotRunning => "no station is running",
+            Self::Unanswered => "not every job got an answer",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The line under `station --help`.
+    pub(super) fn help() -> String {
+        format!("Exit codes: {}", Self::ALL.map(|exit| format!("{} {}", exit.code(), exit.words())).join(" · "))
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// A command did not do what it was asked: the sentence, and how the program ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) message: String,
+    pub(super) exit: Exit,
+}
 
 impl Failure {
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 1 }
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), exit: Exit::Failed }
     }
 
     #[must_use]
-    pub fn with_code(self, code: u8) -> Self {
-        Self { code, ..self }
+    pub(super) fn with(self, exit: Exit) -> Self {
+        Self { exit, ..self }
     }
 }
 
@@ -39,53 +84,73 @@ impl<E: std::error::Error> From<E> for Failure {
 }
 
 /// Where a command's words go.
-#[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub(super) struct Output {
     json: bool,
+    results: Mutex<Results>,
+}
+
+/// Standard output, until it takes no more.
+struct Results {
+    to: Box<dyn Write + Send>,
+    failed: Option<io::Error>,
 }
 
 impl Output {
     #[must_use]
-    pub fn new(json: bool) -> Self {
-        Self { json }
+    pub(super) fn new(json: bool) -> Self {
+        Self::to(json, Box::new(io::stdout()))
+    }
+
+    /// The same with results going elsewhere.
+    pub(super) fn to(json: bool, to: Box<dyn Write + Send>) -> Self {
+        Self { json, results: Mutex::new(Results { to, failed: None }) }
     }
 
     #[must_use]
-    pub fn is_json(&self) -> bool {
+    pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
     #[must_use]
-    pub fn colour(&self) -> bool {
+    pub(super) fn colour(&self) -> bool {
         !self.json && may_colour(&std::io::stdout())
     }
 
     /// Columns of the terminal that reads standard output, if one does.
     #[must_use]
-    pub fn width(&self) -> Option<usize> {
+    pub(super) fn width(&self) -> Option<usize> {
         terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
     }
 
     /// `value` as one line of JSON, or what `text` makes of it.
-    pub fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+    pub(super) fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
         if self.json {
-            println!("{}", serde_json::to_string(value).expect("our own types have JSON"));
+            self.write(&(serde_json::to_string(value).expect("our own types have JSON") + "\n"));
         } else {
             let text = text(value);
-            print!("{text}{}", if text.ends_with('\n') || text.is_empty() { "" } else { "\n" });
+            self.write(&format!("{text}{}", if text.ends_with('\n') || text.is_empty() { "" } else { "\n" }));
+        }
+    }
+
+    /// Results as they are. What cannot be written is told by [`Output::end`]; nothing more is written after it.
+    pub(super) fn write(&self, text: &str) {
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        if results.failed.is_none() {
+            let written = results.to.write_all(text.as_bytes());
+            results.failed = written.and_then(|()| results.to.flush()).err();
         }
     }
 
     /// A line for people only, beside the result.
-    pub fn say(&self, text: impl AsRef<str>) {
+    pub(super) fn say(&self, text: impl AsRef<str>) {
         if !self.json {
-            eprintln!("{}", text.as_ref());
+            complain(text.as_ref());
         }
     }
 
     /// A bar over `total` steps, hidden from scripts.
     #[must_use]
-    pub fn bar(&self, total: u64, what: &str) -> ProgressBar {
+    pub(super) fn bar(&self, total: u64, what: &str) -> ProgressBar {
         let bar = self.hidden_for_scripts(ProgressBar::new(total));
         let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {pos}/{len}  {wide_msg}").expect("the template is a constant");
         bar.set_style(style.progress_chars("█▌ "));
@@ -95,7 +160,7 @@ impl Output {
 
     /// A moving sign for work of unknown length.
     #[must_use]
-    pub fn spinner(&self, what: &str) -> ProgressBar {
+    pub(super) fn spinner(&self, what: &str) -> ProgressBar {
         let bar = self.hidden_for_scripts(ProgressBar::new_spinner());
         bar.set_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -109,20 +174,47 @@ impl Output {
         bar
     }
 
-    /// Prints `failure` and gives its exit code.
+    /// Prints `failure` and says how the program ends.
     #[must_use]
-    pub fn fail(&self, failure: &Failure) -> ExitCode {
+    pub(super) fn fail(&self, failure: &Failure) -> Exit {
         if self.json {
-            println!("{}", serde_json::json!({ "error": failure.message, "code": failure.code }));
+            self.write(&format!("{}\n", serde_json::json!({ "error": failure.message, "code": failure.exit.code() })));
         } else {
-            eprintln!("station: {}", failure.message);
+            complain(&format!("station: {}", failure.message));
         }
-        ExitCode::from(failure.code)
+        failure.exit
+    }
+
+    /// How the program ends after a command that ended so. Results that could not be written are a failure, except where their
+    /// reader had seen enough and left, as `head` does.
+    #[must_use]
+    pub(super) fn end(&self, result: Result<Exit, Failure>) -> Exit {
+        let exit = result.unwrap_or_else(|failure| self.fail(&failure));
+        match self.results.lock().unwrap_or_else(PoisonError::into_inner).failed.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                complain(&format!("station: the results cannot be written: {error}"));
+                Exit::Failed
+            }
+            _ => exit,
+        }
     }
 }
 
-/// <https://no-color.org>: any value of `NO_COLOR` but the empty one turns colour off.
+/// A line on standard error. Where nobody can read it, nobody can be told.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Whether `stream` may be coloured: a terminal, and nobody said otherwise.
 #[must_use]
 pub(super) fn may_colour(stream: &impl IsTerminal) -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && stream.is_terminal()
+    wants_colour(std::env::var_os("NO_COLOR").as_deref(), stream.is_terminal())
 }
+
+/// <https://no-color.org>: any value of `NO_COLOR` but the empty one turns colour off.
+fn wants_colour(no_color: Option<&OsStr>, terminal: bool) -> bool {
+    terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
+#[cfg(test)]
+pub(in crate::cli) mod tests;

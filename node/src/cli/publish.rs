@@ -1,13 +1,12 @@
 //! `station publish`: hands an experiment to the running station, or becomes a station that only publishes until it is closed.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 
 use super::client::Client;
-use super::output::{Failure, Output};
+use super::output::{Exit, Failure, Output};
 use super::show;
 use crate::api::BODY_BYTES_MAX;
 use crate::api::types::{ContentBody, ExperimentBody, PublishBody, PublishedBody};
@@ -32,14 +31,14 @@ pub(super) struct Args {
     resume: bool,
 }
 
-pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exit, Failure> {
     // Read everything first: a typing error should not start a station.
     let body = args.file.as_deref().map(Upload::read).transpose()?;
     if let Some(client) = Client::find(home).await? {
         return publish(&client, body, args, output).await;
     }
     if args.detach {
-        return Err(Failure::new("--detach needs a running station: start one with `station run`").with_code(super::output::NOT_RUNNING));
+        return Err(Failure::new("--detach needs a running station: start one with `station run`").with(Exit::NotRunning));
     }
     let plan = Plan::of(home)?;
     let mut config = plan.config.clone();
@@ -61,7 +60,7 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     let result = tokio::select! {
         (code, ended) = async { tokio::join!(work, station.run()) } => { ended?; code }
         _ = serve => Err(Failure::new("the API stopped")),
-        () = super::run::signal() => Err(Failure::new("interrupted; the experiment is kept: go on with `station publish --resume`").with_code(130)),
+        () = super::run::signal() => Err(Failure::new("interrupted; the experiment is kept: go on with `station publish --resume`").with(Exit::Interrupted)),
     };
     home.remove("api.addr");
     result
@@ -83,7 +82,7 @@ async fn linger(client: &Client, output: &Output) {
     spinner.finish_and_clear();
 }
 
-async fn publish(client: &Client, upload: Option<Upload>, args: &Args, output: &Output) -> Result<ExitCode, Failure> {
+async fn publish(client: &Client, upload: Option<Upload>, args: &Args, output: &Output) -> Result<Exit, Failure> {
     let Some(upload) = upload else { return resume(client, output).await };
     let module = match upload.module {
         Some(bytes) => Some(client.post_bytes::<ContentBody>("/v1/content", bytes).await?),
@@ -93,19 +92,19 @@ async fn publish(client: &Client, upload: Option<Upload>, args: &Args, output: &
     let published: PublishedBody = client.post("/v1/experiments", &body).await?;
     if args.detach {
         output.show(&published, |published| published.experiment.clone());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Done);
     }
     output.say(format!("published {}", published.experiment));
     show::follow(client, &published.experiment, output).await
 }
 
-async fn resume(client: &Client, output: &Output) -> Result<ExitCode, Failure> {
+async fn resume(client: &Client, output: &Output) -> Result<Exit, Failure> {
     let own: Vec<ExperimentBody> = client.get("/v1/experiments").await?;
     let open: Vec<_> = own.iter().filter(|experiment| !experiment.closed).collect();
     if open.is_empty() {
         output.say("no experiment is open here");
     }
-    let mut code = ExitCode::SUCCESS;
+    let mut code = Exit::Done;
     for experiment in open {
         output.say(format!("resuming {} {:?}", experiment.experiment, experiment.name));
         code = show::follow(client, &experiment.experiment, output).await?;

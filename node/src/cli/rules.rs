@@ -1,9 +1,7 @@
 //! `station allow`, `station deny` and `station policy show`: edits `policy.toml` and tells the running station.
 
-use std::process::ExitCode;
-
 use super::client::Client;
-use super::output::{Failure, Output};
+use super::output::{Exit, Failure, Output};
 use crate::library::bundled_names;
 use crate::platform::home::Home;
 use station_protocol::capability::{Capability, TargetPattern};
@@ -34,21 +32,21 @@ pub(super) enum PolicyCommand {
     Show,
 }
 
-pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Result<Exit, Failure> {
     let text = home.policy()?.allow(&subject(&args.who), args.capability, &args.targets);
     replace(home, text, output).await
 }
 
-pub(super) async fn deny(home: &Home, args: &DenyArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn deny(home: &Home, args: &DenyArgs, output: &Output) -> Result<Exit, Failure> {
     let text = home.policy()?.deny(&subject(&args.who), args.capability);
     replace(home, text, output).await
 }
 
-pub(super) fn policy(home: &Home, command: &PolicyCommand, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) fn policy(home: &Home, command: &PolicyCommand, output: &Output) -> Result<Exit, Failure> {
     let PolicyCommand::Show = command;
     let policy = home.policy()?;
     output.show(&serde_json::json!({ "policy": policy.text(), "hash": format!("{:?}", policy.hash()) }), |_| policy.text());
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// A node id, or else a module: whether it is one shows when the new policy is read back.
@@ -57,7 +55,7 @@ fn subject(who: &str) -> Subject {
 }
 
 /// Checks the new text before it replaces the old, and tells the running station.
-async fn replace(home: &Home, text: String, output: &Output) -> Result<ExitCode, Failure> {
+async fn replace(home: &Home, text: String, output: &Output) -> Result<Exit, Failure> {
     Policy::parse(&text, &bundled_names())?;
     home.write("policy.toml", &text)?;
     let running = Client::find(home).await?;
@@ -67,5 +65,5 @@ async fn replace(home: &Home, text: String, output: &Output) -> Result<ExitCode,
     }
     output.show(&serde_json::json!({ "policy": text, "running": told }), |_| text.clone());
     output.say(if told { "in force now" } else { "in force when the station starts" });
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }

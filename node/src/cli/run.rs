@@ -1,8 +1,6 @@
 //! `station run`: the station in the foreground until Ctrl-C.
 
-use std::process::ExitCode;
-
-use super::output::{Failure, Output};
+use super::output::{Exit, Failure, Output};
 use crate::config::NetworkFile;
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
@@ -15,7 +13,7 @@ pub(super) struct Args {
     network: Option<std::path::PathBuf>,
 }
 
-pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exit, Failure> {
     if let Some(file) = &args.network {
         let text = std::fs::read_to_string(file).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
         NetworkFile::parse(&text)?;
@@ -35,7 +33,7 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     };
     home.remove("api.addr");
     ended?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 fn announce(handle: &Handle, api: std::net::SocketAddr, output: &Output) {
@@ -51,7 +49,7 @@ async fn drain_on_signal(handle: Handle, output: &Output) {
     // A station that has stopped already needs no telling.
     let _ = handle.shutdown().await;
     signal().await;
-    std::process::exit(130);
+    std::process::exit(Exit::Interrupted.code().into());
 }
 
 /// The first of SIGINT and SIGTERM.

@@ -1,12 +1,11 @@
 //! `station watch` and `station results`.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::client::Client;
-use super::output::{Failure, Output, UNANSWERED};
+use super::output::{Exit, Failure, Output};
 use crate::api::types::{ExperimentBody, VerificationBody};
 use crate::platform::home::Home;
 use crate::platform::offline;
@@ -27,8 +26,9 @@ pub(super) struct WatchArgs {
 pub(super) struct ResultsArgs {
     /// The experiment's id
     id: String,
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    /// How to print them [default: table]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Where to write them; standard output if not given
     #[arg(long, short, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
@@ -43,27 +43,27 @@ enum Format {
     Html,
 }
 
-pub(super) async fn watch(home: &Home, args: &WatchArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn watch(home: &Home, args: &WatchArgs, output: &Output) -> Result<Exit, Failure> {
     follow(&Client::connect(home).await?, &args.id, output).await
 }
 
-pub(super) async fn verify(home: &Home, args: &WatchArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn verify(home: &Home, args: &WatchArgs, output: &Output) -> Result<Exit, Failure> {
     let path = format!("/v1/experiments/{}/verification", args.id);
     let body: VerificationBody = Client::connect(home).await?.get(&path).await?;
     output.show(&body, |body| {
         format!("the Log holds together: {} verdicts recomputed from {} signed receipts ({} came late)", body.settled, body.receipts, body.late)
     });
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-pub(super) async fn cancel(home: &Home, args: &WatchArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn cancel(home: &Home, args: &WatchArgs, output: &Output) -> Result<Exit, Failure> {
     Client::connect(home).await?.delete(&format!("/v1/experiments/{}", args.id)).await?;
     output.show(&serde_json::json!({ "cancelled": args.id }), |_| format!("closing {}; `station results {0}` shows what there is", args.id));
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// Shows progress until the experiment is closed, then its table; the exit code says whether every job got an answer.
-pub(super) async fn follow(client: &Client, id: &str, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn follow(client: &Client, id: &str, output: &Output) -> Result<Exit, Failure> {
     let path = format!("/v1/experiments/{id}");
     let mut seen: ExperimentBody = client.get(&path).await?;
     let bar = output.bar(seen.jobs, "settled");
@@ -109,17 +109,19 @@ fn explain(seen: &ExperimentBody, output: &Output) {
     seen.advice.iter().for_each(|advice| output.say(format!("  {advice}")));
 }
 
-fn verdict_code(results: &Results) -> ExitCode {
+fn verdict_code(results: &Results) -> Exit {
     let answered = results.rows.iter().filter(|row| !matches!(row.verdict, Verdict::Undecided | Verdict::Expired)).count() as u64;
-    if answered == results.jobs { ExitCode::SUCCESS } else { ExitCode::from(UNANSWERED) }
+    if answered == results.jobs { Exit::Done } else { Exit::Unanswered }
 }
 
-pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) -> Result<ExitCode, Failure> {
+pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) -> Result<Exit, Failure> {
     let results: Results = match Client::find(home).await? {
         Some(client) => client.get(&format!("/v1/experiments/{}/results", args.id)).await?,
         None => offline::results(home, &args.id).await?,
     };
-    let format = if output.is_json() { Format::Json } else { args.format };
+    // A script that names a file gets it in the format it names; on standard output `--json` wins.
+    let fallback = if output.is_json() { Format::Json } else { Format::Table };
+    let format = args.format.filter(|_| args.output.is_some() || !output.is_json()).unwrap_or(fallback);
     let text = match format {
         Format::Table => table::render(&results, args.output.is_none() && output.colour(), args.output.is_none().then(|| output.width()).flatten()),
         Format::Json => serde_json::to_string_pretty(&results)? + "\n",
@@ -131,8 +133,11 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
         Some(file) => {
             std::fs::write(file, text).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
             output.say(format!("wrote {}", file.display()));
+            if output.is_json() {
+                output.show(&serde_json::json!({ "file": file }), |_| String::new());
+            }
         }
-        None => print!("{text}"),
+        None => output.write(&text),
     }
     Ok(verdict_code(&results))
 }

@@ -1,0 +1,269 @@
+//! The command line as it is parsed and performed, without processes: a home in a temporary folder, and an API of canned answers.
+
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use clap::CommandFactory;
+use serde_json::{Value, json};
+
+use super::output::tests::Kept;
+use super::*;
+
+const ID: &str = "bafkqablimvwgy3y";
+
+fn arguments(words: &[&str]) -> Vec<OsString> {
+    std::iter::once("station").chain(words.iter().copied()).map(OsString::from).collect()
+}
+
+/// A home, and what commands said there.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn empty() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    async fn with_station() -> Self {
+        let place = Self::empty();
+        assert_eq!(place.run(&["init"]).await.0, Exit::Done);
+        place
+    }
+
+    fn path(&self) -> &str {
+        self.dir.path().to_str().expect("UTF-8")
+    }
+
+    /// What the command wrote to standard output, and how it ended.
+    async fn run(&self, words: &[&str]) -> (Exit, String) {
+        let words: Vec<&str> = ["--home", self.path()].iter().chain(words).copied().collect();
+        let Ok(cli) = parse(arguments(&words)) else { panic!("{words:?} is a command") };
+        let kept = Kept::default();
+        let output = Output::to(cli.common.json, Box::new(kept.clone()));
+        let exit = output.end(dispatch(cli, &output).await);
+        (exit, kept.text())
+    }
+
+    /// The same with `--json`: every line must be JSON, and there must be one.
+    async fn ask(&self, words: &[&str]) -> (Exit, Value) {
+        let (exit, text) = self.run(&[words, &["--json"]].concat()).await;
+        let last = match serde_json::from_str(&text) {
+            Ok(whole) => whole,
+            Err(_) => text
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{words:?} wrote {line:?}: {error}")))
+                .last()
+                .expect("a line"),
+        };
+        (exit, last)
+    }
+
+    /// An API that answers as `router` does, where the commands look for the home's station.
+    async fn serve(&self, router: Router) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let home = Home::new(self.dir.path().to_owned());
+        home.new_token().expect("a token");
+        home.write("api.addr", &listener.local_addr().expect("bound").to_string()).expect("written");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+}
+
+/// An experiment as the API tells it.
+fn experiment(closed: bool, outstanding: u64) -> Value {
+    json!({ "experiment": ID, "name": "n", "topic": "t", "jobs": 2, "settled": 0, "held": 0, "outstanding": outstanding, "closed": closed, "deadline": 0,
+        "log": null, "stations": 1, "sampled": 0, "claimants": 0, "refusals": {}, "declines": {}, "advice": [] })
+}
+
+fn results(verdicts: &[&str]) -> Value {
+    let rows: Vec<Value> = (0..)
+        .zip(verdicts)
+        .map(|(index, verdict): (u64, _)| {
+            json!({ "index": index, "input": {}, "verdict": verdict, "agree": 0, "of": 0, "answer": null, "readings": {}, "executions": [] })
+        })
+        .collect();
+    json!({ "experiment": ID, "name": "n", "requester": "r", "class": "pure", "jobs": 2, "settled": rows.len(), "log": null, "report": [], "rows": rows })
+}
+
+fn answering(verdicts: &'static [&'static str]) -> Router {
+    Router::new()
+        .route("/v1/experiments/{id}", get(async || Json(experiment(true, 0))).delete(async || StatusCode::NO_CONTENT))
+        .route("/v1/experiments/{id}/results", get(async move || Json(results(verdicts))))
+        .route("/v1/experiments/{id}/verification", get(async || Json(json!({ "experiment": ID, "settled": 2, "receipts": 6, "late": 0 }))))
+        .route("/v1/policy", axum::routing::put(async || StatusCode::NO_CONTENT))
+}
+
+/// Every command below `command` with the words that name it.
+fn commands(command: &clap::Command, above: &[String]) -> Vec<Vec<String>> {
+    let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+    let mut all = Vec::new();
+    for below in below {
+        let words = [above, &[below.get_name().to_owned()]].concat();
+        all.extend(commands(below, &words));
+        all.push(words);
+    }
+    all
+}
+
+#[test]
+fn the_arguments_hold_together() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_has_help_that_says_what_it_does() {
+    let mut cli = Cli::command();
+    cli.build();
+    let all = commands(&cli, &[]);
+    assert!(all.len() >= 19, "{all:?}");
+    for words in all {
+        let line: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
+        let Err(Wrong::Clap(error)) = parse(arguments(&line)) else { panic!("{line:?} is help") };
+        assert_eq!((error.kind(), error.exit_code()), (clap::error::ErrorKind::DisplayHelp, 0), "{line:?}");
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.len() > 10 && !first.starts_with("Usage"), "{line:?} does not say what it does:\n{text}");
+    }
+}
+
+#[test]
+fn every_command_stands_in_the_readme() {
+    let readme = include_str!("../../../README.md");
+    let commands: Vec<&str> = readme.lines().skip_while(|line| !line.starts_with("| command |")).take_while(|line| line.starts_with('|')).collect();
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        assert!(commands.iter().any(|row| row.contains(&format!("`{name}"))), "{name} is missing");
+    }
+}
+
+#[test]
+fn wrong_usage_is_exit_code_two_as_text_or_as_json() {
+    for words in
+        [&["results"][..], &["no-such-command"], &["publish", "--resume", "--detach"], &["demo", "--stations", "1"], &["status", "--log", "a=b=c"]]
+    {
+        let Err(Wrong::Clap(error)) = parse(arguments(words)) else { panic!("{words:?} is wrong") };
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{words:?}");
+        let Err(Wrong::Usage(failure)) = parse(arguments(&[words, &["--json"]].concat())) else { panic!("{words:?} is wrong") };
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(!failure.message.is_empty());
+    }
+    assert!(matches!(parse(arguments(&["--help", "--json"])), Err(Wrong::Clap(_))), "help is for people");
+}
+
+#[tokio::test]
+async fn commands_that_need_no_running_station_answer_in_json() {
+    let place = Place::with_station().await;
+    let (exit, id) = place.ask(&["id"]).await;
+    assert_eq!((exit, id["addresses"].as_array().map(Vec::len)), (Exit::Done, Some(0)), "{id}");
+    let (exit, shown) = place.ask(&["policy", "show"]).await;
+    assert_eq!((exit, shown["hash"].is_string()), (Exit::Done, true), "{shown}");
+    let (exit, allowed) = place.ask(&["allow", "gateway-check", "http", "*.ipfs.io:443"]).await;
+    assert_eq!((exit, &allowed["running"]), (Exit::Done, &json!(false)), "{allowed}");
+    assert_eq!(place.ask(&["deny", "gateway-check"]).await.0, Exit::Done);
+    let (exit, network) = place.ask(&["network", "new", "lab", "--topic", "t", "--lan"]).await;
+    assert_eq!((exit, &network["name"], &network["topics"]), (Exit::Done, &json!("lab"), &json!(["t"])));
+    let file = place.dir.path().join("n.toml");
+    let new = ["network", "new", "lab", "--topic", "t", "-o", file.to_str().expect("UTF-8")];
+    assert_eq!(place.ask(&new).await, (Exit::Done, json!({ "file": file })));
+    assert_eq!(place.ask(&new).await.0, Exit::Failed, "it exists already");
+}
+
+#[tokio::test]
+async fn an_init_tells_the_node_id_and_a_second_one_fails() {
+    let place = Place::empty();
+    let (exit, made) = place.ask(&["init"]).await;
+    assert_eq!((exit, made["node"].is_string()), (Exit::Done, true), "{made}");
+    let (exit, again) = place.ask(&["init"]).await;
+    assert_eq!((exit, &again["code"]), (Exit::Failed, &json!(1)), "{again}");
+}
+
+#[tokio::test]
+async fn commands_that_need_a_running_station_say_so_with_their_own_code() {
+    let place = Place::with_station().await;
+    place.run(&["network", "new", "lab", "--topic", "t", "-o", place.dir.path().join("network.toml").to_str().expect("UTF-8")]).await;
+    let file = place.dir.path().join("e.toml");
+    std::fs::write(&file, include_str!("../../../modules/primes/experiment.toml")).expect("written");
+    for words in [&["status"][..], &["watch", ID], &["verify", ID], &["cancel", ID], &["publish", file.to_str().expect("UTF-8"), "--detach"]] {
+        let (exit, answer) = place.ask(words).await;
+        assert_eq!((exit, &answer["code"]), (Exit::NotRunning, &json!(3)), "{words:?} {answer}");
+        assert!(answer["error"].as_str().is_some_and(|error| error.contains("station run")), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_home_without_a_station_is_a_failure_that_names_init() {
+    let place = Place::empty();
+    for words in [&["id"][..], &["run"]] {
+        let (exit, answer) = place.ask(words).await;
+        assert_eq!(exit, Exit::Failed, "{words:?}");
+        assert!(answer["error"].as_str().is_some_and(|error| error.contains("station init")), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_exit_code_tells_whether_every_job_got_an_answer() {
+    let cases: [(&'static [&'static str], Exit); 5] = [
+        (&["agreed", "certified"], Exit::Done),
+        (&["split", "agreed"], Exit::Done),
+        (&["agreed", "undecided"], Exit::Unanswered),
+        (&["agreed", "expired"], Exit::Unanswered),
+        (&["agreed"], Exit::Unanswered),
+    ];
+    for (verdicts, expected) in cases {
+        let place = Place::with_station().await;
+        place.serve(answering(verdicts)).await;
+        for words in [["watch", ID], ["results", ID]] {
+            let (exit, answer) = place.ask(&words).await;
+            assert_eq!((exit, answer["rows"].as_array().map(Vec::len)), (expected, Some(verdicts.len())), "{words:?} {verdicts:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn results_have_each_format_and_a_named_file_keeps_its_format_under_json() {
+    let place = Place::with_station().await;
+    place.serve(answering(&["agreed", "agreed"])).await;
+    for (format, begins) in [("table", "job"), ("json", "{"), ("csv", "job,"), ("ndjson", "{\"index\":0"), ("html", "<!doctype html>")] {
+        let (exit, text) = place.run(&["results", ID, "--format", format]).await;
+        assert_eq!((exit, text.starts_with(begins)), (Exit::Done, true), "{format}: {text}");
+        assert!(!text.contains('\x1b'), "no colour where no terminal reads");
+    }
+    let file = place.dir.path().join("r.csv");
+    let words = ["results", ID, "--format", "csv", "-o", file.to_str().expect("UTF-8")];
+    assert_eq!(place.ask(&words).await, (Exit::Done, json!({ "file": file })));
+    assert!(std::fs::read_to_string(&file).expect("written").starts_with("job,"));
+    assert!(place.ask(&["results", ID, "--format", "csv"]).await.1["rows"].is_array(), "on standard output JSON was asked for");
+}
+
+#[tokio::test]
+async fn the_other_commands_of_a_running_station_answer_in_json() {
+    let place = Place::with_station().await;
+    place.serve(answering(&[])).await;
+    assert_eq!(place.ask(&["verify", ID]).await.1["receipts"], json!(6));
+    assert_eq!(place.ask(&["cancel", ID]).await, (Exit::Done, json!({ "cancelled": ID })));
+    let (exit, allowed) = place.ask(&["allow", "gateway-check", "http", "*"]).await;
+    assert_eq!((exit, &allowed["running"]), (Exit::Done, &json!(true)));
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_station_is_its_sentence_and_a_stopping_one_is_not_running() {
+    let place = Place::with_station().await;
+    let stopping = async || (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": "the station has stopped" })));
+    let refusing = async || (StatusCode::NOT_FOUND, Json(json!({ "error": "this station knows no experiment" })));
+    place.serve(Router::new().route("/v1/status", get(stopping)).route("/v1/experiments/{id}", get(refusing))).await;
+    assert_eq!(place.ask(&["status"]).await.0, Exit::NotRunning);
+    let (exit, answer) = place.ask(&["watch", ID]).await;
+    assert_eq!((exit, &answer["error"]), (Exit::Failed, &json!("this station knows no experiment")));
+}
+
+#[tokio::test]
+async fn an_address_left_by_a_killed_station_is_no_station() {
+    let place = Place::with_station().await;
+    let home = Home::new(place.dir.path().to_owned());
+    home.new_token().expect("a token");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    home.write("api.addr", &listener.local_addr().expect("bound").to_string()).expect("written");
+    drop(listener);
+    assert_eq!(place.ask(&["status"]).await.0, Exit::NotRunning);
+    assert_eq!(place.ask(&["id"]).await.0, Exit::Done);
+}
