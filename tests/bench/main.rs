@@ -4,10 +4,12 @@
 //! Guarantees: one object per line with `--json` (name, value, unit, target, anchor, n, machine); a table without. Deliberately
 //! lacks assertions: a number is read by people, a test is read by machines.
 
+mod anchors;
 mod figures;
 mod machines;
 mod mesh;
 mod processes;
+mod sandbox;
 mod signatures;
 mod storage;
 
@@ -33,17 +35,27 @@ struct Args {
 enum Area {
     /// Stations on loopback: latency, throughput, memory, start-up, signatures
     Mesh,
+    /// Workers: start, steps, the meter, compiling, ending a guest
+    Sandbox,
     /// (internal) a million jobs through the machines, in a process of its own
     #[value(hide = true)]
     MillionJobs,
+    /// (internal) the other end of a socket
+    #[value(hide = true)]
+    Pong,
 }
 
 fn main() -> ExitCode {
-    station_sandbox::worker_entry();
+    sandbox::worker_entry();
     let args = Args::parse();
     let mut report = Report::new(args.json);
     match args.area {
         Area::Mesh => mesh::measure(args.short, &mut report),
+        Area::Sandbox => sandbox::measure(args.short, &mut report),
+        Area::Pong => {
+            sandbox::pong();
+            return ExitCode::SUCCESS;
+        }
         Area::MillionJobs => {
             println!("{}", machines::million_jobs(args.short));
             return ExitCode::SUCCESS;

@@ -83,6 +83,14 @@ pub(crate) fn read<T: DeserializeOwned>(from: &mut impl Read, cap: usize) -> io:
     serde_ipld_dagcbor::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
 }
 
+/// The same where the other end may not say more than one frame: with one read where it is short, and `InvalidData` where something
+/// follows it.
+pub(crate) fn read_one<T: DeserializeOwned>(from: impl Read, cap: usize) -> io::Result<T> {
+    let mut buffered = io::BufReader::with_capacity(ENVELOPE_BYTES, from);
+    let value = read(&mut buffered, cap)?;
+    if buffered.buffer().is_empty() { Ok(value) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "more than one frame")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +109,16 @@ mod tests {
         let length = u32::try_from(bytes.len() - 4).unwrap();
         bytes[..4].copy_from_slice(&length.to_le_bytes());
         assert_eq!(read::<FromWorker>(&mut bytes.as_slice(), 1 << 20).err().map(|e| e.kind()), Some(io::ErrorKind::InvalidData));
+    }
+
+    #[test]
+    fn a_second_frame_behind_the_first_is_refused() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &FromWorker::Ready(Layers::default())).unwrap();
+        assert!(read_one::<FromWorker>(bytes.as_slice(), 1 << 20).is_ok());
+        bytes.extend_from_within(..);
+        assert!(read::<FromWorker>(&mut bytes.as_slice(), 1 << 20).is_ok());
+        assert_eq!(read_one::<FromWorker>(bytes.as_slice(), 1 << 20).err().map(|e| e.kind()), Some(io::ErrorKind::InvalidData));
     }
 
     #[test]

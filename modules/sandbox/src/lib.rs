@@ -17,6 +17,8 @@ mod frame;
 mod imports;
 mod isolation;
 mod job;
+#[doc(hidden)]
+pub mod measure;
 mod normalise;
 mod process;
 mod profile;
@@ -39,7 +41,7 @@ pub use sandbox::{Config, Sandbox, SandboxError};
 pub use session::Session;
 pub use worker::worker_entry;
 #[doc(hidden)]
-pub use worker::{BEFORE_THE_FIRST_FRAME, NativeGuest, native_guest_entry};
+pub use worker::{BEFORE_THE_FIRST_FRAME, NativeGuest, native_guest_entry, worker_entry_with};
 
 /// How well workers are shut in: see [`station_protocol::receipt::Isolation`].
 pub use station_protocol::receipt::Isolation;

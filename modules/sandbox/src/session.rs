@@ -168,7 +168,7 @@ impl Session {
     /// Reads what the guest did next.
     fn next(&mut self, socket: UnixStream, run: Run) -> Step {
         let largest = (run.output_bytes as usize + LOG_BYTES_MAX).max(CHECKPOINT_BYTES_MAX).max(REQUEST_BYTES_MAX);
-        match frame::read(&mut Until { socket: &socket, deadline: run.deadline }, largest + ENVELOPE_BYTES) {
+        match frame::read_one(Until { socket: &socket, deadline: run.deadline }, largest + ENVELOPE_BYTES) {
             Ok(FromWorker::Call(call)) if call.is_bounded() => {
                 let asked = if let HostCall::Read { max, .. } = call { Asked::Bytes(max) } else { Asked::Number };
                 self.state = State::Asking(socket, Run { asked, ..run });

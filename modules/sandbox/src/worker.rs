@@ -38,6 +38,12 @@ pub fn worker_entry() {
     enter(Layers::ALL, None);
 }
 
+/// The same worker with chosen layers: how benchmarks tell what each costs.
+#[doc(hidden)]
+pub fn worker_entry_with(wanted: Layers) {
+    enter(wanted, None);
+}
+
 /// What a native guest is called with before the worker reads its first byte.
 #[doc(hidden)]
 pub const BEFORE_THE_FIRST_FRAME: &[u8] = b"before the first frame";

@@ -35,7 +35,7 @@ pub(super) fn serve(socket: Socket, held: Layers, native: Option<NativeGuest>) -
     let held = isolation::forbid_new_code(held);
     frame::write(&mut &*socket, &FromWorker::Ready(held))?;
     loop {
-        let start = match frame::read(&mut &*socket, usize::MAX)? {
+        let start = match frame::read_one(&*socket, usize::MAX)? {
             ToWorker::Start(start) => start,
             ToWorker::Open(_) | ToWorker::Reply(_) => return Err(rule("start")),
         };

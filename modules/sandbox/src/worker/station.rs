@@ -40,7 +40,7 @@ fn ask(guest: &Guest, call: Result<HostCall, i32>) -> Called {
 fn send(guest: &Guest, call: HostCall) -> Result<Reply, End> {
     let mut socket = &*guest.socket;
     frame::write(&mut socket, &FromWorker::Call(call)).map_err(|_| End::Parent)?;
-    match frame::read(&mut socket, READ_BYTES_MAX + ENVELOPE_BYTES) {
+    match frame::read_one(socket, READ_BYTES_MAX + ENVELOPE_BYTES) {
         Ok(ToWorker::Reply(reply)) => Ok(reply),
         _ => Err(End::Parent),
     }

@@ -88,8 +88,8 @@ fn isolation_forging_a_frame() {
 
 #[test]
 fn isolation_forging_the_end_of_a_job() {
-    // More fuel than there was, an outcome that is the parent's to say, and a list without end.
-    for what in ["forged-fuel", "forged-outcome", "forged-list"] {
+    // More fuel than there was, an outcome that is the parent's to say, a list without end, and more than one end.
+    for what in ["forged-fuel", "forged-outcome", "forged-list", "two-frames"] {
         is_killed(what);
     }
     let artefact = attack(|sandbox| sandbox.compile(&echo()).unwrap());

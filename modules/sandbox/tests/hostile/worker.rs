@@ -112,6 +112,7 @@ fn attempt(what: &str, argument: &str, socket: &UnixStream) -> i64 {
                 say(socket, &frame(b"\xa1dDone\xa4clog@dfuel\x00foutput@goutcomeicompleted"));
                 libc::_exit(0)
             }
+            "two-frames" => say(socket, &frame(b"\xa1dDone\xa4clog@dfuel\x00foutput@goutcomeicompleted").repeat(2)),
             // Four bytes that are no machine code.
             "forged-artefact" => say(socket, &frame(b"\xa1hArtefactDnone")),
             "burn" => burn(),
