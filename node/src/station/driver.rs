@@ -309,6 +309,7 @@ impl Driver {
         use worker::Effect as E;
         match effect {
             E::Judge { ticket, admission } => self.network.perform(network::Command::Judge { ticket, admission }),
+            E::Send { send, .. } if !self.worker.awaits(send) => {}
             E::Send { send, to, request, .. } if to == self.node => {
                 let ask = self.own_ticket();
                 self.own_asks.insert(ask, send);

@@ -194,6 +194,13 @@ impl Worker {
         self.actions.pop_front()
     }
 
+    /// Whether a `Send` is still worth sending. A question's second copy may wait for the disk while the first is answered: one that
+    /// nobody awaits any more must not be sent.
+    #[must_use]
+    pub fn awaits(&self, send: Ticket) -> bool {
+        self.sends.contains_key(&send)
+    }
+
     /// When to send [`Event::Tick`] at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {

@@ -231,6 +231,7 @@ impl Station {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
+            Effect::Send { send, .. } if !self.worker.awaits(send) => {}
             Effect::Send { send, to, at: _, request } => self.sent.push_back(Out { send, to, request }),
             Effect::Start { execution, job } => self.started.push_back((execution, *job)),
             Effect::Stop { execution } => self.stopped.push(execution),

@@ -18,6 +18,7 @@ impl World {
     pub(crate) fn perform_worker(&mut self, station: usize, effect: worker::Effect) {
         match effect {
             worker::Effect::Judge { ticket, admission } => self.judged(station, ticket, admission),
+            worker::Effect::Send { send, .. } if !self.stations[station].worker.awaits(send) => {}
             worker::Effect::Send { send, to, request, .. } => {
                 self.model.sends(&self.stations[station], to, &request);
                 self.send(station, send, to, request);

@@ -201,3 +201,19 @@ fn the_cursor_never_goes_back() {
         station.pass(1_000);
     }
 }
+
+#[test]
+fn a_second_copy_that_waits_for_the_disk_is_not_sent_once_the_first_was_answered() {
+    let lab = Lab::new(REQUESTER, "overtaken");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.finish();
+    let (first, deliver) = station.deliver();
+    assert_eq!(deliver.receipts.len(), 1);
+    station.disk_held = true;
+    station.pass(2 * SECOND);
+    assert!(station.sent.is_empty(), "it waits for the disk");
+    station.answer(first, lab.holds(&[0]));
+    station.release_disk();
+    assert!(!station.sent.iter().any(|out| matches!(&out.request, Request::Deliver(deliver) if !deliver.receipts.is_empty())));
+    assert_eq!(station.worker.outbox_len(), 0);
+}
