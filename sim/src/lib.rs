@@ -13,6 +13,7 @@ pub mod actors;
 pub mod cli;
 pub mod det;
 pub mod luck;
+pub mod metrics;
 pub mod net;
 pub mod report;
 pub mod scenario;
