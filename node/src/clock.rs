@@ -33,3 +33,6 @@ impl Clock {
         self.start + std::time::Duration::from_millis(time.since(self.wall))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,3 +195,6 @@ fn failed(job: &Execution, reason: &str) -> StationFailure {
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

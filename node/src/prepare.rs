@@ -26,3 +26,6 @@ pub fn draft(file: ExperimentFile, module: Content, inputs: Option<&str>) -> Res
     let jobs = file.jobs(inputs)?;
     Ok(file.into_draft(module, jobs, profile))
 }
+
+#[cfg(test)]
+mod tests;
