@@ -136,6 +136,9 @@ impl Estimate {
     }
 }
 
+/// Differences below this part of the values are the arithmetic's, not the arms'.
+const ROUNDING: f64 = 1e-9;
+
 /// 0.975-quantiles of Student's t for 1 to 30 degrees of freedom, to three decimals: the density integrated by Simpson's rule and
 /// inverted by bisection, as the test repeats; they agree with the printed tables (NIST/SEMATECH e-Handbook, 1.3.6.7.2).
 const STUDENT: [f64; 30] = [
@@ -211,9 +214,10 @@ pub fn paired(first: &[(u64, f64)], second: &[(u64, f64)], better: Better) -> Op
     let pairs: Vec<(f64, f64)> = first.iter().filter_map(|(seed, a)| Some((*a, *second.get(seed)?))).collect();
     let column = |of: fn(&(f64, f64)) -> f64| Estimate::of(&pairs.iter().map(of).collect::<Vec<_>>());
     let difference = column(|(a, b)| b - a)?;
+    let noise = pairs.iter().map(|(a, b)| a.abs().max(b.abs())).fold(0.0, f64::max) * ROUNDING;
     let verdict = match difference.interval() {
         _ if pairs.len() < SEEDS_MIN => Verdict::TooFewSeeds,
-        Some((low, high)) if low > 0.0 || high < 0.0 => match (better, low > 0.0) {
+        Some((low, high)) if low > noise || high < -noise => match (better, low > 0.0) {
             (Better::Lower, false) | (Better::Higher, true) => Verdict::Better,
             (Better::Lower, true) | (Better::Higher, false) => Verdict::Worse,
             (Better::Neither, _) => Verdict::Differs,

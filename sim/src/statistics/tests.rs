@@ -122,6 +122,8 @@ fn what_varies_around_nothing_is_not_shown() {
     let second = [2.0, 1.0, 4.0, 3.0, 6.0, 5.0, 8.0, 7.0];
     assert_eq!(paired(&arm(&first), &arm(&second), Better::Lower).unwrap().verdict, Verdict::NotShown);
     assert_eq!(paired(&arm(&first), &arm(&first), Better::Lower).unwrap().verdict, Verdict::NotShown, "no difference at all");
+    let rounded: Vec<f64> = first.iter().map(|value| value * (1.0 + 1e-14)).collect();
+    assert_eq!(paired(&arm(&first), &arm(&rounded), Better::Lower).unwrap().verdict, Verdict::NotShown, "the arithmetic's");
 }
 
 #[test]
