@@ -179,3 +179,6 @@ fn named(results: &Results, targets: &Targets) -> Results {
     }
     named
 }
+
+#[cfg(test)]
+mod tests;
