@@ -247,9 +247,8 @@ fn deadlines(short: bool, report: &mut Report) {
 }
 
 /// Jobs that do nothing, one after the other in one session: a fresh instance each.
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn jobs(short: bool, report: &mut Report) {
-    let (runs, count) = if short { (3, 1_000) } else { (9, 10_000) };
+    let (runs, count) = if short { (3, 1_000_u32) } else { (9, 10_000) };
     let sandbox = Sandbox::new(Config::default());
     let artefact = sandbox.compile(&guest("")).expect("a good module");
     let mut session = sandbox.open(&artefact).expect("a session");
@@ -257,7 +256,7 @@ fn jobs(short: bool, report: &mut Report) {
     let rates = (0..runs).map(|_| {
         let begun = Instant::now();
         (0..count).for_each(|_| job(&mut session));
-        count as f64 / begun.elapsed().as_secs_f64()
+        f64::from(count) / begun.elapsed().as_secs_f64()
     });
     let rates = rates.collect::<Vec<_>>();
     report.add("sandbox_jobs_per_s", median(&rates), "1/s", None, runs);

@@ -216,7 +216,7 @@ fn poll_oneoff_of_what_cannot_be_waited_for() {
         (subscription(1, 3, 0, 0, 0), (INVAL, Vec::new())),
     ];
     for (one, expected) in rows {
-        let (answer, events) = poll(&[one.clone()], Load { input: vec![7; 5], ..load() });
+        let (answer, events) = poll(std::slice::from_ref(&one), Load { input: vec![7; 5], ..load() });
         let found = events.into_iter().map(|(user, errno, kind, bytes)| (user, errno, kind, if errno == badf && kind == 1 { 5 } else { bytes }));
         assert_eq!((answer, found.collect::<Vec<_>>()), expected, "{one}");
     }
