@@ -14,6 +14,7 @@ pub mod cli;
 pub mod det;
 pub mod luck;
 pub mod metrics;
+pub mod minimise;
 pub mod net;
 pub mod report;
 pub mod scenario;

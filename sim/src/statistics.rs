@@ -224,6 +224,6 @@ pub fn paired(first: &[(u64, f64)], second: &[(u64, f64)], better: Better) -> Op
         },
         _ => Verdict::NotShown,
     };
-    let effect = difference.deviation.filter(|deviation| *deviation > 0.0).map(|deviation| difference.mean / deviation);
+    let effect = difference.deviation.filter(|deviation| *deviation > noise).map(|deviation| difference.mean / deviation);
     Some(Paired { first: column(|(a, _)| *a)?, second: column(|(_, b)| *b)?, difference, effect, verdict })
 }

@@ -91,6 +91,8 @@ fn path(curve: &Curve<'_>, (x_max, y_max): (f64, f64), (width, height): (f64, f6
         let x = LEFT + x / x_max * (width - LEFT - RIGHT);
         let y = height - BOTTOM - y / y_max * (height - TOP - BOTTOM);
         let _ = match last {
+            // A distribution rises from nothing at its first value.
+            None if curve.steps => write!(path, "M{x:.1} {:.1}V{y:.1}", height - BOTTOM),
             None => write!(path, "M{x:.1} {y:.1}"),
             Some(_) if curve.steps => write!(path, "H{x:.1}V{y:.1}"),
             Some(_) => write!(path, "L{x:.1} {y:.1}"),

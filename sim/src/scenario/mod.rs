@@ -211,6 +211,26 @@ impl Scenario {
         toml::to_string(self).expect("every scenario has a TOML form")
     }
 
+    /// The shortest file that reads back as this scenario: without what is a default anyway.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let Ok(table) = toml::Table::try_from(self) else { return self.text() };
+        let mut root = toml::Value::Table(table);
+        let is_same = |root: &toml::Value| toml::to_string(root).ok().and_then(|text| Self::parse(&text).ok()).as_ref() == Some(self);
+        let mut paths = Vec::new();
+        keys(&root, &mut Vec::new(), &mut paths);
+        for path in paths {
+            let mut shorter = root.clone();
+            if remove(&mut shorter, &path) && is_same(&shorter) {
+                root = shorter;
+            }
+        }
+        // The run comes first, as people write it; the rest is in the order of the names.
+        let first: toml::Table = root.as_table_mut().and_then(|table| table.remove_entry("run")).into_iter().collect();
+        let both = toml::to_string(&first).ok().zip(toml::to_string(&root).ok());
+        both.map_or_else(|| self.text(), |(run, rest)| format!("{run}\n{rest}"))
+    }
+
     /// Stations in all, requesters included.
     #[must_use]
     pub fn stations(&self) -> u64 {
@@ -218,4 +238,38 @@ impl Scenario {
         let requesters = self.requesters.iter().map(|requester| u64::from(requester.keys));
         groups.chain(requesters).sum()
     }
+}
+
+/// A key of a table, or a place in a list, from the root on.
+#[derive(Clone, Debug)]
+enum Step {
+    Key(String),
+    Place(usize),
+}
+
+/// The paths of all keys, those of whole tables before those in them.
+fn keys(value: &toml::Value, path: &mut Vec<Step>, paths: &mut Vec<Vec<Step>>) {
+    let mut visit = |step: Step, value: &toml::Value, is_key: bool| {
+        path.push(step);
+        if is_key {
+            paths.push(path.clone());
+        }
+        keys(value, path, paths);
+        path.pop();
+    };
+    match value {
+        toml::Value::Table(table) => table.iter().for_each(|(key, value)| visit(Step::Key(key.clone()), value, true)),
+        toml::Value::Array(list) => list.iter().enumerate().for_each(|(place, value)| visit(Step::Place(place), value, false)),
+        _ => {}
+    }
+}
+
+/// Whether there was a key at `path`, which is gone now.
+fn remove(root: &mut toml::Value, path: &[Step]) -> bool {
+    let Some((Step::Key(last), before)) = path.split_last() else { return false };
+    let table = before.iter().try_fold(root, |value, step| match step {
+        Step::Key(key) => value.get_mut(key),
+        Step::Place(place) => value.get_mut(*place),
+    });
+    table.and_then(toml::Value::as_table_mut).is_some_and(|table| table.remove(last).is_some())
 }

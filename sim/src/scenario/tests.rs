@@ -42,6 +42,17 @@ fn every_scenario_of_the_project_reads_back_as_written() {
 }
 
 #[test]
+fn the_shortest_file_says_the_same_without_defaults() {
+    assert_eq!(Scenario::parse(LEAST).unwrap().brief(), "[run]\nduration = \"1m\"\n\n[[group]]\ncount = 3\nname = \"home\"\n");
+    let (_, text) = all().into_iter().find(|(name, _)| name == "partition-heal.toml").unwrap();
+    let scenario = Scenario::parse(&text).unwrap();
+    let brief = scenario.brief();
+    assert_eq!(Scenario::parse(&brief).unwrap(), scenario);
+    assert!(brief.lines().count() <= text.lines().count() + 10, "{brief}");
+    assert!(!brief.contains("last_mile") && brief.contains("region:europe"));
+}
+
+#[test]
 fn the_least_scenario_has_defaults_for_the_rest() {
     let scenario = Scenario::parse(LEAST).unwrap();
     assert_eq!((scenario.run.seed, scenario.run.fidelity, scenario.network.tcp), (1, Fidelity::Fast, Tcp::Slowstart));

@@ -107,7 +107,7 @@ impl Scenario {
         for name in group.nat.0.keys() {
             let builtin = NatKind::ALL.map(NatKind::name);
             if !builtin.contains(&name.as_str()) && !self.nat.contains_key(name) {
-                let known: Vec<&str> = builtin.into_iter().chain(self.nat.keys().map(|name| name.as_str())).collect();
+                let known: Vec<&str> = builtin.into_iter().chain(self.nat.keys().map(station_protocol::bounded::Name::as_str)).collect();
                 return Err(unknown(user, name, "nat", &known));
             }
         }

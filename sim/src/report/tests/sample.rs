@@ -15,7 +15,9 @@ fn distribution(middle: f64, tail: f64, count: u32) -> Distribution {
 
 pub(crate) fn run(seed: u64, mesh: f64) -> Metrics {
     let shift = wave(u32::try_from(seed * 13 % 97).expect("small")) * 20.0;
-    let spread = 1_200.0 / mesh + shift;
+    // What a seed adds to one arm alone.
+    let own = wave(u32::try_from(seed * 31 % 89).expect("small") * if mesh > 7.0 { 3 } else { 5 });
+    let spread = 1_200.0 / mesh + shift + own * 30.0;
     let kinds = ["none", "port_restricted", "symmetric"];
     let dials = kinds.iter().enumerate().flat_map(|(i, from)| {
         kinds.iter().enumerate().map(move |(j, to)| Dials {
@@ -44,18 +46,18 @@ pub(crate) fn run(seed: u64, mesh: f64) -> Metrics {
         jobs: Jobs { published: 40, agreed: 39, undecided: 1, expired: 0 },
         latencies: [
             (Latency::Propagation, distribution(spread, 900.0, 3_000)),
-            (Latency::Claim, distribution(400.0, 2_000.0, 10)),
+            (Latency::Claim, distribution(400.0 + 40.0 * own, 2_000.0, 10)),
             (Latency::Lease, distribution(700.0, 2_500.0, 10)),
             (Latency::Result, distribution(1_500.0, 5_000.0, 10)),
-            (Latency::Verdict, distribution(3_000.0, 9_000.0, 40)),
+            (Latency::Verdict, distribution(3_000.0 + 500.0 * own, 9_000.0, 40)),
         ]
         .into(),
         figures: [
             (Figure::Delivered, 0.998),
             (Figure::Settled, 0.975),
             (Figure::Wrong, 0.0),
-            (Figure::Duplicates, mesh - 2.0 + shift / 100.0),
-            (Figure::Redundancy, 3.4),
+            (Figure::Duplicates, mesh - 2.0 + shift / 100.0 + own),
+            (Figure::Redundancy, 3.4 + own / 10.0),
             (Figure::Dialled, 0.91),
         ]
         .into(),
