@@ -15,14 +15,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use station_sim::det::{self, clock::Which, threads};
 
 fn main() -> ExitCode {
-    station_sim::cli::main(det::Machine { monotonic_ns, resident_bytes })
+    station_sim::cli::main(det::Machine { monotonic_ns, processor_ns, resident_bytes })
 }
 
 /// The machine's own monotonic clock, past the replaced one.
 fn monotonic_ns() -> u64 {
+    real_clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+fn processor_ns() -> u64 {
+    real_clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn real_clock_ns(id: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one timespec to a place that holds one.
-    unsafe { real_syscall(libc::SYS_clock_gettime, [libc::c_long::from(libc::CLOCK_MONOTONIC), (&raw mut time) as c_long, 0, 0, 0, 0]) };
+    unsafe { real_syscall(libc::SYS_clock_gettime, [c_long::from(id), (&raw mut time) as c_long, 0, 0, 0, 0]) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 

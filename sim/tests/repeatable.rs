@@ -16,7 +16,7 @@ fn hash(seed: u32, fidelity: &str, environment: &str) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(result["failures"], serde_json::json!([]));
-    assert!(result["metrics"]["jobs_agreed"].as_u64() > Some(0), "work was done: {result}");
+    assert!(result["metrics"]["jobs"]["agreed"].as_u64() > Some(0), "work was done: {result}");
     result["trace_hash"].as_str().expect("a hash").to_owned()
 }
 

@@ -23,6 +23,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run one scenario once.
+    Run(run::Run),
     /// A mesh of equal stations with steady work: what the benchmark measures.
     Mesh(run::Mesh),
     /// Break one guard of a run; it must be refused.
@@ -34,6 +36,7 @@ enum Command {
 #[must_use]
 pub fn main(machine: Machine) -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Run(run) => run.execute(machine),
         Command::Mesh(mesh) => mesh.execute(machine),
         Command::Trial(trial) => trial.execute(machine),
     };

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_line_says_where_the_run_is_and_how_fast() {
-        let now = Progress { virtual_ms: 30_000, of_ms: 120_000, real_ns: 10_000_000_000, resident_bytes: 250_000_000 };
+        let now = Progress { virtual_ms: 30_000, of_ms: 120_000, real_ns: 10_000_000_000, processor_ns: 0, resident_bytes: 250_000_000 };
         assert_eq!(line(now), format!("[{}{}] 30 of 120 virtual s in 10.0 s (3.00 virtual/real), 250 MB", "=".repeat(8), " ".repeat(24)));
     }
 }

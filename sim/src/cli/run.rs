@@ -1,23 +1,18 @@
 //! `run` and `mesh`: one run, its result on stdout, its folder on request.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use station_protocol::human::Cores;
-use station_protocol::policy::Policy;
+use clap::Args;
+use station_protocol::experiment::Trust;
 
 use super::Failure;
 use super::progress::Bar;
 use crate::det::Machine;
-use crate::luck::Luck;
-use crate::net::fabric::{Line, NodeIndex};
-use crate::net::region::Region;
-use crate::net::transport::Fidelity;
+use crate::scenario::{Fidelity, Scenario};
 use crate::world;
 use crate::world::outcome::Outcome;
-use crate::world::plan::{Member, Plan, Work};
+use crate::world::plan::{Plan, Work};
 
 /// How a run shows its result.
 #[derive(Clone, Debug, Args)]
@@ -28,9 +23,33 @@ pub(super) struct Show {
     /// The result as one JSON object on stdout, and no progress.
     #[arg(long)]
     json: bool,
-    /// A folder for manifest.json, metrics.json and checkpoints.json.
+    /// A folder for manifest.json, metrics.json, checkpoints.json and report.html.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The scenario.
+    file: PathBuf,
+    #[command(flatten)]
+    show: Show,
+}
+
+impl Run {
+    pub(super) fn execute(self, machine: Machine) -> Result<(), Failure> {
+        let (plan, seed) = prepared(|| self.plan())?;
+        perform(&plan, seed, &self.show, machine)
+    }
+
+    fn plan(&self) -> Result<(Plan, u64), String> {
+        let name = self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&self.file).map_err(|error| format!("{}: {error}", self.file.display()))?;
+        let mut scenario = Scenario::parse(&text).map_err(|error| format!("{}: {error}", self.file.display()))?;
+        scenario.run.seed = self.show.seed.unwrap_or(scenario.run.seed);
+        let plan = Plan::of(&scenario, &name).map_err(|error| format!("{}: {error}", self.file.display()))?;
+        Ok((plan, scenario.run.seed))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -38,82 +57,66 @@ pub(super) struct Mesh {
     #[arg(long, default_value_t = 100)]
     stations: u32,
     /// What connections are made of.
-    #[arg(long, value_enum, default_value_t = FidelityArg::Full)]
-    fidelity: FidelityArg,
+    #[arg(long, value_parser = fidelity, default_value = "full")]
+    fidelity: Fidelity,
     /// Virtual seconds in all, and before anything counts.
     #[arg(long, default_value_t = 120)]
     duration: u64,
     #[arg(long, default_value_t = 60)]
     warmup: u64,
     /// Virtual milliseconds between two experiments of one job each.
-    #[arg(long, default_value_t = 3_000)]
+    #[arg(long, default_value_t = 1_000)]
     every: u64,
     #[command(flatten)]
     show: Show,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FidelityArg {
-    Full,
-    Fast,
+fn fidelity(text: &str) -> Result<Fidelity, String> {
+    match text {
+        "full" => Ok(Fidelity::Full),
+        "fast" => Ok(Fidelity::Fast),
+        other => Err(format!("{other:?} is no fidelity: write full or fast")),
+    }
 }
 
 /// One bootstrap node for so many stations: each asks a few of them once.
 const STATIONS_PER_BOOTSTRAP: u32 = 50;
+/// No experiment begins so shortly before the end.
+const LAST_MS: u64 = 10_000;
 
 impl Mesh {
     pub(super) fn execute(self, machine: Machine) -> Result<(), Failure> {
-        let plan = prepared(|| self.plan());
-        perform(&plan, self.show.seed.unwrap_or(1), &self.show, machine)
+        let seed = self.show.seed.unwrap_or(1);
+        let plan = prepared(|| self.plan(seed))?;
+        perform(&plan, seed, &self.show, machine)
     }
 
-    fn plan(&self) -> Plan {
-        let mut luck = Luck::new(0, "mesh", "");
-        let bootstraps = self.stations.div_ceil(STATIONS_PER_BOOTSTRAP);
-        let stations = (0..self.stations).map(|number| member(number, number < bootstraps, &mut luck)).collect();
-        let between = |from: Region| Region::ALL.iter().map(|to| crate::net::region::latency(from, *to).0).collect();
-        Plan {
-            name: format!("mesh-{}", self.stations),
-            duration_ms: self.duration * 1_000,
-            warmup_ms: self.warmup * 1_000,
-            fidelity: match self.fidelity {
-                FidelityArg::Full => Fidelity::Full,
-                FidelityArg::Fast => Fidelity::Fast,
-            },
-            stations,
-            between_ns: Region::ALL.into_iter().map(between).collect(),
-            jitter: 50_000,
-            commit_ms: 2,
-            work: vec![Work {
-                first_ms: self.warmup * 1_000,
-                every_ms: self.every,
-                until_ms: (self.duration * 1_000).saturating_sub(10_000),
-                requesters: (bootstraps..self.stations).collect(),
-                jobs: 1,
-                fixed: 1,
-                deadline_ms: 60_000,
-                fuel: 100_000_000,
-            }],
-            faults: Vec::new(),
-        }
-    }
-}
-
-fn member(number: NodeIndex, bootstrap: bool, luck: &mut Luck) -> Member {
-    let mut policy = Policy::default();
-    policy.roles.dht_server = bootstrap;
-    policy.budget.cpu = Cores(2_000);
-    let [_, high, middle, low] = number.to_be_bytes();
-    let region = usize::try_from(luck.below(Region::ALL.len() as u64)).unwrap_or(0);
-    Member {
-        ip: IpAddr::V4(Ipv4Addr::new(20 + high, middle, low, 7)),
-        line: Line { up: 50_000_000, down: 200_000_000, last_mile_ns: 2_000_000 + luck.below(8_000_000), region, loss: 0 },
-        policy,
-        capacity: 2,
-        fuel_per_ms: 1_000_000,
-        skew_ms: 0,
-        // Bootstrap nodes are there first; the others come over some seconds, so that heartbeats are spread.
-        starts_ms: if bootstrap { u64::from(number) } else { 1_000 + luck.below(10_000) },
+    fn plan(&self, seed: u64) -> Result<Plan, String> {
+        let servers = self.stations.div_ceil(STATIONS_PER_BOOTSTRAP);
+        let fidelity = if self.fidelity == Fidelity::Full { "full" } else { "fast" };
+        let text = format!(
+            "[run]\nseed = {seed}\nduration = \"{}s\"\nwarmup = \"{}s\"\nfidelity = \"{fidelity}\"\n\
+             [[group]]\nname = \"server\"\ncount = {servers}\nroles = [\"bootstrap\", \"dht_server\"]\njoin = {{ at = \"0s\", within = \"1s\" }}\n\
+             [[group]]\nname = \"home\"\ncount = {}\nup = \"50mbit\"\ndown = \"200mbit\"\nlast_mile = \"5ms\"\njoin = {{ at = \"1s\", within = \"20s\" }}\n",
+            self.duration,
+            self.warmup,
+            self.stations.saturating_sub(servers),
+        );
+        let scenario = Scenario::parse(&text).map_err(|error| error.to_string())?;
+        let mut plan = Plan::of(&scenario, &format!("mesh-{}", self.stations)).map_err(|error| error.to_string())?;
+        let (first_ms, last_ms) = (self.warmup * 1_000, (self.duration * 1_000).saturating_sub(LAST_MS));
+        plan.work.push(Work {
+            first_ms,
+            every_ms: self.every,
+            count: u32::try_from(last_ms.saturating_sub(first_ms) / self.every.max(1)).unwrap_or(u32::MAX),
+            requesters: (servers..self.stations).collect(),
+            one_of_them: true,
+            jobs: 1,
+            trust: Trust::Fixed(1),
+            deadline_ms: 60_000,
+            fuel: 100_000_000,
+        });
+        Ok(plan)
     }
 }
 
@@ -134,15 +137,45 @@ pub(super) fn perform(plan: &Plan, seed: u64, show: &Show, machine: Machine) -> 
     if show.json {
         println!("{}", serde_json::to_string(&outcome)?);
     } else {
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
+        println!("{}", summary(&outcome));
     }
-    Ok(())
+    let failed = outcome.metrics.failed();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let failed: Vec<String> = failed.iter().map(|check| format!("{} ({})", check.check, check.detail)).collect();
+    Err(format!("checks failed: {}", failed.join("; ")).into())
+}
+
+/// The result as a person reads it.
+fn summary(outcome: &Outcome) -> String {
+    let (metrics, speed) = (&outcome.metrics, &outcome.speed);
+    let mut lines = vec![
+        format!("{} with seed {}: trace {}", outcome.scenario, outcome.seed, outcome.trace_hash),
+        format!(
+            "{} stations, {:.0} virtual s in {:.1} s ({:.2} virtual/real, {:.2} per processor second after the warm-up), {:.0} MB",
+            metrics.stations, speed.virtual_s, speed.real_s, speed.virtual_per_real, speed.steady_virtual_per_processor, speed.resident_mb
+        ),
+        format!(
+            "jobs: {} published, {} agreed, {} undecided, {} expired",
+            metrics.jobs.published, metrics.jobs.agreed, metrics.jobs.undecided, metrics.jobs.expired
+        ),
+    ];
+    lines.extend(metrics.latencies.iter().map(|(latency, spread)| {
+        let quantiles = &spread.quantiles;
+        format!("{latency:?}: p50 {:.0} ms, p90 {:.0} ms, p99 {:.0} ms, max {:.0} ms", quantiles.p50, quantiles.p90, quantiles.p99, quantiles.max)
+    }));
+    lines.extend(metrics.checks.iter().map(|check| format!("{}: {} ({})", check.check, if check.passed { "holds" } else { "FAILS" }, check.detail)));
+    lines.extend(outcome.unchecked.iter().map(|check| format!("not checked: {check}")));
+    lines.extend(outcome.failures.iter().map(|failure| format!("failure: {failure}")));
+    lines.join("\n")
 }
 
 fn write(dir: &PathBuf, outcome: &Outcome) -> Result<(), Failure> {
     fs::create_dir_all(dir)?;
     fs::write(dir.join("manifest.json"), serde_json::to_vec_pretty(&manifest(outcome))?)?;
     fs::write(dir.join("metrics.json"), serde_json::to_vec_pretty(&outcome.metrics)?)?;
+    fs::write(dir.join("report.html"), crate::report::page(&outcome.metrics))?;
     fs::write(dir.join("checkpoints.json"), serde_json::to_vec(&outcome.checkpoints)?)?;
     Ok(())
 }

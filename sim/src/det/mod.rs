@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
     pub monotonic_ns: fn() -> u64,
+    /// Time that processors spent on this process.
+    pub processor_ns: fn() -> u64,
     pub resident_bytes: fn() -> u64,
 }
 

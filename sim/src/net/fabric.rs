@@ -22,11 +22,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::det::trace::{Kind, Trace};
+use crate::net::Nanos;
+use crate::net::link::Stream;
 
 mod lines;
 pub(super) mod pipe;
 
-pub use lines::{Line, Lines, Path};
+pub use lines::{Access, Climate, Disturbance, Lines, Members, Path};
 use pipe::Pipe;
 
 /// A station of the run, by its place in the scenario. It stays the same over crashes and restarts.
@@ -166,10 +168,22 @@ impl Fabric {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// When `bytes` that are sent now arrive, in ms, rounded up; `None` while the way is cut.
-    pub(super) fn carry(&self, from: NodeIndex, to: NodeIndex, bytes: usize) -> Option<u64> {
-        let arrival = lock(&self.lines).carry(Path { from, to }, bytes as u64, self.now_ns())?;
-        Some(arrival.div_ceil(NS_PER_MS))
+    /// When `bytes` that `stream` sends now arrive, in ms, rounded up; `None` while the way is cut.
+    pub(super) fn carry(&self, path: Path, stream: &mut Stream, bytes: usize) -> Option<u64> {
+        let arrival = lock(&self.lines).carry(path, stream, bytes as u64, Nanos(self.now_ns()))?;
+        Some(arrival.0.div_ceil(NS_PER_MS))
+    }
+
+    /// When a segment without data that is sent now arrives, in ms, rounded up; `None` while the way is cut.
+    pub(super) fn signal(&self, from: NodeIndex, to: NodeIndex) -> Option<u64> {
+        let arrival = lock(&self.lines).signal(Path { from, to }, Nanos(self.now_ns()))?;
+        Some(arrival.0.div_ceil(NS_PER_MS))
+    }
+
+    /// A connection from `from` to `to` and back.
+    pub(super) fn pipes(&self, from: NodeIndex, to: NodeIndex) -> [Arc<Pipe>; 2] {
+        let tcp = lock(&self.lines).tcp();
+        [Pipe::new(Path { from, to }, tcp), Pipe::new(Path { from: to, to: from }, tcp)]
     }
 
     /// The pipe has bytes that arrive at `at_ms`, and its reader waits.

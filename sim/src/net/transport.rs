@@ -23,11 +23,11 @@ use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, noise, plaintext, yamux};
-use serde::{Deserialize, Serialize};
 
 use super::fabric::pipe::Pipe;
 use super::fabric::{Accept, Arriving, Fabric, NodeIndex, lock};
 use crate::det::trace::Kind;
+use crate::scenario::Fidelity;
 
 /// Linux gives up after six retransmissions of the first segment.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
@@ -35,17 +35,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 const EPHEMERAL: u16 = 32_768;
 /// Connections that wait to be accepted, as with `listen`'s usual backlog.
 const BACKLOG_MAX: usize = 1_024;
-
-/// How much of the real stack a connection is made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fidelity {
-    /// Noise and Yamux, as between real stations.
-    #[default]
-    Full,
-    /// libp2p's plaintext handshake and Yamux.
-    Fast,
-}
 
 /// One end of a connection.
 pub struct Wire {
@@ -166,17 +155,17 @@ impl Host {
         let fabric = &self.fabric;
         let Some(home) = fabric.home(to.ip()) else { return Err(timed_out().await) };
         fabric.event(self.node, Kind::Dialled, u64::from(home));
-        let Some(there) = fabric.carry(self.node, home, 0) else { return Err(timed_out().await) };
+        let Some(there) = fabric.signal(self.node, home) else { return Err(timed_out().await) };
         until(fabric, there).await;
         let Some(socket) = fabric.socket(to) else {
-            let Some(back) = fabric.carry(home, self.node, 0) else { return Err(timed_out().await) };
+            let Some(back) = fabric.signal(home, self.node) else { return Err(timed_out().await) };
             until(fabric, back).await;
             return Err(io::ErrorKind::ConnectionRefused.into());
         };
         let (node, accept) = socket;
-        let (out, back) = (Pipe::new(self.node, node), Pipe::new(node, self.node));
+        let [out, back] = fabric.pipes(self.node, node);
         let (ours, theirs) = (Wire::new(fabric, &out, &back), Wire::new(fabric, &back, &out));
-        let Some(answered) = fabric.carry(node, self.node, 0) else { return Err(timed_out().await) };
+        let Some(answered) = fabric.signal(node, self.node) else { return Err(timed_out().await) };
         let accepted = accept.accept(Arriving { stream: theirs, from, at: to });
         if accepted {
             fabric.event(node, Kind::Accepted, u64::from(self.node));

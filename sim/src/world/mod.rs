@@ -20,7 +20,7 @@ use station_node::station::Handle;
 use station_protocol::Content;
 use station_protocol::bounded::{Name, Text};
 use station_protocol::capability::Needs;
-use station_protocol::experiment::{Class, Labels, Trust};
+use station_protocol::experiment::{Class, Labels};
 use station_protocol::jobs::Jobs;
 use station_protocol::limits::Limits;
 use station_protocol::requester::Draft;
@@ -37,7 +37,7 @@ use crate::det::trace::{Kind, Trace};
 use crate::det::watchdog::{POLLS_MAX, Watchdog};
 use crate::det::{self, Machine, Refusal, clock};
 use crate::luck::Luck;
-use crate::net::fabric::{Fabric, Lines, NodeIndex, Path};
+use crate::net::fabric::{Fabric, Lines, NodeIndex};
 use ledger::Ledger;
 use outcome::Outcome;
 use plan::{Plan, What, Work};
@@ -58,7 +58,7 @@ pub enum RunError {
     Runtime(#[from] std::io::Error),
     #[error("station {number} does not start: {error}")]
     Start { number: NodeIndex, error: station_node::station::StationError },
-    #[error("the plan has no bootstrap node: give one station the role dht_server")]
+    #[error("the plan has no bootstrap node: give a group the role bootstrap")]
     NoBootstrap,
 }
 
@@ -68,6 +68,8 @@ pub struct Progress {
     pub virtual_ms: u64,
     pub of_ms: u64,
     pub real_ns: u64,
+    /// What the processor spent on this process.
+    pub processor_ns: u64,
     pub resident_bytes: u64,
 }
 
@@ -75,7 +77,7 @@ pub struct Progress {
 pub fn run(plan: &Plan, seed: u64, machine: Machine, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, RunError> {
     let _run = det::start(seed, machine)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    let outcome = runtime.block_on(async {
+    let outcome: Result<Outcome, RunError> = runtime.block_on(async {
         clock::follow();
         let mut world = World::new(plan, seed, machine)?;
         world.live(progress).await?;
@@ -104,6 +106,8 @@ struct World<'a> {
     /// By time, then in the order of the plan.
     timeline: BTreeMap<(u64, usize), Act>,
     planned: usize,
+    /// The last second of the warm-up.
+    warm: Progress,
     luck: Luck,
     published: u64,
 }
@@ -111,8 +115,7 @@ struct World<'a> {
 impl<'a> World<'a> {
     fn new(plan: &'a Plan, seed: u64, machine: Machine) -> Result<Self, RunError> {
         let trace = Arc::new(Trace::default());
-        let lines = plan.stations.iter().map(|member| member.line).collect();
-        let lines = Lines::new(lines, plan.between_ns.clone(), plan.jitter, Luck::new(seed, "wires", ""));
+        let lines = Lines::new(plan.stations.iter().map(|member| member.access), plan.climate, seed);
         let fabric = Fabric::new(lines, trace.clone());
         tokio::spawn(fabric.clone().pump());
         let around = Surroundings {
@@ -133,6 +136,7 @@ impl<'a> World<'a> {
             residents: Vec::new(),
             timeline: BTreeMap::new(),
             planned: 0,
+            warm: Progress { virtual_ms: 0, of_ms: plan.duration_ms, real_ns: 0, processor_ns: (machine.processor_ns)(), resident_bytes: 0 },
             luck: Luck::new(seed, "work", ""),
             published: 0,
         };
@@ -143,7 +147,7 @@ impl<'a> World<'a> {
     /// Machines for all stations, and everything that is planned.
     fn settle(&mut self) -> Result<(), RunError> {
         let numbered = || (0..).zip(&self.plan.stations);
-        let servers: Vec<_> = numbered().filter(|(_, member)| member.policy.roles.dht_server).collect();
+        let servers: Vec<_> = numbered().filter(|(_, member)| member.bootstrap).collect();
         let servers: Vec<_> = servers.into_iter().map(|(number, member)| resident::address(self.seed, number, member)).collect();
         if servers.is_empty() {
             return Err(RunError::NoBootstrap);
@@ -157,7 +161,9 @@ impl<'a> World<'a> {
             self.plan_at(member.starts_ms, Act::Start(number));
         }
         for (number, work) in self.plan.work.iter().enumerate() {
-            self.plan_at(work.first_ms, Act::Publish(number));
+            for time in 0..u64::from(work.count) {
+                self.plan_at(work.first_ms + time * work.every_ms, Act::Publish(number));
+            }
         }
         for (number, fault) in self.plan.faults.iter().enumerate() {
             self.plan_at(fault.at_ms, Act::Fault(number));
@@ -183,7 +189,11 @@ impl<'a> World<'a> {
             }
             if next >= next_second {
                 second += 1;
-                progress(self.progress(next));
+                let now = self.progress(next);
+                if next <= self.plan.warmup_ms {
+                    self.warm = now;
+                }
+                progress(now);
             }
             if next >= self.plan.duration_ms {
                 return Ok(());
@@ -193,7 +203,8 @@ impl<'a> World<'a> {
 
     fn progress(&self, virtual_ms: u64) -> Progress {
         let real_ns = (self.machine.monotonic_ns)() - self.real_begun_ns;
-        Progress { virtual_ms, of_ms: self.plan.duration_ms, real_ns, resident_bytes: (self.machine.resident_bytes)() }
+        let processor_ns = (self.machine.processor_ns)();
+        Progress { virtual_ms, of_ms: self.plan.duration_ms, real_ns, processor_ns, resident_bytes: (self.machine.resident_bytes)() }
     }
 
     async fn act(&mut self, act: Act, now_ms: u64) -> Result<(), RunError> {
@@ -201,12 +212,7 @@ impl<'a> World<'a> {
             Act::Start(number) => self.start(number).await?,
             Act::Publish(number) => {
                 let plan = self.plan;
-                let work = &plan.work[number];
-                self.publish(work, now_ms);
-                let next = now_ms + work.every_ms;
-                if work.every_ms > 0 && next <= work.until_ms {
-                    self.plan_at(next, Act::Publish(number));
-                }
+                self.publish(&plan.work[number], now_ms);
             }
             Act::Fault(number) => {
                 let plan = self.plan;
@@ -224,39 +230,34 @@ impl<'a> World<'a> {
         self.around.trace.event(clock::now_ms(), 0, Kind::Fault, det::trace::content(what.name().as_bytes()));
         let fabric = self.around.fabric.clone();
         match what {
-            What::Cut { from, to, both } => fabric.change(|lines| {
-                for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to))) {
-                    lines.cut(Path { from, to }, true);
-                    if *both {
-                        lines.cut(Path { from: to, to: from }, true);
-                    }
-                }
-            }),
-            What::Heal => fabric.change(Lines::mend),
-            What::Crash { stations } => stations.iter().for_each(|number| self.residents[*number as usize].crash()),
-            What::Restart { stations } => {
+            What::Disturb(number, disturbance) => fabric.change(|lines| lines.disturb(*number, disturbance.clone())),
+            What::Calm(number) => fabric.change(|lines| lines.calm(*number)),
+            What::Crash { stations, disk } => stations.iter().for_each(|number| self.residents[*number as usize].crash(*disk)),
+            What::Start { stations } => {
                 for number in stations {
                     self.start(*number).await?;
                 }
             }
-            What::Pause { stations } => stations.iter().for_each(|number| self.residents[*number as usize].pause(true)),
-            What::Resume { stations } => stations.iter().for_each(|number| self.residents[*number as usize].pause(false)),
-            What::Loss { stations, millionths } => fabric.change(|lines| {
-                stations.iter().for_each(|number| lines.set(*number, |line| line.loss = *millionths));
-            }),
+            What::Pause { stations, paused } => stations.iter().for_each(|number| self.residents[*number as usize].pause(*paused)),
+            What::Skew { stations, by_ms } => stations.iter().for_each(|number| self.residents[*number as usize].skew(*by_ms)),
         }
         Ok(())
     }
 
-    /// A station that is up publishes, as its user's script would.
+    /// Those whose turn it is publish, as their users' scripts would; who is down then misses its turn.
     fn publish(&mut self, work: &Work, now_ms: u64) {
-        let up: Vec<NodeIndex> = work.requesters.iter().copied().filter(|number| self.residents[*number as usize].handle().is_some()).collect();
-        let Some(number) = up.get(usize::try_from(self.luck.below(up.len() as u64)).unwrap_or(0)).copied() else { return };
-        let Some(handle) = self.residents[number as usize].handle().cloned() else { return };
-        let draft = draft(work, self.published);
-        self.published += work.jobs as u64;
-        let (ledger, jobs) = (self.around.ledger.clone(), work.jobs as u64);
-        tokio::spawn(publish(handle, draft, ledger, number, now_ms, jobs));
+        let up = |number: &NodeIndex| self.residents[*number as usize].handle().is_some();
+        let mut requesters: Vec<NodeIndex> = work.requesters.iter().copied().filter(up).collect();
+        if work.one_of_them && !requesters.is_empty() {
+            let drawn = self.luck.below(requesters.len() as u64);
+            requesters = vec![requesters[usize::try_from(drawn).unwrap_or(0)]];
+        }
+        for number in requesters {
+            let Some(handle) = self.residents[number as usize].handle().cloned() else { continue };
+            let (draft, jobs) = (draft(work, self.published), u64::from(work.jobs));
+            self.published += jobs;
+            tokio::spawn(publish(handle, draft, self.around.ledger.clone(), number, now_ms, jobs));
+        }
     }
 
     async fn outcome(&self) -> Outcome {
@@ -271,7 +272,7 @@ impl<'a> World<'a> {
             }
         }
         let traffic = (0..).take(self.residents.len()).map(|number| self.around.fabric.traffic(number)).collect();
-        Outcome::new(self.plan, self.seed, &self.around, outcome::End { hash, events, progress, connected, traffic })
+        Outcome::new(self.plan, self.seed, &self.around, outcome::End { hash, events, progress, warm: self.warm, connected, traffic })
     }
 }
 
@@ -295,11 +296,11 @@ fn draft(work: &Work, first: u64) -> Draft {
         profile: Name::new(station_sandbox::PROFILE).expect("the profile's name is a name"),
         needs: Needs::default(),
         limits: Limits::default(),
-        class: Class::Pure(Trust::Fixed(work.fixed)),
+        class: Class::Pure(work.trust),
         labels: Labels::default(),
         contact: Text::cut("mailto:sim@example.org"),
         deadline_ms: work.deadline_ms,
-        jobs: Jobs::explicit((first..first + work.jobs as u64).map(input).collect()).expect("small maps are jobs"),
+        jobs: Jobs::explicit((first..first + u64::from(work.jobs)).map(input).collect()).expect("small maps are jobs"),
         target: None,
         previous: None,
         at_once: None,

@@ -2,6 +2,8 @@
 //!
 //! Guarantees: everything but [`Speed`] is the same for the same plan and seed. Deliberately lacks charts: `report` draws them.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::Progress;
@@ -9,12 +11,17 @@ use super::ledger::{Counts, Story};
 use super::plan::Plan;
 use super::resident::Surroundings;
 use crate::det::trace::Checkpoint;
+use crate::metrics::{CheckResult, Distribution, Jobs, Metrics};
+use crate::scenario::Fidelity;
+use crate::scenario::check::{Figure, Goal, Latency};
 
 /// The raw end of a run.
 pub(super) struct End {
     pub(super) hash: String,
     pub(super) events: u64,
     pub(super) progress: Progress,
+    /// When the warm-up was over.
+    pub(super) warm: Progress,
     /// Topic peers of each station that is up.
     pub(super) connected: Vec<usize>,
     /// Bytes out and in of each station.
@@ -28,8 +35,17 @@ pub struct Outcome {
     pub trace_hash: String,
     pub trace_events: u64,
     pub metrics: Metrics,
+    /// How often what happened after the warm-up.
+    pub counts: Counts,
+    /// Topic peers of the stations that are up at the end.
+    pub connections: Quantiles,
+    /// Of each station, over the whole run.
+    pub sent_bytes: Quantiles,
+    pub received_bytes: Quantiles,
     pub speed: Speed,
     pub failures: Vec<String>,
+    /// Checks of the scenario that this world does not perform.
+    pub unchecked: Vec<String>,
     #[serde(skip)]
     pub checkpoints: Vec<Checkpoint>,
     #[serde(skip)]
@@ -44,30 +60,11 @@ pub struct Speed {
     pub virtual_per_real: f64,
     pub resident_mb: f64,
     pub polls: u64,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct Metrics {
-    pub stations: usize,
-    pub stations_up: usize,
-    /// From a Call to a station that hears it.
-    pub propagation_ms: Quantiles,
-    /// Calls heard, of those that could be.
-    pub reached: f64,
-    /// From publication to each job's verdict.
-    pub settle_ms: Quantiles,
-    pub first_claim_ms: Quantiles,
-    pub first_receipt_ms: Quantiles,
-    pub jobs: u64,
-    pub jobs_agreed: u64,
-    pub jobs_expired: u64,
-    pub jobs_undecided: u64,
-    pub experiments: usize,
-    pub experiments_closed: usize,
-    pub connections: Quantiles,
-    pub sent_bytes: Quantiles,
-    pub received_bytes: Quantiles,
-    pub counts: Counts,
+    /// Of the processor, where others want it too.
+    pub processor_s: f64,
+    /// After the warm-up, when everybody has joined.
+    pub steady_virtual_per_processor: f64,
+    pub steady_virtual_per_real: f64,
 }
 
 /// Of a set of numbers; all zero when there are none.
@@ -99,21 +96,30 @@ impl Outcome {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     pub(super) fn new(plan: &Plan, seed: u64, around: &Surroundings, end: End) -> Self {
         let stories = around.ledger.stories();
+        let steady_s = (end.progress.virtual_ms - end.warm.virtual_ms) as f64 / 1e3;
         let (virtual_s, real_s) = (end.progress.virtual_ms as f64 / 1e3, end.progress.real_ns as f64 / 1e9);
         Self {
             scenario: plan.name.clone(),
             seed,
             trace_hash: end.hash.clone(),
             trace_events: end.events,
-            metrics: metrics(plan, around, &stories, &end),
+            metrics: metrics(plan, seed, around, &stories, &end),
+            counts: around.ledger.counts(),
+            connections: Quantiles::of(end.connected.iter().map(|count| *count as u64)),
+            sent_bytes: Quantiles::of(end.traffic.iter().map(|(sent, _)| *sent)),
+            received_bytes: Quantiles::of(end.traffic.iter().map(|(_, received)| *received)),
             speed: Speed {
                 virtual_s,
                 real_s,
                 virtual_per_real: virtual_s / real_s,
                 resident_mb: end.progress.resident_bytes as f64 / 1e6,
                 polls: around.watchdog.polls(),
+                processor_s: end.progress.processor_ns as f64 / 1e9,
+                steady_virtual_per_processor: steady_s / (end.progress.processor_ns - end.warm.processor_ns) as f64 * 1e9,
+                steady_virtual_per_real: steady_s / (end.progress.real_ns - end.warm.real_ns) as f64 * 1e9,
             },
             failures: around.ledger.failures(),
+            unchecked: plan.unchecked.clone(),
             checkpoints: around.trace.checkpoints(),
             stories,
         }
@@ -121,29 +127,65 @@ impl Outcome {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn metrics(plan: &Plan, around: &Surroundings, stories: &[Story], end: &End) -> Metrics {
+fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end: &End) -> Metrics {
     let counted: Vec<&Story> = stories.iter().filter(|story| story.published_ms >= plan.warmup_ms).collect();
-    let since = |story: &Story, at: Option<u64>| at.map(|at| at.saturating_sub(story.published_ms));
-    let settled = counted.iter().flat_map(|story| story.settled_ms.iter().map(|at| at.saturating_sub(story.published_ms)));
+    let sum = |of: fn(&Story) -> u64| counted.iter().map(|story| of(story)).sum::<u64>();
+    let jobs = Jobs {
+        published: sum(|story| story.jobs),
+        agreed: sum(|story| story.agreed),
+        undecided: sum(|story| story.undecided),
+        expired: sum(|story| story.expired),
+    };
     let (heard, calls) = around.ledger.propagation();
-    let possible = calls * end.connected.len();
-    Metrics {
-        stations: plan.stations.len(),
-        stations_up: end.connected.len(),
-        reached: if possible == 0 { 0.0 } else { heard.len() as f64 / possible as f64 },
-        propagation_ms: Quantiles::of(heard.into_iter().map(u64::from)),
-        settle_ms: Quantiles::of(settled),
-        first_claim_ms: Quantiles::of(counted.iter().filter_map(|story| since(story, story.first_claim_ms))),
-        first_receipt_ms: Quantiles::of(counted.iter().filter_map(|story| since(story, story.first_receipt_ms))),
-        jobs: counted.iter().map(|story| story.jobs).sum(),
-        jobs_agreed: counted.iter().map(|story| story.agreed).sum(),
-        jobs_expired: counted.iter().map(|story| story.expired).sum(),
-        jobs_undecided: counted.iter().map(|story| story.undecided).sum(),
-        experiments: counted.len(),
-        experiments_closed: counted.iter().filter(|story| story.closed_ms.is_some()).count(),
-        connections: Quantiles::of(end.connected.iter().map(|count| *count as u64)),
-        sent_bytes: Quantiles::of(end.traffic.iter().map(|(sent, _)| *sent)),
-        received_bytes: Quantiles::of(end.traffic.iter().map(|(_, received)| *received)),
-        counts: around.ledger.counts(),
+    let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+    let figures = [
+        (Figure::Delivered, share(heard.len() as u64, (calls * end.connected.len()) as u64)),
+        (Figure::Settled, share(jobs.agreed + jobs.undecided, jobs.published)),
+        (Figure::Redundancy, share(sum(|story| story.receipts), jobs.published)),
+    ];
+    let mut metrics = Metrics {
+        scenario: plan.name.clone(),
+        seed,
+        trace_hash: end.hash.clone(),
+        fidelity: if plan.fidelity == Fidelity::Full { "full" } else { "fast" }.to_owned(),
+        stations: plan.stations.len() as u64,
+        virtual_ms: end.progress.virtual_ms,
+        warmup_ms: plan.warmup_ms,
+        jobs,
+        latencies: latencies(&counted, &heard),
+        figures: figures.into_iter().filter_map(|(figure, value)| Some((figure, value?))).collect(),
+        faults: plan.spans.clone(),
+        ..Metrics::default()
+    };
+    metrics.checks = plan.goals.iter().map(|goal| judge(goal, &metrics)).collect();
+    metrics
+}
+
+/// In ms; what nobody measured is absent.
+fn latencies(counted: &[&Story], heard: &[u32]) -> BTreeMap<Latency, Distribution> {
+    let since = |at: fn(&Story) -> Option<u64>| -> Vec<f64> { counted.iter().filter_map(|story| Some(span(story, at(story)?))).collect() };
+    let verdicts: Vec<f64> = counted.iter().flat_map(|story| story.settled_ms.iter().map(|at| span(story, *at))).collect();
+    let all = [
+        (Latency::Propagation, heard.iter().copied().map(f64::from).collect()),
+        (Latency::Claim, since(|story| story.first_claim_ms)),
+        (Latency::Lease, since(|story| story.first_lease_ms)),
+        (Latency::Result, since(|story| story.first_receipt_ms)),
+        (Latency::Verdict, verdicts),
+    ];
+    all.into_iter().filter_map(|(latency, values)| Some((latency, Distribution::of(&values)?))).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn span(story: &Story, at: u64) -> f64 {
+    at.saturating_sub(story.published_ms) as f64
+}
+
+fn judge(goal: &Goal, metrics: &Metrics) -> CheckResult {
+    match goal {
+        Goal::Bound(bound) => metrics.judge(bound),
+        Goal::EveryJobSettles => {
+            let (done, all) = (metrics.jobs.agreed + metrics.jobs.undecided, metrics.jobs.published);
+            CheckResult { check: "every_job_settles".to_owned(), passed: all > 0 && done == all, detail: format!("{done} of {all}") }
+        }
     }
 }

@@ -31,12 +31,16 @@ use crate::det::trace::Kind;
 use crate::det::watchdog::Watchdog;
 use crate::det::{clock, trace::Trace};
 use crate::net::fabric::{Fabric, NodeIndex};
-use crate::net::transport::{self, Fidelity};
+use crate::net::transport;
+use crate::scenario::Fidelity;
+use crate::scenario::fault::Disk;
 
 /// Where every station listens.
 pub const PORT: u16 = 4_710;
 /// Notes kept for the ledger, which takes them within the same instant.
 const NOTES_KEPT: usize = 64;
+/// More than any capacity in a scenario: the capacity decides.
+const PROCESSORS: usize = 256;
 
 /// What all residents share.
 #[derive(Clone, Debug)]
@@ -58,6 +62,7 @@ pub struct Resident {
     store: MemoryStore,
     gate: Arc<Gate>,
     lives: u32,
+    skew_ms: i64,
     process: Option<Process>,
 }
 
@@ -141,7 +146,7 @@ impl Resident {
     pub fn new(number: NodeIndex, member: Member, network: NetworkFile, commit_ms: u64, around: Surroundings) -> Self {
         around.fabric.settle(member.ip, number);
         let store = MemoryStore::new(Duration::from_millis(commit_ms));
-        Self { number, member, network, around, store, gate: Arc::default(), lives: 0, process: None }
+        Self { number, member, network, around, store, gate: Arc::default(), lives: 0, skew_ms: 0, process: None }
     }
 
     /// Its name in the network, in every life.
@@ -167,7 +172,7 @@ impl Resident {
         let tasks = Tasks::wrapping(wrap.clone());
         let (config, parts) = (self.config(), self.parts(tasks.clone())?);
         let mut starting = pin!(Station::start(&config, &self.network, self.member.policy.clone(), parts));
-        let skew = self.member.skew_ms;
+        let skew = self.skew_ms;
         let station = poll_fn(|context| clock::with_skew(skew, || starting.as_mut().poll(context))).await?;
         self.lives += 1;
         self.around.trace.event(clock::now_ms(), number, Kind::Started, u64::from(self.lives));
@@ -184,10 +189,12 @@ impl Resident {
         Ok(())
     }
 
-    /// The process dies at once; what the disk had not promised is lost.
-    pub fn crash(&mut self) {
+    /// The process dies at once; the disk loses what it had not promised, or keeps everything.
+    pub fn crash(&mut self, disk: Disk) {
         if self.process.take().is_some() {
-            self.store = self.store.crash();
+            if disk == Disk::LoseUnsynced {
+                self.store = self.store.crash();
+            }
             self.around.trace.event(clock::now_ms(), self.number, Kind::Crashed, u64::from(self.lives));
         }
     }
@@ -198,9 +205,14 @@ impl Resident {
         self.gate.set(paused);
     }
 
+    /// The wall clock is so far ahead from now on. A running station counts on from the time of its start.
+    pub fn skew(&mut self, ms: i64) {
+        self.skew_ms = ms;
+    }
+
     fn config(&self) -> Config {
         let listen = vec![Multiaddr::from(self.member.ip).with(Protocol::Tcp(PORT))];
-        Config { listen, capacity: self.member.capacity, ..Config::default() }
+        Config { listen, ..self.member.config.clone() }
     }
 
     fn parts(&self, tasks: Tasks) -> Result<Parts, StationError> {
@@ -216,7 +228,7 @@ impl Resident {
             outside: Arc::new(Nowhere { own: self.member.ip }),
             isolation: Isolation::Full,
             profiles: vec![Name::new(station_sandbox::PROFILE).expect("the profile's name is a name")],
-            processors: self.member.capacity as usize + 1,
+            processors: if self.member.works { PROCESSORS } else { 0 },
             tasks,
             notes_kept: NOTES_KEPT,
         })

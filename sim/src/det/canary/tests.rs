@@ -39,7 +39,7 @@ fn anything_but_one_thread_is_refused() {
 
 #[test]
 fn a_run_does_not_start_where_the_binary_replaces_nothing() {
-    let machine = Machine { monotonic_ns: real_ns, resident_bytes: || 0 };
+    let machine = Machine { monotonic_ns: real_ns, processor_ns: || 0, resident_bytes: || 0 };
     let refused = super::super::start(1, machine).expect_err("nothing is replaced in a test harness");
     assert!(matches!(refused, super::super::Refusal::Canary(_)), "{refused}");
     assert!(!super::super::is_active(), "a refused run leaves the thread as it was");

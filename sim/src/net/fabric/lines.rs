@@ -1,23 +1,17 @@
-//! [`Lines`]: when bytes that leave here now arrive there.
+//! [`Lines`]: all access lines of a run, and when bytes that leave here now arrive there.
 //!
-//! Guarantees: integer nanoseconds, O(1) per call; bytes queue at the sender's uplink and at the receiver's downlink; a cut holds in
-//! one direction. Deliberately lacks the order of a connection's bytes: the pipe keeps it.
+//! Guarantees: bytes queue at the sender's uplink and at the receiver's downlink; a fault acts while it is there and leaves nothing
+//! behind; each sender has luck of its own. Deliberately lacks the order of a connection's bytes: `link::Stream` keeps it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::NodeIndex;
 use crate::luck::Luck;
-
-/// Bytes of one segment: Ethernet's 1,500 less the headers.
-const SEGMENT_BYTES: u64 = 1_448;
-/// Headers of a segment, counted against the rate.
-const HEADER_BYTES: u64 = 52;
-/// Linux's shortest wait before it sends again.
-const RETRANSMIT_MIN_NS: u64 = 200_000_000;
-/// Losses of one segment in a row that still matter: each doubles the wait, so six make 12 s.
-const RETRANSMITS_MAX: u32 = 6;
-const NS_PER_S: u64 = 1_000_000_000;
-const MILLION: u64 = 1_000_000;
+use crate::net::Nanos;
+use crate::net::line::Line;
+use crate::net::link::{Stream, Tcp, Way};
+use crate::net::region::{Region, latency};
+use crate::scenario::units::{Jitter, Rate, Share};
 
 /// From whom to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,63 +22,84 @@ pub struct Path {
 
 /// One station's way to everybody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Bits per second.
-    pub up: u64,
-    pub down: u64,
-    /// One way, to the middle of the region.
-    pub last_mile_ns: u64,
-    pub region: usize,
-    /// Millionths of the segments that are lost.
-    pub loss: u32,
+pub struct Access {
+    pub region: Region,
+    pub up: Rate,
+    pub down: Rate,
+    /// One way, to the region's network.
+    pub last_mile: Nanos,
 }
 
-#[derive(Clone, Debug)]
+/// What all ways have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Climate {
+    /// One way between any two stations, instead of the regions' table.
+    pub latency: Option<Nanos>,
+    pub jitter: Jitter,
+    pub loss: Share,
+    pub tcp: Tcp,
+}
+
+/// Some of the stations, by their numbers.
+pub type Members = Vec<bool>;
+
+/// What a fault does to ways while it lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disturbance {
+    /// Nothing gets from the first to the second.
+    Cut { from: Members, to: Members },
+    /// In place of the climate's loss, from and to them.
+    Loss { who: Members, share: Share },
+    /// On top of every latency, from and to them.
+    Latency { who: Members, add: Nanos },
+}
+
+#[derive(Debug)]
 struct State {
-    line: Line,
-    up_free_ns: u64,
-    down_free_ns: u64,
+    access: Access,
+    up: Line,
+    down: Line,
+    luck: Luck,
     sent: u64,
     received: u64,
 }
 
 /// All of them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Lines {
     states: Vec<State>,
-    /// One way between the middles of regions, row by row.
-    between_ns: Vec<Vec<u64>>,
-    /// Up to so many millionths of the latency come on top.
-    jitter: u32,
-    cut: BTreeSet<Path>,
-    luck: Luck,
+    climate: Climate,
+    faults: BTreeMap<usize, Disturbance>,
 }
 
 impl Lines {
-    /// `lines` by node, between regions that are `between_ns` apart.
+    /// The lines of all stations by number, in the run `seed`.
     #[must_use]
-    pub fn new(lines: Vec<Line>, between_ns: Vec<Vec<u64>>, jitter: u32, luck: Luck) -> Self {
-        let states = lines.into_iter().map(|line| State { line, up_free_ns: 0, down_free_ns: 0, sent: 0, received: 0 }).collect();
-        Self { states, between_ns, jitter, cut: BTreeSet::new(), luck }
+    pub fn new(accesses: impl IntoIterator<Item = Access>, climate: Climate, seed: u64) -> Self {
+        let state = |(number, access): (usize, Access)| State {
+            access,
+            up: Line::new(access.up.0),
+            down: Line::new(access.down.0),
+            luck: Luck::new(seed, "wires", &number.to_string()),
+            sent: 0,
+            received: 0,
+        };
+        Self { states: accesses.into_iter().enumerate().map(state).collect(), climate, faults: BTreeMap::new() }
     }
 
-    /// Cuts or mends one direction.
-    pub fn cut(&mut self, path: Path, cut: bool) {
-        if cut {
-            self.cut.insert(path);
-        } else {
-            self.cut.remove(&path);
-        }
+    /// The fault `number` begins.
+    pub fn disturb(&mut self, number: usize, disturbance: Disturbance) {
+        self.faults.insert(number, disturbance);
     }
 
-    /// Mends everything.
-    pub fn mend(&mut self) {
-        self.cut.clear();
+    /// The fault `number` ends.
+    pub fn calm(&mut self, number: usize) {
+        self.faults.remove(&number);
     }
 
-    /// Changes one station's line; what is queued there already stays queued as it was.
-    pub fn set(&mut self, node: NodeIndex, change: impl FnOnce(&mut Line)) {
-        change(&mut self.states[node as usize].line);
+    #[must_use]
+    pub fn tcp(&self) -> Tcp {
+        self.climate.tcp
     }
 
     pub(super) fn traffic(&self, node: NodeIndex) -> (u64, u64) {
@@ -92,51 +107,38 @@ impl Lines {
         (state.sent, state.received)
     }
 
-    /// When the last of `bytes` arrives, in ns; `None` while the way is cut.
-    pub(super) fn carry(&mut self, path: Path, bytes: u64, now_ns: u64) -> Option<u64> {
-        if !self.cut.is_empty() && self.cut.contains(&path) {
-            return None;
-        }
-        let latency = self.latency_ns(path);
-        let on_wire = bytes + bytes.div_ceil(SEGMENT_BYTES).max(1) * HEADER_BYTES;
-        let jitter = if self.jitter == 0 { 0 } else { self.luck.below(latency * u64::from(self.jitter) / MILLION) };
-        let lost = self.lost_ns(path, bytes, latency);
-        let from = &mut self.states[path.from as usize];
+    /// When the last of `bytes` on `stream` arrives; `None` while the way is cut.
+    pub(super) fn carry(&mut self, path: Path, stream: &mut Stream, bytes: u64, now: Nanos) -> Option<Nanos> {
+        let way = self.way(path)?;
+        let Ok([from, to]) = self.states.get_disjoint_mut([path.from as usize, path.to as usize]) else { return Some(now) };
         from.sent += bytes;
-        from.up_free_ns = from.up_free_ns.max(now_ns) + on_wire * 8 * NS_PER_S / from.line.up;
-        let there = from.up_free_ns + latency + jitter + lost;
-        let to = &mut self.states[path.to as usize];
         to.received += bytes;
-        let takes = on_wire * 8 * NS_PER_S / to.line.down;
-        // What is late because it was lost does not keep the line busy while it is on its way.
-        to.down_free_ns = to.down_free_ns.max(there - lost) + takes;
-        Some(to.down_free_ns.max(there))
+        Some(stream.send(now, bytes, &way, &mut from.up, &mut to.down, &mut from.luck).arrived)
     }
 
-    fn latency_ns(&self, path: Path) -> u64 {
-        let (from, to) = (&self.states[path.from as usize].line, &self.states[path.to as usize].line);
-        from.last_mile_ns + self.between_ns[from.region][to.region] + to.last_mile_ns
+    /// When a segment without data arrives that belongs to no stream; `None` while the way is cut.
+    pub(super) fn signal(&mut self, path: Path, now: Nanos) -> Option<Nanos> {
+        let way = self.way(path)?;
+        Some(way.opening(now, &mut self.states[path.from as usize].luck))
     }
 
-    /// How much later the last of `bytes` arrives because segments were lost: a loss costs a retransmission, never bytes.
-    fn lost_ns(&mut self, path: Path, bytes: u64, latency: u64) -> u64 {
-        let (from, to) = (&self.states[path.from as usize].line, &self.states[path.to as usize].line);
-        let loss = from.loss.saturating_add(to.loss);
-        if loss == 0 {
-            return 0;
-        }
-        let segments = bytes.div_ceil(SEGMENT_BYTES).max(1);
-        // Of many segments the worst one decides; above a few it is all but sure that one is lost once.
-        let (mut wait, mut late) = (RETRANSMIT_MIN_NS.max(3 * latency), 0);
-        let mut chance = u64::from(loss).saturating_mul(segments).min(MILLION);
-        for _ in 0..RETRANSMITS_MAX {
-            if self.luck.below(MILLION) >= chance {
-                break;
+    /// The way as it is now; `None` while it is cut.
+    fn way(&self, Path { from, to }: Path) -> Option<Way> {
+        let (a, b) = (&self.states[from as usize].access, &self.states[to as usize].access);
+        let mut way = Way {
+            latency: self.climate.latency.unwrap_or_else(|| a.last_mile + latency(a.region, b.region) + b.last_mile),
+            jitter: self.climate.jitter,
+            loss: self.climate.loss,
+        };
+        let (from, to) = (from as usize, to as usize);
+        for fault in self.faults.values() {
+            match fault {
+                Disturbance::Cut { from: side, to: other } if side[from] && other[to] => return None,
+                Disturbance::Loss { who, share } if who[from] || who[to] => way.loss = *share,
+                Disturbance::Latency { who, add } if who[from] || who[to] => way.latency += *add,
+                _ => {}
             }
-            late += wait;
-            wait *= 2;
-            chance = u64::from(loss);
         }
-        late
+        Some(way)
     }
 }

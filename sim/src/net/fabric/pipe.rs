@@ -8,8 +8,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::{Fabric, NodeIndex, lock};
+use super::{Fabric, Path, lock};
 use crate::det::trace::{Kind, content};
+use crate::net::link::{CHUNK_BYTES_MAX, Stream, Tcp};
 
 /// Bytes written and not yet read: what Linux's send and receive buffers hold together before it enlarges them.
 pub(crate) const PIPE_BYTES_MAX: usize = 256 << 10;
@@ -20,18 +21,16 @@ const HELD: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    from: NodeIndex,
-    to: NodeIndex,
+    path: Path,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    stream: Stream,
     buffer: VecDeque<u8>,
     /// Arrival in ms and number of bytes.
     marks: VecDeque<(u64, usize)>,
-    /// Nothing arrives before what was sent before it.
-    last_ms: u64,
     reader: Option<Waker>,
     writer: Option<Waker>,
     scheduled: bool,
@@ -50,17 +49,28 @@ enum End {
 }
 
 impl Pipe {
-    pub(crate) fn new(from: NodeIndex, to: NodeIndex) -> Arc<Self> {
-        Arc::new(Self { from, to, state: Mutex::default() })
+    pub(crate) fn new(path: Path, tcp: Tcp) -> Arc<Self> {
+        let state = State {
+            stream: Stream::new(tcp),
+            buffer: VecDeque::new(),
+            marks: VecDeque::new(),
+            reader: None,
+            writer: None,
+            scheduled: false,
+            held: false,
+            end: End::Open,
+            reader_gone_ms: None,
+        };
+        Arc::new(Self { path, state: Mutex::new(state) })
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as much as there is room for, at most one chunk.
     pub(crate) fn poll_write(self: &Arc<Self>, fabric: &Fabric, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = lock(&self.state);
         if state.end != End::Open || state.reader_gone_ms.is_some_and(|at| at <= fabric.now_ms()) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let room = PIPE_BYTES_MAX - state.buffer.len();
+        let room = (PIPE_BYTES_MAX - state.buffer.len()).min(CHUNK_BYTES_MAX as usize);
         if room == 0 {
             let old = state.writer.replace(context.waker().clone());
             drop(state);
@@ -68,7 +78,7 @@ impl Pipe {
             return Poll::Pending;
         }
         let taken = &bytes[..room.min(bytes.len())];
-        fabric.event(self.from, Kind::Wrote, content(taken));
+        fabric.event(self.path.from, Kind::Wrote, content(taken));
         if state.reader_gone_ms.is_some() {
             return Poll::Ready(Ok(taken.len()));
         }
@@ -142,14 +152,14 @@ impl Pipe {
         if schedule {
             fabric.schedule(at, self.clone());
         }
-        fabric.event(self.from, Kind::Ended, u64::from(self.to));
+        fabric.event(self.path.from, Kind::Ended, u64::from(self.path.to));
     }
 
     /// Nobody reads any more. The writer's next write fails once it can have heard of it.
     pub(crate) fn abandon(&self, fabric: &Fabric) {
         let mut state = lock(&self.state);
         if state.reader_gone_ms.is_none() {
-            state.reader_gone_ms = Some(fabric.carry(self.to, self.from, 0).unwrap_or(HELD));
+            state.reader_gone_ms = Some(fabric.signal(self.path.to, self.path.from).unwrap_or(HELD));
             state.buffer = VecDeque::new();
             state.marks = VecDeque::new();
             let wakers = (state.writer.take(), state.reader.take());
@@ -175,37 +185,39 @@ impl Pipe {
     pub(super) fn release(self: Arc<Self>, fabric: &Fabric) {
         let mut state = lock(&self.state);
         state.held = false;
-        let bytes = state.marks.iter().filter(|(at, _)| *at == HELD).map(|(_, count)| count).sum();
-        state.last_ms = 0;
-        let at = self.arrival(&mut state, fabric, bytes);
-        for mark in state.marks.iter_mut().filter(|(mark, _)| *mark == HELD) {
-            mark.0 = at;
+        let held: usize = state.marks.iter().filter(|(at, _)| *at == HELD).map(|(_, count)| count).sum();
+        state.marks.retain(|(at, _)| *at != HELD);
+        let mut left = held;
+        while left > 0 {
+            let bytes = left.min(CHUNK_BYTES_MAX as usize);
+            let at = self.arrival(&mut state, fabric, bytes);
+            state.marks.push_back((at, bytes));
+            left -= bytes;
         }
         if state.end == End::At(HELD) {
+            let at = self.arrival(&mut state, fabric, 0);
             state.end = End::At(at);
         }
         if state.reader_gone_ms == Some(HELD) {
-            state.reader_gone_ms = Some(at);
+            state.reader_gone_ms = fabric.signal(self.path.to, self.path.from).or(Some(HELD));
         }
-        let schedule = self.must_schedule(&mut state, at);
+        let next = state.next_ms().filter(|at| self.must_schedule(&mut state, *at));
         drop(state);
-        if schedule {
+        if let Some(at) = next {
             fabric.schedule(at, self);
         }
     }
 
     /// When `bytes` written now arrive, after all before them.
     fn arrival(self: &Arc<Self>, state: &mut State, fabric: &Fabric, bytes: usize) -> u64 {
-        let carried = if state.held { None } else { fabric.carry(self.from, self.to, bytes) };
-        let Some(at) = carried else {
+        let carried = if state.held { None } else { fabric.carry(self.path, &mut state.stream, bytes) };
+        carried.unwrap_or_else(|| {
             if !state.held {
                 state.held = true;
                 fabric.hold(self.clone());
             }
-            return HELD;
-        };
-        state.last_ms = state.last_ms.max(at);
-        state.last_ms
+            HELD
+        })
     }
 
     /// Whether somebody waits who is not yet told of `at`.
