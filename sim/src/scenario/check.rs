@@ -112,7 +112,7 @@ pub enum Latency {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
-    /// Share of (Call, station) pairs that were heard.
+    /// Of all pairs of a Call and an honest station that was up, the share that was heard.
     Delivered,
     /// Share of jobs with a verdict.
     Settled,
@@ -122,7 +122,7 @@ pub enum Figure {
     Duplicates,
     /// Executions per job, in thousandths.
     Redundancy,
-    /// Share of dials that made a connection.
+    /// Share of dials that made a connection, direct or relayed.
     Dialled,
 }
 

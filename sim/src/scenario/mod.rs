@@ -205,7 +205,7 @@ impl Scenario {
     ///
     /// # Panics
     ///
-    /// Never: every scenario has a TOML form, which a test over all scenarios checks.
+    /// When a program has set a seed above [`units::SEED_MAX`], which no file can hold.
     #[must_use]
     pub fn text(&self) -> String {
         toml::to_string(self).expect("every scenario has a TOML form")
@@ -229,6 +229,21 @@ impl Scenario {
         let first: toml::Table = root.as_table_mut().and_then(|table| table.remove_entry("run")).into_iter().collect();
         let both = toml::to_string(&first).ok().zip(toml::to_string(&root).ok());
         both.map_or_else(|| self.text(), |(run, rest)| format!("{run}\n{rest}"))
+    }
+
+    /// What the file says that it shows: its first line, if that is a comment.
+    #[must_use]
+    pub fn shows(text: &str) -> &str {
+        text.lines().next().and_then(|line| line.strip_prefix('#')).unwrap_or_default().trim()
+    }
+
+    /// When the last fault is over and churn has ended: what [`check::After::Heal`] counts from. A fault without an end counts from its
+    /// beginning.
+    #[must_use]
+    pub fn heals(&self) -> Span {
+        let faults = self.faults.iter().map(|fault| fault.at.0.saturating_add(fault.lasts.map_or(0, |lasts| lasts.0)));
+        let churn = self.churn.as_ref().map(|churn| churn.until.unwrap_or(self.run.duration).0);
+        Span(faults.chain(churn).max().unwrap_or(0).min(self.run.duration.0))
     }
 
     /// Stations in all, requesters included.

@@ -24,7 +24,7 @@ fn every_scenario_of_the_project_is_one_and_says_what_it_shows() {
     let scenarios = all();
     assert!(scenarios.len() >= 10);
     for (name, text) in &scenarios {
-        let sentence = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_else(|| panic!("{name} begins with a sentence"));
+        let sentence = Scenario::shows(text);
         assert!(sentence.ends_with('.') && sentence.len() > 40, "{name}: {sentence}");
         let scenario = Scenario::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(!scenario.works.is_empty(), "{name}");
@@ -175,4 +175,16 @@ fn checks_are_written_as_they_are_read() {
     assert!(bound.holds(1_999) && !bound.holds(2_000));
     let bound: check::Bound = "delivered>=99%".parse().unwrap();
     assert!(bound.holds(990_000) && !bound.holds(989_999));
+}
+
+#[test]
+fn the_world_is_whole_again_when_the_last_fault_ends() {
+    let heals = |more: &str| Scenario::parse(&LEAST.replace("1m", "10m").replace("[[group]]", &format!("{more}[[group]]"))).unwrap().heals();
+    const PAUSE: &str = "[[fault]]\nat = \"1m\"\nfor = \"2m\"\npause = { who = \"everyone\" }\n";
+    assert_eq!(heals(""), Span(0));
+    assert_eq!(heals(PAUSE), Span(180_000));
+    assert_eq!(heals(&format!("{PAUSE}[[fault]]\nat = \"4m\"\nskew = {{ who = \"everyone\", by = \"1s\" }}\n")), Span(240_000));
+    assert_eq!(heals(&PAUSE.replace("2m", "20m")), Span(600_000), "no later than the run's end");
+    let churn = "[churn]\nuntil = \"5m\"\nmodel = { kind = \"turnover\", share = \"1%\", every = \"1m\", away = \"1s\" }\n";
+    assert_eq!(heals(&format!("{churn}{PAUSE}")), Span(300_000));
 }

@@ -62,6 +62,8 @@ const RATE_MIN: u64 = 1_000;
 const RATE_MAX: u64 = 1_000_000_000_000;
 /// More seeds than anybody waits for.
 const SEEDS_MAX: u64 = 10_000;
+/// Largest seed: TOML's integers are signed.
+pub const SEED_MAX: u64 = i64::MAX as u64;
 
 const RATE: &str = "a line rate: write a number with kbit, mbit or gbit, like \"20mbit\"";
 const RATES: [(&str, u64); 4] = [("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000), ("bit", 1)];
@@ -188,7 +190,7 @@ impl Seeds {
     /// `first` to `last`, both run.
     #[must_use]
     pub fn new(first: u64, last: u64) -> Option<Self> {
-        (first <= last && last - first < SEEDS_MAX).then_some(Self { first, last })
+        (first <= last && last - first < SEEDS_MAX && last <= SEED_MAX).then_some(Self { first, last })
     }
 
     pub fn iter(self) -> impl Iterator<Item = u64> {
