@@ -12,6 +12,7 @@
 pub mod actors;
 pub mod cli;
 pub mod det;
+pub mod invariants;
 pub mod luck;
 pub mod metrics;
 pub mod minimise;

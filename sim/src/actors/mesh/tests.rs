@@ -13,13 +13,16 @@ use station_protocol::worker::Admission;
 use station_protocol::{Signed, SigningKey};
 
 use super::*;
-use crate::luck::Luck;
-use crate::net::fabric::{Fabric, NodeIndex};
-use crate::net::fabric::{Line, Lines};
-use crate::net::transport::{Fidelity, build};
+use crate::net::Nanos;
+use crate::net::fabric::{Access, Climate, Fabric, Lines, NodeIndex};
+use crate::net::link::Tcp;
+use crate::net::region::Region;
+use crate::net::transport::build;
+use crate::scenario::Fidelity;
+use crate::scenario::units::{Jitter, Rate, Share};
 
 /// The machines of these tests: two stations and an attacker.
-const MACHINES: u32 = 3;
+const MACHINES: usize = 3;
 const PORT: u16 = 4_710;
 
 fn name(text: &str) -> Name {
@@ -35,9 +38,9 @@ fn secret(machine: NodeIndex) -> [u8; 32] {
 }
 
 fn fabric() -> Arc<Fabric> {
-    let line = Line { up: 1_000_000_000, down: 1_000_000_000, last_mile_ns: 1_000_000, region: 0, loss: 0 };
-    let lines = vec![line; MACHINES as usize];
-    let fabric = Fabric::new(Lines::new(lines, vec![vec![0]], 0, Luck::new(1, "test", "lines")), Arc::default());
+    let access = Access { region: Region::Europe, up: Rate(1_000_000_000), down: Rate(1_000_000_000), last_mile: Nanos::ZERO };
+    let climate = Climate { latency: Some(Nanos::from_millis(1)), jitter: Jitter::Share(Share::NONE), loss: Share::NONE, tcp: Tcp::None };
+    let fabric = Fabric::new(Lines::new(vec![access; MACHINES], climate, 1), Arc::default());
     tokio::spawn(fabric.clone().pump());
     fabric
 }

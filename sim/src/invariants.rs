@@ -1,0 +1,224 @@
+//! [`Watch`]: what must never happen in a run, checked against every note of every station while it goes on.
+//!
+//! | invariant | broken when |
+//! |---|---|
+//! | no job settled twice | a requester says a second verdict on a job |
+//! | no accepted wrong result | a verdict says what no honest engine does, and most of the job's executions were honest |
+//! | no credit after expiry | a receipt is held whose lease the requester had ended |
+//! | one seat per cluster | a certificate names two receipts of one node or one cluster |
+//! | seats by cluster | an operator has a larger share of the seats than of the clusters that hold any |
+//!
+//! Guarantees: memory grows with jobs and receipts, not with time; what a lie cost although no invariant broke is counted as damage.
+//! Deliberately lacks knowledge of the machines' insides: it sees what a log file would show.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use station_protocol::cluster::Cluster;
+use station_protocol::experiment::ExperimentId;
+use station_protocol::receipt::LeaseNumber;
+use station_protocol::requester::Note;
+use station_protocol::verdict::{Canonical, Decision, JobVerdict};
+use station_protocol::{Content, NodeId};
+
+use crate::scenario::check::Invariant;
+
+#[cfg(test)]
+mod tests;
+
+/// Violations kept word for word; further ones are counted.
+const KEPT_MAX: usize = 100;
+
+/// Who a station is, as only the world knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its group, or whoever runs it.
+    pub operator: String,
+    pub cluster: Cluster,
+    pub honest: bool,
+}
+
+/// What went wrong, in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    pub at_ms: u64,
+    pub invariant: Invariant,
+    pub what: String,
+}
+
+/// What lies cost, whether an invariant broke or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// Verdicts that say what no honest engine does.
+    pub wrong_verdicts: u64,
+    /// Of those, with most of the executions honest.
+    pub wrong_despite_honest_majority: u64,
+    /// Held receipts of stations that are not honest.
+    pub dishonest_receipts: u64,
+    pub leases_expired: u64,
+    pub receipts_refused: u64,
+}
+
+/// One operator's part of the work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Receipts held.
+    pub seats: u64,
+    pub clusters: u64,
+}
+
+type Truth = Box<dyn Fn(u64) -> Option<Content> + Send>;
+
+/// All invariants of one run.
+#[derive(Default)]
+pub struct Watch {
+    who: BTreeMap<NodeId, Identity>,
+    truths: BTreeMap<ExperimentId, Truth>,
+    settled: BTreeSet<(ExperimentId, u64)>,
+    ended: BTreeSet<(ExperimentId, LeaseNumber)>,
+    held: BTreeMap<(ExperimentId, LeaseNumber), (NodeId, u64)>,
+    /// Honest and other executions of each job.
+    executions: BTreeMap<(ExperimentId, u64), (u32, u32)>,
+    violations: Vec<Violation>,
+    dropped: u64,
+    damage: Damage,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("violations", &self.violations).field("damage", &self.damage).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Makes a station known; one that is not is taken for honest and for a cluster of its own.
+    pub fn introduce(&mut self, node: NodeId, identity: Identity) {
+        self.who.insert(node, identity);
+    }
+
+    /// What an honest engine says of each job of `experiment`.
+    pub fn published(&mut self, experiment: ExperimentId, truth: impl Fn(u64) -> Option<Content> + Send + 'static) {
+        self.truths.insert(experiment, Box::new(truth));
+    }
+
+    /// Something a requester noted.
+    pub fn note(&mut self, at_ms: u64, note: &Note) {
+        match note {
+            Note::Expired { experiment, lease, .. } => {
+                self.ended.insert((*experiment, *lease));
+                self.damage.leases_expired += 1;
+            }
+            Note::Held { experiment, node, lease, index } => self.held(at_ms, *experiment, *node, *lease, *index),
+            Note::ReceiptRefused { .. } => self.damage.receipts_refused += 1,
+            Note::Settled { experiment, verdict, .. } => self.settled(at_ms, *experiment, verdict),
+            _ => {}
+        }
+    }
+
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// All violations, those that were not kept too.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.violations.len() as u64 + self.dropped
+    }
+
+    #[must_use]
+    pub fn damage(&self) -> &Damage {
+        &self.damage
+    }
+
+    /// Every operator's part of what was held.
+    #[must_use]
+    pub fn parts(&self) -> BTreeMap<String, Part> {
+        let mut parts: BTreeMap<String, Part> = BTreeMap::new();
+        let mut clusters: BTreeMap<String, BTreeSet<Cluster>> = BTreeMap::new();
+        for (node, _) in self.held.values() {
+            let Some(identity) = self.who.get(node) else { continue };
+            parts.entry(identity.operator.clone()).or_default().seats += 1;
+            clusters.entry(identity.operator.clone()).or_default().insert(identity.cluster);
+        }
+        for (operator, clusters) in clusters {
+            parts.entry(operator).or_default().clusters = clusters.len() as u64;
+        }
+        parts
+    }
+
+    /// Judges the parts once a run is over: `operator` may not have more of the seats than of the clusters, by more than
+    /// `slack_permille` thousandths of all seats (which come in whole numbers).
+    pub fn judge_parts(&mut self, at_ms: u64, operator: &str, slack_permille: u64) {
+        let parts = self.parts();
+        let (seats, clusters) = parts.values().fold((0, 0), |(seats, clusters), part| (seats + part.seats, clusters + part.clusters));
+        let Some(part) = parts.get(operator).filter(|_| seats > 0 && clusters > 0) else { return };
+        let fair_permille = 1_000 * part.clusters / clusters;
+        let has_permille = 1_000 * part.seats / seats;
+        if has_permille > fair_permille + slack_permille {
+            let what = format!("{operator} has {has_permille} ‰ of the seats and {fair_permille} ‰ of the clusters that have any");
+            self.violate(at_ms, Invariant::SeatsByCluster, what);
+        }
+    }
+
+    /// Somebody else saw an invariant broken.
+    pub fn violate(&mut self, at_ms: u64, invariant: Invariant, what: String) {
+        if self.violations.len() < KEPT_MAX {
+            self.violations.push(Violation { at_ms, invariant, what });
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    fn held(&mut self, at_ms: u64, experiment: ExperimentId, node: NodeId, lease: LeaseNumber, index: u64) {
+        if self.ended.contains(&(experiment, lease)) {
+            self.violate(at_ms, Invariant::NoCreditAfterExpiry, format!("lease {lease} of job {index} is held although it had ended"));
+        }
+        let honest = self.who.get(&node).is_none_or(|identity| identity.honest);
+        let (good, bad) = self.executions.entry((experiment, index)).or_default();
+        if honest {
+            *good += 1;
+        } else {
+            *bad += 1;
+            self.damage.dishonest_receipts += 1;
+        }
+        self.held.insert((experiment, lease), (node, index));
+    }
+
+    fn settled(&mut self, at_ms: u64, experiment: ExperimentId, verdict: &JobVerdict) {
+        let index = verdict.index;
+        if !self.settled.insert((experiment, index)) {
+            self.violate(at_ms, Invariant::NoJobSettledTwice, format!("job {index} is settled twice"));
+        }
+        let Decision::Agreed { canonical, certificate, .. } = &verdict.decision else { return };
+        self.seats(at_ms, experiment, index, certificate);
+        self.compare(at_ms, experiment, index, canonical);
+    }
+
+    /// No two receipts of a certificate are of one node or cluster.
+    fn seats(&mut self, at_ms: u64, experiment: ExperimentId, index: u64, certificate: &[LeaseNumber]) {
+        let (mut nodes, mut clusters) = (BTreeSet::new(), BTreeSet::new());
+        for lease in certificate {
+            let Some((node, _)) = self.held.get(&(experiment, *lease)).copied() else { continue };
+            let cluster = self.who.get(&node).map_or(Cluster::Own(node), |identity| identity.cluster);
+            if !nodes.insert(node) || !clusters.insert(cluster) {
+                self.violate(at_ms, Invariant::SeatsByCluster, format!("job {index} has two receipts of {cluster:?} in its certificate"));
+                return;
+            }
+        }
+    }
+
+    fn compare(&mut self, at_ms: u64, experiment: ExperimentId, index: u64, canonical: &Canonical) {
+        let Some(truth) = self.truths.get(&experiment).and_then(|truth| truth(index)) else { return };
+        if canonical.output.as_ref() == Some(&truth) {
+            return;
+        }
+        self.damage.wrong_verdicts += 1;
+        let (good, bad) = self.executions.get(&(experiment, index)).copied().unwrap_or_default();
+        if good > bad {
+            self.damage.wrong_despite_honest_majority += 1;
+            let what = format!("job {index} has a wrong verdict although {good} of its {} executions were honest", good + bad);
+            self.violate(at_ms, Invariant::NoAcceptedWrongResult, what);
+        }
+    }
+}
