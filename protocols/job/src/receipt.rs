@@ -78,7 +78,7 @@ pub enum Outcome {
     BadModule,
     /// The guest used a capability outside its grant and did not handle the refusal.
     Refused(Capability),
-    /// The stack ended; where it ends differs between machines.
+    /// The stack that the engine profile counts was used up; it ends at the same call everywhere.
     StackOverflow,
     /// The machine refused memory inside the job's limit.
     OutOfMemory,
@@ -108,6 +108,6 @@ impl Outcome {
     /// Whether two honest stations under one profile must see the same. Machine-dependent outcomes never enter a quorum.
     #[must_use]
     pub fn is_comparable(&self) -> bool {
-        !matches!(self, Self::StackOverflow | Self::OutOfMemory | Self::TimedOut | Self::Killed)
+        !matches!(self, Self::OutOfMemory | Self::TimedOut | Self::Killed)
     }
 }

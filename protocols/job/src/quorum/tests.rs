@@ -69,11 +69,20 @@ fn two_receipts_of_one_cluster_or_one_node_count_once() {
 
 #[test]
 fn outcomes_that_depend_on_the_machine_never_count() {
-    for outcome in [Outcome::TimedOut, Outcome::OutOfMemory, Outcome::Killed, Outcome::StackOverflow] {
+    for outcome in [Outcome::TimedOut, Outcome::OutOfMemory, Outcome::Killed] {
         let receipts: Vec<_> = (0..3).map(|n| held(n, n as u8, n as u8, outcome.clone(), b"", None)).collect();
         assert_eq!(decide(&fixed(2), &receipts), None);
         assert_eq!(lacking(&fixed(2), &receipts), 2);
     }
+}
+
+#[test]
+fn a_counted_stack_overflow_agrees_like_any_other_end_of_the_guest() {
+    let overflowed = |n: u64| held(n, n as u8, n as u8, Outcome::StackOverflow, b"", None);
+    let Some(Decision::Agreed { certificate, .. }) = decide(&fixed(2), &[overflowed(0), overflowed(1)]) else { panic!("no agreement") };
+    assert_eq!(certificate.to_vec(), vec![0, 1]);
+    let completed = held(1, 1, 1, Outcome::Completed, b"", None);
+    assert_eq!(decide(&fixed(2), &[overflowed(0), completed]), None);
 }
 
 #[test]
