@@ -4,6 +4,7 @@ mod differential;
 mod hostile;
 mod rules;
 
+use wasmi::errors::ErrorKind;
 use wasmi::{Config, Engine, Extern, ExternType, Instance, Linker, Module, Store, TrapCode, Val, ValType};
 
 use super::{DEPTH, DEPTH_UNITS, FUEL, NormaliseError, module};
@@ -57,19 +58,21 @@ impl Interpreted {
     fn call(&mut self, name: &str, argument: i64, steps: u64) -> Ended {
         let function = self.instance.get_func(&self.store, name).unwrap();
         let ty = function.ty(&self.store);
-        let mut arguments = ty.params().iter().map(|ty| Val::default_for_ty(*ty)).collect::<Vec<_>>();
+        let mut arguments = ty.params().iter().map(|ty| Val::default(*ty)).collect::<Vec<_>>();
         match arguments.first_mut() {
             Some(Val::I32(value)) => *value = i32::try_from(argument).unwrap(),
             Some(Val::I64(value)) => *value = argument,
             _ => {}
         }
-        let mut results = ty.results().iter().map(|ty| Val::default_for_ty(*ty)).collect::<Vec<_>>();
+        let mut results = ty.results().iter().map(|ty| Val::default(*ty)).collect::<Vec<_>>();
         self.store.set_fuel(steps).unwrap();
         match function.call(&mut self.store, &arguments, &mut results) {
             Ok(()) => Ended::Returned(results.iter().map(shown).collect()),
             Err(error) => match error.as_trap_code() {
                 Some(TrapCode::OutOfFuel) => Ended::Unbounded,
                 Some(code) => Ended::Trapped(code),
+                // The interpreter has no trap code for bulk operators of tables.
+                None if matches!(error.kind(), ErrorKind::Table(_)) => Ended::Trapped(TrapCode::TableOutOfBounds),
                 None => panic!("not a trap: {error}"),
             },
         }
@@ -114,6 +117,16 @@ impl Interpreted {
             }
         }
         state
+    }
+}
+
+impl Interpreted {
+    fn memories(&self) -> Vec<(String, Vec<u8>)> {
+        let memory = |export: wasmi::Export<'_>| {
+            let name = export.name().to_owned();
+            export.into_memory().map(|memory| (name, memory.data(&self.store).to_vec()))
+        };
+        self.instance.exports(&self.store).filter_map(memory).collect()
     }
 }
 
