@@ -1,11 +1,13 @@
 //! [`Figure`]: one measured number and how it is shown.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// A number measured in this run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
     /// What the project promised, like `<= 60`.
@@ -37,21 +39,29 @@ impl Report {
     }
 
     /// A figure without an anchor.
-    pub(crate) fn add(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, n: usize) {
-        self.push(name, value, unit, target, None, n);
+    pub(crate) fn add(&mut self, name: impl Into<Cow<'static, str>>, value: f64, unit: &'static str, target: Option<&'static str>, n: usize) {
+        self.push(name.into(), value, unit, target, None, n);
     }
 
     /// A figure to be read against another of this run.
-    pub(crate) fn add_beside(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, n: usize, anchor: Anchor) {
-        self.push(name, value, unit, target, Some(anchor), n);
+    pub(crate) fn add_beside(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: f64,
+        unit: &'static str,
+        target: Option<&'static str>,
+        n: usize,
+        anchor: Anchor,
+    ) {
+        self.push(name.into(), value, unit, target, Some(anchor), n);
     }
 
-    fn push(&mut self, name: &'static str, value: f64, unit: &'static str, target: Option<&'static str>, anchor: Option<Anchor>, n: usize) {
+    fn push(&mut self, name: Cow<'static, str>, value: f64, unit: &'static str, target: Option<&'static str>, anchor: Option<Anchor>, n: usize) {
         let figure = Figure { name, value: (value * 1_000.0).round() / 1_000.0, unit, target, anchor, n, machine: self.machine.clone() };
         if self.json {
             println!("{}", serde_json::to_string(&figure).expect("a figure is JSON"));
         } else {
-            eprintln!("measured {name}");
+            eprintln!("measured {}", figure.name);
             self.rows.push(figure);
         }
     }
@@ -62,10 +72,10 @@ impl Report {
             return;
         }
         println!("{}\n", self.machine);
-        println!("{:32} {:>12} {:10} {:>10} {:>6}  beside", "name", "value", "unit", "target", "n");
+        println!("{:48} {:>12} {:10} {:>10} {:>6}  beside", "name", "value", "unit", "target", "n");
         for row in &self.rows {
             let anchor = row.anchor.as_ref().map_or(String::new(), |anchor| format!("{} {}", anchor.name, anchor.value));
-            println!("{:32} {:>12} {:10} {:>10} {:>6}  {anchor}", row.name, row.value, row.unit, row.target.unwrap_or("–"), row.n);
+            println!("{:48} {:>12} {:10} {:>10} {:>6}  {anchor}", row.name, row.value, row.unit, row.target.unwrap_or("–"), row.n);
         }
     }
 }

@@ -11,6 +11,7 @@ mod mesh;
 mod processes;
 mod sandbox;
 mod signatures;
+mod sim;
 mod storage;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Area {
     Mesh,
     /// Workers: start, steps, the meter, compiling, ending a guest
     Sandbox,
+    /// The simulator: virtual time per real time, memory, and the mesh at many sizes
+    Sim,
     /// (internal) a million jobs through the machines, in a process of its own
     #[value(hide = true)]
     MillionJobs,
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     match args.area {
         Area::Mesh => mesh::measure(args.short, &mut report),
         Area::Sandbox => sandbox::measure(args.short, &mut report),
+        Area::Sim => sim::measure(args.short, &mut report),
         Area::Pong => {
             sandbox::pong();
             return ExitCode::SUCCESS;

@@ -1,0 +1,142 @@
+//! The simulator: how much virtual time a second of real time buys, and what it costs, from a hundred stations to ten thousand.
+//!
+//! Builds and starts `station-sim` as a process of its own: it replaces the clock. Guarantees: every figure is of one seed's run on an
+//! otherwise idle machine; `steady` figures begin when all stations have joined. Deliberately lacks judgement of the mesh itself:
+//! scenarios have checks for that.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::figures::{Anchor, Report};
+
+/// Sizes of the scaling curve; the last is `fast` alone.
+const CURVE: [u32; 4] = [100, 300, 1_000, 3_000];
+const LARGEST: u32 = 10_000;
+
+/// One run's size and length.
+#[derive(Clone, Copy)]
+struct Mesh {
+    stations: u32,
+    fidelity: &'static str,
+    /// Virtual seconds, and of those before anything counts.
+    duration_s: u64,
+    warmup_s: u64,
+}
+
+pub(crate) fn measure(short: bool, report: &mut Report) {
+    let program = build();
+    let lengths = |stations, fidelity| Mesh { stations, fidelity, duration_s: 90, warmup_s: 45 };
+    if short {
+        for fidelity in ["full", "fast"] {
+            mesh(&program, Mesh { duration_s: 60, warmup_s: 30, ..lengths(100, fidelity) }, report);
+        }
+        faults(&program, report);
+        return;
+    }
+    faults(&program, report);
+    mesh(&program, lengths(1_000, "full"), report);
+    for stations in CURVE {
+        mesh(&program, lengths(stations, "fast"), report);
+    }
+    mesh(&program, lengths(LARGEST, "fast"), report);
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests' crate lies in the workspace").to_owned()
+}
+
+/// `station-sim`, built like this program.
+fn build() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.current_dir(root()).args(["build", "-q", "-p", "station-sim"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let built = build.status().expect("cargo can be started");
+    assert!(built.success(), "station-sim does not build");
+    std::env::current_exe().expect("a program has a path").with_file_name("station-sim")
+}
+
+/// Runs `station-sim` and reads its JSON; none, with the reason on stderr, when it failed.
+fn run(program: &Path, arguments: &[String]) -> Option<Value> {
+    let output = Command::new(program).current_dir(root()).args(arguments).arg("--json").stderr(Stdio::inherit()).output().expect("it starts");
+    let parsed = serde_json::from_slice(&output.stdout).ok();
+    if parsed.is_none() {
+        eprintln!("station-sim {} gave no result ({})", arguments.join(" "), output.status);
+    }
+    parsed
+}
+
+fn number(value: &Value, path: &str) -> Option<f64> {
+    value.pointer(path).and_then(Value::as_f64)
+}
+
+fn mesh(program: &Path, mesh: Mesh, report: &mut Report) {
+    let Mesh { stations, fidelity, duration_s, warmup_s } = mesh;
+    let arguments: Vec<String> = [
+        "mesh",
+        "--stations",
+        &stations.to_string(),
+        "--fidelity",
+        fidelity,
+        "--duration",
+        &duration_s.to_string(),
+        "--warmup",
+        &warmup_s.to_string(),
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let Some(result) = run(program, &arguments) else { return };
+    let name = |what: &str| format!("stations_{stations}_{fidelity}_{what}");
+    let connections = Anchor { name: "connections_p50", value: number(&result, "/connections/p50").unwrap_or(f64::NAN) };
+    let whole = Anchor { name: "with_the_joining", value: number(&result, "/speed/virtual_per_real").unwrap_or(f64::NAN) };
+    let (speed_target, memory_target) = targets(stations, fidelity);
+    if let Some(value) = number(&result, "/speed/steady_virtual_per_real") {
+        report.add_beside(name("virtual_per_real"), value, "s/s", speed_target, 1, whole);
+    }
+    if let Some(value) = number(&result, "/speed/resident_mb") {
+        report.add_beside(name("rss_mb"), value, "MB", memory_target, 1, connections);
+    }
+    let calls = number(&result, "/counts/calls").unwrap_or(0.0);
+    let samples = |path| number(&result, path).map_or(0, |count| count as usize);
+    for (what, path, unit) in [
+        ("propagation_p50_ms", "/metrics/latencies/propagation/quantiles/p50", "ms"),
+        ("propagation_p99_ms", "/metrics/latencies/propagation/quantiles/p99", "ms"),
+        ("duplicates", "/metrics/figures/duplicates", "copies"),
+        ("delivered", "/metrics/figures/delivered", "share"),
+    ] {
+        if let Some(value) = number(&result, path) {
+            report.add(name(what), value, unit, None, samples("/counts/calls_heard"));
+        }
+    }
+    if calls > 0.0 {
+        let per_call = |path| number(&result, path).map(|value| value / calls);
+        if let Some(value) = per_call("/counts/claims") {
+            report.add(name("claims_per_call"), value, "claims", None, calls as usize);
+        }
+        if let Some(value) = per_call("/steady_received_bytes/mean") {
+            report.add(name("bytes_per_station_per_call"), value, "B", None, calls as usize);
+        }
+    }
+}
+
+fn targets(stations: u32, fidelity: &str) -> (Option<&'static str>, Option<&'static str>) {
+    match (stations, fidelity) {
+        (1_000, "full") => (Some(">= 2"), Some("<= 1600")),
+        (1_000, "fast") => (Some(">= 4"), None),
+        (LARGEST, _) => (Some(">= 0.15"), Some("<= 14000")),
+        _ => (None, None),
+    }
+}
+
+/// The scenario of fifty stations with every kind of fault, which CI runs.
+fn faults(program: &Path, report: &mut Report) {
+    let Some(result) = run(program, &["run".to_owned(), "sim/scenarios/ci-50.toml".to_owned()]) else { return };
+    if let Some(value) = number(&result, "/speed/real_s") {
+        report.add("ci_50_real_s", value, "s", Some("< 20"), 1);
+    }
+}
