@@ -50,11 +50,10 @@ impl Place {
         let (exit, text) = self.run(&[words, &["--json"]].concat()).await;
         let last = match serde_json::from_str(&text) {
             Ok(whole) => whole,
-            Err(_) => text
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{words:?} wrote {line:?}: {error}")))
-                .last()
-                .expect("a line"),
+            Err(_) => {
+                let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{words:?} wrote {line:?}: {error}"));
+                text.lines().map(parse).collect::<Vec<Value>>().pop().expect("a line")
+            }
         };
         (exit, last)
     }
