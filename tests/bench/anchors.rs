@@ -34,7 +34,7 @@ fn engines(report: &mut Report) {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let line: Line = serde_json::from_str(line).expect("the anchors print figures");
         // Few and once: names live as long as the report.
-        report.add(line.name.leak(), line.value, line.unit.leak(), None, line.n);
+        report.add(line.name, line.value, line.unit.leak(), None, line.n);
     }
 }
 
