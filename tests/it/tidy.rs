@@ -178,6 +178,37 @@ fn crates_name_only_those_below_them() {
 }
 
 #[test]
+fn one_feature_changes_behaviour_and_only_the_simulators_tests_switch_it_on() {
+    let features = |krate: &str| -> BTreeMap<String, Vec<String>> {
+        let text = std::fs::read_to_string(root().join(krate).join("Cargo.toml")).expect("a member has a manifest");
+        let manifest: toml::Table = text.parse().expect("a manifest is TOML");
+        let table = manifest.get("features").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        let names = |value: toml::Value| value.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        table.into_iter().map(|(name, value)| (name, names(value))).collect()
+    };
+    let one = |name: &str, enables: &[&str]| BTreeMap::from([(name.to_owned(), enables.iter().map(|name| (*name).to_owned()).collect())]);
+    assert_eq!(features("protocols/job"), one("mutants", &[]));
+    assert_eq!(features("sim"), one("mutants", &["station-protocol/mutants"]));
+    // The timer keeps the names of upstream's features, which switch nothing.
+    assert!(features("sim/timer").values().all(Vec::is_empty));
+    for krate in ["protocols/car", "modules/sandbox", "modules/sdk", "node", "tests"] {
+        assert_eq!(features(krate), BTreeMap::new(), "{krate}");
+    }
+}
+
+#[test]
+fn the_clock_and_the_entropy_are_replaced_in_one_file() {
+    let mut findings = Vec::new();
+    for (path, text) in sources("sim").into_iter().chain(sources("node")).chain(sources("protocols")) {
+        let overrides = text.lines().any(|line| line.trim_start().starts_with("#[unsafe(no_mangle)]"));
+        if overrides && path != Path::new("sim/src/main.rs") {
+            findings.push(path.display().to_string());
+        }
+    }
+    refuse(&findings, "clock_gettime and getrandom are defined in sim/src/main.rs alone");
+}
+
+#[test]
 fn dependencies_have_one_feature_set_for_the_workspace() {
     let mut findings = Vec::new();
     for krate in [
@@ -189,6 +220,8 @@ fn dependencies_have_one_feature_set_for_the_workspace() {
         "modules/primes",
         "modules/noop",
         "node",
+        "sim",
+        "sim/timer",
         "tests",
     ] {
         let text = std::fs::read_to_string(root().join(krate).join("Cargo.toml")).expect("a member has a manifest");

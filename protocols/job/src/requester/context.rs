@@ -93,7 +93,11 @@ impl Context {
 
     pub(super) fn answer(&mut self, ask: Ticket, response: Response) {
         let effect = Effect::Answer { ask, response };
-        if is_planted(Mutant::HeldBeforeDurable) { self.act(effect) } else { self.then(effect) }
+        if is_planted(Mutant::HeldBeforeDurable) {
+            self.act(effect);
+        } else {
+            self.then(effect);
+        }
     }
 
     pub(super) fn report(&mut self, node: NodeId, action: PeerAction) {
