@@ -29,6 +29,9 @@ use super::fabric::{Accept, Arriving, Fabric, NodeIndex, lock};
 use crate::det::trace::Kind;
 use crate::scenario::Fidelity;
 
+#[cfg(test)]
+mod tests;
+
 /// Linux gives up after six retransmissions of the first segment.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 /// The first port that the system hands out by itself.

@@ -32,6 +32,8 @@ pub mod outcome;
 pub mod outside;
 pub mod plan;
 pub mod resident;
+#[cfg(test)]
+mod tests;
 
 use crate::det::trace::{Kind, Trace};
 use crate::det::watchdog::{POLLS_MAX, Watchdog};

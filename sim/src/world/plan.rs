@@ -3,6 +3,7 @@
 //! Guarantees: one scenario and one seed are one plan; what the world cannot perform is refused by name, never left out in silence.
 //! Deliberately lacks luck: `scenario::plan` and `scenario::churn` draw it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,16 +14,17 @@ use station_protocol::experiment::Trust;
 use station_protocol::human::Cores;
 use station_protocol::policy::{Policy, PolicyError};
 
+use crate::actors::engine::{self, Board};
 use crate::metrics::FaultSpan;
 use crate::net::Nanos;
 use crate::net::fabric::{Access, Climate, Disturbance, Members, NodeIndex};
 use crate::scenario::check::{Check, Goal};
 use crate::scenario::churn::absences;
 use crate::scenario::fault::{Disk, Kind, Who};
-use crate::scenario::group::{Firewall, Role};
+use crate::scenario::group::{Byzantine, Firewall, Role};
 use crate::scenario::plan::{Origin, Station, stations, victims};
 use crate::scenario::units::Share;
-use crate::scenario::work::Class;
+use crate::scenario::work::{Class, Misconduct};
 use crate::scenario::{self, Fidelity, Gossip, Scenario};
 
 /// Fuel that the reference machine burns in a millisecond.
@@ -65,9 +67,20 @@ pub struct Member {
     pub bootstrap: bool,
     /// Whether it works for others.
     pub works: bool,
+    pub conduct: Conduct,
     /// Fuel that its processor burns in a millisecond.
     pub fuel_per_ms: u64,
     pub starts_ms: u64,
+}
+
+/// How a station keeps to the rules.
+#[derive(Clone, Debug)]
+pub enum Conduct {
+    Honest,
+    /// It works, and cheats on this share of its jobs.
+    Cheats(engine::Conduct, Share),
+    /// It publishes, takes receipts and never says that it holds them.
+    NeverSettles,
 }
 
 /// Experiments, published one after the other by stations that take turns.
@@ -138,7 +151,8 @@ impl Plan {
     /// The plan of `scenario` with the seed that stands in it.
     pub fn of(scenario: &Scenario, name: &str) -> Result<Self, PlanError> {
         let drawn = stations(scenario);
-        let members = drawn.iter().map(|station| member(scenario, station)).collect::<Result<_, _>>()?;
+        let mut boards = BTreeMap::new();
+        let members = drawn.iter().map(|station| member(scenario, station, &mut boards)).collect::<Result<_, _>>()?;
         let mut plan = Self {
             name: name.to_owned(),
             duration_ms: scenario.run.duration.0,
@@ -246,16 +260,16 @@ fn effects(scenario: &Scenario, drawn: &[Station], kind: &Kind, first: usize, pu
     }
 }
 
-fn member(scenario: &Scenario, station: &Station) -> Result<Member, PlanError> {
+fn member(scenario: &Scenario, station: &Station, boards: &mut BTreeMap<String, Board>) -> Result<Member, PlanError> {
     let missing = |what| PlanError::Missing { station: station.name.clone(), what };
     if !station.boxes.is_empty() || station.firewall != Firewall::None {
         return Err(missing("a NAT box or a firewall"));
     }
     let (policy, labels) = match &station.origin {
-        Origin::Group { byzantine: Some(_), .. } | Origin::Requester { byzantine: Some(_), .. } => return Err(missing("misconduct")),
         Origin::Group { group, .. } => (scenario.groups[*group].policy.clone(), scenario.groups[*group].labels.clone()),
-        Origin::Requester { .. } => (None, std::collections::BTreeMap::new()),
+        Origin::Requester { .. } => (None, BTreeMap::new()),
     };
+    let conduct = conduct(&station.origin, boards).map_err(missing)?;
     let text = policy.map_or_else(String::new, |table| table.to_string());
     let mut policy = Policy::parse(&text, &bundled_names()).map_err(|error| PlanError::Policy { station: station.name.clone(), error })?;
     let has = |role| station.roles.contains(&role);
@@ -276,8 +290,29 @@ fn member(scenario: &Scenario, station: &Station) -> Result<Member, PlanError> {
         },
         bootstrap: has(Role::Bootstrap),
         works: station.capacity > 0,
+        conduct,
         fuel_per_ms: station.cpu.of(FUEL_PER_MS).max(1),
         starts_ms: station.starts.0,
+    })
+}
+
+/// What the world has for a kind of misconduct.
+fn conduct(origin: &Origin, boards: &mut BTreeMap<String, Board>) -> Result<Conduct, &'static str> {
+    use engine::Conduct as E;
+    let (group, byzantine) = match origin {
+        Origin::Requester { byzantine: Some(Misconduct::RefuseToSettle {}), .. } => return Ok(Conduct::NeverSettles),
+        Origin::Requester { byzantine: Some(_), .. } => return Err("a requester's misconduct other than refuse_to_settle"),
+        Origin::Group { name, byzantine: Some(byzantine), .. } => (name, byzantine),
+        Origin::Group { .. } | Origin::Requester { .. } => return Ok(Conduct::Honest),
+    };
+    Ok(match byzantine {
+        Byzantine::WrongResult { rate } => Conduct::Cheats(E::WrongResult, *rate),
+        Byzantine::Lazy { rate } => Conduct::Cheats(E::Lazy, *rate),
+        Byzantine::Copy { rate } => Conduct::Cheats(E::Copy(boards.entry(group.clone()).or_default().clone()), *rate),
+        Byzantine::Collude { clique, rate } => Conduct::Cheats(E::Collude { group: clique.to_string() }, *rate),
+        Byzantine::Withhold { rate } => Conduct::Cheats(E::Withhold, *rate),
+        Byzantine::Late { by, rate } => Conduct::Cheats(E::Late(Duration::from_millis(by.0)), *rate),
+        _ => return Err("misconduct in the mesh, twins or ground keys"),
     })
 }
 

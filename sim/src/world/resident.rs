@@ -13,9 +13,10 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use station_node::config::{Config, NetworkFile};
+use station_node::engine::Engine;
 use station_node::network::peer_id::keypair;
 use station_node::station::{Handle, Note, Parts, Station, StationError};
-use station_node::store::MemoryStore;
+use station_node::store::{MemoryStore, Store};
 use station_node::tasks::{Task, Tasks};
 use station_protocol::bounded::Name;
 use station_protocol::content::sha256;
@@ -26,7 +27,9 @@ use tokio::sync::broadcast::error::RecvError;
 use super::engine::CostEngine;
 use super::ledger::Ledger;
 use super::outside::Nowhere;
-use super::plan::Member;
+use super::plan::{Conduct, Member};
+use crate::actors::engine::Dishonest;
+use crate::actors::requester::Unsettling;
 use crate::det::trace::Kind;
 use crate::det::watchdog::Watchdog;
 use crate::det::{clock, trace::Trace};
@@ -215,6 +218,18 @@ impl Resident {
         Config { listen, ..self.member.config.clone() }
     }
 
+    fn disk(&self) -> Arc<dyn Store> {
+        let honest = Arc::new(self.store.clone());
+        if matches!(self.member.conduct, Conduct::NeverSettles) { Arc::new(Unsettling(honest)) } else { honest }
+    }
+
+    fn engine(&self) -> Arc<dyn Engine> {
+        let honest = Arc::new(CostEngine { fuel_per_ms: self.member.fuel_per_ms });
+        let Conduct::Cheats(conduct, rate) = &self.member.conduct else { return honest };
+        let seed = sha256(&[b"station-sim\0cheat\0", &self.around.seed.to_be_bytes(), &self.number.to_be_bytes()]);
+        Arc::new(Dishonest::new(honest, conduct.clone(), *rate, seed))
+    }
+
     fn parts(&self, tasks: Tasks) -> Result<Parts, StationError> {
         let secret = secret(self.around.seed, self.number);
         let transport = transport::build(&self.around.fabric, self.number, self.member.ip, &keypair(secret), self.around.fidelity)
@@ -223,8 +238,8 @@ impl Resident {
             secret,
             seed: sha256(&[b"station-sim\0luck\0", &self.around.seed.to_be_bytes(), &self.number.to_be_bytes(), &self.lives.to_be_bytes()]),
             transport,
-            store: Arc::new(self.store.clone()),
-            engine: Arc::new(CostEngine { fuel_per_ms: self.member.fuel_per_ms }),
+            store: self.disk(),
+            engine: self.engine(),
             outside: Arc::new(Nowhere { own: self.member.ip }),
             isolation: Isolation::Full,
             profiles: vec![Name::new(station_sandbox::PROFILE).expect("the profile's name is a name")],

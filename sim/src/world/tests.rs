@@ -1,0 +1,52 @@
+//! Every scenario of the repository is a plan, or says by name what this world does not have yet.
+
+use std::fs;
+use std::path::Path;
+
+use super::plan::{Plan, PlanError, What};
+use crate::scenario::Scenario;
+
+fn scenario(text: &str) -> Scenario {
+    Scenario::parse(&format!("{text}\n[[group]]\nname = \"home\"\ncount = 10\n")).expect("a good scenario")
+}
+
+#[test]
+fn every_scenario_is_a_plan_or_names_what_is_missing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let (mut plans, mut all) = (0, 0);
+    for entry in fs::read_dir(folder).expect("the folder of scenarios") {
+        let path = entry.expect("a file").path();
+        let scenario = Scenario::parse(&fs::read_to_string(&path).expect("text")).expect("a good scenario");
+        all += 1;
+        match Plan::of(&scenario, "test") {
+            Ok(plan) => {
+                plans += 1;
+                assert_eq!(plan.stations.len() as u64, scenario.stations(), "{}", path.display());
+            }
+            Err(PlanError::Missing { what, .. }) => assert!(!what.is_empty()),
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
+    }
+    assert!(plans >= 8, "{plans} of {all} scenarios can be run");
+}
+
+#[test]
+fn a_fault_ends_as_it_began() {
+    let text = "[run]\nduration = \"2m\"\n[[fault]]\nat = \"30s\"\nfor = \"10s\"\ncrash = { who = \"group:home\", share = \"20%\" }\n";
+    let plan = Plan::of(&scenario(text), "test").expect("a plan");
+    let [begin, end] = plan.faults.as_slice() else { panic!("{:?}", plan.faults) };
+    assert_eq!((begin.at_ms, end.at_ms), (30_000, 40_000));
+    let (What::Crash { stations: gone, .. }, What::Start { stations: back }) = (&begin.what, &end.what) else { panic!("{begin:?} {end:?}") };
+    assert_eq!(gone, back);
+    assert_eq!(gone.len(), 2);
+}
+
+#[test]
+fn churn_brings_back_whom_it_took() {
+    let text = "[run]\nduration = \"5m\"\n[churn]\nmodel = { kind = \"turnover\", share = \"50%\", every = \"1m\", away = \"10s\" }\n";
+    let plan = Plan::of(&scenario(text), "test").expect("a plan");
+    let crashes = plan.faults.iter().filter(|fault| matches!(fault.what, What::Crash { .. })).count();
+    let starts = plan.faults.iter().filter(|fault| matches!(fault.what, What::Start { .. })).count();
+    assert!(crashes > 0);
+    assert_eq!(crashes, starts);
+}
