@@ -7,7 +7,7 @@ use std::process::Command;
 fn hash(seed: u32, fidelity: &str, environment: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(env!("CARGO_BIN_EXE_station-sim"))
-        .args(["mesh", "--stations", "8", "--duration", "25", "--warmup", "12", "--every", "4000", "--json"])
+        .args(["mesh", "--stations", "8", "--duration", "40", "--warmup", "25", "--every", "4000", "--json"])
         .args(["--fidelity", fidelity, "--seed", &seed.to_string()])
         .current_dir(&folder)
         .env("SOMETHING_ELSE", environment)

@@ -108,7 +108,7 @@ impl Mesh {
         plan.work.push(Work {
             first_ms,
             every_ms: self.every,
-            count: u32::try_from(last_ms.saturating_sub(first_ms) / self.every.max(1)).unwrap_or(u32::MAX),
+            count: u32::try_from(last_ms.saturating_sub(first_ms) / self.every.max(1) + 1).unwrap_or(u32::MAX),
             requesters: (servers..self.stations).collect(),
             one_of_them: true,
             jobs: 1,
