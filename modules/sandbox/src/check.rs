@@ -32,8 +32,8 @@ const TABLES_MAX: u32 = 4;
 pub(crate) const TABLE_ELEMENTS_MAX: u32 = 1 << 20;
 /// Most globals.
 const GLOBALS_MAX: u32 = 10_000;
-/// Most data and element segments, each kind.
-const SEGMENTS_MAX: u32 = 10_000;
+/// Most data and element segments, each kind: Go's linker leaves out zeros, so a small program of it has 24,484.
+const SEGMENTS_MAX: u32 = 100_000;
 /// Most targets of all `br_table`s: compile time of one is quadratic in bad cases.
 const BRANCH_TARGETS_MAX: u64 = 200_000;
 /// Deepest nesting of blocks: our compiler keeps a frame for each.

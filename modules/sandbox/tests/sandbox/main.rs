@@ -1,6 +1,7 @@
 //! The sandbox as its users see it, with real worker processes.
 
 mod common;
+mod compilers;
 mod isolation;
 mod modules;
 mod pool;
