@@ -14,6 +14,8 @@ mod cache;
 mod check;
 mod compiler;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 mod imports;
 mod isolation;
 mod job;

@@ -5,6 +5,7 @@
 
 mod compile;
 mod confine;
+pub(crate) mod drive;
 pub(crate) mod limits;
 mod memory;
 mod run;

@@ -1,0 +1,4 @@
+//! Sequences of WASI calls.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| station_sandbox::fuzz::shim(bytes));
