@@ -9,13 +9,18 @@ use clap::{Parser, Subcommand};
 
 use crate::det::Machine;
 
+mod mutant;
 mod progress;
 mod run;
 mod trial;
 
+/// What the program's exit codes say.
+const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 the program failed, 2 the command line is wrong, 3 or 4 a run broke a guard \
+                          (threads, hung), 5 a check of the scenario failed.";
+
 /// Runs the real Station node, thousands at a time, in virtual time, reproducible from a seed.
 #[derive(Debug, Parser)]
-#[command(name = "station-sim", version, max_term_width = 100)]
+#[command(name = "station-sim", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -44,10 +49,19 @@ pub fn main(machine: Machine) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("station-sim: {error}");
-            ExitCode::FAILURE
+            if error.is::<ChecksFailed>() { ExitCode::from(CHECKS_FAILED) } else { ExitCode::FAILURE }
         }
     }
 }
+
+/// The code of a program that did its work and found that a check failed. 1 is our own failure, 2 a wrong command line, 3 and 4 a run
+/// that broke its guards.
+const CHECKS_FAILED: u8 = 5;
+
+/// A run's stations did what a check forbids.
+#[derive(Debug, thiserror::Error)]
+#[error("checks failed: {0}")]
+struct ChecksFailed(String);
 
 /// Whatever ended a command, as a sentence for a person.
 type Failure = Box<dyn std::error::Error>;

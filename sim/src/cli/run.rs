@@ -1,13 +1,14 @@
 //! `run` and `mesh`: one run, its result on stdout, its folder on request.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use station_protocol::experiment::Trust;
 
-use super::Failure;
+use super::mutant::Mutant;
 use super::progress::Bar;
+use super::{ChecksFailed, Failure};
 use crate::det::Machine;
 use crate::scenario::{Fidelity, Scenario};
 use crate::world;
@@ -30,26 +31,37 @@ pub(super) struct Show {
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// The scenario.
+    /// The scenario; "-" reads it from stdin.
     file: PathBuf,
     #[command(flatten)]
     show: Show,
+    #[command(flatten)]
+    mutant: Mutant,
 }
 
 impl Run {
     pub(super) fn execute(self, machine: Machine) -> Result<(), Failure> {
         let (plan, seed) = prepared(|| self.plan())?;
+        self.mutant.plant();
         perform(&plan, seed, &self.show, machine)
     }
 
     fn plan(&self) -> Result<(Plan, u64), String> {
         let name = self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = fs::read_to_string(&self.file).map_err(|error| format!("{}: {error}", self.file.display()))?;
-        let mut scenario = Scenario::parse(&text).map_err(|error| format!("{}: {error}", self.file.display()))?;
+        let (_, mut scenario) = read(&self.file)?;
         scenario.run.seed = self.show.seed.unwrap_or(scenario.run.seed);
         let plan = Plan::of(&scenario, &name).map_err(|error| format!("{}: {error}", self.file.display()))?;
         Ok((plan, scenario.run.seed))
     }
+}
+
+/// A scenario and its text; "-" is stdin.
+pub(super) fn read(file: &Path) -> Result<(String, Scenario), String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { fs::read_to_string(file) };
+    let text = text.map_err(|error| named(&error))?;
+    let scenario = Scenario::parse(&text).map_err(|error| named(&error))?;
+    Ok((text, scenario))
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +127,7 @@ impl Mesh {
             trust: Trust::Fixed(1),
             deadline_ms: 60_000,
             fuel: 100_000_000,
+            wall_ms: 60_000,
         });
         Ok(plan)
     }
@@ -144,7 +157,7 @@ pub(super) fn perform(plan: &Plan, seed: u64, show: &Show, machine: Machine) -> 
         return Ok(());
     }
     let failed: Vec<String> = failed.iter().map(|check| format!("{} ({})", check.check, check.detail)).collect();
-    Err(format!("checks failed: {}", failed.join("; ")).into())
+    Err(ChecksFailed(failed.join("; ")).into())
 }
 
 /// The result as a person reads it.

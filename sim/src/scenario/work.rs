@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use station_protocol::bounded::Name;
 use station_protocol::experiment::{EXECUTIONS_MAX, Trust};
 use station_protocol::human::{Size, Span};
+use station_protocol::limits::Limits;
 
 use super::group::Place;
 use super::units::{Frequency, Rate, Share};
@@ -64,6 +65,8 @@ pub struct Work {
     pub class: Class,
     /// What one job burns.
     pub fuel: u64,
+    /// The longest that one execution may take; a lease is half a minute longer.
+    pub wall: Span,
     pub output: Size,
     pub deadline: Span,
     /// Hosts of the simulated internet that each job asks; only a measurement may.
@@ -99,6 +102,8 @@ struct Raw {
     measurement: Option<RawMeasurement>,
     #[serde(default = "fuel_default")]
     fuel: u64,
+    #[serde(default = "wall_default")]
+    wall: Span,
     #[serde(default = "output_default")]
     output: Size,
     #[serde(default = "deadline_default")]
@@ -129,6 +134,10 @@ fn every_default() -> Span {
 /// A tenth of a second on the reference machine's billion a second.
 fn fuel_default() -> u64 {
     100_000_000
+}
+
+fn wall_default() -> Span {
+    Span(Limits::default().wall_ms)
 }
 
 fn output_default() -> Size {
@@ -170,8 +179,8 @@ impl TryFrom<Raw> for Work {
             (None, Some(RawMeasurement { stations })) => Class::Measurement { stations },
             _ => return Err("a work has exactly one class: write pure = { trust = \"fixed:3\" } or measurement = { stations = 20 }".into()),
         };
-        let Raw { requester, at, every, count, jobs, fuel, output, deadline, targets, labels, .. } = raw;
-        Ok(Self { requester, at, every, count, jobs, class, fuel, output, deadline, targets, labels })
+        let Raw { requester, at, every, count, jobs, fuel, wall, output, deadline, targets, labels, .. } = raw;
+        Ok(Self { requester, at, every, count, jobs, class, fuel, wall, output, deadline, targets, labels })
     }
 }
 
@@ -181,8 +190,8 @@ impl From<Work> for Raw {
             Class::Pure(trust) => (Some(RawPure { trust }), None),
             Class::Measurement { stations } => (None, Some(RawMeasurement { stations })),
         };
-        let Work { requester, at, every, count, jobs, fuel, output, deadline, targets, labels, .. } = work;
-        Self { requester, at, every, count, jobs, pure, measurement, fuel, output, deadline, targets, labels }
+        let Work { requester, at, every, count, jobs, fuel, wall, output, deadline, targets, labels, .. } = work;
+        Self { requester, at, every, count, jobs, pure, measurement, fuel, wall, output, deadline, targets, labels }
     }
 }
 

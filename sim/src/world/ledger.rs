@@ -1,6 +1,7 @@
 //! [`Ledger`]: what the stations noted, as figures.
 //!
-//! Guarantees: memory grows with the number of Calls and jobs, not with time. Deliberately lacks judgement: `checks` has it.
+//! Guarantees: memory grows with the number of Calls and jobs, not with time. Deliberately lacks judgement:
+//! `invariants` and `outcome` have it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,8 +10,9 @@ use serde::Serialize;
 use station_node::station::Note;
 use station_protocol::experiment::ExperimentId;
 use station_protocol::verdict::Decision;
-use station_protocol::{requester, worker};
+use station_protocol::{Content, NodeId, requester, worker};
 
+use crate::invariants::{Identity, Violation, Watch};
 use crate::net::fabric::NodeIndex;
 
 #[derive(Debug, Default)]
@@ -25,6 +27,7 @@ struct Inner {
     calls: BTreeMap<(ExperimentId, u64), Heard>,
     counts: Counts,
     failures: Vec<String>,
+    watch: Watch,
 }
 
 /// One Call on its way.
@@ -75,18 +78,27 @@ impl Ledger {
         Self { inner: Mutex::new(Inner { counted_from_ms, ..Inner::default() }) }
     }
 
-    /// `number` publishes.
-    pub fn published(&self, number: NodeIndex, now_ms: u64, experiment: ExperimentId, jobs: u64) {
+    /// Who a station is, for what is watched.
+    pub fn introduce(&self, node: NodeId, identity: Identity) {
+        self.lock().watch.introduce(node, identity);
+    }
+
+    /// `number` publishes; `truths` are what honest stations say of its jobs.
+    pub fn published(&self, number: NodeIndex, now_ms: u64, experiment: ExperimentId, truths: Vec<Option<Content>>) {
         let mut inner = self.lock();
         let story = inner.experiments.entry(experiment).or_default();
-        (story.requester, story.published_ms, story.jobs) = (number, now_ms, jobs);
+        (story.requester, story.published_ms, story.jobs) = (number, now_ms, truths.len() as u64);
+        inner.watch.published(experiment, move |index| truths.get(usize::try_from(index).ok()?).cloned().flatten());
     }
 
     pub fn note(&self, _number: NodeIndex, now_ms: u64, note: &Note) {
         let mut inner = self.lock();
         match note {
             Note::Worker(note) => inner.worker(now_ms, note),
-            Note::Requester(note) => inner.requester(now_ms, note),
+            Note::Requester(note) => {
+                inner.watch.note(now_ms, note);
+                inner.requester(now_ms, note);
+            }
         }
     }
 
@@ -101,6 +113,12 @@ impl Ledger {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.lock().counts.clone()
+    }
+
+    /// What was broken that nothing may break.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        self.lock().watch.violations().to_vec()
     }
 
     #[must_use]

@@ -157,7 +157,9 @@ impl<'a> World<'a> {
         for (number, member) in numbered() {
             let known = servers.iter().cycle().skip(number as usize % servers.len()).take(BOOTSTRAPS_KNOWN.min(servers.len()));
             let network = NetworkFile { name: name(NETWORK), lan: false, bootstrap: known.cloned().collect(), topics: vec![name(TOPIC)] };
-            self.residents.push(Resident::new(number, member.clone(), network, self.plan.commit_ms, self.around.clone()));
+            let resident = Resident::new(number, member.clone(), network, self.plan.commit_ms, self.around.clone());
+            self.around.ledger.introduce(resident.node(), member.identity(resident.node()));
+            self.residents.push(resident);
         }
         for (number, member) in numbered() {
             self.plan_at(member.starts_ms, Act::Start(number));
@@ -258,7 +260,7 @@ impl<'a> World<'a> {
             let Some(handle) = self.residents[number as usize].handle().cloned() else { continue };
             let (draft, jobs) = (draft(work, self.published), u64::from(work.jobs));
             self.published += jobs;
-            tokio::spawn(publish(handle, draft, self.around.ledger.clone(), number, now_ms, jobs));
+            tokio::spawn(publish(handle, draft, self.around.ledger.clone(), number, now_ms));
         }
     }
 
@@ -278,9 +280,11 @@ impl<'a> World<'a> {
     }
 }
 
-async fn publish(handle: Handle, draft: Draft, ledger: Arc<Ledger>, number: NodeIndex, now_ms: u64, jobs: u64) {
+async fn publish(handle: Handle, draft: Draft, ledger: Arc<Ledger>, number: NodeIndex, now_ms: u64) {
+    let truth = |index| engine::truth(&draft.module.cid, &draft.jobs.input(index)?, &draft.limits);
+    let truths = (0..draft.jobs.count()).map(truth).collect();
     match handle.publish(draft).await {
-        Ok(experiment) => ledger.published(number, now_ms, experiment, jobs),
+        Ok(experiment) => ledger.published(number, now_ms, experiment, truths),
         Err(error) => ledger.failed(number, &format!("publishing: {error}")),
     }
 }
@@ -297,7 +301,7 @@ fn draft(work: &Work, first: u64) -> Draft {
         module: Content { cid: file.root, bytes: module.bytes.len() as u64 },
         profile: Name::new(station_sandbox::PROFILE).expect("the profile's name is a name"),
         needs: Needs::default(),
-        limits: Limits::default(),
+        limits: Limits { fuel: work.fuel.max(Limits::default().fuel), wall_ms: work.wall_ms, ..Limits::default() },
         class: Class::Pure(work.trust),
         labels: Labels::default(),
         contact: Text::cut("mailto:sim@example.org"),

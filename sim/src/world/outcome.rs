@@ -2,7 +2,7 @@
 //!
 //! Guarantees: everything but [`Speed`] is the same for the same plan and seed. Deliberately lacks charts: `report` draws them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -11,9 +11,10 @@ use super::ledger::{Counts, Story};
 use super::plan::Plan;
 use super::resident::Surroundings;
 use crate::det::trace::Checkpoint;
+use crate::invariants::Violation;
 use crate::metrics::{CheckResult, Distribution, Jobs, Metrics};
 use crate::scenario::Fidelity;
-use crate::scenario::check::{Figure, Goal, Latency};
+use crate::scenario::check::{Figure, Goal, Invariant, Latency};
 
 /// The raw end of a run.
 pub(super) struct End {
@@ -158,6 +159,7 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
         ..Metrics::default()
     };
     metrics.checks = plan.goals.iter().map(|goal| judge(goal, &metrics)).collect();
+    metrics.checks.extend(invariants(&plan.invariants, &around.ledger.violations()));
     metrics
 }
 
@@ -178,6 +180,18 @@ fn latencies(counted: &[&Story], heard: &[u32]) -> BTreeMap<Latency, Distributio
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn span(story: &Story, at: u64) -> f64 {
     at.saturating_sub(story.published_ms) as f64
+}
+
+/// What the scenario asks for, and what broke although it did not ask.
+fn invariants(asked: &[Invariant], violations: &[Violation]) -> Vec<CheckResult> {
+    let broken = violations.iter().map(|violation| violation.invariant);
+    let all: BTreeSet<Invariant> = asked.iter().copied().chain(broken).collect();
+    let result = |invariant: Invariant| {
+        let first = violations.iter().find(|violation| violation.invariant == invariant);
+        let detail = first.map_or_else(|| "at every moment".to_owned(), |first| format!("at {} ms: {}", first.at_ms, first.what));
+        CheckResult { check: invariant.name().to_owned(), passed: first.is_none(), detail }
+    };
+    all.into_iter().map(result).collect()
 }
 
 fn judge(goal: &Goal, metrics: &Metrics) -> CheckResult {

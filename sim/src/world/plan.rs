@@ -10,15 +10,18 @@ use std::time::Duration;
 use station_node::config::Config;
 use station_node::library::bundled_names;
 use station_node::network::GossipConfig;
+use station_protocol::NodeId;
+use station_protocol::cluster::Cluster;
 use station_protocol::experiment::Trust;
 use station_protocol::human::Cores;
 use station_protocol::policy::{Policy, PolicyError};
 
 use crate::actors::engine::{self, Board};
+use crate::invariants::Identity;
 use crate::metrics::FaultSpan;
 use crate::net::Nanos;
 use crate::net::fabric::{Access, Climate, Disturbance, Members, NodeIndex};
-use crate::scenario::check::{Check, Goal};
+use crate::scenario::check::{Check, Goal, Invariant};
 use crate::scenario::churn::absences;
 use crate::scenario::fault::{Disk, Kind, Who};
 use crate::scenario::group::{Byzantine, Firewall, Role};
@@ -47,6 +50,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// What is judged at the end.
     pub goals: Vec<Goal>,
+    /// What must hold all the time, of what the world watches.
+    pub invariants: Vec<Invariant>,
     /// Checks that the scenario asks for and this world does not perform.
     pub unchecked: Vec<String>,
     /// When what befell, for the report.
@@ -71,6 +76,15 @@ pub struct Member {
     /// Fuel that its processor burns in a millisecond.
     pub fuel_per_ms: u64,
     pub starts_ms: u64,
+}
+
+impl Member {
+    /// Who it is, as only the world knows; `node` is its key.
+    #[must_use]
+    pub fn identity(&self, node: NodeId) -> Identity {
+        let operator = self.name.rsplit_once('-').map_or(self.name.as_str(), |(group, _)| group);
+        Identity { operator: operator.to_owned(), cluster: Cluster::of(node, self.ip, None), honest: matches!(self.conduct, Conduct::Honest) }
+    }
 }
 
 /// How a station keeps to the rules.
@@ -98,6 +112,8 @@ pub struct Work {
     pub deadline_ms: u64,
     /// What one job burns.
     pub fuel: u64,
+    /// The longest that one execution may take.
+    pub wall_ms: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -169,7 +185,13 @@ impl Plan {
             work: work(scenario, &drawn)?,
             faults: Vec::new(),
             goals: scenario.checks.iter().filter_map(at_the_end).collect(),
-            unchecked: scenario.checks.iter().filter(|check| at_the_end(check).is_none()).map(|check| format!("{check:?}")).collect(),
+            invariants: scenario.checks.iter().filter_map(watched).collect(),
+            unchecked: scenario
+                .checks
+                .iter()
+                .filter(|check| at_the_end(check).is_none() && watched(check).is_none())
+                .map(|check| format!("{check:?}"))
+                .collect(),
             spans: scenario.faults.iter().map(span).collect(),
         };
         plan.add_faults(scenario, &drawn);
@@ -206,6 +228,16 @@ fn at_the_end(check: &Check) -> Option<Goal> {
     match check {
         Check::Eventually { goal, within: None, .. } => Some(goal.clone()),
         Check::Eventually { .. } | Check::Always(_) => None,
+    }
+}
+
+/// An invariant that is checked against every note.
+fn watched(check: &Check) -> Option<Invariant> {
+    use Invariant as I;
+    match check {
+        Check::Always(invariant) => Some(*invariant)
+            .filter(|invariant| matches!(invariant, I::NoJobSettledTwice | I::NoAcceptedWrongResult | I::NoCreditAfterExpiry | I::SeatsByCluster)),
+        Check::Eventually { .. } => None,
     }
 }
 
@@ -351,6 +383,7 @@ fn work(scenario: &Scenario, drawn: &[Station]) -> Result<Vec<Work>, PlanError> 
             trust,
             deadline_ms: work.deadline.0,
             fuel: work.fuel,
+            wall_ms: work.wall.0,
         });
     }
     Ok(all)
