@@ -2,6 +2,7 @@
 //!
 //! Guarantees: everything a stranger can make us keep or do is bounded here. Deliberately lacks reactions: `handle.rs` has them.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use libp2p::connection_limits::{self, ConnectionLimits};
@@ -28,6 +29,9 @@ const KAD_PACKET_BYTES_MAX: usize = 16 << 10;
 const KAD_QUERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// A quarter of a record's life, so that one lost renewal does not end it.
 const KAD_RENEWAL: Duration = Duration::from_secs(1_800);
+/// Servers per distance that a client remembers: enough to begin a search on three disjoint paths. The room for them is taken at the
+/// start, 256 times.
+const KAD_CLIENT_BUCKET: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero");
 /// Peers whose addresses identify remembers.
 const IDENTIFY_CACHE: usize = 256;
 
@@ -94,6 +98,9 @@ fn kademlia(config: &NetworkConfig, own: libp2p::PeerId) -> kad::Behaviour<Point
         .set_provider_record_ttl(Some(kad_store::LIFE))
         .set_provider_publication_interval(Some(KAD_RENEWAL))
         .set_max_packet_size(KAD_PACKET_BYTES_MAX);
+    if !config.roles.dht_server {
+        settings.set_kbucket_size(KAD_CLIENT_BUCKET);
+    }
     let mut kad = kad::Behaviour::with_config(own, Pointers::new(own), settings);
     kad.set_mode(Some(if config.roles.dht_server { Mode::Server } else { Mode::Client }));
     kad

@@ -19,8 +19,9 @@ pub const BOOTSTRAP_INBOUND_MAX: u32 = 512;
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Fewer topic peers than this and the station looks for more: below it the mesh degree of 8 has no reserve.
 pub const TOPIC_PEERS_LOW: usize = 12;
-/// Topic peers whose connections are held; further ones may idle out.
-pub const TOPIC_PEERS_HIGH: usize = 20;
+/// Topic peers whose connections are held; further ones may idle out. Each end holds what it likes, so that a station ends up with
+/// this many and those that hold it, about 12 to 20.
+pub const TOPIC_PEERS_HELD: usize = 12;
 /// Circuits a relay serves at once, and for one peer.
 pub const RELAY_CIRCUITS: (usize, usize) = (64, 8);
 /// Longest circuit: enough to punch and to do small work without.

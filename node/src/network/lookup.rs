@@ -21,6 +21,9 @@ use super::kad_store::Pointers;
 use super::peer_id::{node_of, peer_of};
 use super::{Find, Network, addresses};
 
+/// Topic peers of one search that are dialled, as many as of a `Peers` answer: a key has at most twenty pointers, for everybody.
+const INTRODUCTIONS_MAX: usize = 4;
+
 /// Addresses taken from one identify message.
 const IDENTIFIED_MAX: usize = 8;
 /// DHT servers of one cluster in the whole table and in one bucket: ids next to a key are cheap, addresses are not.
@@ -93,12 +96,14 @@ impl Network {
     }
 
     fn found(&mut self, query: QueryId, providers: &HashSet<PeerId>) {
-        // In the order of their ids: a set has none, and whom to meet first must be repeatable.
         let mut nodes: Vec<NodeId> = providers.iter().filter_map(|peer| node_of(peer).ok()).filter(|node| *node != self.own).collect();
-        nodes.sort();
+        nodes.sort_by_cached_key(|node| order(&self.own, node));
         let known: Vec<(NodeId, At)> = nodes.into_iter().map(|node| (node, self.known_at(node))).collect();
         match self.finds.get_mut(&query) {
-            Some(Find::TopicPeers) => known.iter().filter(|(_, at)| !at.is_empty()).for_each(|(node, at)| self.meet(*node, at)),
+            // The DHT points everybody to the same few: those introduce this station to the others.
+            Some(Find::TopicPeers) => {
+                known.iter().filter(|(_, at)| !at.is_empty()).take(INTRODUCTIONS_MAX).for_each(|(node, at)| self.meet(*node, at));
+            }
             Some(Find::Content { found, .. }) => {
                 let new: Vec<_> = known.into_iter().filter(|(node, _)| !found.iter().any(|(other, _)| other == node)).collect();
                 found.extend(new);
@@ -161,4 +166,9 @@ fn is_diverse(kad: &mut kad::Behaviour<Pointers>, peer: PeerId, address: &Multia
 /// Content is looked up by its multihash, as everywhere in IPFS.
 fn content_key(cid: &Cid) -> RecordKey {
     RecordKey::new(&cid.hash().to_bytes())
+}
+
+/// Whom `own` meets first: repeatable, and another order for every station, so that nobody is everybody's first choice.
+pub(crate) fn order(own: &NodeId, node: &NodeId) -> [u8; 32] {
+    sha256(&[b"station/meet\0", &own.0, &node.0])
 }

@@ -116,7 +116,7 @@ impl Network {
 
     /// Connects to a topic peer unless that is under way or there are enough.
     pub(super) fn meet(&mut self, node: NodeId, at: &At) {
-        if node != self.own && !self.peers.is_connected(node) && !self.dialing.is_dialing(node) && self.topics.has_room() {
+        if node != self.own && !self.peers.is_connected(node) && !self.dialing.is_dialing(node) && self.topics.has_room(self.dialing.len()) {
             self.connect(node, at, None);
         }
     }

@@ -1,6 +1,6 @@
 //! Which connected peers take part in which of this station's topics, and whose connections are held.
 //!
-//! Guarantees: at most [`TOPIC_PEERS_HIGH`] peers are held; a peer is a topic peer from its first subscription to its last
+//! Guarantees: at most [`TOPIC_PEERS_HELD`] peers are held; a peer is a topic peer from its first subscription to its last
 //! connection. Deliberately lacks libp2p's swarm: it returns what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use station_protocol::NodeId;
 use station_protocol::bounded::Name;
 
-use super::config::{TOPIC_PEERS_HIGH, TOPIC_PEERS_LOW};
+use super::config::{TOPIC_PEERS_HELD, TOPIC_PEERS_LOW};
 
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
@@ -22,7 +22,7 @@ impl Topics {
         let topics = self.members.entry(node).or_default();
         topics.insert(topic);
         let topics = topics.iter().cloned().collect();
-        let hold = self.held.len() < TOPIC_PEERS_HIGH && self.held.insert(node);
+        let hold = self.held.len() < TOPIC_PEERS_HELD && self.held.insert(node);
         (topics, hold)
     }
 
@@ -49,9 +49,9 @@ impl Topics {
         self.members.len() < TOPIC_PEERS_LOW
     }
 
-    /// Whether another topic peer would still be held.
-    pub(crate) fn has_room(&self) -> bool {
-        self.held.len() < TOPIC_PEERS_HIGH
+    /// Whether one more topic peer should be dialled while `dialing` are being dialled: one search finds twenty at once.
+    pub(crate) fn has_room(&self, dialing: usize) -> bool {
+        self.members.len() + dialing < TOPIC_PEERS_LOW
     }
 
     pub(crate) fn len(&self) -> usize {

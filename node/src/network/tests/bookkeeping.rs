@@ -1,5 +1,6 @@
 //! The tables without a swarm: addresses, dialling, standing, topics, back-off.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use libp2p::swarm::ConnectionId;
@@ -11,7 +12,7 @@ use station_protocol::{NodeId, PeerAction};
 use tokio::time::Instant;
 
 use super::super::bootstrap::Backoff;
-use super::super::config::{Reach, TOPIC_PEERS_HIGH, WAITING_MAX};
+use super::super::config::{Reach, TOPIC_PEERS_HELD, WAITING_MAX};
 use super::super::dialing::Dialing;
 use super::super::peer_id::{NotANode, node_of, peer_of};
 use super::super::standing::{Consequence, Standing};
@@ -216,11 +217,12 @@ fn rare_slips_are_forgotten_and_a_let_go_peer_may_return_after_an_hour() {
 fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
     let mut topics = Topics::default();
     let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
-    assert!(topics.want_more());
-    for number in 0..TOPIC_PEERS_HIGH {
+    assert!(topics.want_more() && topics.has_room(0) && topics.has_room(TOPIC_PEERS_HELD - 1));
+    assert!(!topics.has_room(TOPIC_PEERS_HELD), "as many as are wanted are being dialled");
+    for number in 0..TOPIC_PEERS_HELD {
         assert_eq!(topics.joined(id(number), name("t")), (vec![name("t")], true));
     }
-    assert!(!topics.want_more() && !topics.has_room());
+    assert!(!topics.want_more() && !topics.has_room(0));
     assert_eq!(topics.joined(id(90), name("t")), (vec![name("t")], false), "known, but may idle out");
     assert_eq!(topics.joined(id(90), name("u")), (vec![name("t"), name("u")], false));
     assert_eq!(topics.left(id(90), &name("t")), [name("u")]);
@@ -243,4 +245,17 @@ fn bootstrap_is_dialled_ever_more_rarely() {
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
     backoff.stop();
     assert!(!backoff.due(now + Duration::from_secs(1_000)));
+}
+
+#[test]
+fn nobody_is_everybodys_first_choice() {
+    let id = |number: u8| NodeId([number; 32]);
+    let mut chosen = BTreeMap::new();
+    for own in 0..100 {
+        let first = (100..120).map(id).min_by_key(|node| super::super::lookup::order(&id(own), node)).expect("twenty");
+        *chosen.entry(first).or_insert(0) += 1;
+    }
+    let most = chosen.values().max().copied().unwrap_or(0);
+    // Five each on average; twenty would be seven standard deviations.
+    assert!(chosen.len() >= 10 && most < 20, "{chosen:?}");
 }
