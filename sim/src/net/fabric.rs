@@ -128,7 +128,9 @@ impl Fabric {
     /// Changes what the wires are like, and sends on what was held by what is no longer cut.
     pub fn change(&self, change: impl FnOnce(&mut Lines)) {
         change(&mut lock(&self.lines));
-        for pipe in std::mem::take(&mut *lock(&self.held)) {
+        // A pipe that another fault still cuts asks to be held again: the list must not be locked meanwhile.
+        let held = std::mem::take(&mut *lock(&self.held));
+        for pipe in held {
             pipe.release(self);
         }
     }
