@@ -9,9 +9,12 @@ use clap::{Parser, Subcommand};
 
 use crate::det::Machine;
 
+mod children;
+mod minimise;
 mod mutant;
 mod progress;
 mod run;
+mod sweep;
 mod trial;
 
 /// What the program's exit codes say.
@@ -30,6 +33,8 @@ struct Cli {
 enum Command {
     /// Run one scenario once.
     Run(run::Run),
+    Sweep(sweep::Sweep),
+    Minimise(minimise::Minimise),
     /// A mesh of equal stations with steady work: what the benchmark measures.
     Mesh(run::Mesh),
     /// Break one guard of a run; it must be refused.
@@ -42,6 +47,8 @@ enum Command {
 pub fn main(machine: Machine) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(run) => run.execute(machine),
+        Command::Sweep(sweep) => sweep.execute(),
+        Command::Minimise(minimise) => minimise.execute(),
         Command::Mesh(mesh) => mesh.execute(machine),
         Command::Trial(trial) => trial.execute(machine),
     };
