@@ -17,10 +17,10 @@ pub const PER_PEER_MAX: u32 = 4;
 pub const BOOTSTRAP_INBOUND_MAX: u32 = 512;
 /// A connection that nobody uses or holds ends after this.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Fewer topic peers than this and the station looks for more: below it the mesh degree of 8 has no reserve.
-pub const TOPIC_PEERS_LOW: usize = 12;
-/// Topic peers whose connections are held; further ones may idle out. Each end holds what it likes, so that a station ends up with
-/// this many and those that hold it, about 12 to 20.
+/// Fewer topic peers than this and the station dials more: the mesh degree. Those who dial this station come on top, so that a
+/// network's mean is twice this, in the middle of the 12 to 20 that are wished for.
+pub const TOPIC_PEERS_LOW: usize = 8;
+/// Topic peers whose connections are held; further ones may idle out. The other end may hold them all the same.
 pub const TOPIC_PEERS_HELD: usize = 12;
 /// Circuits a relay serves at once, and for one peer.
 pub const RELAY_CIRCUITS: (usize, usize) = (64, 8);

@@ -64,11 +64,6 @@ impl<W> Dialing<W> {
         self.waiting.contains_key(&node)
     }
 
-    /// Attempts under way.
-    pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
     pub(crate) fn has_room(&self) -> bool {
         self.total < WAITING_MAX
     }

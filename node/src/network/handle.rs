@@ -232,6 +232,7 @@ impl Network {
             failed.into_iter().filter_map(addresses::ip_of).for_each(|ip| self.dialing.mute(ip, now));
         }
         let failure = dialing::failure(error);
+        self.topics.missed(&node);
         self.dialing.failed(node, connection).into_iter().for_each(|waiting| self.fail(waiting, failure));
     }
 

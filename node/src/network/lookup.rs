@@ -67,7 +67,7 @@ impl Network {
             }
             if look && self.finds.len() < FINDS_MAX {
                 let query = kad.get_providers(key);
-                self.finds.insert(query, Find::TopicPeers);
+                self.finds.insert(query, Find::TopicPeers { left: INTRODUCTIONS_MAX });
             }
         }
     }
@@ -101,8 +101,10 @@ impl Network {
         let known: Vec<(NodeId, At)> = nodes.into_iter().map(|node| (node, self.known_at(node))).collect();
         match self.finds.get_mut(&query) {
             // The DHT points everybody to the same few: those introduce this station to the others.
-            Some(Find::TopicPeers) => {
-                known.iter().filter(|(_, at)| !at.is_empty()).take(INTRODUCTIONS_MAX).for_each(|(node, at)| self.meet(*node, at));
+            Some(Find::TopicPeers { left }) => {
+                let named: Vec<_> = known.into_iter().filter(|(_, at)| !at.is_empty()).take(*left).collect();
+                *left -= named.len();
+                named.iter().for_each(|(node, at)| self.meet(*node, at));
             }
             Some(Find::Content { found, .. }) => {
                 let new: Vec<_> = known.into_iter().filter(|(node, _)| !found.iter().any(|(other, _)| other == node)).collect();

@@ -85,8 +85,8 @@ enum Waiting {
 /// A search of the DHT under way.
 #[derive(Debug)]
 enum Find {
-    /// Peers of a topic, to connect to.
-    TopicPeers,
+    /// Peers of a topic, to connect to: how many more.
+    TopicPeers { left: usize },
     Content {
         find: Ticket,
         found: Vec<(NodeId, At)>,

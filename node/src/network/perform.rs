@@ -116,8 +116,12 @@ impl Network {
 
     /// Connects to a topic peer unless that is under way or there are enough.
     pub(super) fn meet(&mut self, node: NodeId, at: &At) {
-        if node != self.own && !self.peers.is_connected(node) && !self.dialing.is_dialing(node) && self.topics.has_room(self.dialing.len()) {
+        if node != self.own && !self.peers.is_connected(node) && !self.dialing.is_dialing(node) && self.topics.has_room() {
+            self.topics.expect(node);
             self.connect(node, at, None);
+            if !self.dialing.is_dialing(node) {
+                self.topics.missed(&node);
+            }
         }
     }
 

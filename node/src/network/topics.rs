@@ -14,6 +14,8 @@ use super::config::{TOPIC_PEERS_HELD, TOPIC_PEERS_LOW};
 pub(crate) struct Topics {
     members: BTreeMap<NodeId, BTreeSet<Name>>,
     held: BTreeSet<NodeId>,
+    /// Dialled, and not yet heard to be in a topic.
+    expected: BTreeSet<NodeId>,
 }
 
 impl Topics {
@@ -21,6 +23,7 @@ impl Topics {
     pub(crate) fn joined(&mut self, node: NodeId, topic: Name) -> (Vec<Name>, bool) {
         let topics = self.members.entry(node).or_default();
         topics.insert(topic);
+        self.expected.remove(&node);
         let topics = topics.iter().cloned().collect();
         let hold = self.held.len() < TOPIC_PEERS_HELD && self.held.insert(node);
         (topics, hold)
@@ -35,6 +38,7 @@ impl Topics {
 
     /// The last connection with `node` ended. Whether it was a topic peer, and who is held in its place.
     pub(crate) fn gone(&mut self, node: NodeId) -> (bool, Option<NodeId>) {
+        self.expected.remove(&node);
         let known = self.members.remove(&node).is_some();
         let released = self.held.remove(&node);
         let next = if released { self.members.keys().find(|other| !self.held.contains(other)).copied() } else { None };
@@ -49,9 +53,19 @@ impl Topics {
         self.members.len() < TOPIC_PEERS_LOW
     }
 
-    /// Whether one more topic peer should be dialled while `dialing` are being dialled: one search finds twenty at once.
-    pub(crate) fn has_room(&self, dialing: usize) -> bool {
-        self.members.len() + dialing < TOPIC_PEERS_LOW
+    /// Whether one more topic peer should be dialled: those under way count, because one search finds twenty at once.
+    pub(crate) fn has_room(&self) -> bool {
+        self.members.len() + self.expected.len() < TOPIC_PEERS_LOW
+    }
+
+    /// `node` is being dialled to be a topic peer.
+    pub(crate) fn expect(&mut self, node: NodeId) {
+        self.expected.insert(node);
+    }
+
+    /// The dial of `node` came to nothing.
+    pub(crate) fn missed(&mut self, node: &NodeId) {
+        self.expected.remove(node);
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -12,7 +12,7 @@ use station_protocol::{NodeId, PeerAction};
 use tokio::time::Instant;
 
 use super::super::bootstrap::Backoff;
-use super::super::config::{Reach, TOPIC_PEERS_HELD, WAITING_MAX};
+use super::super::config::{Reach, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW, WAITING_MAX};
 use super::super::dialing::Dialing;
 use super::super::peer_id::{NotANode, node_of, peer_of};
 use super::super::standing::{Consequence, Standing};
@@ -217,12 +217,16 @@ fn rare_slips_are_forgotten_and_a_let_go_peer_may_return_after_an_hour() {
 fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
     let mut topics = Topics::default();
     let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
-    assert!(topics.want_more() && topics.has_room(0) && topics.has_room(TOPIC_PEERS_HELD - 1));
-    assert!(!topics.has_room(TOPIC_PEERS_HELD), "as many as are wanted are being dialled");
+    assert!(topics.want_more() && topics.has_room());
+    (0..TOPIC_PEERS_LOW).for_each(|number| topics.expect(id(200 + number)));
+    assert!(topics.want_more() && !topics.has_room(), "as many as are wanted are being dialled");
+    topics.missed(&id(200));
+    assert!(topics.has_room());
+    (0..TOPIC_PEERS_LOW).for_each(|number| assert_eq!(topics.gone(id(200 + number)), (false, None)));
     for number in 0..TOPIC_PEERS_HELD {
         assert_eq!(topics.joined(id(number), name("t")), (vec![name("t")], true));
     }
-    assert!(!topics.want_more() && !topics.has_room(0));
+    assert!(!topics.want_more() && !topics.has_room());
     assert_eq!(topics.joined(id(90), name("t")), (vec![name("t")], false), "known, but may idle out");
     assert_eq!(topics.joined(id(90), name("u")), (vec![name("t"), name("u")], false));
     assert_eq!(topics.left(id(90), &name("t")), [name("u")]);
