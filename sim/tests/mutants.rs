@@ -1,0 +1,90 @@
+//! A planted bug in the rules of leases: a search over seeds finds it, and it is made small.
+//!
+//! Run by `cargo test -p station-sim --features mutants`, and empty without the feature.
+#![cfg(feature = "mutants")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A dozen stations, some loss, and a third of them cut off for longer than a lease of five seconds' work lasts.
+const SCENARIO: &str = r#"
+[run]
+duration = "140s"
+[network]
+latency = "20ms"
+[[group]]
+name = "home"
+count = 9
+join = { within = "2s" }
+[[group]]
+name = "bootstrap"
+count = 2
+roles = ["bootstrap", "dht_server"]
+join = { within = "1s" }
+[[requester]]
+name = "lab"
+[[work]]
+requester = "lab"
+at = "20s"
+count = 2
+jobs = 90
+fuel = 3000000000
+wall = "5s"
+pure = { trust = "fixed:2" }
+[[fault]]
+at = "30s"
+for = "3s"
+loss = { who = "everyone", share = "20%" }
+[[fault]]
+at = "40s"
+for = "45s"
+unplug = { who = "group:home", share = "33%" }
+[[fault]]
+at = "95s"
+for = "5s"
+pause = { who = "group:home", share = "20%" }
+[[check]]
+always = "no_job_settled_twice"
+[[check]]
+eventually = "every_job_settles"
+"#;
+const BUG: [&str; 2] = ["--mutant", "expired_lease_counts"];
+/// Seeds that the search may need.
+const SEEDS_MAX: u64 = 5;
+/// Runs that make the scenario small: enough to lose two faults and both checks.
+const RUNS: &str = "12";
+/// A check of the scenario failed.
+const CHECKS_FAILED: i32 = 5;
+/// Lines of the smallest scenario.
+const LINES_MAX: usize = 45;
+
+fn program(arguments: &[&str], file: &Path, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_station-sim"));
+    command.args(arguments).arg(file).args(more).output().expect("the binary starts")
+}
+
+fn is_found(file: &Path, seed: &str, bug: &[&str]) -> bool {
+    let output = program(&["run"], file, &[&["--seed", seed], bug].concat());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.code() {
+        Some(0) => false,
+        Some(CHECKS_FAILED) => text.contains("no_credit_after_expiry"),
+        other => panic!("{other:?}: {text}"),
+    }
+}
+
+#[test]
+fn a_search_over_seeds_finds_an_expired_lease_that_counts_and_makes_the_scenario_small() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, small) = (folder.path().join("lease.toml"), folder.path().join("small.toml"));
+    fs::write(&file, SCENARIO).expect("a file");
+    let seed = (1..=SEEDS_MAX).map(|seed| seed.to_string()).find(|seed| is_found(&file, seed, &BUG)).expect("a seed that shows the bug");
+    let out = small.to_string_lossy().into_owned();
+    let output = program(&["minimise"], &file, &["--seed", &seed, "--runs", RUNS, "-o", &out, BUG[0], BUG[1]]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(&small).expect("the smallest scenario");
+    assert!(text.lines().count() <= LINES_MAX && text.matches("[[fault]]").count() == 1 && !text.contains("[[check]]"), "{text}");
+    assert!(is_found(&small, &seed, &BUG), "{text}");
+    assert!(!is_found(&small, &seed, &[]), "the rules themselves are right: {text}");
+}
