@@ -76,7 +76,7 @@ mod tests {
             task
         });
         let (done, answer) = oneshot::channel();
-        tasks.spawn(async move { drop(done.send(7)) });
+        tasks.spawn(async move { done.send(7).expect("it is waited for") });
         assert_eq!(answer.await, Ok(7));
         let (never, answer) = oneshot::channel::<()>();
         tasks.spawn(async move {

@@ -86,7 +86,9 @@ enum Waiting {
 #[derive(Debug)]
 enum Find {
     /// Peers of a topic, to connect to: how many more.
-    TopicPeers { left: usize },
+    TopicPeers {
+        left: usize,
+    },
     Content {
         find: Ticket,
         found: Vec<(NodeId, At)>,

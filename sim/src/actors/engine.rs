@@ -49,8 +49,11 @@ pub enum Conduct {
 /// What stations of one operator tell each other. Cheap to clone; clones are the same board.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
-    done: Arc<Mutex<BTreeMap<(Cid, [u8; 32]), Done>>>,
+    done: Arc<Mutex<Posted>>,
 }
+
+/// By module and the hash of the input.
+type Posted = BTreeMap<(Cid, [u8; 32]), Done>;
 
 impl PartialEq for Board {
     fn eq(&self, other: &Self) -> bool {

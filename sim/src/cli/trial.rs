@@ -40,7 +40,7 @@ impl Trial {
     pub(super) fn execute(self, machine: Machine) -> Result<(), Failure> {
         match self.what {
             Guard::Threads => {
-                let _forever = std::thread::spawn(|| std::thread::park());
+                let _forever = std::thread::spawn(std::thread::park);
                 let _run = det::start(1, machine)?;
             }
             Guard::Map => {

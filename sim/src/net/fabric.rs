@@ -52,12 +52,15 @@ pub(super) trait Accept: Send + Sync {
     fn accept(&self, arriving: Arriving) -> bool;
 }
 
+/// Who listens where.
+type Sockets = BTreeMap<SocketAddr, (NodeIndex, Arc<dyn Accept>)>;
+
 /// All wires of a run.
 pub struct Fabric {
     trace: Arc<Trace>,
     start: Instant,
     lines: Mutex<Lines>,
-    sockets: Mutex<BTreeMap<SocketAddr, (NodeIndex, Arc<dyn Accept>)>>,
+    sockets: Mutex<Sockets>,
     homes: Mutex<BTreeMap<IpAddr, NodeIndex>>,
     due: Mutex<Due>,
     /// Pipes with bytes that a partition holds.

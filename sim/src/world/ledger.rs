@@ -12,7 +12,7 @@ use station_protocol::experiment::ExperimentId;
 use station_protocol::verdict::Decision;
 use station_protocol::{Content, NodeId, requester, worker};
 
-use crate::invariants::{Identity, Violation, Watch};
+use crate::invariants::{Damage, Identity, Violation, Watch};
 use crate::net::fabric::NodeIndex;
 
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ pub struct Story {
     pub first_claim_ms: Option<u64>,
     pub first_lease_ms: Option<u64>,
     pub first_receipt_ms: Option<u64>,
-    /// One per job.
+    /// One per job with a verdict; none for those that expired.
     pub settled_ms: Vec<u64>,
     pub closed_ms: Option<u64>,
     pub agreed: u64,
@@ -121,6 +121,12 @@ impl Ledger {
         self.lock().watch.violations().to_vec()
     }
 
+    /// What lies cost.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        self.lock().watch.damage().clone()
+    }
+
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         self.lock().failures.clone()
@@ -190,7 +196,9 @@ impl Inner {
             N::Settled { experiment, verdict, .. } => {
                 self.counts.settled += one;
                 let story = self.story(experiment);
-                story.settled_ms.push(now_ms);
+                if !matches!(verdict.decision, Decision::Expired { .. }) {
+                    story.settled_ms.push(now_ms);
+                }
                 match &verdict.decision {
                     Decision::Agreed { .. } | Decision::Measured { .. } => story.agreed += 1,
                     Decision::Undecided { .. } => story.undecided += 1,

@@ -276,7 +276,7 @@ impl<'a> World<'a> {
             }
         }
         let traffic = (0..).take(self.residents.len()).map(|number| self.around.fabric.traffic(number)).collect();
-        Outcome::new(self.plan, self.seed, &self.around, outcome::End { hash, events, progress, warm: self.warm, connected, traffic })
+        Outcome::new(self.plan, self.seed, &self.around, &outcome::End { hash, events, progress, warm: self.warm, connected, traffic })
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Progress;
 use super::ledger::{Counts, Story};
-use super::plan::Plan;
+use super::plan::{Due, Plan};
 use super::resident::Surroundings;
 use crate::det::trace::Checkpoint;
 use crate::invariants::Violation;
@@ -95,7 +95,7 @@ impl Quantiles {
 
 impl Outcome {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    pub(super) fn new(plan: &Plan, seed: u64, around: &Surroundings, end: End) -> Self {
+    pub(super) fn new(plan: &Plan, seed: u64, around: &Surroundings, end: &End) -> Self {
         let stories = around.ledger.stories();
         let steady_s = (end.progress.virtual_ms - end.warm.virtual_ms) as f64 / 1e3;
         let (virtual_s, real_s) = (end.progress.virtual_ms as f64 / 1e3, end.progress.real_ns as f64 / 1e9);
@@ -104,7 +104,7 @@ impl Outcome {
             seed,
             trace_hash: end.hash.clone(),
             trace_events: end.events,
-            metrics: metrics(plan, seed, around, &stories, &end),
+            metrics: metrics(plan, seed, around, &stories, end),
             counts: around.ledger.counts(),
             connections: Quantiles::of(end.connected.iter().map(|count| *count as u64)),
             sent_bytes: Quantiles::of(end.traffic.iter().map(|(sent, _)| *sent)),
@@ -142,6 +142,7 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
     let figures = [
         (Figure::Delivered, share(heard.len() as u64, (calls * end.connected.len()) as u64)),
         (Figure::Settled, share(jobs.agreed + jobs.undecided, jobs.published)),
+        (Figure::Wrong, share(around.ledger.damage().wrong_verdicts, jobs.agreed)),
         (Figure::Redundancy, share(sum(|story| story.receipts), jobs.published)),
     ];
     let mut metrics = Metrics {
@@ -158,7 +159,7 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
         faults: plan.spans.clone(),
         ..Metrics::default()
     };
-    metrics.checks = plan.goals.iter().map(|goal| judge(goal, &metrics)).collect();
+    metrics.checks = plan.goals.iter().map(|due| judge(due, &metrics, &counted)).collect();
     metrics.checks.extend(invariants(&plan.invariants, &around.ledger.violations()));
     metrics
 }
@@ -194,12 +195,18 @@ fn invariants(asked: &[Invariant], violations: &[Violation]) -> Vec<CheckResult>
     all.into_iter().map(result).collect()
 }
 
-fn judge(goal: &Goal, metrics: &Metrics) -> CheckResult {
-    match goal {
+fn judge(due: &Due, metrics: &Metrics, counted: &[&Story]) -> CheckResult {
+    match &due.goal {
         Goal::Bound(bound) => metrics.judge(bound),
         Goal::EveryJobSettles => {
-            let (done, all) = (metrics.jobs.agreed + metrics.jobs.undecided, metrics.jobs.published);
-            CheckResult { check: "every_job_settles".to_owned(), passed: all > 0 && done == all, detail: format!("{done} of {all}") }
+            let by_ms = due.by_ms.unwrap_or(u64::MAX);
+            let published: Vec<_> = counted.iter().filter(|story| story.published_ms <= by_ms).collect();
+            let all = published.iter().map(|story| story.jobs).sum::<u64>();
+            let done = published.iter().flat_map(|story| &story.settled_ms).filter(|at| **at <= by_ms).count() as u64;
+            let last = published.iter().flat_map(|story| story.settled_ms.iter().copied()).max().unwrap_or(0);
+            let by = due.by_ms.map_or_else(String::new, |by| format!(" by {:.0} s", by as f64 / 1e3));
+            let detail = format!("{done} of {all}{by}, the last at {:.0} s", last as f64 / 1e3);
+            CheckResult { check: "every_job_settles".to_owned(), passed: all > 0 && done == all, detail }
         }
     }
 }

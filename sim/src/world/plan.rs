@@ -21,7 +21,7 @@ use crate::invariants::Identity;
 use crate::metrics::FaultSpan;
 use crate::net::Nanos;
 use crate::net::fabric::{Access, Climate, Disturbance, Members, NodeIndex};
-use crate::scenario::check::{Check, Goal, Invariant};
+use crate::scenario::check::{After, Check, Goal, Invariant};
 use crate::scenario::churn::absences;
 use crate::scenario::fault::{Disk, Kind, Who};
 use crate::scenario::group::{Byzantine, Firewall, Role};
@@ -48,14 +48,21 @@ pub struct Plan {
     pub commit_ms: u64,
     pub work: Vec<Work>,
     pub faults: Vec<Fault>,
-    /// What is judged at the end.
-    pub goals: Vec<Goal>,
+    /// What must have come true.
+    pub goals: Vec<Due>,
     /// What must hold all the time, of what the world watches.
     pub invariants: Vec<Invariant>,
     /// Checks that the scenario asks for and this world does not perform.
     pub unchecked: Vec<String>,
     /// When what befell, for the report.
     pub spans: Vec<FaultSpan>,
+}
+
+/// A goal and the moment by which it must be reached; without one it is judged at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub goal: Goal,
+    pub by_ms: Option<u64>,
 }
 
 /// One station.
@@ -184,12 +191,12 @@ impl Plan {
             commit_ms: COMMIT_MS,
             work: work(scenario, &drawn)?,
             faults: Vec::new(),
-            goals: scenario.checks.iter().filter_map(at_the_end).collect(),
+            goals: scenario.checks.iter().filter_map(|check| due(scenario, check)).collect(),
             invariants: scenario.checks.iter().filter_map(watched).collect(),
             unchecked: scenario
                 .checks
                 .iter()
-                .filter(|check| at_the_end(check).is_none() && watched(check).is_none())
+                .filter(|check| due(scenario, check).is_none() && watched(check).is_none())
                 .map(|check| format!("{check:?}"))
                 .collect(),
             spans: scenario.faults.iter().map(span).collect(),
@@ -223,11 +230,15 @@ impl Plan {
     }
 }
 
-/// A goal without a span of its own.
-fn at_the_end(check: &Check) -> Option<Goal> {
+/// The goals that this world judges: bounds at the end of the run, verdicts at any moment.
+fn due(scenario: &Scenario, check: &Check) -> Option<Due> {
     match check {
-        Check::Eventually { goal, within: None, .. } => Some(goal.clone()),
-        Check::Eventually { .. } | Check::Always(_) => None,
+        Check::Eventually { goal, within: None, .. } => Some(Due { goal: goal.clone(), by_ms: None }),
+        Check::Eventually { goal: Goal::EveryJobSettles, within: Some(within), after } => {
+            let from_ms = if *after == After::Heal { scenario.heals().0 } else { 0 };
+            Some(Due { goal: Goal::EveryJobSettles, by_ms: Some(from_ms.saturating_add(within.0)) })
+        }
+        Check::Eventually { goal: Goal::Bound(_), within: Some(_), .. } | Check::Always(_) => None,
     }
 }
 
@@ -235,8 +246,9 @@ fn at_the_end(check: &Check) -> Option<Goal> {
 fn watched(check: &Check) -> Option<Invariant> {
     use Invariant as I;
     match check {
-        Check::Always(invariant) => Some(*invariant)
-            .filter(|invariant| matches!(invariant, I::NoJobSettledTwice | I::NoAcceptedWrongResult | I::NoCreditAfterExpiry | I::SeatsByCluster)),
+        Check::Always(invariant) => {
+            Some(*invariant).filter(|invariant| matches!(invariant, I::NoJobSettledTwice | I::NoAcceptedWrongResult | I::NoCreditAfterExpiry))
+        }
         Check::Eventually { .. } => None,
     }
 }

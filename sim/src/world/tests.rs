@@ -50,3 +50,18 @@ fn churn_brings_back_whom_it_took() {
     assert!(crashes > 0);
     assert_eq!(crashes, starts);
 }
+
+#[test]
+fn a_goal_of_verdicts_is_judged_at_its_moment_and_what_is_not_judged_is_named() {
+    let scenario = Scenario::parse(
+        "[run]\nduration = \"5m\"\n[[group]]\nname = \"home\"\ncount = 3\nroles = [\"bootstrap\", \"dht_server\"]\n\
+         [[fault]]\nat = \"1m\"\nfor = \"30s\"\nloss = { who = \"everyone\", share = \"10%\" }\n\
+         [[check]]\neventually = \"every_job_settles\"\nwithin = \"40s\"\nafter = \"heal\"\n\
+         [[check]]\neventually = \"every_job_settles\"\n\
+         [[check]]\nalways = \"bounded_queues\"\n",
+    )
+    .expect("a scenario");
+    let plan = Plan::of(&scenario, "test").expect("a plan");
+    assert_eq!(plan.goals.iter().map(|due| due.by_ms).collect::<Vec<_>>(), [Some(130_000), None]);
+    assert_eq!(plan.unchecked.len(), 1);
+}

@@ -63,9 +63,9 @@ impl Worker {
         let waits = matches!(request, Request::Deliver(_));
         let effect = Effect::Send { send, to: requester, at, request };
         if waits {
-            self.act_when_durable(effect)
+            self.act_when_durable(effect);
         } else {
-            self.act(effect)
+            self.act(effect);
         }
         send
     }
