@@ -9,10 +9,6 @@
 pub enum Mutant {
     /// A lease that ended gives its job back, but its number is not forgotten: a late receipt is held after all.
     ExpiredLeaseCounts,
-    /// A station may be dealt a job that it holds, or delivered, already.
-    SameStationTwice,
-    /// A receipt is said to be held before it is on the disk.
-    HeldBeforeDurable,
 }
 
 #[cfg(feature = "mutants")]

@@ -20,10 +20,6 @@ pub(super) struct Mutant {
 enum Planted {
     /// A receipt counts although its lease had expired.
     ExpiredLeaseCounts,
-    /// A station may be dealt a job that it had before.
-    SameStationTwice,
-    /// A receipt is said to be held before it is on the disk.
-    HeldBeforeDurable,
 }
 
 #[cfg(feature = "mutants")]
@@ -33,8 +29,6 @@ impl Mutant {
         use station_protocol::mutants::{Mutant as Bug, plant};
         plant(self.planted.map(|planted| match planted {
             Planted::ExpiredLeaseCounts => Bug::ExpiredLeaseCounts,
-            Planted::SameStationTwice => Bug::SameStationTwice,
-            Planted::HeldBeforeDurable => Bug::HeldBeforeDurable,
         }));
     }
 

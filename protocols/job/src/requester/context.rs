@@ -11,7 +11,6 @@ use crate::content::sha256;
 use crate::durable::{Commit, Key, Ticket};
 use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, SigningKey};
-use crate::mutants::{Mutant, is_planted};
 use crate::peer_action::PeerAction;
 use crate::receipt::LeaseNumber;
 use crate::work::{At, Response};
@@ -92,12 +91,7 @@ impl Context {
     }
 
     pub(super) fn answer(&mut self, ask: Ticket, response: Response) {
-        let effect = Effect::Answer { ask, response };
-        if is_planted(Mutant::HeldBeforeDurable) {
-            self.act(effect);
-        } else {
-            self.then(effect);
-        }
+        self.then(Effect::Answer { ask, response });
     }
 
     pub(super) fn report(&mut self, node: NodeId, action: PeerAction) {

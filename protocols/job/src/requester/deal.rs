@@ -194,7 +194,8 @@ impl Run {
     /// The same at some time.
     pub(super) fn could_run(&self, index: u64, node: NodeId) -> bool {
         let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
-        (is_planted(Mutant::SameStationTwice) || (!job.nodes.contains(&node) && !job.clusters.contains(&claimant.cluster)))
+        !job.nodes.contains(&node)
+            && !job.clusters.contains(&claimant.cluster)
             && job.lost.iter().filter(|(_, loser, _)| *loser == node).count() < LOSSES_PER_NODE_MAX
     }
 
