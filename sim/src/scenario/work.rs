@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use station_protocol::bounded::Name;
-use station_protocol::experiment::{EXECUTIONS_MAX, Trust};
+use station_protocol::experiment::Trust;
 use station_protocol::human::{Size, Span};
 use station_protocol::limits::Limits;
 
@@ -149,17 +149,7 @@ fn deadline_default() -> Span {
 }
 
 fn read_trust<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trust, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let fixed = |count: &str| count.parse().ok().filter(|count| (1..=EXECUTIONS_MAX).contains(&u32::from(*count))).map(Trust::Fixed);
-    let trust = match text.as_str() {
-        "final" => Some(Trust::Final),
-        "standard" => Some(Trust::Standard),
-        "cheap" => Some(Trust::Cheap),
-        other => other.strip_prefix("fixed:").and_then(fixed),
-    };
-    trust.ok_or_else(|| {
-        de::Error::custom(format!("{text:?} is no trust: write \"final\", \"standard\", \"cheap\" or \"fixed:N\" with N from 1 to {EXECUTIONS_MAX}"))
-    })
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
 }
 
 fn write_trust<S: Serializer>(trust: &Trust, serializer: S) -> Result<S::Ok, S::Error> {

@@ -269,16 +269,27 @@ fn standard() -> Trust {
 }
 
 fn trust<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trust, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let fixed = |count: &str| count.parse().ok().filter(|count| (1..=EXECUTIONS_MAX).contains(&u32::from(*count))).map(Trust::Fixed);
-    let trust = match text.as_str() {
-        "final" => Some(Trust::Final),
-        "standard" => Some(Trust::Standard),
-        "cheap" => Some(Trust::Cheap),
-        other => other.strip_prefix("fixed:").and_then(fixed),
-    };
-    let wanted = || format!("{text:?} is no trust: write \"final\", \"standard\", \"cheap\" or \"fixed:N\" with N from 1 to {EXECUTIONS_MAX}");
-    trust.ok_or_else(|| de::Error::custom(wanted()))
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+/// The text is no trust.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no trust: write \"final\", \"standard\", \"cheap\" or \"fixed:N\" with N from 1 to {EXECUTIONS_MAX}")]
+pub struct TrustError(String);
+
+impl std::str::FromStr for Trust {
+    type Err = TrustError;
+
+    fn from_str(text: &str) -> Result<Self, TrustError> {
+        let fixed = |count: &str| count.parse().ok().filter(|count| (1..=EXECUTIONS_MAX).contains(&u32::from(*count))).map(Self::Fixed);
+        let trust = match text {
+            "final" => Some(Self::Final),
+            "standard" => Some(Self::Standard),
+            "cheap" => Some(Self::Cheap),
+            other => other.strip_prefix("fixed:").and_then(fixed),
+        };
+        trust.ok_or_else(|| TrustError(text.to_owned()))
+    }
 }
 
 #[derive(Deserialize)]
