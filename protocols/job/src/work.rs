@@ -36,8 +36,8 @@ pub const ACK_VERDICTS_MAX: usize = 256;
 pub const HAVE_MAX: usize = 256;
 /// Calls in one anti-entropy answer.
 pub const CALLS_MAX: usize = 32;
-/// Peer records in one answer: the sample that counts the topic.
-pub const PEERS_MAX: usize = 256;
+/// Peer records in one answer: the sample that counts the topic, and those whom the answerer introduces.
+pub const PEERS_MAX: usize = crate::census::SAMPLE_MAX + crate::worker::INTRODUCED_MAX;
 /// Input of one job.
 pub const INPUT_BYTES_MAX: usize = 16 << 10;
 /// Engine profiles a station can run.

@@ -27,6 +27,7 @@ use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Resp
 
 mod calls;
 mod claims;
+mod introductions;
 mod machine;
 mod outbox;
 mod peers;
@@ -37,6 +38,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use introductions::INTRODUCED_MAX;
 pub use machine::{Standing, Summary, Worker};
 
 /// What a Worker knows of its station.

@@ -2,19 +2,20 @@
 //!
 //! Guarantees: a new connection is asked for Calls and peers at once, so that a late joiner hears open Calls; later one random
 //! topic peer a minute; a neighbour gets one answer of each kind per topic in 30 s. Deliberately lacks dialling: it names peers
-//! worth a dial, and the driver decides.
+//! worth a dial, and the driver decides; who is introduced to whom is in `introductions`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls::Source;
+use super::introductions::{INTRODUCED_MAX, Introductions};
 use super::machine::Sent;
 use super::{Effect, SendFailure, Worker};
 use crate::bounded::{List, Name};
 use crate::call;
-use crate::census::{Census, PeerRecord};
+use crate::census::{Census, PeerRecord, RecordRefused};
 use crate::cluster::{Cluster, is_private};
 use crate::durable::Ticket;
-use crate::identity::NodeId;
+use crate::identity::{NodeId, Signed};
 use crate::peer_action::PeerAction;
 use crate::time::{HOUR, MINUTE, SECOND, Time};
 use crate::work::{At, Request, Response};
@@ -52,6 +53,7 @@ pub(super) struct Peers {
     due: BTreeMap<(Name, Kind), Time>,
     /// Which neighbour was answered what, when.
     answered: BTreeMap<(NodeId, Name, Kind), Time>,
+    pub(super) introductions: Introductions,
     own_record_at: Option<Time>,
     /// When the newest own record was made: the next one must be later, or nobody takes it.
     own_made: Time,
@@ -64,6 +66,7 @@ impl Peers {
 
     pub(super) fn disconnected(&mut self, node: &NodeId) {
         self.connected.remove(node);
+        self.introductions.gone(node);
     }
 
     fn on(&self, topic: &Name) -> Vec<NodeId> {
@@ -163,9 +166,10 @@ impl Worker {
         for topic in self.config.topics.clone() {
             let record = PeerRecord { node: self.node, topic: topic.clone(), at: direct_and_relayed.clone(), made };
             let record = self.key.sign(&self.config.network, record);
+            self.peers.introductions.renewed(record.clone());
             self.count_anew(&topic, now, |census| {
                 // Refused only when the topic is so large that this station is not in the sample.
-                let _ = census.offer(record, now);
+                let _ = census.offer(&record, now);
             });
         }
     }
@@ -194,10 +198,7 @@ impl Worker {
             Request::Calls { topic, have } if self.config.topics.contains(&topic) && self.peers.may_answer(from, &topic, Kind::Calls, now) => {
                 Response::Calls { calls: self.calls.newer(&topic, &have, now) }
             }
-            Request::Peers { topic } if self.peers.may_answer(from, &topic, Kind::Peers, now) => match self.census.get(&topic) {
-                Some(census) => Response::Peers { records: List::first(census.records().cloned()) },
-                None => Response::Unserved,
-            },
+            Request::Peers { topic } if self.peers.may_answer(from, &topic, Kind::Peers, now) => self.known_peers(from, &topic, now),
             _ => Response::Unserved,
         };
         self.act(Effect::Answer { ask, response });
@@ -237,13 +238,19 @@ impl Worker {
                 return;
             }
         };
-        let mut invalid = false;
-        let mut taken: Vec<PeerRecord> = Vec::new();
+        let wants = self.peers.on(topic).len() < TOPIC_PEERS_ENOUGH;
+        let (mut invalid, mut sampled, mut introduced) = (false, Vec::new(), Vec::new());
         self.count_anew(topic, now, |census| {
             for record in records {
-                let body = record.body.clone();
-                match census.offer(record, now) {
-                    Ok(()) => taken.push(body),
+                let node = record.body.node;
+                match census.offer(&record, now) {
+                    // The sample vouches for what it has.
+                    Ok(()) | Err(RecordRefused::Old) if wants || node == from => sampled.extend(census.record(&node).cloned()),
+                    Ok(()) => {}
+                    Err(RecordRefused::NotSmallest) if introduced.len() < INTRODUCED_MAX => match census.vouch(&record, now) {
+                        Ok(()) => introduced.push(record),
+                        Err(refused) => invalid |= refused.is_invalid(),
+                    },
                     Err(refused) => invalid |= refused.is_invalid(),
                 }
             }
@@ -251,23 +258,30 @@ impl Worker {
         if invalid {
             self.act(Effect::Report { node: from, action: PeerAction::Invalid });
         }
-        self.name_neighbours(topic, taken, now);
+        if self.peers.is_connected(&from)
+            && let Some(own) = sampled.iter().chain(&introduced).find(|record| record.body.node == from)
+        {
+            self.peers.introductions.told(own.clone());
+        }
+        if wants {
+            self.name_neighbours(topic, [introduced, sampled], now);
+        }
     }
 
-    /// Of the peers just learnt, those worth a dial.
-    fn name_neighbours(&mut self, topic: &Name, mut learnt: Vec<PeerRecord>, now: Time) {
-        if self.peers.on(topic).len() >= TOPIC_PEERS_ENOUGH {
-            return;
-        }
+    /// Of the peers an answer names, those worth a dial: from the first list, then from the second.
+    fn name_neighbours(&mut self, topic: &Name, lists: [Vec<Signed<PeerRecord>>; 2], now: Time) {
         let mut clusters: BTreeMap<Cluster, usize> = BTreeMap::new();
         let mut peers: Vec<(NodeId, At)> = Vec::new();
-        while !learnt.is_empty() && peers.len() < NEIGHBOURS_MAX {
-            let index = self.random_up_to(learnt.len() as u64 - 1);
-            let record = learnt.swap_remove(usize::try_from(index).unwrap_or(0));
+        let [mut first, mut second] = lists;
+        while peers.len() < NEIGHBOURS_MAX {
+            let list = if first.is_empty() { &mut second } else { &mut first };
+            let Some(last) = list.len().checked_sub(1) else { break };
+            let index = self.random_up_to(last as u64);
+            let record = list.swap_remove(usize::try_from(index).unwrap_or(0)).body;
             let alive = |ip| is_private(ip) || self.muted.get(&ip).is_none_or(|until| *until <= now);
             let at: At = At::first(record.at.iter().filter(|address| alive(address.ip())).cloned());
-            let Some(first) = at.first() else { continue };
-            let seats = clusters.entry(Cluster::of_address(first)).or_default();
+            let Some(address) = at.first() else { continue };
+            let seats = clusters.entry(Cluster::of_address(address)).or_default();
             if record.node == self.node || self.peers.is_connected(&record.node) || *seats >= NEIGHBOURS_PER_CLUSTER_MAX {
                 continue;
             }

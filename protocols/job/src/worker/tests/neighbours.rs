@@ -122,3 +122,93 @@ fn its_own_record_follows_its_addresses() {
     assert_eq!(records[0].body.at.to_vec(), [own]);
     records[0].verify(&name("test")).expect("signed");
 }
+
+/// As many records as a sample holds, of stations whose hashes are smaller than those of `above`.
+fn full_sample(above: &[NodeId]) -> Vec<Signed<PeerRecord>> {
+    let hash = |node: &NodeId| crate::sampling::fraction("size", &[b"test", &[0], b"topic", &[0], &START.day().to_be_bytes(), &node.0]);
+    let bound = above.iter().map(hash).min().expect("somebody");
+    let keys = (0_u32..).map(|number| {
+        let mut secret = [7; 32];
+        secret[..4].copy_from_slice(&number.to_be_bytes());
+        crate::identity::SigningKey::from_bytes(&secret)
+    });
+    let small = keys.filter(|key| hash(&key.node()) < bound).take(crate::census::SAMPLE_MAX).enumerate();
+    let record = |(number, key): (usize, crate::identity::SigningKey)| {
+        let node = key.node();
+        let at = List::first([address(node, &format!("198.{}.{}.1", 18 + number / 200, number % 200))]);
+        key.sign(&name("test"), PeerRecord { node, topic: name("topic"), at, made: START })
+    };
+    small.map(record).collect()
+}
+
+fn told(station: &mut Station, to: u8) -> Vec<NodeId> {
+    station.handle(Event::Asked { ask: Ticket(1), from: key(to).node(), request: Request::Peers { topic: name("topic") } });
+    let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("Peers") };
+    records.iter().map(|record| record.body.node).collect()
+}
+
+fn named(station: &Station) -> Vec<NodeId> {
+    let last = station.others.iter().rev().find_map(|effect| if let Effect::Neighbours { peers, .. } = effect { Some(peers) } else { None });
+    last.into_iter().flatten().map(|(node, _)| *node).collect()
+}
+
+#[test]
+fn in_a_large_topic_an_answer_introduces_its_author_and_its_neighbours_while_they_are_neighbours() {
+    let mut station = Station::new(config());
+    let (own, neighbour) = (key(STATION).node(), key(50).node());
+    let sample = full_sample(&[own, neighbour]);
+    let (_, send) = meet(&mut station, 60);
+    station.answer(send, Response::Peers { records: List::first(sample) });
+    let (_, send) = meet(&mut station, 50);
+    station.answer(send, Response::Peers { records: List::first([record(50, START, "192.0.2.1")]) });
+    let names = told(&mut station, 70);
+    assert_eq!(names.len(), crate::census::SAMPLE_MAX + 2);
+    assert_eq!(names[..2], [own, neighbour]);
+    assert!(!told(&mut station, 50).contains(&neighbour), "nobody is introduced to itself");
+    station.handle(Event::Disconnected { node: neighbour });
+    assert!(!told(&mut station, 71).contains(&neighbour));
+}
+
+#[test]
+fn in_a_large_topic_the_introduced_are_worth_a_dial_before_the_sample() {
+    let mut station = Station::new(config());
+    let strangers: Vec<u8> = (80..84).collect();
+    let above: Vec<NodeId> = strangers.iter().map(|node| key(*node).node()).collect();
+    let (_, send) = meet(&mut station, 60);
+    station.answer(send, Response::Peers { records: List::first(full_sample(&above)) });
+    let (_, send) = meet(&mut station, 61);
+    let introduced = strangers.iter().map(|node| record(*node, START, &format!("203.0.{node}.1")));
+    station.answer(send, Response::Peers { records: List::first(introduced) });
+    let mut names = named(&station);
+    names.sort();
+    let mut wanted = above;
+    wanted.sort();
+    assert_eq!(names, wanted);
+}
+
+#[test]
+fn a_forged_introduction_is_reported_and_not_dialled() {
+    let mut station = Station::new(config());
+    let stranger = key(80).node();
+    let (_, send) = meet(&mut station, 60);
+    station.answer(send, Response::Peers { records: List::first(full_sample(&[stranger])) });
+    station.others.clear();
+    let (_, send) = meet(&mut station, 61);
+    let mut forged = record(80, START, "203.0.113.1");
+    forged.signature.0[3] ^= 1;
+    station.answer(send, Response::Peers { records: List::first([forged]) });
+    assert_eq!(named(&station), []);
+    assert_eq!(station.reports(), [(key(61).node(), PeerAction::Invalid)]);
+}
+
+#[test]
+fn a_station_that_lost_its_peers_dials_those_it_has_known_for_long() {
+    let mut station = Station::new(config());
+    let records = || List::first([record(10, START, "192.0.2.1")]);
+    let (_, send) = meet(&mut station, 50);
+    station.answer(send, Response::Peers { records: records() });
+    station.others.clear();
+    let (_, send) = meet(&mut station, 51);
+    station.answer(send, Response::Peers { records: records() });
+    assert_eq!(named(&station), [key(10).node()]);
+}
