@@ -5,14 +5,13 @@
 //! they are used, so that a restart gives nothing anew; a record that cannot be read counts as all used up today. Deliberately lacks
 //! the rules: those are `station_protocol::policy`, `station_protocol::sampling` and `outside::quota`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures::future::BoxFuture;
 use station_protocol::capability::Capability;
 use station_protocol::durable::Key;
 use station_protocol::policy::{HostCall, Policy};
-use station_protocol::sampling::TARGET_QUOTA_PER_DAY;
+use station_protocol::sampling::{LargestCount, TARGET_QUOTA_PER_DAY};
 use station_protocol::worker::Execution;
 use station_protocol::{NodeId, codec};
 
@@ -47,7 +46,7 @@ impl Host {
         }
         let operator = Arc::new(Operator {
             policy: RwLock::new(policy),
-            stations: AtomicU64::new(1),
+            stations: Mutex::default(),
             bytes: Mutex::new(restored.bytes),
             reserving: tokio::sync::Mutex::default(),
             store: store.clone(),
@@ -69,9 +68,10 @@ impl Host {
         *self.operator.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
     }
 
-    /// The counted size of the largest topic: the cap per target is shared among at least so many.
+    /// The counted size of the largest topic: the cap per target is shared among at least so many, today and tomorrow.
     pub fn counted(&self, stations: u64) {
-        self.operator.stations.store(stations.max(1), Ordering::Relaxed);
+        let day = self.operator.clock.now().day();
+        self.operator.stations.lock().unwrap_or_else(PoisonError::into_inner).note(stations, day);
     }
 }
 
@@ -116,7 +116,7 @@ fn quota(name: &[u8], value: &[u8], today: u64) -> QuotaRecord {
 
 struct Operator {
     policy: RwLock<Policy>,
-    stations: AtomicU64,
+    stations: Mutex<LargestCount>,
     bytes: Mutex<DailyBytes>,
     /// Held while a reservation is on its way to the disk: who comes meanwhile waits for that one.
     reserving: tokio::sync::Mutex<()>,
@@ -174,7 +174,7 @@ impl Gate for Operator {
     }
 
     fn stations(&self, _: &Execution) -> u64 {
-        self.stations.load(Ordering::Relaxed)
+        self.stations.lock().unwrap_or_else(PoisonError::into_inner).get()
     }
 
     fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64> {

@@ -1,5 +1,6 @@
 //! The operator's say through a real broker's eyes, over a disk that crashes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -233,7 +234,7 @@ async fn records_of_days_gone_by_are_deleted_and_take_nobodys_place() {
     let store = MemoryStore::default();
     let today = Clock::start().now().day();
     let puts = (0..10_u64).map(|number| {
-        let record = QuotaRecord { target: Target::filed(format!("t{number}.example")), day: today - number.min(1), reserved: 10 };
+        let record = QuotaRecord { target: Target::filed(format!("t{number}.example")), day: today - number.min(1), reserved: 10, cap: None };
         (Table::Node, Key([QUOTA_KEY, record.target.as_str().as_bytes()].concat()), codec::encode(&record))
     });
     let other = (Table::Node, Key(b"reputation".to_vec()), b"not a quota".to_vec());

@@ -2,8 +2,8 @@
 //!
 //! Before a request: is this station among those that may contact the target today, is its own quota not used up (durable first),
 //! and is it this request's turn. Before the first request of a day the target's `/.well-known/station` is read at the origin
-//! about to be contacted (so that nobody is contacted whom the job may not); it can only lower the cap, and its absence changes
-//! nothing. Sockets that the builder of the `Outside` named keep quota and cap but do not queue. Deliberately lacks the rules
+//! about to be contacted (so that nobody is contacted whom the job may not); it can only lower the cap, its absence changes
+//! nothing, and what it said holds for the day, over a restart too. Sockets that the builder of the `Outside` named keep quota and cap but do not queue. Deliberately lacks the rules
 //! themselves: those are [`super::quota`] and `station_protocol::sampling`.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use station_protocol::NodeId;
-use station_protocol::sampling::{TARGET_CAP_PER_DAY, may_contact};
+use station_protocol::sampling::{TARGET_CAP_PER_DAY, may_read, target_share};
 use tokio::sync::OnceCell;
 
 use super::http::Visit;
@@ -72,7 +72,9 @@ impl Politeness {
         let quota = per_day.unwrap_or_else(|| self.state().quotas.per_day());
         let target = Target::of(visit.origin, visit.exempt);
         let day = self.clock.now().day();
-        self.check_eligible(&target, day, TARGET_CAP_PER_DAY, stations, quota)?;
+        if !may_read(target.as_str(), day, &self.node, stations) {
+            return Err(QuotaRefused::NotEligible);
+        }
         let cell = self.state().cap(&target, day)?;
         let cap = if visit.sockets.is_empty() {
             cell.get().copied().unwrap_or(TARGET_CAP_PER_DAY)
@@ -80,23 +82,28 @@ impl Politeness {
             let read = async || visit.station_file().await.as_deref().and_then(stated_cap).unwrap_or(TARGET_CAP_PER_DAY);
             *cell.get_or_init(read).await
         };
-        self.check_eligible(&target, day, cap.min(TARGET_CAP_PER_DAY), stations, quota)?;
-        let record = self.state().quotas.take_of(quota, &target, day)?;
-        if let Some(record) = record {
-            self.log.reserve(record).await.map_err(|error| {
+        let share = target_share(target.as_str(), day, &self.node, cap, stations, quota);
+        let taken = {
+            let quotas = &mut self.state().quotas;
+            let learned = quotas.learn(&target, day, cap)?;
+            if share > 0 { quotas.take_of(share, &target, day).map(|record| record.or(learned)) } else { Ok(learned) }
+        };
+        // Also where there is no request: a restart must not have to read the file again.
+        if let Ok(Some(record)) = &taken {
+            self.log.reserve(record.clone()).await.map_err(|error| {
                 tracing::error!(%error, "a quota is not durable; the station is about to stop");
                 QuotaRefused::NotDurable
             })?;
+        }
+        taken?;
+        if share == 0 {
+            return Err(QuotaRefused::NotEligible);
         }
         if !visit.exempt {
             let wait = self.state().buckets.take(&target, self.clock.now())?;
             tokio::time::sleep(Duration::from_millis(wait)).await;
         }
         Ok(())
-    }
-
-    fn check_eligible(&self, target: &Target, day: u64, cap: u64, stations: u64, quota: u64) -> Result<(), QuotaRefused> {
-        if may_contact(target.as_str(), day, &self.node, cap, stations, quota) { Ok(()) } else { Err(QuotaRefused::NotEligible) }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -112,9 +119,12 @@ impl State {
                 return Err(QuotaRefused::TooManyTargets);
             }
         }
-        let entry = self.caps.entry(target.clone()).or_insert_with(|| (day, Arc::default()));
+        // After a restart the file's word of today is in the record.
+        let known = self.quotas.learned(target, day);
+        let fresh = || (day, known.map_or_else(Arc::default, |cap| Arc::new(OnceCell::new_with(Some(cap)))));
+        let entry = self.caps.entry(target.clone()).or_insert_with(fresh);
         if entry.0 != day {
-            *entry = (day, Arc::default());
+            *entry = fresh();
         }
         Ok(entry.1.clone())
     }

@@ -85,13 +85,16 @@ pub struct QuotaRecord {
     pub day: u64,
     /// Requests that may have been sent on that day.
     pub reserved: u64,
+    /// What the target's file said on that day, once it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<u64>,
 }
 
 impl QuotaRecord {
     /// What stands for a record that cannot be read: all of `day` is taken to be used up.
     #[must_use]
     pub fn spent(target: Target, day: u64) -> Self {
-        Self { target, day, reserved: u64::MAX }
+        Self { target, day, reserved: u64::MAX, cap: None }
     }
 }
 
@@ -100,6 +103,7 @@ struct Used {
     day: u64,
     used: u64,
     reserved: u64,
+    cap: Option<u64>,
 }
 
 /// The daily quotas of one station.
@@ -112,7 +116,7 @@ pub struct Quotas {
 impl Quotas {
     /// `per_day` requests to each target; what `records` reserved counts as used.
     pub fn restore(per_day: u64, records: impl IntoIterator<Item = QuotaRecord>) -> Self {
-        let used = |record: QuotaRecord| (record.target, Used { day: record.day, used: record.reserved, reserved: record.reserved });
+        let used = |record: QuotaRecord| (record.target, Used { day: record.day, used: record.reserved, reserved: record.reserved, cap: record.cap });
         Self { per_day, targets: records.into_iter().take(TARGETS_MAX).map(used).collect() }
     }
 
@@ -128,17 +132,7 @@ impl Quotas {
 
     /// The same where the operator's rule gives `per_day` requests to this target.
     pub fn take_of(&mut self, per_day: u64, target: &Target, day: u64) -> Result<Option<QuotaRecord>, QuotaRefused> {
-        if !self.targets.contains_key(target) && self.targets.len() >= TARGETS_MAX {
-            self.targets.retain(|_, used| used.day >= day);
-            if self.targets.len() >= TARGETS_MAX {
-                return Err(QuotaRefused::TooManyTargets);
-            }
-        }
-        let entry = self.targets.entry(target.clone()).or_insert(Used { day, used: 0, reserved: 0 });
-        // A clock that was set back must not give the quota anew, so an earlier day counts as the recorded one.
-        if entry.day < day {
-            *entry = Used { day, used: 0, reserved: 0 };
-        }
+        let entry = self.entry(target, day)?;
         if entry.used >= per_day {
             return Err(QuotaRefused::UsedUp);
         }
@@ -147,7 +141,36 @@ impl Quotas {
             return Ok(None);
         }
         entry.reserved = (entry.reserved + BLOCK).min(per_day);
-        Ok(Some(QuotaRecord { target: target.clone(), day: entry.day, reserved: entry.reserved }))
+        Ok(Some(QuotaRecord { target: target.clone(), day: entry.day, reserved: entry.reserved, cap: entry.cap }))
+    }
+
+    /// The target's file says `cap` today. The record, when there is one, spares a restarted station to read it again.
+    pub fn learn(&mut self, target: &Target, day: u64, cap: u64) -> Result<Option<QuotaRecord>, QuotaRefused> {
+        let entry = self.entry(target, day)?;
+        let is_new = entry.cap.replace(cap) != Some(cap);
+        Ok(is_new.then(|| QuotaRecord { target: target.clone(), day: entry.day, reserved: entry.reserved, cap: entry.cap }))
+    }
+
+    /// What the target's file said on `day`.
+    #[must_use]
+    pub fn learned(&self, target: &Target, day: u64) -> Option<u64> {
+        self.targets.get(target).filter(|used| used.day == day)?.cap
+    }
+
+    fn entry(&mut self, target: &Target, day: u64) -> Result<&mut Used, QuotaRefused> {
+        if !self.targets.contains_key(target) && self.targets.len() >= TARGETS_MAX {
+            self.targets.retain(|_, used| used.day >= day);
+            if self.targets.len() >= TARGETS_MAX {
+                return Err(QuotaRefused::TooManyTargets);
+            }
+        }
+        let fresh = Used { day, used: 0, reserved: 0, cap: None };
+        let entry = self.targets.entry(target.clone()).or_insert_with(|| fresh.clone());
+        // A clock that was set back must not give the quota anew, so an earlier day counts as the recorded one.
+        if entry.day < day {
+            *entry = fresh;
+        }
+        Ok(entry)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Guarantees: pure arithmetic over sha2-256; products saturate; `u64::MAX` is everybody. Deliberately not a defence: a key can be
 //! ground until it is sampled, so nothing but load depends on it.
 
+use crate::census::SAMPLE_MAX;
 use crate::content::sha256;
 use crate::experiment::ExperimentId;
 use crate::identity::NodeId;
@@ -45,10 +46,91 @@ pub const TARGET_CAP_PER_DAY: u64 = 86_400;
 /// Requests a day that one station sends to one target unless its policy says otherwise.
 pub const TARGET_QUOTA_PER_DAY: u64 = 100;
 
-/// Whether `node` may contact `target` (a registrable domain, or the /24 or /48 of a literal) on UTC `day`, when the network has
-/// `stations` members that each send up to `quota` requests and the target takes `cap`.
+/// Stations that may contact one target on one day: at the default quota they are the default cap. Each of them reads the target's
+/// `/.well-known/station` first, and those readings come out of the cap too.
+pub const TARGET_STATIONS_MAX: u64 = TARGET_CAP_PER_DAY / TARGET_QUOTA_PER_DAY;
+/// The least that a station is let in for: two jobs of four requests. A share that no job fits into would be requests for nothing.
+pub const TARGET_SHARE_MIN: u64 = 8;
+/// Tolerated beyond a cap: a fifth. Luck of the draw uses it up once in some ten thousand days.
+const CAP_TOLERANCE: (u128, u128) = (6, 5);
+/// Where a count is an estimate it is right within 6 %; the cap is divided among an eighth more.
+const COUNT_MARGIN: u64 = 8;
+
+/// Whether `node` may ask `target` (a registrable domain, or the /24 or /48 of a literal) on UTC `day` how much it takes, in a
+/// network counted as `stations`. Only those that may can be let in by [`target_share`].
 #[must_use]
-pub fn may_contact(target: &str, day: u64, node: &NodeId, cap: u64, stations: u64, quota: u64) -> bool {
-    let below = ratio(cap, stations.max(1).saturating_mul(quota.max(1)));
+pub fn may_read(target: &str, day: u64, node: &NodeId, stations: u64) -> bool {
+    is_among(target, day, node, ratio(TARGET_STATIONS_MAX, counted(stations)))
+}
+
+/// Requests that `node` may send to `target` on UTC `day` beside the reading, when the target takes `cap` from the whole network and
+/// the operator lets it have `quota`. Zero: it is not among those who may contact it.
+///
+/// What the readings leave of the cap is divided evenly among those who read, in whole requests; where that were less than
+/// [`TARGET_SHARE_MIN`] for each, so many fewer are let in, drawn by the same fraction, that their number's luck stays within the
+/// tolerance.
+#[must_use]
+pub fn target_share(target: &str, day: u64, node: &NodeId, cap: u64, stations: u64, quota: u64) -> u64 {
+    let stations = counted(stations);
+    let readers = stations.min(TARGET_STATIONS_MAX);
+    let left = cap.min(TARGET_CAP_PER_DAY).saturating_sub(readers);
+    let share = (left / readers).max(TARGET_SHARE_MIN).min(quota);
+    let full = readers.saturating_mul(share) <= left;
+    let below = if full { ratio(readers, stations) } else { scaled_ratio(let_in(left, share), stations).min(ratio(readers, stations)) };
+    if share > 0 && is_among(target, day, node, below) { share } else { 0 }
+}
+
+fn is_among(target: &str, day: u64, node: &NodeId, below: u64) -> bool {
     below == u64::MAX || fraction("target", &[target.as_bytes(), &[0], &day.to_be_bytes(), &node.0]) < below
 }
+
+/// A count by which a cap is divided: never less than there are, but for one in forty counts of a large topic.
+fn counted(stations: u64) -> u64 {
+    let stations = stations.max(1);
+    let margin = if stations < SAMPLE_MAX as u64 { 0 } else { stations / COUNT_MARGIN };
+    stations.saturating_add(margin)
+}
+
+/// Fractional digits of [`let_in`].
+const SCALE_BITS: u32 = 16;
+
+/// How many stations with `share` requests each may be let in on average, times 2^[`SCALE_BITS`], so that four standard deviations
+/// more still stay within the tolerance of `left`: the n with n + 4√n = K, which is K + 8 − 4√(K + 4).
+fn let_in(left: u64, share: u64) -> u128 {
+    let one = 1 << SCALE_BITS;
+    let most = u128::from(left) * CAP_TOLERANCE.0 * one / (CAP_TOLERANCE.1 * u128::from(share.max(1)));
+    (most + 8 * one).saturating_sub(4 * ((most + 4 * one) * one).isqrt())
+}
+
+fn scaled_ratio(scaled: u128, denominator: u64) -> u64 {
+    u64::try_from((scaled << (64 - SCALE_BITS)) / u128::from(denominator.max(1))).unwrap_or(u64::MAX)
+}
+
+/// The largest count of a UTC day and of the one before. A count falls for a while when the sample is ordered anew at midnight, and
+/// when a station is cut off: dividing a cap by it then would let everybody in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LargestCount {
+    day: u64,
+    today: u64,
+    before: u64,
+}
+
+impl LargestCount {
+    /// `stations` are counted on `day`.
+    pub fn note(&mut self, stations: u64, day: u64) {
+        if day > self.day {
+            self.before = if day == self.day + 1 { self.today } else { 0 };
+            (self.day, self.today) = (day, 0);
+        }
+        self.today = self.today.max(stations);
+    }
+
+    /// At least 1.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.today.max(self.before).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -134,6 +134,24 @@ async fn the_daily_quota_is_durable_before_it_is_used() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restarted_station_knows_what_the_file_said_today() {
+    for (file, requests) in [("cap = 0", 0), ("cap = 40", 2)] {
+        let (outside, counts) = world(file);
+        let log = Arc::new(Log::default());
+        for life in 0..2 {
+            let mut permit = polite(1, 8, 100, &log);
+            let records = log.0.lock().unwrap().last().cloned();
+            assert_eq!(records.is_some(), life > 0, "durable also where nothing was asked");
+            permit.politeness = Politeness::new(permit.politeness.node, Clock::start(), Quotas::restore(100, records), Arc::new(log.clone()));
+            let fetched = fetcher(&outside).fetch(&get("http://127.0.0.1:4567/"), &permit).await;
+            // The share of one in eight is four requests at a cap of forty, and what is reserved is gone after a restart.
+            assert_eq!(fetched.head.error.is_none(), requests > 0 && life == 0, "{file}");
+        }
+        assert_eq!(*counts.lock().unwrap(), (1, requests / 2), "{file}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_to_one_domain_queue_and_those_to_exempt_sockets_do_not() {
     let (outside, _) = world("");
     let permit = polite(1, 8, 100, &Arc::default());

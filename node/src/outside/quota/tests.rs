@@ -60,6 +60,19 @@ fn a_crash_loses_requests_but_never_gains_any() {
 }
 
 #[test]
+fn what_a_file_said_is_written_once_and_forgotten_the_next_day() {
+    let (mut quotas, one) = (Quotas::restore(100, []), target("https://one.example"));
+    let record = quotas.learn(&one, 7, 40).unwrap().expect("it is news");
+    assert_eq!(record, QuotaRecord { target: one.clone(), day: 7, reserved: 0, cap: Some(40) });
+    assert_eq!(quotas.learn(&one, 7, 40), Ok(None));
+    assert_eq!(quotas.take_of(5, &one, 7).unwrap().map(|record| (record.reserved, record.cap)), Some((5, Some(40))));
+    assert_eq!((quotas.learned(&one, 7), quotas.learned(&one, 8)), (Some(40), None));
+    assert_eq!(Quotas::restore(100, [record]).learned(&one, 7), Some(40));
+    assert!(quotas.take(&one, 8).is_ok());
+    assert_eq!(quotas.learned(&one, 8), None);
+}
+
+#[test]
 fn more_targets_than_are_remembered_are_refused_until_the_next_day() {
     let mut quotas = Quotas::restore(100, []);
     for number in 0..TARGETS_MAX {

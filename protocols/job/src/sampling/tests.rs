@@ -1,0 +1,79 @@
+//! A whole network's day at one target: who reads, who is let in, and what it sums up to.
+
+use super::*;
+use crate::SigningKey;
+
+fn nodes(count: u64) -> Vec<NodeId> {
+    let node = |number: u64| SigningKey::from_bytes(&sha256(&[b"sampling", &number.to_be_bytes()])).node();
+    (0..count).map(node).collect()
+}
+
+/// Requests of everybody who may send any, readings and others, when all use up what they have.
+fn day(nodes: &[NodeId], counted: u64, target: &str, day: u64, cap: u64, quota: u64) -> (u64, u64) {
+    let readers = nodes.iter().filter(|node| may_read(target, day, node, counted)).count() as u64;
+    let requests =
+        nodes.iter().filter(|node| may_read(target, day, node, counted)).map(|node| target_share(target, day, node, cap, counted, quota)).sum();
+    (readers, requests)
+}
+
+#[test]
+fn no_network_exceeds_a_cap_by_a_fifth_even_if_everybody_sends_all_it_may() {
+    let all = nodes(3_000);
+    for stations in [1, 3, 10, 100, 300, 1_000, 3_000] {
+        let nodes = &all[..stations];
+        for (cap, quota) in
+            [(40, 100), (300, 100), (1_000, 100), (2_000, 100), (5_000, 100), (20_000, 100), (86_400, 100), (86_400, 7), (5_000, 1_000)]
+        {
+            for date in 0..5 {
+                let (readers, requests) = day(nodes, stations as u64, &format!("t{cap}.example"), date, cap, quota);
+                assert!(readers as u64 <= TARGET_STATIONS_MAX + 118, "four standard deviations more at the most: {readers}");
+                let most = (cap * 6 / 5).max(readers);
+                assert!(readers + requests <= most, "{stations} stations, cap {cap}: {readers} read and {requests} more");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_allowed_is_used() {
+    let nodes = nodes(1_000);
+    for (stations, cap, least) in
+        [(10, 300, 280), (100, 2_000, 1_800), (1_000, 2_000, 700), (1_000, 20_000, 15_000), (1_000, 86_400, 60_000), (100, 86_400, 10_000)]
+    {
+        let (_, requests) = day(&nodes[..stations], stations as u64, "a.example", 1, cap, 100);
+        assert!(requests >= least, "{stations} stations, cap {cap}: {requests}");
+    }
+}
+
+#[test]
+fn a_share_is_never_more_than_the_operators_quota_nor_less_than_a_job() {
+    let nodes = nodes(300);
+    for (cap, quota) in [(2_000, 100), (86_400, 100), (86_400, 3), (400, 100)] {
+        for share in nodes.iter().map(|node| target_share("a.example", 1, node, cap, 300, quota)).filter(|share| *share > 0) {
+            assert!(share <= quota && share >= TARGET_SHARE_MIN.min(quota), "cap {cap}: {share}");
+        }
+    }
+    assert!(nodes.iter().all(|node| target_share("a.example", 1, node, 86_400, 300, 0) == 0));
+    assert!(nodes.iter().all(|node| target_share("a.example", 1, node, 0, 300, 100) == 0));
+}
+
+#[test]
+fn whoever_is_let_in_may_read_and_another_day_lets_others_in() {
+    let nodes = nodes(2_000);
+    let may = |date: u64| -> Vec<bool> { nodes.iter().map(|node| target_share("a.example", date, node, 2_000, 2_000, 100) > 0).collect() };
+    for (node, let_in) in nodes.iter().zip(may(1)) {
+        assert!(!let_in || may_read("a.example", 1, node, 2_000));
+    }
+    assert_ne!(may(1), may(2));
+    assert!(nodes.iter().all(|node| !may_read("a.example", 1, node, u64::MAX)));
+}
+
+#[test]
+fn a_count_that_falls_at_midnight_divides_by_the_day_before() {
+    let mut count = LargestCount::default();
+    assert_eq!(count.get(), 1);
+    for (stations, day, expected) in [(10, 7, 10), (4, 7, 10), (3, 8, 10), (5, 9, 5), (9, 8, 9), (2, 11, 2)] {
+        count.note(stations, day);
+        assert_eq!(count.get(), expected, "{stations} on day {day}");
+    }
+}
