@@ -18,7 +18,7 @@ use super::NetworkError;
 use super::codec::WorkCodec;
 use super::config::{INBOUND_MAX, NetworkConfig, OUTBOUND_MAX, PER_PEER_MAX, RELAY_BYTES, RELAY_CIRCUITS, RELAY_DURATION, WORK_STREAMS_MAX};
 use super::gate::Gate;
-use super::gossip::{self, Gossip};
+use super::gossip::{self, Copies, Gossip};
 use super::kad_store::{self, Pointers};
 
 /// Handshakes under way at once, each way.
@@ -51,7 +51,12 @@ pub(crate) struct Behaviour {
     dcutr: Toggle<dcutr::Behaviour>,
 }
 
-pub(crate) fn build(config: &NetworkConfig, keypair: &Keypair, relay_client: relay::client::Behaviour) -> Result<Behaviour, NetworkError> {
+pub(crate) fn build(
+    config: &NetworkConfig,
+    keypair: &Keypair,
+    relay_client: relay::client::Behaviour,
+    copies: Copies,
+) -> Result<Behaviour, NetworkError> {
     let own = keypair.public().to_peer_id();
     let timeout = Duration::from_millis(REQUEST_TIMEOUT_MS);
     let work = request_response::Config::default().with_request_timeout(timeout).with_max_concurrent_streams(WORK_STREAMS_MAX);
@@ -62,7 +67,7 @@ pub(crate) fn build(config: &NetworkConfig, keypair: &Keypair, relay_client: rel
     Ok(Behaviour {
         gate: Gate::default(),
         limits: connection_limits::Behaviour::new(limits(config.inbound_max())),
-        gossip: gossip::build(config)?,
+        gossip: gossip::build(config, copies)?,
         work: request_response::Behaviour::new([(config.protocol("work"), ProtocolSupport::Full)], work),
         car: libp2p_stream::Behaviour::new(),
         kad: kademlia(config, own),

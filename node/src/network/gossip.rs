@@ -6,11 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use libp2p::gossipsub::{
-    self, Config, ConfigBuilder, IdentTopic, IdentityTransform, MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, PeerScoreParams,
-    PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
+    self, Config, ConfigBuilder, DataTransform, IdentTopic, MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, PeerScoreParams,
+    PeerScoreThresholds, RawMessage, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
 };
 use station_protocol::bounded::Name;
 use station_protocol::call::{self, CALL_BYTES_MAX, CallError};
@@ -20,10 +22,12 @@ use station_protocol::content::sha256;
 use super::NetworkError;
 use super::config::{GossipConfig, NetworkConfig, Reach};
 
-pub(crate) type Gossip = gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>>;
+pub(crate) type Gossip = gossipsub::Behaviour<Copies, MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>>;
 
-/// Protobuf around a Call: its topic's name and two headers.
-const FRAMING_BYTES: usize = 512;
+/// A frame: a dozen of the largest Calls, or the names of a heartbeat's messages. One limit for all topics: limits by topic would be
+/// copied each time a connection is polled, and `call::check` refuses what is too large for a Call.
+const FRAME_BYTES_MAX: usize = 64 << 10;
+const _: () = assert!(FRAME_BYTES_MAX >= 12 * CALL_BYTES_MAX);
 /// A Call lives 10 min and clocks differ by up to 1 min between two stations: forgotten earlier, it could be replayed.
 const DUPLICATE_CACHE: Duration = Duration::from_secs(12 * 60);
 /// Subscriptions in one message: a peer may be in topics that this station is not in.
@@ -39,7 +43,29 @@ const TEN_MINUTES_DECAY: f64 = 0.99235;
 /// Below the first no gossip, below the second no publishing, below the third nothing at all.
 const THRESHOLDS: (f64, f64, f64) = (-500.0, -1_000.0, -2_500.0);
 
-pub(crate) fn build(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
+/// Counts the copies of messages that arrive, the first of each too. It sees them before gossipsub drops what it knows already.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Copies(Arc<AtomicU64>);
+
+impl Copies {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl DataTransform for Copies {
+    fn inbound_transform(&self, raw: RawMessage) -> Result<Message, std::io::Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Message { source: raw.source, data: raw.data, sequence_number: raw.sequence_number, topic: raw.topic })
+    }
+
+    fn outbound_transform(&self, _: &TopicHash, data: Vec<u8>) -> Result<Vec<u8>, std::io::Error> {
+        Ok(data)
+    }
+}
+
+/// Gossip as `config` has it, counting into `copies`.
+pub(crate) fn build(config: &NetworkConfig, copies: Copies) -> Result<Gossip, NetworkError> {
     let topics: Vec<IdentTopic> = config.topics.iter().map(|topic| IdentTopic::new(config.topic_text(topic))).collect();
     let hashes: HashSet<TopicHash> = topics.iter().map(IdentTopic::hash).collect();
     let known = hashes.len().max(1);
@@ -48,9 +74,9 @@ pub(crate) fn build(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
         max_subscribed_topics: known,
         max_subscriptions_per_request: SUBSCRIPTIONS_MAX,
     };
-    let settings = settings(&config.gossip, &hashes).map_err(|error| NetworkError::Gossip(error.to_string()))?;
-    let mut gossip =
-        Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, settings, filter).map_err(|why| NetworkError::Gossip(why.into()))?;
+    let settings = settings(&config.gossip).map_err(|error| NetworkError::Gossip(error.to_string()))?;
+    let mut gossip = Gossip::new_with_subscription_filter_and_transform(MessageAuthenticity::Anonymous, settings, filter, copies)
+        .map_err(|why| NetworkError::Gossip(why.into()))?;
     gossip.with_peer_score(score(&hashes, config.reach), thresholds()).map_err(NetworkError::Gossip)?;
     for topic in &topics {
         gossip.subscribe(topic).map_err(|error| NetworkError::Gossip(error.to_string()))?;
@@ -58,7 +84,7 @@ pub(crate) fn build(config: &NetworkConfig) -> Result<Gossip, NetworkError> {
     Ok(gossip)
 }
 
-fn settings(gossip: &GossipConfig, topics: &HashSet<TopicHash>) -> Result<Config, gossipsub::ConfigBuilderError> {
+fn settings(gossip: &GossipConfig) -> Result<Config, gossipsub::ConfigBuilderError> {
     let mut builder = ConfigBuilder::default();
     builder
         .validation_mode(ValidationMode::Anonymous)
@@ -75,10 +101,8 @@ fn settings(gossip: &GossipConfig, topics: &HashSet<TopicHash>) -> Result<Config
         .unsubscribe_backoff(Duration::from_secs(10))
         .heartbeat_interval(gossip.heartbeat)
         .duplicate_cache_time(DUPLICATE_CACHE)
-        .flood_publish(gossip.flood_publish);
-    for topic in topics {
-        builder.max_transmit_size_for_topic(CALL_BYTES_MAX + FRAMING_BYTES, topic.clone());
-    }
+        .flood_publish(gossip.flood_publish)
+        .max_transmit_size(FRAME_BYTES_MAX);
     builder.build()
 }
 

@@ -69,6 +69,7 @@ impl Network {
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
+                self.messages += 1;
                 let Some(topic) = self.topic_names.get(&message.topic) else { return };
                 let heard = gossip::hear(&message.data, &self.config.network, topic);
                 match (heard, node_of(&propagation_source)) {

@@ -60,6 +60,7 @@ pub use events::{CarStream, Command, Event, OpenFailure, Remote};
 use behaviour::Behaviour;
 use bootstrap::Backoff;
 use dialing::Dialing;
+use gossip::Copies;
 use peers::Peers;
 use standing::Standing;
 use topics::Topics;
@@ -107,6 +108,18 @@ pub struct Snapshot {
     pub connected: usize,
     pub topic_peers: usize,
     pub at: At,
+    pub gossip: GossipFigures,
+}
+
+/// What gossip carried so far, and the mesh that carries it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GossipFigures {
+    /// Mesh peers of all topics.
+    pub mesh: usize,
+    /// Messages that arrived, each counted once.
+    pub messages: u64,
+    /// Copies of messages that arrived, the first ones too.
+    pub copies: u64,
 }
 
 pub struct Network {
@@ -131,6 +144,9 @@ pub struct Network {
     unprovided: bool,
     /// Circuits to close because a direct connection took their place.
     spent_circuits: VecDeque<(Instant, PeerId, ConnectionId)>,
+    /// Of gossip: messages, and copies of messages.
+    messages: u64,
+    copies: Copies,
     events: VecDeque<Event>,
     next_ticket: u64,
 }
@@ -161,7 +177,8 @@ impl Network {
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
         let direct = reach::Reached::new(transport, config.reach, config.bootstrap.iter().cloned());
         let transport = OrTransport::new(circuits, direct).map(|either, _| either.into_inner()).boxed();
-        let behaviour = behaviour::build(&config, keypair, relay_client)?;
+        let copies = Copies::default();
+        let behaviour = behaviour::build(&config, keypair, relay_client, copies.clone())?;
         let mut car_control = behaviour.car.new_control();
         let car_incoming = car_control.accept(config.protocol("car")).expect("a new behaviour has no protocol registered");
         let settings = libp2p::swarm::Config::with_executor(executor).with_idle_connection_timeout(config::IDLE_TIMEOUT);
@@ -184,6 +201,8 @@ impl Network {
             search: Backoff::search(own.0[1]),
             unprovided: true,
             spent_circuits: VecDeque::new(),
+            messages: 0,
+            copies,
             events: VecDeque::new(),
             next_ticket: 0,
             config,
@@ -235,7 +254,14 @@ impl Network {
 
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { connected: self.swarm.connected_peers().count(), topic_peers: self.topics.len(), at: self.announced.clone() }
+        let gossip = &self.swarm.behaviour().gossip;
+        let mesh = self.topic_names.keys().map(|topic| gossip.mesh_peers(topic).count()).sum();
+        Snapshot {
+            connected: self.swarm.connected_peers().count(),
+            topic_peers: self.topics.len(),
+            at: self.announced.clone(),
+            gossip: GossipFigures { mesh, messages: self.messages, copies: self.copies.count() },
+        }
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -380,6 +380,7 @@ impl Driver {
         Status {
             connected: self.connected.iter().copied().collect(),
             addresses: self.addresses.clone(),
+            gossip: self.network.snapshot().gossip,
             topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
             running: self.executor.running(),
             outbox: self.worker.outbox_len(),

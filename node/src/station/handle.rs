@@ -21,6 +21,7 @@ use station_protocol::{NodeId, codec, requester, worker};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::library::Library;
+use crate::network::GossipFigures;
 use crate::store::{Store, StoreError};
 
 /// Commands waiting for the event loop: people and scripts on this machine, hence few.
@@ -51,6 +52,7 @@ pub struct Identity {
 pub struct Status {
     pub connected: Vec<NodeId>,
     pub addresses: At,
+    pub gossip: GossipFigures,
     pub topics: Vec<(Name, u64)>,
     pub running: usize,
     pub outbox: usize,

@@ -63,7 +63,7 @@ fn bound<K: Ord>(spans: &mut BTreeMap<K, Span>) {
 fn worker(note: &worker::Note) {
     use worker::Note as N;
     match note {
-        N::Heard { experiment, seq, requester } => tracing::debug!(%experiment, seq, %requester, "heard a call"),
+        N::Heard { experiment, seq, requester, .. } => tracing::debug!(%experiment, seq, %requester, "heard a call"),
         N::NotSampled { experiment } => tracing::debug!(%experiment, "not sampled"),
         N::Declined { experiment, reason } => tracing::info!(%experiment, ?reason, "declined by policy"),
         N::Claimed { experiment, requester } => tracing::debug!(%experiment, %requester, "claimed"),

@@ -210,7 +210,8 @@ impl Worker {
                 (Source::Gossip, self.config.topics.contains(topic) && self.calls.within_quota(from, topic, known, now))
             }
         };
-        let kind = if quota { self.take_call(call, source, now) } else { Kind::Nothing };
+        let from = if let Via::Gossip { from, .. } = via { Some(from) } else { None };
+        let kind = if quota { self.take_call(call, source, from, now) } else { Kind::Nothing };
         if let Via::Gossip { ticket, .. } = via {
             let admission = if matches!(kind, Kind::News | Kind::Repeated) { Admission::Accept } else { Admission::Ignore };
             self.act(Effect::Judge { ticket, admission });
@@ -218,7 +219,7 @@ impl Worker {
     }
 
     /// A Call that a neighbour gave when asked: as gossip, but not charged to quotas and not forwarded.
-    pub(super) fn take_call(&mut self, call: Signed<Call>, source: Source, now: Time) -> Kind {
+    pub(super) fn take_call(&mut self, call: Signed<Call>, source: Source, from: Option<NodeId>, now: Time) -> Kind {
         let id = call.body.id();
         let history = &self.history;
         let (kind, gone) = self.calls.offer(&call, source, |author| history.knows(author), now);
@@ -227,7 +228,7 @@ impl Worker {
         }
         match kind {
             Kind::News => {
-                self.note(Note::Heard { experiment: id, seq: call.body.seq, requester: call.author });
+                self.note(Note::Heard { experiment: id, seq: call.body.seq, requester: call.author, from });
                 self.news(id, call, now);
             }
             Kind::Contradiction => self.act(Effect::Report { node: call.author, action: PeerAction::Proven }),

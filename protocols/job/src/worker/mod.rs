@@ -234,6 +234,8 @@ pub enum Note {
         experiment: ExperimentId,
         seq: u64,
         requester: NodeId,
+        /// The neighbour that told it first; none of an own Call.
+        from: Option<NodeId>,
     },
     NotSampled {
         experiment: ExperimentId,

@@ -225,7 +225,7 @@ impl Worker {
                 self.act(Effect::Report { node: from, action: PeerAction::Invalid });
                 return;
             }
-            self.take_call(call, Source::Asked, now);
+            self.take_call(call, Source::Asked, Some(from), now);
         }
     }
 
