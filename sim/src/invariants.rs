@@ -5,8 +5,8 @@
 //! | no job settled twice | a requester says a second verdict on a job |
 //! | no accepted wrong result | a verdict says what no honest engine does, and most of the job's executions were honest |
 //! | no credit after expiry | a receipt is held whose lease the requester had ended |
-//! | one seat per cluster | a certificate names two receipts of one node or one cluster |
-//! | seats by cluster | an operator has a larger share of the seats than of the clusters that hold any |
+//! | seats by cluster | a certificate names two receipts of one node or one cluster; or an operator has more of the seats than of the clusters ([`parts`]) |
+//! | bounded queues | a station keeps more of something than the bound of it says |
 //!
 //! Guarantees: memory grows with jobs and receipts, not with time; what a lie cost although no invariant broke is counted as damage.
 //! Deliberately lacks knowledge of the machines' insides: it sees what a log file would show.
@@ -18,13 +18,20 @@ use station_protocol::cluster::Cluster;
 use station_protocol::experiment::ExperimentId;
 use station_protocol::receipt::LeaseNumber;
 use station_protocol::requester::Note;
-use station_protocol::verdict::{Canonical, Decision, JobVerdict};
+use station_protocol::verdict::{Decision, JobVerdict};
+use station_protocol::work::{ClaimRefused, ReceiptRefused};
 use station_protocol::{Content, NodeId};
 
 use crate::scenario::check::Invariant;
+use parts::Parts;
 
+pub mod lies;
+pub mod parts;
 #[cfg(test)]
 mod tests;
+
+use lies::Lies;
+pub use parts::Part;
 
 /// Violations kept word for word; further ones are counted.
 const KEPT_MAX: usize = 100;
@@ -36,6 +43,8 @@ pub struct Identity {
     pub operator: String,
     pub cluster: Cluster,
     pub honest: bool,
+    /// Whether it takes leases at all.
+    pub works: bool,
 }
 
 /// What went wrong, in a sentence.
@@ -59,15 +68,14 @@ pub struct Damage {
     pub receipts_refused: u64,
 }
 
-/// One operator's part of the work.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Part {
-    /// Receipts held.
-    pub seats: u64,
-    pub clusters: u64,
-}
-
 type Truth = Box<dyn Fn(u64) -> Option<Content> + Send>;
+
+/// A receipt that is held.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    node: NodeId,
+    at_ms: u64,
+}
 
 /// All invariants of one run.
 #[derive(Default)]
@@ -76,7 +84,9 @@ pub struct Watch {
     truths: BTreeMap<ExperimentId, Truth>,
     settled: BTreeSet<(ExperimentId, u64)>,
     ended: BTreeSet<(ExperimentId, LeaseNumber)>,
-    held: BTreeMap<(ExperimentId, LeaseNumber), (NodeId, u64)>,
+    held: BTreeMap<(ExperimentId, LeaseNumber), Seat>,
+    parts: Parts,
+    lies: BTreeMap<String, Lies>,
     /// Honest and other executions of each job.
     executions: BTreeMap<(ExperimentId, u64), (u32, u32)>,
     violations: Vec<Violation>,
@@ -109,7 +119,18 @@ impl Watch {
                 self.damage.leases_expired += 1;
             }
             Note::Held { experiment, node, lease, index } => self.held(at_ms, *experiment, *node, *lease, *index),
-            Note::ReceiptRefused { .. } => self.damage.receipts_refused += 1,
+            Note::Claimed { experiment, node } | Note::Refused { experiment, node, reason: ClaimRefused::Enough | ClaimRefused::NotDrawn } => {
+                if let Some(identity) = self.who.get(node) {
+                    self.parts.asked(*experiment, identity);
+                }
+            }
+            Note::ReceiptRefused { experiment, node, lease, reason } => {
+                self.damage.receipts_refused += 1;
+                if *reason == ReceiptRefused::Contradiction {
+                    let first_ms = self.held.get(&(*experiment, *lease)).map_or(at_ms, |seat| seat.at_ms);
+                    self.lie(node, first_ms, Some(at_ms));
+                }
+            }
             Note::Settled { experiment, verdict, .. } => self.settled(at_ms, *experiment, verdict),
             _ => {}
         }
@@ -131,33 +152,24 @@ impl Watch {
         &self.damage
     }
 
-    /// Every operator's part of what was held.
+    /// Every operator's part of the work.
     #[must_use]
     pub fn parts(&self) -> BTreeMap<String, Part> {
-        let mut parts: BTreeMap<String, Part> = BTreeMap::new();
-        let mut clusters: BTreeMap<String, BTreeSet<Cluster>> = BTreeMap::new();
-        for (node, _) in self.held.values() {
-            let Some(identity) = self.who.get(node) else { continue };
-            parts.entry(identity.operator.clone()).or_default().seats += 1;
-            clusters.entry(identity.operator.clone()).or_default().insert(identity.cluster);
-        }
-        for (operator, clusters) in clusters {
-            parts.entry(operator).or_default().clusters = clusters.len() as u64;
-        }
-        parts
+        self.parts.all(&self.who)
     }
 
-    /// Judges the parts once a run is over: `operator` may not have more of the seats than of the clusters, by more than
-    /// `slack_permille` thousandths of all seats (which come in whole numbers).
-    pub fn judge_parts(&mut self, at_ms: u64, operator: &str, slack_permille: u64) {
-        let parts = self.parts();
-        let (seats, clusters) = parts.values().fold((0, 0), |(seats, clusters), part| (seats + part.seats, clusters + part.clusters));
-        let Some(part) = parts.get(operator).filter(|_| seats > 0 && clusters > 0) else { return };
-        let fair_permille = 1_000 * part.clusters / clusters;
-        let has_permille = 1_000 * part.seats / seats;
-        if has_permille > fair_permille + slack_permille {
-            let what = format!("{operator} has {has_permille} ‰ of the seats and {fair_permille} ‰ of the clusters that have any");
-            self.violate(at_ms, Invariant::SeatsByCluster, what);
+    /// What each operator's lies came to, of those that lied.
+    #[must_use]
+    pub fn lies(&self) -> &BTreeMap<String, Lies> {
+        &self.lies
+    }
+
+    /// Judges the parts of all operators once a run is over.
+    pub fn judge_parts(&mut self, at_ms: u64) {
+        for (operator, part) in self.parts() {
+            if let Some(excess) = part.excess() {
+                self.violate(at_ms, Invariant::SeatsByCluster, format!("{operator} has {excess}"));
+            }
         }
     }
 
@@ -182,7 +194,10 @@ impl Watch {
             *bad += 1;
             self.damage.dishonest_receipts += 1;
         }
-        self.held.insert((experiment, lease), (node, index));
+        self.held.insert((experiment, lease), Seat { node, at_ms });
+        if let Some(identity) = self.who.get(&node) {
+            self.parts.held(experiment, identity);
+        }
     }
 
     fn settled(&mut self, at_ms: u64, experiment: ExperimentId, verdict: &JobVerdict) {
@@ -190,16 +205,50 @@ impl Watch {
         if !self.settled.insert((experiment, index)) {
             self.violate(at_ms, Invariant::NoJobSettledTwice, format!("job {index} is settled twice"));
         }
-        let Decision::Agreed { canonical, certificate, .. } = &verdict.decision else { return };
+        let Decision::Agreed { canonical, certificate, against } = &verdict.decision else { return };
         self.seats(at_ms, experiment, index, certificate);
-        self.compare(at_ms, experiment, index, canonical);
+        let Some(truth) = self.truths.get(&experiment).and_then(|truth| truth(index)) else { return };
+        let seats =
+            |leases: &[LeaseNumber]| -> Vec<Seat> { leases.iter().filter_map(|lease| self.held.get(&(experiment, *lease)).copied()).collect() };
+        let (certificate, against) = (seats(certificate), seats(against));
+        if canonical.output.as_ref() == Some(&truth) {
+            // Whoever says otherwise lied, and its receipt stands in the Log beside the certificate.
+            against.into_iter().for_each(|seat| self.lie(&seat.node, seat.at_ms, Some(at_ms)));
+        } else {
+            self.wrong(at_ms, experiment, index);
+            self.believed(&certificate, &against);
+        }
+    }
+
+    /// `node` said what is not so; `found_ms` is when that was proved.
+    fn lie(&mut self, node: &NodeId, at_ms: u64, found_ms: Option<u64>) {
+        // An honest station differs from others where a limit ended it, and lies nowhere.
+        if let Some(identity) = self.who.get(node).filter(|identity| !identity.honest) {
+            self.lies.entry(identity.operator.clone()).or_default().told(at_ms, found_ms);
+        }
+    }
+
+    /// The certificate of a wrong verdict: its lies were believed, and the honest who said otherwise stand there as liars.
+    fn believed(&mut self, certificate: &[Seat], against: &[Seat]) {
+        let is_honest = |seat: &&Seat| self.who.get(&seat.node).is_none_or(|identity| identity.honest);
+        let accused = against.iter().filter(is_honest).count() as u64;
+        let mut operators = BTreeSet::new();
+        for seat in certificate {
+            self.lie(&seat.node, seat.at_ms, None);
+            let Some(identity) = self.who.get(&seat.node).filter(|identity| !identity.honest) else { continue };
+            self.lies.entry(identity.operator.clone()).or_default().accepted += 1;
+            operators.insert(identity.operator.clone());
+        }
+        for operator in operators {
+            self.lies.entry(operator).or_default().accused += accused;
+        }
     }
 
     /// No two receipts of a certificate are of one node or cluster.
     fn seats(&mut self, at_ms: u64, experiment: ExperimentId, index: u64, certificate: &[LeaseNumber]) {
         let (mut nodes, mut clusters) = (BTreeSet::new(), BTreeSet::new());
         for lease in certificate {
-            let Some((node, _)) = self.held.get(&(experiment, *lease)).copied() else { continue };
+            let Some(Seat { node, .. }) = self.held.get(&(experiment, *lease)).copied() else { continue };
             let cluster = self.who.get(&node).map_or(Cluster::Own(node), |identity| identity.cluster);
             if !nodes.insert(node) || !clusters.insert(cluster) {
                 self.violate(at_ms, Invariant::SeatsByCluster, format!("job {index} has two receipts of {cluster:?} in its certificate"));
@@ -208,11 +257,8 @@ impl Watch {
         }
     }
 
-    fn compare(&mut self, at_ms: u64, experiment: ExperimentId, index: u64, canonical: &Canonical) {
-        let Some(truth) = self.truths.get(&experiment).and_then(|truth| truth(index)) else { return };
-        if canonical.output.as_ref() == Some(&truth) {
-            return;
-        }
+    /// A verdict says what no honest engine does.
+    fn wrong(&mut self, at_ms: u64, experiment: ExperimentId, index: u64) {
         self.damage.wrong_verdicts += 1;
         let (good, bad) = self.executions.get(&(experiment, index)).copied().unwrap_or_default();
         if good > bad {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::actors::mesh::Deeds;
 use crate::scenario::check::{Bound, Figure, Latency, Measure, Statistic, Unit};
 use crate::statistics::{Cdf, Quantiles};
 
@@ -140,6 +141,15 @@ pub struct Damage {
     pub falsely_accused: u64,
     /// From the first lie to the first proof or ban.
     pub detected_ms: Option<u64>,
+    /// Executions they would have been given by their clusters' share of those that asked, of all.
+    #[serde(default)]
+    pub fair: f64,
+    /// Keys that were searched through, where keys were ground.
+    #[serde(default)]
+    pub keys_tried: Option<u64>,
+    /// What attackers of the mesh did, all of the group together.
+    #[serde(default)]
+    pub mesh: Option<Deeds>,
 }
 
 impl Metrics {

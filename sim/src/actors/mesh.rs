@@ -6,11 +6,13 @@
 //! | covert flash | forwards like everybody until its time comes, then nothing |
 //! | flip | forwards a copy of every Call with one bit of its signature flipped |
 //! | IHAVE spam | announces messages that do not exist, so that its targets ask for them |
+//! | flood | publishes Calls, each of a key made for it, that lead nowhere |
 //!
 //! Sybil floods, eclipses and cold boots are these in numbers, at chosen targets or from the start: the world's business.
 //! Guarantees: bounded by what it hears and by its clock. Deliberately lacks the station's other protocols: who wants them is a
 //! real node with another seam wrapped.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, identify};
+use serde::{Deserialize, Serialize};
+use station_node::clock::Clock;
 use station_node::tasks::Tasks;
 use station_protocol::bounded::Name;
 use station_protocol::call::{CALL_BYTES_MAX, Call};
@@ -30,6 +34,7 @@ use station_protocol::content::sha256;
 use station_protocol::{NodeId, Signed, codec};
 use tokio::time::{Instant, MissedTickBehavior};
 
+mod flood;
 mod rpc;
 #[cfg(test)]
 mod tests;
@@ -44,11 +49,11 @@ const ANNOUNCE: Duration = Duration::from_secs(1);
 const FLIPPED_FROM_END: usize = 8;
 
 /// How the mesh is attacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Strategy {
     Censor {
-        /// Only what this requester says, or everything.
-        only: Option<NodeId>,
+        /// Only what these requesters say; with none of them, everything.
+        only: BTreeSet<NodeId>,
     },
     CovertFlash {
         /// From the attacker's start.
@@ -58,6 +63,12 @@ pub enum Strategy {
     IhaveSpam {
         /// Messages announced to each target every second.
         per_second: u32,
+    },
+    Flood {
+        /// Between two Calls.
+        every: Duration,
+        /// What its keys are made of.
+        seed: [u8; 32],
     },
 }
 
@@ -73,15 +84,34 @@ pub struct Plan {
 }
 
 /// What an attacker did so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Deeds {
     pub heard: u64,
     pub forwarded: u64,
     pub withheld: u64,
     pub forged: u64,
+    /// Calls of its own, of keys made for them.
+    pub flooded: u64,
     pub announced: u64,
     /// Asked for by targets that believed an announcement; counted by the bytes of their requests.
     pub asked_bytes: u64,
+}
+
+impl Deeds {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            heard: self.heard + other.heard,
+            forwarded: self.forwarded + other.forwarded,
+            withheld: self.withheld + other.withheld,
+            forged: self.forged + other.forged,
+            flooded: self.flooded + other.flooded,
+            announced: self.announced + other.announced,
+            asked_bytes: self.asked_bytes + other.asked_bytes,
+        }
+    }
 }
 
 /// The attacker cannot be built.
@@ -106,6 +136,8 @@ pub struct Attacker {
     plan: Plan,
     tasks: Tasks,
     deeds: Arc<Mutex<Deeds>>,
+    /// Calls of its own, published or not.
+    rounds: u64,
 }
 
 impl std::fmt::Debug for Attacker {
@@ -125,7 +157,7 @@ impl Attacker {
         let mut swarm = Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config);
         let refused = |error: &dyn std::fmt::Display| AttackerError::Listen { address: plan.listen.clone(), reason: error.to_string() };
         swarm.listen_on(plan.listen.clone()).map_err(|error| refused(&error))?;
-        Ok(Self { swarm, plan, tasks, deeds: Arc::default() })
+        Ok(Self { swarm, plan, tasks, deeds: Arc::default(), rounds: 0 })
     }
 
     /// What it did so far, also while it runs.
@@ -140,9 +172,14 @@ impl Attacker {
         self.accept_spammed();
         let mut redial = tokio::time::interval(REDIAL);
         redial.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let clock = Clock::start();
+        let floods = matches!(self.plan.strategy, Strategy::Flood { .. });
+        let every = if let Strategy::Flood { every, .. } = self.plan.strategy { every } else { REDIAL };
+        let mut flooding = tokio::time::interval_at(begun + every, every);
         loop {
             tokio::select! {
                 _ = redial.tick() => self.dial(),
+                _ = flooding.tick(), if floods => self.flood(&clock),
                 event = self.swarm.select_next_some() => match event {
                     SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message })) => {
                         self.heard(&propagation_source, &message_id, message, begun.elapsed());
@@ -166,9 +203,10 @@ impl Attacker {
 
     fn heard(&mut self, from: &PeerId, id: &gossipsub::MessageId, message: gossipsub::Message, since: Duration) {
         let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() else { return };
-        let forwards = match self.plan.strategy {
-            Strategy::Censor { only } => only.is_some_and(|only| !is_of(&message.data, &only)),
-            Strategy::CovertFlash { after } => since < after,
+        let forwards = match &self.plan.strategy {
+            Strategy::Censor { only } => !only.is_empty() && author(&message.data).is_none_or(|author| !only.contains(&author)),
+            Strategy::CovertFlash { after } => since < *after,
+            Strategy::Flood { .. } => true,
             Strategy::Flip | Strategy::IhaveSpam { .. } => false,
         };
         let acceptance = if forwards { MessageAcceptance::Accept } else { MessageAcceptance::Ignore };
@@ -185,6 +223,16 @@ impl Attacker {
             let published = topic.is_some_and(|topic| gossip.publish(topic, forged).is_ok());
             deeds.forged += u64::from(published);
         }
+    }
+
+    /// One more Call of nobody, in the first of the topics.
+    fn flood(&mut self, clock: &Clock) {
+        self.rounds += 1;
+        let Strategy::Flood { seed, .. } = &self.plan.strategy else { return };
+        let (Some(topic), Some(gossip)) = (self.plan.topics.first(), self.swarm.behaviour_mut().gossip.as_mut()) else { return };
+        let call = flood::call(&self.plan.network, topic, &sha256(&[seed, &self.rounds.to_be_bytes()]), clock.now());
+        let published = gossip.publish(topic_of(&self.plan.network, topic), codec::encode(&call)).is_ok();
+        self.deeds.lock().unwrap_or_else(PoisonError::into_inner).flooded += u64::from(published);
     }
 
     /// A spammer takes the gossip streams that its targets open, and reads what they ask for.
@@ -252,9 +300,9 @@ fn topic_of(network: &Name, topic: &Name) -> IdentTopic {
     IdentTopic::new(topic_text(network, topic))
 }
 
-/// Whether a message is a Call of `requester`.
-fn is_of(data: &[u8], requester: &NodeId) -> bool {
-    codec::decode::<Signed<Call>>(data, CALL_BYTES_MAX).is_ok_and(|call| call.author == *requester)
+/// Whose Call a message is, if it is one.
+fn author(data: &[u8]) -> Option<NodeId> {
+    codec::decode::<Signed<Call>>(data, CALL_BYTES_MAX).ok().map(|call| call.author)
 }
 
 /// The Call with one bit of its signature flipped: canonical, and signed by nobody.

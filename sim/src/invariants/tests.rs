@@ -1,6 +1,7 @@
 use station_protocol::SigningKey;
 use station_protocol::bounded::List;
 use station_protocol::receipt::Outcome;
+use station_protocol::verdict::Canonical;
 
 use super::*;
 
@@ -22,7 +23,7 @@ fn watch(liars: u8) -> Watch {
     for number in 1..=5 {
         let honest = number <= 5 - liars;
         let operator = if honest { "home" } else { "ring" }.to_owned();
-        watch.introduce(node(number), Identity { operator, cluster: Cluster::Own(node(number.min(4))), honest });
+        watch.introduce(node(number), Identity { operator, cluster: Cluster::Own(node(number.min(4))), honest, works: true });
     }
     watch.published(experiment(), |_| Some(said(b"true")));
     watch
@@ -33,8 +34,13 @@ fn held(number: u8, lease: LeaseNumber, index: u64) -> Note {
 }
 
 fn settled(index: u64, output: &[u8], certificate: &[LeaseNumber]) -> Note {
+    settled_against(index, output, certificate, &[])
+}
+
+fn settled_against(index: u64, output: &[u8], certificate: &[LeaseNumber], against: &[LeaseNumber]) -> Note {
     let canonical = Canonical { outcome: Outcome::Completed, output: Some(said(output)), fuel: 1 };
-    let decision = Decision::Agreed { canonical, certificate: List::first(certificate.iter().copied()), against: List::default() };
+    let (certificate, against) = (List::first(certificate.iter().copied()), List::first(against.iter().copied()));
+    let decision = Decision::Agreed { canonical, certificate, against };
     Note::Settled { experiment: experiment(), verdict: JobVerdict { index, decision }, settled: 1, jobs: 9 }
 }
 
@@ -100,20 +106,65 @@ fn two_seats_of_one_node_or_one_cluster_in_a_certificate_are_seen() {
 }
 
 #[test]
-fn an_operator_with_more_seats_than_clusters_is_seen() {
-    // Ring: stations 4 and 5 in one cluster, of four clusters in all.
-    let mut fair = watch(2);
-    for lease in 0..4 {
-        fair.note(5, &held([1, 2, 3, 5][lease], lease as u64, lease as u64));
+fn what_lies_came_to_is_counted_by_operator() {
+    // One liar of five: its lie is against a true verdict.
+    let mut found = watch(1);
+    for (number, lease) in [(1, 0), (2, 1), (5, 2)] {
+        found.note(5 + lease, &held(number, lease, 7));
     }
-    assert_eq!(fair.parts()["ring"], Part { seats: 1, clusters: 1 });
-    fair.judge_parts(9, "ring", 10);
-    assert_eq!(fair.count(), 0);
-    for lease in 4..10 {
-        fair.note(5, &held(4, lease, lease));
+    found.note(90, &settled_against(7, b"true", &[0, 1], &[2]));
+    let lies = found.lies()["ring"];
+    assert_eq!((lies.told, lies.accepted, lies.accused, lies.detected_ms()), (1, 0, 0, Some(83)));
+    // Three of five: theirs is the verdict, and the honest receipt stands against it.
+    let mut believed = watch(3);
+    for (number, lease) in [(1, 0), (3, 1), (4, 2)] {
+        believed.note(5, &held(number, lease, 7));
     }
-    fair.judge_parts(9, "ring", 10);
-    assert_eq!(broken(&fair), [Invariant::SeatsByCluster]);
+    believed.note(90, &settled_against(7, b"a lie", &[1, 2], &[0]));
+    let lies = believed.lies()["ring"];
+    assert_eq!((lies.told, lies.accepted, lies.accused, lies.detected_ms()), (2, 2, 1, None));
+    assert!(!believed.lies().contains_key("home"));
+}
+
+#[test]
+fn a_second_receipt_for_one_lease_is_a_lie_that_was_found() {
+    let mut watch = watch(1);
+    watch.note(5, &held(5, 2, 7));
+    let reason = ReceiptRefused::Contradiction;
+    watch.note(25, &Note::ReceiptRefused { experiment: experiment(), node: node(5), lease: 2, reason });
+    let lies = watch.lies()["ring"];
+    assert_eq!((lies.told, lies.detected_ms()), (1, Some(20)));
+}
+
+/// Two operators ask for an experiment of 60 seats: home from ten clusters, ring with ten stations, which are `clusters` clusters.
+fn crowd(clusters: u8, ring_seats: u64) -> Watch {
+    let mut watch = Watch::default();
+    for number in 1..=20 {
+        let (operator, cluster) = if number <= 10 { ("home", number) } else { ("ring", 11 + number % clusters) };
+        let identity = Identity { operator: operator.to_owned(), cluster: Cluster::V4([45, 0, cluster]), honest: number <= 10, works: true };
+        watch.introduce(node(number), identity);
+        watch.note(1, &Note::Claimed { experiment: experiment(), node: node(number) });
+    }
+    for lease in 0..60_u64 {
+        let number = if lease < ring_seats { 11 + lease % 10 } else { 1 + lease % 10 };
+        watch.note(5, &held(u8::try_from(number).expect("few"), lease, lease));
+    }
+    watch.judge_parts(9);
+    watch
+}
+
+#[test]
+fn seats_follow_clusters_and_not_stations() {
+    // Ten of the ring's stations in one cluster are one of eleven: 5 or 6 of 60 seats are fair, half of them are not.
+    assert_eq!(crowd(1, 6).count(), 0);
+    assert_eq!(broken(&crowd(1, 30)), [Invariant::SeatsByCluster]);
+    // In ten clusters of their own they are half of all.
+    assert_eq!(crowd(10, 30).count(), 0);
+    let parts = crowd(1, 30).parts();
+    let ring = parts["ring"];
+    assert_eq!((ring.seats, ring.of_seats, ring.clusters, ring.of_clusters), (30, 60, 1, 11));
+    assert!((ring.fair - 60.0 / 11.0).abs() < 1e-9, "{ring:?}");
+    assert!(parts["home"].excess().is_none());
 }
 
 #[test]

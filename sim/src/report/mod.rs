@@ -78,6 +78,7 @@ pub fn page(metrics: &Metrics) -> String {
     checks(&mut page, metrics);
     latencies(&mut page, metrics);
     byzantine(&mut page, metrics);
+    deeds(&mut page, metrics);
     series(&mut page, metrics);
     traffic_and_mesh(&mut page, metrics);
     reach(&mut page, metrics);
@@ -138,23 +139,46 @@ fn byzantine(page: &mut String, metrics: &Metrics) {
     }
     page.push_str(
         "<h2>What the liars achieved</h2><div class=\"scroll\"><table><tr><th>group</th><th>how</th><th class=\"n\">stations</th><th class=\"n\">share of seats</th>\
-         <th class=\"n\">share of clusters</th><th class=\"n\">lies</th><th class=\"n\">accepted</th><th class=\"n\">honest accused</th><th class=\"n\">found after</th></tr>",
+         <th class=\"n\">fair</th><th class=\"n\">share of clusters</th><th class=\"n\">keys tried</th><th class=\"n\">lies</th><th class=\"n\">accepted</th><th class=\"n\">honest accused</th><th class=\"n\">found after</th></tr>",
     );
     for damage in &metrics.byzantine {
         let class = if damage.lies_accepted > 0 { "n bad" } else { "n" };
         let found = damage.detected_ms.map_or("never".to_owned(), |ms| format!("{} s", number(ms as f64 / 1e3)));
         let _ = write!(
             page,
-            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"{class}\">{}</td><td class=\"n\">{}</td><td class=\"n\">{found}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"{class}\">{}</td><td class=\"n\">{}</td><td class=\"n\">{found}</td></tr>",
             escape(&damage.group),
             escape(&damage.kind),
             damage.stations,
             percent(damage.seats),
+            percent(damage.fair),
             percent(damage.clusters),
+            damage.keys_tried.map_or(String::new(), |tried| tried.to_string()),
             damage.lies,
             damage.lies_accepted,
             damage.falsely_accused,
         );
+    }
+    page.push_str("</table></div>");
+}
+
+/// What attackers of the mesh did, where there are any.
+fn deeds(page: &mut String, metrics: &Metrics) {
+    let attackers: Vec<_> = metrics.byzantine.iter().filter_map(|damage| Some((damage, damage.mesh?))).collect();
+    if attackers.is_empty() {
+        return;
+    }
+    page.push_str("<h2>What the attackers of the mesh did</h2><div class=\"scroll\"><table><tr><th>group</th><th>how</th>");
+    for column in ["heard", "forwarded", "withheld", "forged", "flooded", "announced", "bytes asked of it"] {
+        let _ = write!(page, "<th class=\"n\">{column}</th>");
+    }
+    page.push_str("</tr>");
+    for (damage, deeds) in attackers {
+        let _ = write!(page, "<tr><td>{}</td><td>{}</td>", escape(&damage.group), escape(&damage.kind));
+        for count in [deeds.heard, deeds.forwarded, deeds.withheld, deeds.forged, deeds.flooded, deeds.announced, deeds.asked_bytes] {
+            let _ = write!(page, "<td class=\"n\">{count}</td>");
+        }
+        page.push_str("</tr>");
     }
     page.push_str("</table></div>");
 }

@@ -39,6 +39,8 @@ fn a_page_shows_everything_that_was_measured_and_stands_alone() {
         "messages (per second)",
         "5c1f0a7e93b24d68",
         "7.1 %",
+        "1234000",
+        "320000",
     ];
     for word in wanted {
         assert!(page.contains(word), "{word}");

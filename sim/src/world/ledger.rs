@@ -3,7 +3,7 @@
 //! Guarantees: memory grows with the number of Calls and jobs, not with time. Deliberately lacks judgement:
 //! `invariants` and `outcome` have it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -12,7 +12,8 @@ use station_protocol::experiment::ExperimentId;
 use station_protocol::verdict::Decision;
 use station_protocol::{Content, NodeId, requester, worker};
 
-use crate::invariants::{Damage, Identity, Violation, Watch};
+use crate::invariants::lies::Lies;
+use crate::invariants::{Damage, Identity, Part, Violation, Watch};
 use crate::net::fabric::NodeIndex;
 
 #[derive(Debug, Default)]
@@ -28,12 +29,19 @@ struct Inner {
     counts: Counts,
     failures: Vec<String>,
     watch: Watch,
+    honest: BTreeSet<NodeIndex>,
+    overhearing: BTreeSet<NodeIndex>,
+    overheard: Vec<(NodeIndex, ExperimentId, u64)>,
 }
 
 /// One Call on its way.
 #[derive(Debug)]
 struct Heard {
     called_ms: u64,
+    claim_below: u64,
+    /// Whether its requester is.
+    honest: bool,
+    /// Of the honest stations that heard it.
     after_ms: Vec<u32>,
 }
 
@@ -79,8 +87,29 @@ impl Ledger {
     }
 
     /// Who a station is, for what is watched.
-    pub fn introduce(&self, node: NodeId, identity: Identity) {
-        self.lock().watch.introduce(node, identity);
+    pub fn introduce(&self, number: NodeIndex, node: NodeId, identity: Identity) {
+        let mut inner = self.lock();
+        if identity.honest {
+            inner.honest.insert(number);
+        }
+        inner.watch.introduce(node, identity);
+    }
+
+    /// What `number` hears is kept for [`Self::overheard`].
+    pub fn overhear(&self, number: NodeIndex) {
+        self.lock().overhearing.insert(number);
+    }
+
+    /// Experiments whose Calls came to those who are overheard, since the last time, with the share that each Call samples.
+    #[must_use]
+    pub fn overheard(&self) -> Vec<(NodeIndex, ExperimentId, u64)> {
+        std::mem::take(&mut self.lock().overheard)
+    }
+
+    /// Who published `experiment`.
+    #[must_use]
+    pub fn requester(&self, experiment: &ExperimentId) -> Option<NodeIndex> {
+        self.lock().experiments.get(experiment).map(|story| story.requester)
     }
 
     /// `number` publishes; `truths` are what honest stations say of its jobs.
@@ -91,13 +120,13 @@ impl Ledger {
         inner.watch.published(experiment, move |index| truths.get(usize::try_from(index).ok()?).cloned().flatten());
     }
 
-    pub fn note(&self, _number: NodeIndex, now_ms: u64, note: &Note) {
+    pub fn note(&self, number: NodeIndex, now_ms: u64, note: &Note) {
         let mut inner = self.lock();
         match note {
-            Note::Worker(note) => inner.worker(now_ms, note),
+            Note::Worker(note) => inner.worker(number, now_ms, note),
             Note::Requester(note) => {
                 inner.watch.note(now_ms, note);
-                inner.requester(now_ms, note);
+                inner.requester(number, now_ms, note);
             }
         }
     }
@@ -127,24 +156,37 @@ impl Ledger {
         self.lock().watch.damage().clone()
     }
 
+    /// Every operator's part of the work, and what its lies came to.
+    #[must_use]
+    pub fn operators(&self) -> (BTreeMap<String, Part>, BTreeMap<String, Lies>) {
+        let inner = self.lock();
+        (inner.watch.parts(), inner.watch.lies().clone())
+    }
+
+    /// Judges every operator's part of the work, once a run is over.
+    pub fn judge_parts(&self, now_ms: u64) {
+        self.lock().watch.judge_parts(now_ms);
+    }
+
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         self.lock().failures.clone()
     }
 
-    /// All experiments in the order of their publication.
+    /// All experiments of honest requesters, in the order of their publication.
     #[must_use]
     pub fn stories(&self) -> Vec<Story> {
-        let mut stories: Vec<Story> = self.lock().experiments.values().cloned().collect();
+        let inner = self.lock();
+        let mut stories: Vec<Story> = inner.experiments.values().filter(|story| inner.honest.contains(&story.requester)).cloned().collect();
         stories.sort_by_key(|story| (story.published_ms, story.requester));
         stories
     }
 
-    /// From a Call to each station that heard it, in ms, sorted; with the number of Calls.
+    /// From an honest requester's Call to each honest station that heard it, in ms, sorted; with the number of such Calls.
     #[must_use]
     pub fn propagation(&self) -> (Vec<u32>, usize) {
         let inner = self.lock();
-        let counted = inner.calls.values().filter(|heard| heard.called_ms >= inner.counted_from_ms);
+        let counted = inner.calls.values().filter(|heard| heard.honest && heard.called_ms >= inner.counted_from_ms);
         let mut all: Vec<u32> = counted.clone().flat_map(|heard| heard.after_ms.iter().copied()).collect();
         all.sort_unstable();
         (all, counted.count())
@@ -156,7 +198,7 @@ impl Ledger {
 }
 
 impl Inner {
-    fn worker(&mut self, now_ms: u64, note: &worker::Note) {
+    fn worker(&mut self, number: NodeIndex, now_ms: u64, note: &worker::Note) {
         use worker::Note as N;
         let counts = now_ms >= self.counted_from_ms;
         let one = u64::from(counts);
@@ -164,7 +206,12 @@ impl Inner {
             N::Heard { experiment, seq, .. } => {
                 self.counts.calls_heard += one;
                 if let Some(heard) = self.calls.get_mut(&(*experiment, *seq)) {
-                    heard.after_ms.push(u32::try_from(now_ms - heard.called_ms).unwrap_or(u32::MAX));
+                    if self.honest.contains(&number) {
+                        heard.after_ms.push(u32::try_from(now_ms - heard.called_ms).unwrap_or(u32::MAX));
+                    }
+                    if self.overhearing.contains(&number) {
+                        self.overheard.push((number, *experiment, heard.claim_below));
+                    }
                 }
             }
             N::Claimed { .. } => self.counts.claims += one,
@@ -176,13 +223,15 @@ impl Inner {
         }
     }
 
-    fn requester(&mut self, now_ms: u64, note: &requester::Note) {
+    fn requester(&mut self, number: NodeIndex, now_ms: u64, note: &requester::Note) {
         use requester::Note as N;
         let one = u64::from(now_ms >= self.counted_from_ms);
         match note {
-            N::Called { experiment, seq, .. } => {
+            N::Called { experiment, seq, claim_below } => {
                 self.counts.calls += one;
-                self.calls.entry((*experiment, *seq)).or_insert(Heard { called_ms: now_ms, after_ms: Vec::new() });
+                let honest = self.honest.contains(&number);
+                let heard = Heard { called_ms: now_ms, claim_below: *claim_below, honest, after_ms: Vec::new() };
+                self.calls.entry((*experiment, *seq)).or_insert(heard);
             }
             N::Claimed { experiment, .. } => _ = self.story(experiment).first_claim_ms.get_or_insert(now_ms),
             N::Leased { experiment, .. } => _ = self.story(experiment).first_lease_ms.get_or_insert(now_ms),

@@ -17,6 +17,7 @@ use station_node::config::NetworkFile;
 use station_protocol::bounded::Name;
 use tokio::time::Instant;
 
+mod attackers;
 pub mod engine;
 pub mod ledger;
 pub mod outcome;
@@ -32,6 +33,7 @@ use crate::det::watchdog::{POLLS_MAX, Watchdog};
 use crate::det::{self, Machine, Refusal, clock};
 use crate::luck::Luck;
 use crate::net::fabric::{Fabric, Lines, NodeIndex};
+use crate::scenario::check::Invariant;
 use ledger::Ledger;
 use outcome::Outcome;
 use plan::{Plan, What, Work};
@@ -87,6 +89,8 @@ enum Act {
     Start(NodeIndex),
     Publish(usize),
     Fault(usize),
+    /// The station goes on as two.
+    Split(NodeIndex),
 }
 
 struct World<'a> {
@@ -104,6 +108,7 @@ struct World<'a> {
     warm: Progress,
     luck: Luck,
     published: u64,
+    grinding: attackers::Grinding,
 }
 
 impl<'a> World<'a> {
@@ -133,6 +138,7 @@ impl<'a> World<'a> {
             warm: Progress { virtual_ms: 0, of_ms: plan.duration_ms, real_ns: 0, processor_ns: (machine.processor_ns)(), resident_bytes: 0 },
             luck: Luck::new(seed, "work", ""),
             published: 0,
+            grinding: attackers::Grinding::default(),
         };
         world.settle()?;
         Ok(world)
@@ -150,12 +156,13 @@ impl<'a> World<'a> {
             let known = servers.iter().cycle().skip(number as usize % servers.len()).take(BOOTSTRAPS_KNOWN.min(servers.len()));
             let network = NetworkFile { name: name(NETWORK), lan: false, bootstrap: known.cloned().collect(), topics: vec![name(TOPIC)] };
             let resident = Resident::new(number, member.clone(), network, self.plan.commit_ms, self.around.clone());
-            self.around.ledger.introduce(resident.node(), member.identity(resident.node()));
+            self.around.ledger.introduce(number, resident.node(), member.identity(resident.node()));
             self.residents.push(resident);
         }
-        for (number, member) in numbered() {
+        for (number, member) in numbered().filter(|(_, member)| attackers::starts_by_itself(member)) {
             self.plan_at(member.starts_ms, Act::Start(number));
         }
+        self.find_grinders();
         for (number, work) in self.plan.work.iter().enumerate() {
             for time in 0..u64::from(work.count) {
                 self.plan_at(work.first_ms + time * work.every_ms, Act::Publish(number));
@@ -174,22 +181,25 @@ impl<'a> World<'a> {
 
     /// The whole run.
     async fn live(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), RunError> {
-        let mut second = 0;
+        let (mut second, mut now) = (0, 0);
         loop {
             let next_second = (second + 1) * 1_000;
-            let next = self.timeline.first_key_value().map_or(next_second, |((at, _), _)| (*at).min(next_second)).min(self.plan.duration_ms);
+            let act = self.timeline.first_key_value().map_or(next_second, |((at, _), _)| *at);
+            let next = act.min(next_second).min(self.next_look(now)).min(self.plan.duration_ms);
             tokio::time::sleep_until(self.begun + Duration::from_millis(next)).await;
+            now = next;
+            self.grind(now);
             while let Some(entry) = self.timeline.first_entry().filter(|entry| entry.key().0 <= next) {
                 let act = entry.remove();
                 self.act(act, next).await?;
             }
             if next >= next_second {
                 second += 1;
-                let now = self.progress(next);
+                let reached = self.progress(next);
                 if next <= self.plan.warmup_ms {
-                    self.warm = now;
+                    self.warm = reached;
                 }
-                progress(now);
+                progress(reached);
             }
             if next >= self.plan.duration_ms {
                 return Ok(());
@@ -214,11 +224,15 @@ impl<'a> World<'a> {
                 let plan = self.plan;
                 self.befall(&plan.faults[number].what).await?;
             }
+            Act::Split(number) => self.split(number, now_ms),
         }
         Ok(())
     }
 
     async fn start(&mut self, number: NodeIndex) -> Result<(), RunError> {
+        if let Some(assault) = self.assault(number) {
+            return self.residents[number as usize].attack(&assault).map_err(|error| RunError::Start { number, error });
+        }
         self.residents[number as usize].start().await.map_err(|error| RunError::Start { number, error })
     }
 
@@ -253,6 +267,7 @@ impl<'a> World<'a> {
             let (draft, jobs) = (works::draft(work, self.published), u64::from(work.jobs));
             self.published += jobs;
             tokio::spawn(works::publish(handle, draft, self.around.ledger.clone(), number, now_ms));
+            self.plan_split(number, now_ms);
         }
     }
 
@@ -260,15 +275,26 @@ impl<'a> World<'a> {
         let now_ms = clock::now_ms();
         let (hash, events) = (self.around.trace.hash(now_ms), self.around.trace.events());
         let progress = self.progress(now_ms);
-        let mut connected = Vec::new();
+        let (mut connected, mut honest) = (Vec::new(), 0);
         for resident in &self.residents {
             if let Some(handle) = resident.handle() {
                 // One that has just stopped has no connections.
                 connected.push(handle.status().await.map_or(0, |status| status.connected.len()));
+                honest += usize::from(resident.is_honest());
             }
         }
+        // Where stations differ in speed their seats should too, so that this is judged where a scenario says that they do not.
+        if self.plan.invariants.contains(&Invariant::SeatsByCluster) {
+            self.around.ledger.judge_parts(now_ms);
+        }
+        let attackers = self.attackers();
         let traffic = (0..).take(self.residents.len()).map(|number| self.around.fabric.traffic(number)).collect();
-        Outcome::new(self.plan, self.seed, &self.around, &outcome::End { hash, events, progress, warm: self.warm, connected, traffic })
+        Outcome::new(
+            self.plan,
+            self.seed,
+            &self.around,
+            &outcome::End { hash, events, progress, warm: self.warm, connected, honest, attackers, traffic },
+        )
     }
 }
 

@@ -10,9 +10,10 @@ use super::Progress;
 use super::ledger::{Counts, Story};
 use super::plan::{Due, Plan};
 use super::resident::Surroundings;
+use crate::actors::mesh::Deeds;
 use crate::det::trace::Checkpoint;
 use crate::invariants::Violation;
-use crate::metrics::{CheckResult, Distribution, Jobs, Metrics};
+use crate::metrics::{CheckResult, Damage, Distribution, Jobs, Metrics};
 use crate::scenario::Fidelity;
 use crate::scenario::check::{Figure, Goal, Invariant, Latency};
 
@@ -25,8 +26,20 @@ pub(super) struct End {
     pub(super) warm: Progress,
     /// Topic peers of each station that is up.
     pub(super) connected: Vec<usize>,
+    /// Honest stations that are up.
+    pub(super) honest: usize,
+    pub(super) attackers: Vec<Attackers>,
     /// Bytes out and in of each station.
     pub(super) traffic: Vec<(u64, u64)>,
+}
+
+/// What only the world knows of a group that misbehaves.
+pub(super) struct Attackers {
+    pub(super) group: String,
+    pub(super) kind: &'static str,
+    pub(super) stations: u64,
+    pub(super) keys_tried: Option<u64>,
+    pub(super) mesh: Option<Deeds>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -140,7 +153,7 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
     let (heard, calls) = around.ledger.propagation();
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
     let figures = [
-        (Figure::Delivered, share(heard.len() as u64, (calls * end.connected.len()) as u64)),
+        (Figure::Delivered, share(heard.len() as u64, (calls * end.honest) as u64)),
         (Figure::Settled, share(jobs.agreed + jobs.undecided, jobs.published)),
         (Figure::Wrong, share(around.ledger.damage().wrong_verdicts, jobs.agreed)),
         (Figure::Redundancy, share(sum(|story| story.receipts), jobs.published)),
@@ -157,11 +170,38 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
         latencies: latencies(&counted, &heard),
         figures: figures.into_iter().filter_map(|(figure, value)| Some((figure, value?))).collect(),
         faults: plan.spans.clone(),
+        byzantine: byzantine(around, &end.attackers),
         ..Metrics::default()
     };
     metrics.checks = plan.goals.iter().map(|due| judge(due, &metrics, &counted)).collect();
     metrics.checks.extend(invariants(&plan.invariants, &around.ledger.violations()));
     metrics
+}
+
+/// What each group that misbehaves achieved.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn byzantine(around: &Surroundings, attackers: &[Attackers]) -> Vec<Damage> {
+    let (parts, lies) = around.ledger.operators();
+    let damage = |attackers: &Attackers| {
+        let part = parts.get(&attackers.group).copied().unwrap_or_default();
+        let lies = lies.get(&attackers.group).copied().unwrap_or_default();
+        let share = |part: f64, whole: u64| if whole > 0 { part / whole as f64 } else { 0.0 };
+        Damage {
+            group: attackers.group.clone(),
+            kind: attackers.kind.to_owned(),
+            stations: attackers.stations,
+            seats: share(part.seats as f64, part.of_seats),
+            fair: share(part.fair, part.of_seats),
+            clusters: share(part.clusters as f64, part.of_clusters),
+            lies: lies.told,
+            lies_accepted: lies.accepted,
+            falsely_accused: lies.accused,
+            detected_ms: lies.detected_ms(),
+            keys_tried: attackers.keys_tried,
+            mesh: attackers.mesh,
+        }
+    };
+    attackers.iter().map(damage).collect()
 }
 
 /// In ms; what nobody measured is absent.

@@ -3,14 +3,14 @@
 //! Guarantees: one scenario and one seed are one plan; what the world cannot perform is refused by name, never left out in silence.
 //! Deliberately lacks luck: `scenario::plan` and `scenario::churn` draw it.
 
-use std::collections::BTreeMap;
-
 use station_protocol::policy::PolicyError;
 
+mod attack;
 mod fault;
 mod member;
 mod work;
 
+pub use attack::How;
 pub use fault::{Fault, What};
 pub use member::{Conduct, Member};
 pub use work::Work;
@@ -70,8 +70,6 @@ impl Plan {
     /// The plan of `scenario` with the seed that stands in it.
     pub fn of(scenario: &Scenario, name: &str) -> Result<Self, PlanError> {
         let drawn = stations(scenario);
-        let mut boards = BTreeMap::new();
-        let members = drawn.iter().map(|station| member::member(scenario, station, &mut boards)).collect::<Result<_, _>>()?;
         let mut plan = Self {
             name: name.to_owned(),
             duration_ms: scenario.run.duration.0,
@@ -83,7 +81,7 @@ impl Plan {
                 loss: scenario.network.loss,
                 tcp: scenario.network.tcp,
             },
-            stations: members,
+            stations: member::members(scenario, &drawn)?,
             commit_ms: COMMIT_MS,
             work: work::work(scenario, &drawn)?,
             faults: Vec::new(),
@@ -143,7 +141,10 @@ fn watched(check: &Check) -> Option<Invariant> {
     use Invariant as I;
     match check {
         Check::Always(invariant) => {
-            Some(*invariant).filter(|invariant| matches!(invariant, I::NoJobSettledTwice | I::NoAcceptedWrongResult | I::NoCreditAfterExpiry))
+            let is_watched = |invariant: &Invariant| {
+                matches!(invariant, I::NoJobSettledTwice | I::NoAcceptedWrongResult | I::NoCreditAfterExpiry | I::SeatsByCluster)
+            };
+            Some(*invariant).filter(is_watched)
         }
         Check::Eventually { .. } => None,
     }

@@ -1,6 +1,6 @@
 //! [`Resident`]: one station of the run over all its lives: its machine, its disk, its process.
 //!
-//! Guarantees: what runs above the seams is the node's own [`Station`]; a crash loses what the disk had not promised, and nothing of
+//! Guarantees: what runs above the seams is the node's own [`Station`], or an attacker of the mesh in its place; a crash loses what the disk had not promised, and nothing of
 //! the process goes on; a restart has the same key, disk and address. Deliberately lacks decisions: the world says when.
 
 use std::future::poll_fn;
@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use libp2p::Multiaddr;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
 use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
 use station_node::config::{Config, NetworkFile};
 use station_node::engine::Engine;
 use station_node::network::peer_id::keypair;
@@ -29,6 +31,7 @@ use super::ledger::Ledger;
 use super::outside::Nowhere;
 use super::plan::{Conduct, Member};
 use crate::actors::engine::Dishonest;
+use crate::actors::mesh::{self, Attacker, Deeds};
 use crate::actors::requester::Unsettling;
 use crate::det::trace::Kind;
 use crate::det::watchdog::Watchdog;
@@ -60,6 +63,7 @@ pub struct Surroundings {
 pub struct Resident {
     number: NodeIndex,
     member: Member,
+    secret: [u8; 32],
     network: NetworkFile,
     around: Surroundings,
     store: MemoryStore,
@@ -67,14 +71,29 @@ pub struct Resident {
     lives: u32,
     skew_ms: i64,
     process: Option<Process>,
+    /// What it did to the mesh in lives that are over.
+    deeds: Deeds,
 }
 
-/// A running station.
+/// What an attacker of the mesh does, and where those listen whom it does it to.
+#[derive(Clone, Debug)]
+pub struct Assault {
+    pub strategy: mesh::Strategy,
+    pub targets: Vec<Multiaddr>,
+}
+
+/// A running station, or attacker.
 #[derive(Debug)]
 struct Process {
-    handle: Handle,
+    kind: Kindred,
     tasks: Tasks,
     main: tokio::task::AbortHandle,
+}
+
+#[derive(Debug)]
+enum Kindred {
+    Station(Handle),
+    Attacker(Arc<Mutex<Deeds>>),
 }
 
 impl Drop for Process {
@@ -140,7 +159,7 @@ pub fn secret(seed: u64, number: NodeIndex) -> [u8; 32] {
 /// Where station `number` can be dialled.
 #[must_use]
 pub fn address(seed: u64, number: NodeIndex, member: &Member) -> Multiaddr {
-    let peer = keypair(secret(seed, number)).public().to_peer_id();
+    let peer = keypair(secret(seed, member.twin_of.unwrap_or(number))).public().to_peer_id();
     Multiaddr::from(member.ip).with(Protocol::Tcp(PORT)).with(Protocol::P2p(peer))
 }
 
@@ -149,19 +168,88 @@ impl Resident {
     pub fn new(number: NodeIndex, member: Member, network: NetworkFile, commit_ms: u64, around: Surroundings) -> Self {
         around.fabric.settle(member.ip, number);
         let store = MemoryStore::new(Duration::from_millis(commit_ms));
-        Self { number, member, network, around, store, gate: Arc::default(), lives: 0, skew_ms: 0, process: None }
+        let secret = secret(around.seed, member.twin_of.unwrap_or(number));
+        Self { number, member, secret, network, around, store, gate: Arc::default(), lives: 0, skew_ms: 0, process: None, deeds: Deeds::default() }
     }
 
-    /// Its name in the network, in every life.
+    /// Its name in the network, in every life but those of a station whose key is ground.
     #[must_use]
     pub fn node(&self) -> NodeId {
-        SigningKey::from_bytes(&secret(self.around.seed, self.number)).node()
+        SigningKey::from_bytes(&self.secret).node()
     }
 
-    /// The running station, if it runs.
+    /// Whether it keeps to the rules.
+    #[must_use]
+    pub fn is_honest(&self) -> bool {
+        matches!(self.member.conduct, Conduct::Honest)
+    }
+
+    #[must_use]
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// The running station, if it runs and is one.
     #[must_use]
     pub fn handle(&self) -> Option<&Handle> {
-        self.process.as_ref().map(|process| &process.handle)
+        match &self.process.as_ref()?.kind {
+            Kindred::Station(handle) => Some(handle),
+            Kindred::Attacker(_) => None,
+        }
+    }
+
+    /// What it did to the mesh, over all its lives.
+    #[must_use]
+    pub fn deeds(&self) -> Deeds {
+        match self.process.as_ref().map(|process| &process.kind) {
+            Some(Kindred::Attacker(deeds)) => self.deeds.and(*deeds.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
+            Some(Kindred::Station(_)) | None => self.deeds,
+        }
+    }
+
+    /// Another key from the next life on, with an empty disk, and whom it dials first then.
+    pub fn begin_anew(&mut self, secret: [u8; 32], bootstrap: Vec<Multiaddr>, commit_ms: u64) {
+        self.crash(Disk::LoseUnsynced);
+        (self.secret, self.network.bootstrap) = (secret, bootstrap);
+        self.store = MemoryStore::new(Duration::from_millis(commit_ms));
+    }
+
+    /// It crashes, and its disk is two: one for its own next life, one for its twin's.
+    pub fn split(&mut self, twin: &mut Self) {
+        self.crash(Disk::LoseUnsynced);
+        twin.crash(Disk::LoseUnsynced);
+        (twin.store, self.store) = (self.store.crash(), self.store.crash());
+    }
+
+    /// Attacks the mesh, unless it does.
+    pub fn attack(&mut self, assault: &Assault) -> Result<(), StationError> {
+        if self.process.is_some() {
+            return Ok(());
+        }
+        let (tasks, wrap) = self.begin();
+        let plan = mesh::Plan {
+            network: self.network.name.clone(),
+            topics: self.network.topics.clone(),
+            listen: self.listening(),
+            targets: assault.targets.clone(),
+            strategy: assault.strategy.clone(),
+        };
+        let failed = |error: &dyn std::fmt::Display| StationError::Network(station_node::network::NetworkError::Gossip(error.to_string()));
+        let attacker = Attacker::new(&keypair(self.secret), self.transport()?, tasks.clone(), plan).map_err(|error| failed(&error))?;
+        let deeds = attacker.deeds();
+        let main = tokio::spawn(wrap(Box::pin(attacker.run()))).abort_handle();
+        self.process = Some(Process { kind: Kindred::Attacker(deeds), tasks, main });
+        Ok(())
+    }
+
+    /// A new life's tasks, each of which belongs to this station.
+    fn begin(&mut self) -> (Tasks, impl Fn(Task) -> Task + Clone + use<>) {
+        self.gate = Arc::default();
+        let (number, gate, watchdog) = (self.number, self.gate.clone(), self.around.watchdog.clone());
+        let wrap = move |task| -> Task { Box::pin(Tagged { node: number, gate: gate.clone(), watchdog: watchdog.clone(), task }) };
+        self.lives += 1;
+        self.around.trace.event(clock::now_ms(), number, Kind::Started, u64::from(self.lives));
+        (Tasks::wrapping(wrap.clone()), wrap)
     }
 
     /// Starts the station, unless it runs.
@@ -169,16 +257,11 @@ impl Resident {
         if self.process.is_some() {
             return Ok(());
         }
-        self.gate = Arc::default();
-        let (number, gate, watchdog) = (self.number, self.gate.clone(), self.around.watchdog.clone());
-        let wrap = move |task| -> Task { Box::pin(Tagged { node: number, gate: gate.clone(), watchdog: watchdog.clone(), task }) };
-        let tasks = Tasks::wrapping(wrap.clone());
+        let (number, (tasks, wrap)) = (self.number, self.begin());
         let (config, parts) = (self.config(), self.parts(tasks.clone())?);
         let mut starting = pin!(Station::start(&config, &self.network, self.member.policy.clone(), parts));
         let skew = self.skew_ms;
         let station = poll_fn(|context| clock::with_skew(skew, || starting.as_mut().poll(context))).await?;
-        self.lives += 1;
-        self.around.trace.event(clock::now_ms(), number, Kind::Started, u64::from(self.lives));
         let handle = station.handle();
         tokio::spawn(listen(number, handle.clone(), self.around.clone()));
         let ledger = self.around.ledger.clone();
@@ -188,12 +271,13 @@ impl Resident {
             }
         }));
         let main = tokio::spawn(main).abort_handle();
-        self.process = Some(Process { handle, tasks, main });
+        self.process = Some(Process { kind: Kindred::Station(handle), tasks, main });
         Ok(())
     }
 
     /// The process dies at once; the disk loses what it had not promised, or keeps everything.
     pub fn crash(&mut self, disk: Disk) {
+        self.deeds = self.deeds();
         if self.process.take().is_some() {
             if disk == Disk::LoseUnsynced {
                 self.store = self.store.crash();
@@ -214,8 +298,17 @@ impl Resident {
     }
 
     fn config(&self) -> Config {
-        let listen = vec![Multiaddr::from(self.member.ip).with(Protocol::Tcp(PORT))];
-        Config { listen, ..self.member.config.clone() }
+        Config { listen: vec![self.listening()], ..self.member.config.clone() }
+    }
+
+    fn listening(&self) -> Multiaddr {
+        Multiaddr::from(self.member.ip).with(Protocol::Tcp(PORT))
+    }
+
+    fn transport(&self) -> Result<Boxed<(PeerId, StreamMuxerBox)>, StationError> {
+        let keypair = keypair(self.secret);
+        transport::build(&self.around.fabric, self.number, self.member.ip, &keypair, self.around.fidelity)
+            .map_err(|error| station_node::network::NetworkError::Key(error.to_string()).into())
     }
 
     fn disk(&self) -> Arc<dyn Store> {
@@ -231,13 +324,10 @@ impl Resident {
     }
 
     fn parts(&self, tasks: Tasks) -> Result<Parts, StationError> {
-        let secret = secret(self.around.seed, self.number);
-        let transport = transport::build(&self.around.fabric, self.number, self.member.ip, &keypair(secret), self.around.fidelity)
-            .map_err(|error| station_node::network::NetworkError::Key(error.to_string()))?;
         Ok(Parts {
-            secret,
+            secret: self.secret,
             seed: sha256(&[b"station-sim\0luck\0", &self.around.seed.to_be_bytes(), &self.number.to_be_bytes(), &self.lives.to_be_bytes()]),
-            transport,
+            transport: self.transport()?,
             store: self.disk(),
             engine: self.engine(),
             outside: Arc::new(Nowhere { own: self.member.ip }),

@@ -176,7 +176,7 @@ async fn attacked(strategy: Strategy, calls: u64) -> (Deeds, Vec<Event>) {
 
 #[tokio::test(start_paused = true)]
 async fn a_censor_hears_and_forwards_nothing() {
-    let (deeds, heard) = attacked(Strategy::Censor { only: None }, 4).await;
+    let (deeds, heard) = attacked(Strategy::Censor { only: BTreeSet::new() }, 4).await;
     assert!(deeds.heard >= 3 && deeds.withheld == deeds.heard && deeds.forwarded == 0, "{deeds:?}");
     assert!(heard.is_empty(), "{heard:?}");
 }
@@ -184,9 +184,9 @@ async fn a_censor_hears_and_forwards_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_censor_of_one_requester_forwards_the_others() {
     let (theirs, others) = (SigningKey::from_bytes(&secret(0)).node(), SigningKey::from_bytes(&secret(1)).node());
-    let (deeds, heard) = attacked(Strategy::Censor { only: Some(theirs) }, 4).await;
+    let (deeds, heard) = attacked(Strategy::Censor { only: [theirs].into() }, 4).await;
     assert!(deeds.withheld >= 3 && heard.is_empty(), "{deeds:?}");
-    let (deeds, heard) = attacked(Strategy::Censor { only: Some(others) }, 4).await;
+    let (deeds, heard) = attacked(Strategy::Censor { only: [others].into() }, 4).await;
     assert!(deeds.forwarded >= 3 && heard.len() >= 3, "{deeds:?}");
 }
 
@@ -202,6 +202,25 @@ async fn flipped_copies_reach_nobody() {
     let (deeds, heard) = attacked(Strategy::Flip, 4).await;
     assert!(deeds.forged >= 3, "{deeds:?}");
     assert!(heard.is_empty(), "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_call_of_a_flood_is_good_and_of_another_author() {
+    let fabric = fabric();
+    let mut victim = station(&fabric, 0, Vec::new());
+    let attacker = attacker(&fabric, 2, vec![address(0)], Strategy::Flood { every: Duration::from_millis(200), seed: [3; 32] });
+    let deeds = attacker.deeds();
+    let running = tokio::spawn(attacker.run());
+    let events = until(&mut victim, &deeds, |deeds| deeds.flooded >= 20).await;
+    running.abort();
+    let authors: BTreeSet<NodeId> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Call { call, .. } => Some(call.author),
+            _ => None,
+        })
+        .collect();
+    assert!(authors.len() >= 10, "{events:?}");
 }
 
 #[test]

@@ -93,6 +93,9 @@ pub(crate) fn run(seed: u64, mesh: f64) -> Metrics {
             lies_accepted: 0,
             falsely_accused: 0,
             detected_ms: Some(7_400),
+            fair: 0.08,
+            keys_tried: Some(1_234_000),
+            mesh: Some(crate::actors::mesh::Deeds { heard: 321_000, withheld: 320_000, ..Default::default() }),
         }],
     }
 }

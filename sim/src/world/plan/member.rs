@@ -1,7 +1,7 @@
 //! [`Member`]: one station of a plan, and how it keeps to the rules.
 //!
-//! Guarantees: its policy is read as its node would read it; misconduct that the world does not have is refused by name. Deliberately
-//! lacks luck: `scenario::plan` drew it.
+//! Guarantees: its policy is read as its node would read it; every kind of misconduct that a scenario can name is one here; a station
+//! that is two at once has its other half in the same network. Deliberately lacks luck: `scenario::plan` drew it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,11 +15,12 @@ use station_protocol::cluster::Cluster;
 use station_protocol::human::Cores;
 use station_protocol::policy::Policy;
 
-use super::PlanError;
+use super::attack::{self, How};
+use super::{PlanError, index};
 use crate::actors::engine::{self, Board};
 use crate::invariants::Identity;
 use crate::net::Nanos;
-use crate::net::fabric::Access;
+use crate::net::fabric::{Access, NodeIndex};
 use crate::scenario::group::{Byzantine, Firewall, Role};
 use crate::scenario::plan::{Origin, Station};
 use crate::scenario::units::Share;
@@ -47,14 +48,36 @@ pub struct Member {
     /// Fuel that its processor burns in a millisecond.
     pub fuel_per_ms: u64,
     pub starts_ms: u64,
+    /// The station whose key it shares: both are one to the network.
+    pub twin_of: Option<NodeIndex>,
 }
 
 impl Member {
     /// Who it is, as only the world knows; `node` is its key.
     #[must_use]
     pub fn identity(&self, node: NodeId) -> Identity {
-        let operator = self.name.rsplit_once('-').map_or(self.name.as_str(), |(group, _)| group);
-        Identity { operator: operator.to_owned(), cluster: Cluster::of(node, self.ip, None), honest: matches!(self.conduct, Conduct::Honest) }
+        Identity {
+            operator: self.operator().to_owned(),
+            cluster: Cluster::of(node, self.ip, None),
+            honest: matches!(self.conduct, Conduct::Honest),
+            works: self.works && !matches!(self.conduct, Conduct::Attacks { .. }),
+        }
+    }
+
+    /// Its group, or whoever runs it.
+    #[must_use]
+    pub fn operator(&self) -> &str {
+        self.name.rsplit_once('-').map_or(self.name.as_str(), |(group, _)| group)
+    }
+
+    /// The other half of a station that is two at once; none for the others.
+    fn twin(&self, of: NodeIndex) -> Option<Self> {
+        let conduct = match &self.conduct {
+            Conduct::Equivocates(rate) => Conduct::Cheats(engine::Conduct::WrongResult, *rate),
+            Conduct::Contradicts => Conduct::Contradicts,
+            _ => return None,
+        };
+        Some(Self { ip: neighbour(self.ip), conduct, twin_of: Some(of), bootstrap: false, ..self.clone() })
     }
 }
 
@@ -66,9 +89,58 @@ pub enum Conduct {
     Cheats(engine::Conduct, Share),
     /// It publishes, takes receipts and never says that it holds them.
     NeverSettles,
+    /// It has a twin with the same key, which says something else on this share of the jobs.
+    Equivocates(Share),
+    /// It has a twin with the same key, which goes on from a copy of its disk after each publication.
+    Contradicts,
+    /// At each Call it starts again with a key that the Call's sample includes.
+    Grinds,
+    /// It is no station but an attacker of the mesh, which dials these.
+    Attacks {
+        how: How,
+        targets: Vec<NodeIndex>,
+    },
 }
 
-pub(super) fn member(scenario: &Scenario, station: &Station, boards: &mut BTreeMap<String, Board>) -> Result<Member, PlanError> {
+impl Conduct {
+    /// As scenarios and reports name it; of an attacker, what it does.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Honest => "honest",
+            Self::Cheats(engine::Conduct::WrongResult, _) => "wrong_result",
+            Self::Cheats(engine::Conduct::Collude { .. }, _) => "collude",
+            Self::Cheats(engine::Conduct::Lazy, _) => "lazy",
+            Self::Cheats(engine::Conduct::Copy(_), _) => "copy",
+            Self::Cheats(engine::Conduct::Withhold, _) => "withhold",
+            Self::Cheats(engine::Conduct::Late(_), _) => "late",
+            Self::NeverSettles => "refuse_to_settle",
+            Self::Equivocates(_) => "equivocate",
+            Self::Contradicts => "contradict",
+            Self::Grinds => "grind",
+            Self::Attacks { how, .. } => how.name(),
+        }
+    }
+}
+
+/// All stations of a scenario, in the order in which they were drawn; then the twins of those that have one.
+pub(super) fn members(scenario: &Scenario, drawn: &[Station]) -> Result<Vec<Member>, PlanError> {
+    let mut boards = BTreeMap::new();
+    let mut members = drawn.iter().map(|station| member(scenario, drawn, station, &mut boards)).collect::<Result<Vec<_>, _>>()?;
+    let twins: Vec<Member> = members.iter().enumerate().filter_map(|(number, member)| member.twin(index(number))).collect();
+    members.extend(twins);
+    Ok(members)
+}
+
+/// Another host of the same /24 or /48, where no scenario has a station.
+fn neighbour(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => IpAddr::V4((u32::from(ip) | 0xff).into()),
+        IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) | 0xffff).into()),
+    }
+}
+
+fn member(scenario: &Scenario, drawn: &[Station], station: &Station, boards: &mut BTreeMap<String, Board>) -> Result<Member, PlanError> {
     let missing = |what| PlanError::Missing { station: station.name.clone(), what };
     if !station.boxes.is_empty() || station.firewall != Firewall::None {
         return Err(missing("a NAT box or a firewall"));
@@ -77,7 +149,12 @@ pub(super) fn member(scenario: &Scenario, station: &Station, boards: &mut BTreeM
         Origin::Group { group, .. } => (scenario.groups[*group].policy.clone(), scenario.groups[*group].labels.clone()),
         Origin::Requester { .. } => (None, BTreeMap::new()),
     };
-    let conduct = conduct(&station.origin, boards).map_err(missing)?;
+    let conduct = match attack::of(scenario, drawn, station) {
+        Some((how, targets)) => Conduct::Attacks { how, targets },
+        None => conduct(&station.origin, boards),
+    };
+    // Who is there before everybody else does not wait for its group's time.
+    let is_first = matches!(conduct, Conduct::Attacks { how: How::ColdBoot, .. });
     let text = policy.map_or_else(String::new, |table| table.to_string());
     let mut policy = Policy::parse(&text, &bundled_names()).map_err(|error| PlanError::Policy { station: station.name.clone(), error })?;
     let has = |role| station.roles.contains(&role);
@@ -100,28 +177,37 @@ pub(super) fn member(scenario: &Scenario, station: &Station, boards: &mut BTreeM
         works: station.capacity > 0,
         conduct,
         fuel_per_ms: station.cpu.of(FUEL_PER_MS).max(1),
-        starts_ms: station.starts.0,
+        starts_ms: if is_first { 0 } else { station.starts.0 },
+        twin_of: None,
     })
 }
 
-/// What the world has for a kind of misconduct.
-fn conduct(origin: &Origin, boards: &mut BTreeMap<String, Board>) -> Result<Conduct, &'static str> {
+/// How a station that is one keeps to the rules.
+fn conduct(origin: &Origin, boards: &mut BTreeMap<String, Board>) -> Conduct {
     use engine::Conduct as E;
     let (group, byzantine) = match origin {
-        Origin::Requester { byzantine: Some(Misconduct::RefuseToSettle {}), .. } => return Ok(Conduct::NeverSettles),
-        Origin::Requester { byzantine: Some(_), .. } => return Err("a requester's misconduct other than refuse_to_settle"),
+        Origin::Requester { byzantine: Some(Misconduct::RefuseToSettle {}), .. } => return Conduct::NeverSettles,
+        Origin::Requester { byzantine: Some(Misconduct::Contradict {}), .. } => return Conduct::Contradicts,
         Origin::Group { name, byzantine: Some(byzantine), .. } => (name, byzantine),
-        Origin::Group { .. } | Origin::Requester { .. } => return Ok(Conduct::Honest),
+        Origin::Group { .. } | Origin::Requester { .. } => return Conduct::Honest,
     };
-    Ok(match byzantine {
+    match byzantine {
         Byzantine::WrongResult { rate } => Conduct::Cheats(E::WrongResult, *rate),
         Byzantine::Lazy { rate } => Conduct::Cheats(E::Lazy, *rate),
         Byzantine::Copy { rate } => Conduct::Cheats(E::Copy(boards.entry(group.clone()).or_default().clone()), *rate),
         Byzantine::Collude { clique, rate } => Conduct::Cheats(E::Collude { group: clique.to_string() }, *rate),
         Byzantine::Withhold { rate } => Conduct::Cheats(E::Withhold, *rate),
         Byzantine::Late { by, rate } => Conduct::Cheats(E::Late(Duration::from_millis(by.0)), *rate),
-        _ => return Err("misconduct in the mesh, twins or ground keys"),
-    })
+        Byzantine::Equivocate { rate } => Conduct::Equivocates(*rate),
+        Byzantine::Grind {} => Conduct::Grinds,
+        Byzantine::Sybil {}
+        | Byzantine::Eclipse { .. }
+        | Byzantine::Censor { .. }
+        | Byzantine::IhaveSpam { .. }
+        | Byzantine::ColdBoot {}
+        | Byzantine::CovertFlash { .. }
+        | Byzantine::FlipSignatures {} => unreachable!("attackers of the mesh are no stations: `attack::of` has them"),
+    }
 }
 
 /// What the scenario says, and the node's own defaults for the rest.
