@@ -179,3 +179,31 @@ eventually = "every_job_settles"
     assert_eq!((&twins["lies_accepted"], &twins["stations"]), (&serde_json::json!(0), &serde_json::json!(3)));
     assert_eq!(damage(&result, "twofaced")["kind"], "contradict");
 }
+
+#[test]
+fn a_flood_of_calls_from_fresh_keys_does_not_drown_the_first_calls_of_an_honest_requester() {
+    let result = run(&format!(
+        r#"{STATIONS}
+count = 7
+[run]
+duration = "62s"
+warmup = "20s"
+[[requester]]
+name = "flood"
+byzantine = {{ kind = "flood", calls = "8/s" }}
+[[work]]
+requester = "lab"
+at = "45s"
+every = "5s"
+count = 2
+jobs = 3
+wall = "5s"
+pure = {{ trust = "fixed:3" }}
+[[check]]
+eventually = "every_job_settles"
+"#
+    ));
+    assert_eq!(failed(&result), Vec::<Value>::new());
+    let flood = damage(&result, "flood");
+    assert!(flood["mesh"]["flooded"].as_u64() > Some(300), "{flood}");
+}

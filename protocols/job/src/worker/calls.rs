@@ -20,38 +20,58 @@ use crate::work::{CALLS_MAX, HAVE_MAX};
 pub(super) const CALLS_PER_TOPIC_MAX: usize = 1_024;
 /// Calls kept per author, and per public address in `at`: one researcher must not fill the table.
 pub(super) const CALLS_PER_AUTHOR_MAX: usize = 4;
-/// Calls a second that all unknown authors of a topic get together, and how many at once.
-const UNKNOWN_PER_S: u64 = 1;
-const UNKNOWN_BURST: u64 = 16;
-/// Calls a second that one neighbour may forward; the burst covers what gathers while a link stalls.
-const NEIGHBOUR_PER_S: u64 = 4;
-const NEIGHBOUR_BURST: u64 = 16;
+/// Calls that all unknown authors of a topic get together: one a second, and so many at once.
+const UNKNOWN: Rate = Rate { micro_per_ms: 1_000, burst: 16 };
+/// The last of these are for neighbours that are within their own share, so that a flood by some leaves room for what others say.
+const UNKNOWN_RESERVED: u64 = 8;
+/// One neighbour's share of the reserve: one Call in 8 s, since 8 neighbours make a mesh, and an experiment's first Calls at once
+/// (its publication and its renewals after 2, 4 and 8 s).
+const UNKNOWN_SHARE: Rate = Rate { micro_per_ms: 125, burst: 4 };
+/// Calls that one neighbour may forward, four a second; the burst covers what gathers while a link stalls.
+const NEIGHBOUR: Rate = Rate { micro_per_ms: 4_000, burst: 16 };
 /// Neighbours whose rate is remembered: more than any station has connections.
 const NEIGHBOURS_REMEMBERED_MAX: usize = 1_024;
 /// Largest anti-entropy answer.
 pub(super) const CALLS_ANSWER_BYTES_MAX: usize = 128 << 10;
 
-/// A token bucket counted in thousandths.
+/// How fast a bucket fills, and how much it holds.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    micro_per_ms: u64,
+    burst: u64,
+}
+
+/// A token bucket counted in millionths.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    milli: u64,
+    rate: Rate,
+    micro: u64,
     at: Time,
 }
 
 impl Bucket {
-    fn full(burst: u64, now: Time) -> Self {
-        Self { milli: burst * 1_000, at: now }
+    fn full(rate: Rate, now: Time) -> Self {
+        Self { rate, micro: rate.burst * 1_000_000, at: now }
     }
 
-    fn take(&mut self, per_s: u64, burst: u64, now: Time) -> bool {
-        self.milli = self.milli.saturating_add(now.since(self.at).saturating_mul(per_s)).min(burst * 1_000);
+    /// Takes a token, if `kept` tokens stay behind.
+    fn take(&mut self, kept: u64, now: Time) -> bool {
+        let gained = now.since(self.at).saturating_mul(self.rate.micro_per_ms);
+        self.micro = self.micro.saturating_add(gained).min(self.rate.burst * 1_000_000);
         self.at = now;
-        let has = self.milli >= 1_000;
+        let has = self.micro >= (kept + 1) * 1_000_000;
         if has {
-            self.milli -= 1_000;
+            self.micro -= 1_000_000;
         }
         has
     }
+}
+
+/// What one neighbour may still forward: of anybody's Calls, and of unknown authors' where those are scarce.
+#[derive(Clone, Copy, Debug)]
+struct Neighbour {
+    all: Bucket,
+    unknown: Bucket,
 }
 
 /// One Call with what is known of it.
@@ -67,7 +87,7 @@ pub(super) struct Kept {
 pub(super) struct Calls {
     kept: BTreeMap<ExperimentId, Kept>,
     unknown: BTreeMap<Name, Bucket>,
-    neighbours: BTreeMap<NodeId, Bucket>,
+    neighbours: BTreeMap<NodeId, Neighbour>,
 }
 
 /// Where a Call came from.
@@ -98,11 +118,16 @@ impl Calls {
         if self.neighbours.len() >= NEIGHBOURS_REMEMBERED_MAX && !self.neighbours.contains_key(&from) {
             self.neighbours.pop_first();
         }
-        let neighbour = self.neighbours.entry(from).or_insert_with(|| Bucket::full(NEIGHBOUR_BURST, now));
-        if !neighbour.take(NEIGHBOUR_PER_S, NEIGHBOUR_BURST, now) {
+        let new = || Neighbour { all: Bucket::full(NEIGHBOUR, now), unknown: Bucket::full(UNKNOWN_SHARE, now) };
+        let neighbour = self.neighbours.entry(from).or_insert_with(new);
+        if !neighbour.all.take(0, now) {
             return false;
         }
-        known_author || self.unknown.entry(topic.clone()).or_insert_with(|| Bucket::full(UNKNOWN_BURST, now)).take(UNKNOWN_PER_S, UNKNOWN_BURST, now)
+        if known_author {
+            return true;
+        }
+        let unknown = self.unknown.entry(topic.clone()).or_insert_with(|| Bucket::full(UNKNOWN, now));
+        unknown.take(UNKNOWN_RESERVED, now) || (neighbour.unknown.take(0, now) && unknown.take(0, now))
     }
 
     /// Keeps `call` if the rules allow, with the ids that went to make room.

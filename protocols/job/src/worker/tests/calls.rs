@@ -66,6 +66,27 @@ fn unknown_authors_together_get_sixteen_at_once_and_one_a_second() {
 }
 
 #[test]
+fn a_flood_of_unknown_authors_by_one_neighbour_leaves_room_for_what_another_says() {
+    let mut station = Station::new(config());
+    let heard = |station: &mut Station, author: u8, from: u8| {
+        station.hear_from(Lab::new(author, "flood").call_with(1, station.now, |call| call.at = List::default()), key(from).node());
+        station.judged() == Admission::Accept
+    };
+    // The flood gets the free half and its own share, and from then on what is refilled beyond the reserve and its share.
+    let at_once = (10..40).filter(|author| heard(&mut station, *author, 99)).count();
+    assert_eq!(at_once, 8 + 4);
+    for second in 0..40 {
+        station.pass(SECOND);
+        for author in [100 + second, 140 + second, 180 + second] {
+            heard(&mut station, author, 99);
+        }
+    }
+    // Somebody else's first Calls still pass, all four of them.
+    let others = (220..230).filter(|author| heard(&mut station, *author, 98)).count();
+    assert_eq!(others, 4);
+}
+
+#[test]
 fn one_neighbour_may_forward_four_a_second() {
     let lab = Lab::new(REQUESTER, "held before");
     let mut station = Station::with_leases(config(), &lab, 1, 60_000);
