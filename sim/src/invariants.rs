@@ -25,6 +25,7 @@ use station_protocol::{Content, NodeId};
 use crate::scenario::check::Invariant;
 use parts::Parts;
 
+pub mod contacts;
 pub mod lies;
 pub mod parts;
 #[cfg(test)]

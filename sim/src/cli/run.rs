@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use station_protocol::experiment::Trust;
+use station_protocol::experiment::{Labels, Trust};
 
 use super::mutant::Mutant;
 use super::progress::Bar;
@@ -13,7 +13,7 @@ use crate::det::Machine;
 use crate::scenario::{Fidelity, Scenario};
 use crate::world;
 use crate::world::outcome::Outcome;
-use crate::world::plan::{Plan, Work};
+use crate::world::plan::{Kind, Plan, Work};
 
 /// How a run shows its result.
 #[derive(Clone, Debug, Args)]
@@ -124,9 +124,9 @@ impl Mesh {
             requesters: (servers..self.stations).collect(),
             one_of_them: true,
             jobs: 1,
-            trust: Trust::Fixed(1),
+            kind: Kind::Pure { trust: Trust::Fixed(1), fuel: 100_000_000, output_bytes: 256 },
+            labels: Labels::default(),
             deadline_ms: 60_000,
-            fuel: 100_000_000,
             wall_ms: 60_000,
         });
         Ok(plan)

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// Monotonic time at the start of a run: subtracting hours from an instant must not underflow.
 pub const MONOTONIC_START: Duration = Duration::from_secs(1_000_000);
-/// Wall time at the start of a run, since 1970: 2026-01-01T00:00:00Z.
+/// Wall time at the start of a run that does not say otherwise, since 1970: 2026-01-01T00:00:00Z.
 pub const WALL_START: Duration = Duration::from_secs(1_767_225_600);
 /// Readings without a step of the clock before the run is said to hang: a thousand stations read it some 10⁵ times within the busiest
 /// millisecond.
@@ -39,12 +39,19 @@ thread_local! {
     static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     static READINGS: Cell<u64> = const { Cell::new(0) };
     static SKEW_MS: Cell<i64> = const { Cell::new(0) };
+    static WALL: Cell<Duration> = const { Cell::new(WALL_START) };
 }
 
 /// Stops the clock at its start.
 pub(super) fn freeze() {
     PASSED.set(Duration::ZERO);
+    WALL.set(WALL_START);
     MODE.set(Mode::Frozen);
+}
+
+/// The run begins at this wall time, since 1970.
+pub fn begin_at(wall: Duration) {
+    WALL.set(wall);
 }
 
 /// From here on the clock is that of the tokio runtime around this call, which is paused and was built while the clock was frozen.
@@ -66,7 +73,8 @@ pub fn read(which: Which) -> Option<Duration> {
         Which::Wall => {
             let skew = SKEW_MS.get();
             let apart = Duration::from_millis(skew.unsigned_abs());
-            if skew < 0 { (WALL_START + passed).saturating_sub(apart) } else { WALL_START + passed + apart }
+            let wall = WALL.get() + passed;
+            if skew < 0 { wall.saturating_sub(apart) } else { wall + apart }
         }
     })
 }

@@ -23,6 +23,8 @@ pub enum Kind {
     Note,
     Fault,
     Ran,
+    /// A request reached a host of the internet.
+    Asked,
 }
 
 /// The hash as it stood at the end of a virtual second.

@@ -141,7 +141,8 @@ pub fn stations(scenario: &Scenario) -> Vec<Station> {
     stations
 }
 
-fn place(network: &Network, place: Place, luck: &mut Luck) -> Region {
+/// Where `place` is, if luck has to say.
+pub(crate) fn place(network: &Network, place: Place, luck: &mut Luck) -> Region {
     let (regions, weights): (Vec<Region>, Vec<u64>) = network.regions.iter().map(|(region, weight)| (*region, u64::from(*weight))).unzip();
     // The draw is made in any case: a region written instead of "weighted" changes nothing else about the station.
     let drawn = luck.pick(&weights).and_then(|index| regions.get(index).copied()).unwrap_or(Region::Europe);

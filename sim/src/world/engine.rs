@@ -1,22 +1,29 @@
 //! [`CostEngine`]: an engine that knows what a job costs instead of running it.
 //!
-//! Guarantees: output and fuel depend on module and input alone, so that honest stations agree byte for byte; the job takes fuel ÷
-//! speed of virtual time. Deliberately lacks host calls and limits but fuel: a real engine in a small run shows those.
+//! Guarantees: output and fuel of a pure job depend on module and input alone, so that honest stations agree byte for byte; the job
+//! takes fuel ÷ speed of virtual time. A job of the module `gateway-check` makes that module's host calls ([`gateway`]). Deliberately
+//! lacks limits but fuel and wall clock.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cid::Cid;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use ipld_core::ipld::Ipld;
 use serde::{Deserialize, Serialize};
 use station_node::engine::{Done, Engine, EngineError, Load, Reply, Session, Step};
+use station_node::library::BUNDLED;
 use station_protocol::Content;
 use station_protocol::codec;
 use station_protocol::content::sha256;
 use station_protocol::limits::Limits;
 use station_protocol::receipt::Outcome;
 use station_protocol::work::INPUT_BYTES_MAX;
+
+pub mod gateway;
+
+use gateway::GatewayCheck;
 
 /// Starting a process and giving it a compiled module.
 const OPEN: Duration = Duration::from_millis(5);
@@ -30,6 +37,29 @@ pub struct Input {
     pub fuel: u64,
     /// So that no two jobs are the same.
     pub number: u64,
+    /// Bytes of its output, encoded: at least [`OUTPUT_BYTES_MIN`].
+    pub output: u64,
+}
+
+/// A hash that tells two jobs apart, as a byte string.
+pub const OUTPUT_BYTES_MIN: u64 = 9;
+
+/// The bundled module that a modelled measurement is of.
+pub const MEASURING: &str = "gateway-check";
+
+/// The CID of the bundled module `name`.
+///
+/// # Panics
+/// When no module of this name is bundled.
+#[must_use]
+pub fn bundled(name: &str) -> Content {
+    let module = BUNDLED.iter().find(|module| module.name == name).expect("the module is bundled");
+    Content { cid: station_car::unixfs::build(module.bytes).root, bytes: module.bytes.len() as u64 }
+}
+
+fn is_measuring(cid: &Cid) -> bool {
+    static CID: OnceLock<Cid> = OnceLock::new();
+    CID.get_or_init(|| bundled(MEASURING).cid) == cid
 }
 
 /// One station's processor.
@@ -40,7 +70,7 @@ pub struct CostEngine {
 
 impl Engine for CostEngine {
     fn open(&self, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
-        let session = CostSession { cid, engine: *self };
+        let session = CostSession { cid, engine: *self, check: None };
         async move {
             tokio::time::sleep(OPEN).await;
             Ok(Box::new(session) as Box<dyn Session>)
@@ -52,10 +82,22 @@ impl Engine for CostEngine {
 struct CostSession {
     cid: Cid,
     engine: CostEngine,
+    /// The measurement that runs.
+    check: Option<GatewayCheck>,
 }
 
 impl Session for CostSession {
     fn start(&mut self, load: Load) -> BoxFuture<'_, Result<Step, EngineError>> {
+        if is_measuring(&self.cid) {
+            let (check, step) = GatewayCheck::begin(&load.input);
+            self.check = check;
+            let burning = Duration::from_millis(gateway::FUEL.div_ceil(self.engine.fuel_per_ms));
+            return async move {
+                tokio::time::sleep(burning).await;
+                Ok(step)
+            }
+            .boxed();
+        }
         let done = done(&self.cid, &load);
         let burning = Duration::from_millis(done.fuel.div_ceil(self.engine.fuel_per_ms));
         let limit = Duration::from_millis(load.wall_ms);
@@ -69,8 +111,12 @@ impl Session for CostSession {
         .boxed()
     }
 
-    fn step(&mut self, _: Reply) -> BoxFuture<'_, Result<Step, EngineError>> {
-        async { Err(EngineError::Failed("a modelled job makes no host calls, so there is nothing to answer".into())) }.boxed()
+    fn step(&mut self, reply: Reply) -> BoxFuture<'_, Result<Step, EngineError>> {
+        let step = match &mut self.check {
+            Some(check) => Ok(check.answered(reply)),
+            None => Err(EngineError::Failed("a modelled pure job makes no host calls, so there is nothing to answer".into())),
+        };
+        std::future::ready(step).boxed()
     }
 }
 
@@ -81,17 +127,28 @@ fn done(cid: &Cid, load: &Load) -> Done {
     if input.fuel > load.fuel {
         return end(Outcome::OutOfFuel, load.fuel);
     }
-    Done { output: output(cid, &load.input), ..end(Outcome::Completed, input.fuel) }
+    if input.output > load.output_bytes {
+        return end(Outcome::OutputTooLarge, input.fuel);
+    }
+    Done { output: output(cid, &load.input, input.output), ..end(Outcome::Completed, input.fuel) }
 }
 
-fn output(cid: &Cid, input: &[u8]) -> Vec<u8> {
+/// `bytes` bytes: a hash of everything, and no more luck than that.
+fn output(cid: &Cid, input: &[u8], bytes: u64) -> Vec<u8> {
     let result = sha256(&[b"station-sim\0output\0", &cid.to_bytes(), input]);
-    codec::encode(&result[..8].to_vec())
+    let bytes = usize::try_from(bytes.max(OUTPUT_BYTES_MIN)).unwrap_or(usize::MAX);
+    let head = match bytes {
+        ..=24 => 1,
+        25..=257 => 2,
+        258..=65_538 => 3,
+        _ => 5,
+    };
+    codec::encode(&Ipld::Bytes(result.iter().copied().cycle().take(bytes - head).collect()))
 }
 
 /// What every honest station says of a job; none where the limits end it, which depends on the station's speed.
 #[must_use]
 pub fn truth(cid: &Cid, input: &[u8], limits: &Limits) -> Option<Content> {
-    let fuel = codec::decode::<Input>(input, INPUT_BYTES_MAX).ok()?.fuel;
-    (fuel <= limits.fuel).then(|| Content::raw(&output(cid, input)))
+    let Input { fuel, output: bytes, .. } = codec::decode::<Input>(input, INPUT_BYTES_MAX).ok()?;
+    (fuel <= limits.fuel && bytes <= limits.output_bytes).then(|| Content::raw(&output(cid, input, bytes)))
 }

@@ -6,12 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cid::Cid;
 use serde::Serialize;
 use station_node::station::Note;
-use station_protocol::experiment::ExperimentId;
+use station_protocol::experiment::{Experiment, ExperimentId};
+use station_protocol::policy::Policy;
 use station_protocol::verdict::Decision;
 use station_protocol::{Content, NodeId, requester, worker};
 
+use crate::invariants::contacts::{Contact, Contacts};
 use crate::invariants::lies::Lies;
 use crate::invariants::{Damage, Identity, Part, Violation, Watch};
 use crate::net::fabric::NodeIndex;
@@ -29,6 +32,8 @@ struct Inner {
     counts: Counts,
     failures: Vec<String>,
     watch: Watch,
+    contacts: Contacts,
+    nodes: BTreeMap<NodeIndex, NodeId>,
     honest: BTreeSet<NodeIndex>,
     overhearing: BTreeSet<NodeIndex>,
     overheard: Vec<(NodeIndex, ExperimentId, u64)>,
@@ -110,6 +115,34 @@ impl Ledger {
     #[must_use]
     pub fn requester(&self, experiment: &ExperimentId) -> Option<NodeIndex> {
         self.lock().experiments.get(experiment).map(|story| story.requester)
+    }
+
+    /// What the station `number`, whose key is now that of `node`, lets itself do.
+    pub fn allowed(&self, number: NodeIndex, node: NodeId, policy: Policy) {
+        let mut inner = self.lock();
+        inner.nodes.insert(number, node);
+        inner.contacts.introduce(node, policy);
+    }
+
+    /// What policies say of an experiment depends on its `facts`; `content` is there because of it.
+    pub fn announced(&self, experiment: ExperimentId, facts: Experiment, content: Vec<Cid>) {
+        self.lock().contacts.published(experiment, facts, content);
+    }
+
+    /// A request reached a host.
+    pub fn asked(&self, now_ms: u64, contact: &Contact) {
+        let mut inner = self.lock();
+        for (invariant, what) in inner.contacts.asked(contact) {
+            inner.watch.violate(now_ms, invariant, what);
+        }
+    }
+
+    /// A station stores a block.
+    pub fn stored(&self, now_ms: u64, node: NodeId, cid: &Cid) {
+        let mut inner = self.lock();
+        if let Some((invariant, what)) = inner.contacts.stored(node, cid) {
+            inner.watch.violate(now_ms, invariant, what);
+        }
     }
 
     /// `number` publishes; `truths` are what honest stations say of its jobs.
@@ -216,6 +249,12 @@ impl Inner {
             }
             N::Claimed { .. } => self.counts.claims += one,
             N::Refused { .. } => self.counts.claims_refused += one,
+            N::Started { experiment, .. } => {
+                let node = self.nodes.get(&number);
+                if let Some((invariant, what)) = node.and_then(|node| self.contacts.started(*node, experiment)) {
+                    self.watch.violate(now_ms, invariant, what);
+                }
+            }
             N::Finished { .. } => self.counts.executions += one,
             N::Unreachable { .. } => self.counts.unreachable += one,
             N::Overflow { .. } => self.counts.overflows += one,

@@ -19,11 +19,13 @@ use tokio::time::Instant;
 
 mod attackers;
 pub mod engine;
+pub mod internet;
 pub mod ledger;
 pub mod outcome;
 pub mod outside;
 pub mod plan;
 pub mod resident;
+pub mod storage;
 #[cfg(test)]
 mod tests;
 pub mod works;
@@ -34,6 +36,7 @@ use crate::det::{self, Machine, Refusal, clock};
 use crate::luck::Luck;
 use crate::net::fabric::{Fabric, Lines, NodeIndex};
 use crate::scenario::check::Invariant;
+use internet::Internet;
 use ledger::Ledger;
 use outcome::Outcome;
 use plan::{Plan, What, Work};
@@ -72,6 +75,7 @@ pub struct Progress {
 /// Performs `plan` with `seed`, telling `progress` once per virtual second.
 pub fn run(plan: &Plan, seed: u64, machine: Machine, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, RunError> {
     let _run = det::start(seed, machine)?;
+    clock::begin_at(Duration::from_millis(plan.wall_start_ms));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let outcome: Result<Outcome, RunError> = runtime.block_on(async {
         clock::follow();
@@ -117,11 +121,13 @@ impl<'a> World<'a> {
         let lines = Lines::new(plan.stations.iter().map(|member| member.access), plan.climate, seed);
         let fabric = Fabric::new(lines, trace.clone());
         tokio::spawn(fabric.clone().pump());
+        let ledger = Arc::new(Ledger::new(plan.warmup_ms));
         let around = Surroundings {
+            internet: Arc::new(Internet::new(plan.sites.clone(), plan.climate.latency, seed, trace.clone(), ledger.clone())),
             fabric,
             trace,
             watchdog: Arc::new(Watchdog::new(POLLS_MAX)),
-            ledger: Arc::new(Ledger::new(plan.warmup_ms)),
+            ledger,
             fidelity: plan.fidelity,
             seed,
         };
@@ -263,10 +269,11 @@ impl<'a> World<'a> {
             requesters = vec![requesters[usize::try_from(drawn).unwrap_or(0)]];
         }
         for number in requesters {
-            let Some(handle) = self.residents[number as usize].handle().cloned() else { continue };
+            let resident = &self.residents[number as usize];
+            let (Some(handle), who) = (resident.handle().cloned(), works::Publisher { number, node: resident.node() }) else { continue };
             let (draft, jobs) = (works::draft(work, self.published), u64::from(work.jobs));
             self.published += jobs;
-            tokio::spawn(works::publish(handle, draft, self.around.ledger.clone(), number, now_ms));
+            tokio::spawn(works::publish(handle, draft, self.around.ledger.clone(), who, now_ms));
             self.plan_split(number, now_ms);
         }
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Progress;
+use super::internet::Tally;
 use super::ledger::{Counts, Story};
 use super::plan::{Due, Plan};
 use super::resident::Surroundings;
@@ -57,6 +58,8 @@ pub struct Outcome {
     pub sent_bytes: Quantiles,
     pub received_bytes: Quantiles,
     pub speed: Speed,
+    /// What came to each host of the internet on each day.
+    pub internet: Vec<Tally>,
     pub failures: Vec<String>,
     /// Checks of the scenario that this world does not perform.
     pub unchecked: Vec<String>,
@@ -132,6 +135,7 @@ impl Outcome {
                 steady_virtual_per_processor: steady_s / (end.progress.processor_ns - end.warm.processor_ns) as f64 * 1e9,
                 steady_virtual_per_real: steady_s / (end.progress.real_ns - end.warm.real_ns) as f64 * 1e9,
             },
+            internet: around.internet.tallies(),
             failures: around.ledger.failures(),
             unchecked: plan.unchecked.clone(),
             checkpoints: around.trace.checkpoints(),

@@ -3,6 +3,7 @@
 //! Guarantees: one scenario and one seed are one plan; what the world cannot perform is refused by name, never left out in silence.
 //! Deliberately lacks luck: `scenario::plan` and `scenario::churn` draw it.
 
+use station_protocol::human::moment;
 use station_protocol::policy::PolicyError;
 
 mod attack;
@@ -13,7 +14,7 @@ mod work;
 pub use attack::How;
 pub use fault::{Fault, What};
 pub use member::{Conduct, Member};
-pub use work::Work;
+pub use work::{Kind, Target, Work};
 
 use crate::metrics::FaultSpan;
 use crate::net::Nanos;
@@ -23,6 +24,7 @@ use crate::scenario::churn::absences;
 use crate::scenario::fault::Disk;
 use crate::scenario::plan::{Station, stations};
 use crate::scenario::{self, Fidelity, Scenario};
+use crate::world::internet::site::{Site, sites};
 
 /// How long a transaction takes on every disk: a consumer's flash drive.
 const COMMIT_MS: u64 = 2;
@@ -39,6 +41,10 @@ pub struct Plan {
     pub stations: Vec<Member>,
     pub commit_ms: u64,
     pub work: Vec<Work>,
+    /// Hosts of the internet.
+    pub sites: Vec<Site>,
+    /// The wall clock when the run begins, in ms since 1970.
+    pub wall_start_ms: u64,
     pub faults: Vec<Fault>,
     /// What must have come true.
     pub goals: Vec<Due>,
@@ -70,6 +76,7 @@ impl Plan {
     /// The plan of `scenario` with the seed that stands in it.
     pub fn of(scenario: &Scenario, name: &str) -> Result<Self, PlanError> {
         let drawn = stations(scenario);
+        let sites = sites(scenario);
         let mut plan = Self {
             name: name.to_owned(),
             duration_ms: scenario.run.duration.0,
@@ -83,7 +90,9 @@ impl Plan {
             },
             stations: member::members(scenario, &drawn)?,
             commit_ms: COMMIT_MS,
-            work: work::work(scenario, &drawn)?,
+            wall_start_ms: moment(&scenario.run.start).map_or(0, |start| start.0),
+            work: work::work(scenario, &drawn, &sites)?,
+            sites,
             faults: Vec::new(),
             goals: scenario.checks.iter().filter_map(|check| due(scenario, check)).collect(),
             invariants: scenario.checks.iter().filter_map(watched).collect(),
@@ -141,10 +150,16 @@ fn watched(check: &Check) -> Option<Invariant> {
     use Invariant as I;
     match check {
         Check::Always(invariant) => {
-            let is_watched = |invariant: &Invariant| {
-                matches!(invariant, I::NoJobSettledTwice | I::NoAcceptedWrongResult | I::NoCreditAfterExpiry | I::SeatsByCluster)
-            };
-            Some(*invariant).filter(is_watched)
+            let watched = matches!(
+                invariant,
+                I::NoJobSettledTwice
+                    | I::NoAcceptedWrongResult
+                    | I::NoCreditAfterExpiry
+                    | I::TargetCaps
+                    | I::OnlyWhatPolicyAllows
+                    | I::SeatsByCluster
+            );
+            Some(*invariant).filter(|_| watched)
         }
         Check::Eventually { .. } => None,
     }

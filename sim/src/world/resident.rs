@@ -27,9 +27,11 @@ use station_protocol::{NodeId, SigningKey};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::engine::CostEngine;
+use super::internet::Internet;
 use super::ledger::Ledger;
-use super::outside::Nowhere;
+use super::outside::Door;
 use super::plan::{Conduct, Member};
+use super::storage::Watched;
 use crate::actors::engine::Dishonest;
 use crate::actors::mesh::{self, Attacker, Deeds};
 use crate::actors::requester::Unsettling;
@@ -55,6 +57,7 @@ pub struct Surroundings {
     pub trace: Arc<Trace>,
     pub watchdog: Arc<Watchdog>,
     pub ledger: Arc<Ledger>,
+    pub internet: Arc<Internet>,
     pub fidelity: Fidelity,
     pub seed: u64,
 }
@@ -312,7 +315,8 @@ impl Resident {
     }
 
     fn disk(&self) -> Arc<dyn Store> {
-        let honest = Arc::new(self.store.clone());
+        let ledger = self.around.ledger.clone();
+        let honest = Arc::new(Watched { disk: Arc::new(self.store.clone()), node: self.node(), ledger });
         if matches!(self.member.conduct, Conduct::NeverSettles) { Arc::new(Unsettling(honest)) } else { honest }
     }
 
@@ -324,13 +328,14 @@ impl Resident {
     }
 
     fn parts(&self, tasks: Tasks) -> Result<Parts, StationError> {
+        self.around.ledger.allowed(self.number, self.node(), self.member.policy.clone());
         Ok(Parts {
             secret: self.secret,
             seed: sha256(&[b"station-sim\0luck\0", &self.around.seed.to_be_bytes(), &self.number.to_be_bytes(), &self.lives.to_be_bytes()]),
             transport: self.transport()?,
             store: self.disk(),
             engine: self.engine(),
-            outside: Arc::new(Nowhere { own: self.member.ip }),
+            outside: Arc::new(Door::new(self.around.internet.clone(), self.number, self.node(), &self.member)),
             isolation: Isolation::Full,
             profiles: vec![Name::new(station_sandbox::PROFILE).expect("the profile's name is a name")],
             processors: if self.member.works { PROCESSORS } else { 0 },

@@ -26,7 +26,7 @@ fn no_network_exceeds_a_cap_by_a_fifth_even_if_everybody_sends_all_it_may() {
         {
             for date in 0..5 {
                 let (readers, requests) = day(nodes, stations as u64, &format!("t{cap}.example"), date, cap, quota);
-                assert!(readers as u64 <= TARGET_STATIONS_MAX + 118, "four standard deviations more at the most: {readers}");
+                assert!(readers <= TARGET_STATIONS_MAX + 118, "four standard deviations more at the most: {readers}");
                 let most = (cap * 6 / 5).max(readers);
                 assert!(readers + requests <= most, "{stations} stations, cap {cap}: {readers} read and {requests} more");
             }

@@ -1,9 +1,11 @@
 //! [`Work`]: what is published, when and by whom.
 //!
-//! Guarantees: a kind of work that the world cannot do is refused by name. Deliberately lacks the experiments themselves: `works` makes
-//! them.
+//! Guarantees: what the world cannot do is refused by name. Deliberately lacks the experiments themselves: `works` makes them.
 
-use station_protocol::experiment::Trust;
+use cid::Cid;
+use station_protocol::bounded::{List, Name};
+use station_protocol::capability::PATTERNS_MAX;
+use station_protocol::experiment::{LABEL_VALUES_MAX, Labels, Trust};
 
 use super::{PlanError, index};
 use crate::net::fabric::NodeIndex;
@@ -11,6 +13,7 @@ use crate::scenario::Scenario;
 use crate::scenario::fault::Who;
 use crate::scenario::plan::Station;
 use crate::scenario::work::Class;
+use crate::world::internet::site::Site;
 
 /// Experiments, published one after the other by stations that take turns.
 #[derive(Clone, Debug)]
@@ -23,23 +26,41 @@ pub struct Work {
     /// One of them, drawn, publishes instead.
     pub one_of_them: bool,
     pub jobs: u32,
-    pub trust: Trust,
+    pub kind: Kind,
+    /// Labels a station must carry.
+    pub labels: Labels,
     pub deadline_ms: u64,
-    /// What one job burns.
-    pub fuel: u64,
     /// The longest that one execution may take.
     pub wall_ms: u64,
 }
 
-pub(super) fn work(scenario: &Scenario, drawn: &[Station]) -> Result<Vec<Work>, PlanError> {
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// One job burns so much, and its output takes so many bytes.
+    Pure { trust: Trust, fuel: u64, output_bytes: u64 },
+    /// So many executions of each job; each job asks one of the targets.
+    Measurement { stations: u32, targets: Vec<Target> },
+}
+
+/// A host of the simulated internet, and the content that is asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub host: String,
+    pub cid: Cid,
+}
+
+pub(super) fn work(scenario: &Scenario, drawn: &[Station], sites: &[Site]) -> Result<Vec<Work>, PlanError> {
     let mut all = Vec::new();
     for work in &scenario.works {
         let missing = |what| PlanError::Missing { station: work.requester.to_string(), what };
-        let Class::Pure(trust) = work.class else { return Err(missing("measurements")) };
-        if !work.labels.is_empty() {
-            return Err(missing("labels in its work"));
-        }
         let requesters = drawn.iter().enumerate().filter(|(_, station)| station.is(&Who::Requester(work.requester.clone())));
+        let kind = match work.class {
+            Class::Pure(trust) => Kind::Pure { trust, fuel: work.fuel, output_bytes: work.output.0 },
+            Class::Measurement { stations } => Kind::Measurement { stations, targets: targets(&work.targets, sites) },
+        };
+        if work.targets.len() > PATTERNS_MAX {
+            return Err(missing("a measurement of more targets than an experiment can name"));
+        }
         all.push(Work {
             first_ms: work.at.0,
             every_ms: work.every.0,
@@ -47,11 +68,21 @@ pub(super) fn work(scenario: &Scenario, drawn: &[Station]) -> Result<Vec<Work>, 
             requesters: requesters.map(|(number, _)| index(number)).collect(),
             one_of_them: false,
             jobs: work.jobs,
-            trust,
+            kind,
+            labels: labels(work.labels.iter()).ok_or_else(|| missing("more values of a label than an experiment can name"))?,
             deadline_ms: work.deadline.0,
-            fuel: work.fuel,
             wall_ms: work.wall.0,
         });
     }
     Ok(all)
+}
+
+fn targets(names: &[Name], sites: &[Site]) -> Vec<Target> {
+    let known = |name: &Name| sites.iter().find(|site| site.name == name.as_str());
+    names.iter().filter_map(known).map(|site| Target { host: site.name.clone(), cid: site.cid() }).collect()
+}
+
+/// None when a label has more than [`LABEL_VALUES_MAX`] values.
+fn labels<'a>(all: impl Iterator<Item = (&'a Name, &'a Vec<Name>)>) -> Option<Labels> {
+    all.map(|(label, values)| (values.len() <= LABEL_VALUES_MAX).then(|| (label.clone(), List::first(values.iter().cloned())))).collect()
 }

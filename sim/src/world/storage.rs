@@ -1,0 +1,48 @@
+//! [`Watched`]: a station's disk, and what is put on it.
+//!
+//! Guarantees: every block that a station keeps is told to the ledger; everything else is as without it. Deliberately lacks records:
+//! they are the station's own words.
+
+use std::sync::Arc;
+
+use cid::Cid;
+use futures::future::BoxFuture;
+use station_node::store::{Batch, Records, Store, StoreError, Table};
+use station_protocol::NodeId;
+
+use super::ledger::Ledger;
+use crate::det::clock;
+
+pub struct Watched {
+    pub disk: Arc<dyn Store>,
+    pub node: NodeId,
+    pub ledger: Arc<Ledger>,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl Store for Watched {
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<(), StoreError>> {
+        for (cid, _) in &batch.blobs {
+            self.ledger.stored(clock::now_ms(), self.node, cid);
+        }
+        self.disk.commit(batch)
+    }
+
+    fn load(&self, table: Table) -> BoxFuture<'static, Result<Records, StoreError>> {
+        self.disk.load(table)
+    }
+
+    fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
+        self.disk.blob(cid)
+    }
+
+    fn cache(&self, cid: Cid, bytes: Vec<u8>) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.ledger.stored(clock::now_ms(), self.node, &cid);
+        self.disk.cache(cid, bytes)
+    }
+}

@@ -1,0 +1,103 @@
+//! Measurements of the simulated internet, from the scenario to the hosts' own count, driven as a person drives them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+/// A small `target-cap.toml`: more is asked of each host than it takes, of one by stations that carry a label, and two stations allow
+/// nothing.
+const SCENARIO: &str = r#"# A small crowd measures a few hosts.
+[run]
+duration = "80s"
+warmup = "20s"
+start = "2026-03-01T12:00:00Z"
+[[group]]
+name = "home"
+count = 6
+join = { within = "4s" }
+[group.policy]
+allow = [{ module = "gateway-check", capability = "http", targets = ["popular.example", "small.example", "varied.example", "shut.example"] }]
+[[group]]
+name = "fast"
+count = 3
+labels = { line = ["fibre"] }
+join = { within = "4s" }
+[group.policy]
+allow = [{ module = "gateway-check", capability = "http", targets = ["*"] }]
+[[group]]
+name = "strict"
+count = 2
+[[group]]
+name = "bootstrap"
+count = 1
+roles = ["bootstrap", "dht_server"]
+join = { within = "1s" }
+[[requester]]
+name = "crowd"
+keys = 3
+[[work]]
+requester = "crowd"
+at = "20s"
+jobs = 8
+measurement = { stations = 5 }
+targets = ["popular.example", "small.example", "varied.example", "shut.example"]
+[[work]]
+requester = "crowd"
+at = "21s"
+measurement = { stations = 2 }
+targets = ["labelled.example"]
+labels = { line = ["fibre", "cable"] }
+[[internet.host]]
+name = "popular.example"
+[[internet.host]]
+name = "small.example"
+cap_per_day = 80
+[[internet.host]]
+name = "varied.example"
+conduct = { kind = "varies" }
+[[internet.host]]
+name = "shut.example"
+conduct = { kind = "refuses" }
+[[internet.host]]
+name = "labelled.example"
+[[check]]
+always = "target_caps"
+[[check]]
+always = "only_what_policy_allows"
+[[check]]
+eventually = "every_job_settles"
+"#;
+
+fn run(folder: &str) -> serde_json::Value {
+    let folder = tempfile::Builder::new().prefix(folder).tempdir().expect("a folder");
+    let file = folder.path().join("small.toml");
+    fs::write(&file, SCENARIO).expect("a file");
+    let output = Command::new(env!("CARGO_BIN_EXE_station-sim")).arg("run").arg(file).arg("--json").output().expect("the binary starts");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn a_crowd_measures_what_policies_labels_and_caps_let_it_and_every_run_is_the_same() {
+    let result = run("one");
+    assert_eq!((&result["failures"], &result["unchecked"]), (&serde_json::json!([]), &serde_json::json!([])));
+    let checks: BTreeMap<&str, bool> = result["metrics"]["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .map(|check| (check["check"].as_str().expect("a name"), check["passed"].as_bool().expect("passed or not")))
+        .collect();
+    assert_eq!(checks, BTreeMap::from([("every_job_settles", true), ("only_what_policy_allows", true), ("target_caps", true)]));
+    let hosts: BTreeMap<&str, &serde_json::Value> =
+        result["internet"].as_array().expect("hosts").iter().map(|tally| (tally["host"].as_str().expect("a name"), tally)).collect();
+    let count = |host: &str, what: &str| hosts[host][what].as_u64().expect("a number");
+    assert_eq!(hosts.keys().copied().collect::<Vec<_>>(), ["labelled.example", "popular.example", "small.example", "varied.example"], "one refuses");
+    assert!(hosts.values().all(|tally| tally["day"] == 20_513), "the first of March");
+    // Each of 30 executions asks four times: for the block, again, for a CAR, and the probe; whose blocks differ is not asked again.
+    assert_eq!((count("popular.example", "measurements"), count("varied.example", "measurements")), (120, 90));
+    assert!(count("popular.example", "measurers") <= 9, "two stations allow nothing: {hosts:?}");
+    let small = count("small.example", "readings") + count("small.example", "measurements");
+    assert!(small <= 96 && count("small.example", "measurements") > 0, "{hosts:?}");
+    assert_eq!((count("labelled.example", "measurements"), count("labelled.example", "measurers") <= 3), (24, true), "{hosts:?}");
+    assert_eq!(result["trace_hash"], run("a-longer-name-for-another-folder")["trace_hash"]);
+}
