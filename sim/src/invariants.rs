@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use station_protocol::cluster::Cluster;
 use station_protocol::experiment::ExperimentId;
+use station_protocol::gauge::Gauge;
 use station_protocol::receipt::LeaseNumber;
 use station_protocol::requester::Note;
 use station_protocol::verdict::{Decision, JobVerdict};
@@ -90,6 +91,7 @@ pub struct Watch {
     lies: BTreeMap<String, Lies>,
     /// Honest and other executions of each job.
     executions: BTreeMap<(ExperimentId, u64), (u32, u32)>,
+    fullest: BTreeMap<&'static str, Gauge>,
     violations: Vec<Violation>,
     dropped: u64,
     damage: Damage,
@@ -110,6 +112,31 @@ impl Watch {
     /// What an honest engine says of each job of `experiment`.
     pub fn published(&mut self, experiment: ExperimentId, truth: impl Fn(u64) -> Option<Content> + Send + 'static) {
         self.truths.insert(experiment, Box::new(truth));
+    }
+
+    /// A station saw a requester contradict itself.
+    pub fn contradicted(&mut self, at_ms: u64, requester: &NodeId) {
+        self.lie(requester, at_ms, Some(at_ms));
+    }
+
+    /// How full something is at `station`.
+    pub fn gauge(&mut self, at_ms: u64, station: &str, gauge: &Gauge) {
+        let fullest = self.fullest.entry(gauge.what).or_insert(*gauge);
+        if gauge.len > fullest.len {
+            *fullest = *gauge;
+        }
+        if gauge.is_exceeded() {
+            self.violate(
+                at_ms,
+                Invariant::BoundedQueues,
+                format!("{station} keeps {} {} and no more than {} are allowed", gauge.len, gauge.what, gauge.max),
+            );
+        }
+    }
+
+    /// Of everything that has a bound, the fullest that any station had.
+    pub fn fullest(&self) -> impl Iterator<Item = &Gauge> {
+        self.fullest.values()
     }
 
     /// Something a requester noted.

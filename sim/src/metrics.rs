@@ -44,6 +44,18 @@ pub struct Metrics {
     pub faults: Vec<FaultSpan>,
     pub checks: Vec<CheckResult>,
     pub byzantine: Vec<Damage>,
+    /// Of everything that has a bound, the fullest that any honest station had, where that was watched.
+    #[serde(default)]
+    pub fullest: Vec<Fill>,
+}
+
+/// How full something was at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fill {
+    pub what: String,
+    pub most: u64,
+    pub bound: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

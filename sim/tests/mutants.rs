@@ -1,4 +1,4 @@
-//! A planted bug in the rules of leases: a search over seeds finds it, and it is made small.
+//! Planted bugs in the rules of leases: a search over seeds finds one, and it is made small; the seats of ground keys show the other.
 //!
 //! Run by `cargo test -p station-sim --features mutants`, and empty without the feature.
 #![cfg(feature = "mutants")]
@@ -87,4 +87,47 @@ fn a_search_over_seeds_finds_an_expired_lease_that_counts_and_makes_the_scenario
     assert!(text.lines().count() <= LINES_MAX && text.matches("[[fault]]").count() == 1 && !text.contains("[[check]]"), "{text}");
     assert!(is_found(&small, &seed, &BUG), "{text}");
     assert!(!is_found(&small, &seed, &[]), "the rules themselves are right: {text}");
+}
+
+/// One operator's ground keys, ten to a subnet, among two dozen honest stations.
+const GROUND: &str = r#"
+[run]
+duration = "62s"
+warmup = "20s"
+[[group]]
+name = "home"
+count = 20
+[[group]]
+name = "ground"
+count = 20
+per_subnet = 10
+byzantine = { kind = "grind" }
+[[group]]
+name = "bootstrap"
+count = 2
+roles = ["bootstrap", "dht_server"]
+[[requester]]
+name = "lab"
+[[work]]
+requester = "lab"
+at = "20s"
+every = "15s"
+count = 2
+jobs = 10
+pure = { trust = "fixed:3" }
+[[check]]
+always = "seats_by_cluster"
+"#;
+
+#[test]
+fn without_the_rule_of_clusters_ground_keys_have_more_seats_than_their_clusters() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ground.toml");
+    fs::write(&file, GROUND).expect("a file");
+    let output = program(&["run"], &file, &["--mutant", "cluster_has_many_seats"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(CHECKS_FAILED), "{text}");
+    assert!(text.contains("seats_by_cluster") && text.contains("ground has"), "{text}");
+    let output = program(&["run"], &file, &[]);
+    assert!(output.status.success(), "the rules themselves are right: {}", String::from_utf8_lossy(&output.stderr));
 }

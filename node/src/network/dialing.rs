@@ -64,6 +64,11 @@ impl<W> Dialing<W> {
         self.waiting.contains_key(&node)
     }
 
+    /// What waits for connections.
+    pub(crate) fn waiting(&self) -> usize {
+        self.total
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.total < WAITING_MAX
     }

@@ -41,6 +41,7 @@ pub mod config;
 mod dialing;
 pub mod events;
 mod gate;
+mod gauges;
 mod gossip;
 mod handle;
 pub mod kad_store;

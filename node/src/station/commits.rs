@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use futures::future::BoxFuture;
 use station_protocol::durable::{BYTES_WAITING_MAX, COMMITS_WAITING_MAX, Commit};
+use station_protocol::gauge::Gauge;
 
 use crate::store::{Batch, StoreError, Table};
 
@@ -42,6 +43,12 @@ impl<E> Commits<E> {
     #[must_use]
     pub(super) fn is_congested(&self) -> bool {
         self.waiting.len() >= COMMITS_WAITING_MAX || self.waiting_bytes >= BYTES_WAITING_MAX
+    }
+
+    /// How much waits. Reading stops at one half of it; what timers and running jobs still bring is no more than the other.
+    #[must_use]
+    pub(super) fn gauge(&self) -> Gauge {
+        Gauge::new("commits waiting for the disk", self.waiting.len(), 2 * COMMITS_WAITING_MAX)
     }
 
     /// Whether nothing waits and nothing is in flight.

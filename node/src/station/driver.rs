@@ -9,6 +9,7 @@ use station_protocol::bounded::Name;
 use station_protocol::call::{Call, CallState};
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::{Action, Commit, Ticket};
+use station_protocol::gauge::Gauge;
 use station_protocol::requester::{self, Requester};
 use station_protocol::work::{At, Request};
 use station_protocol::worker::{self, Via, Worker};
@@ -279,6 +280,7 @@ impl Driver {
             // Whoever asked has gone if the reply cannot be sent.
             Command::View(experiment, reply) => drop(reply.send(self.requester.view(&experiment))),
             Command::Status(reply) => drop(reply.send(self.status())),
+            Command::Gauges(reply) => drop(reply.send(self.gauges())),
             Command::Policy(policy) => {
                 self.host.set_policy((*policy).clone());
                 self.worker.handle(worker::Event::PolicyChanged(*policy), now);
@@ -374,6 +376,11 @@ impl Driver {
         self.narrator.tell(&note);
         // Nobody may be listening.
         let _ = self.notes.send(note);
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        let of_rules = self.worker.gauges().into_iter().chain(self.requester.gauges());
+        of_rules.chain(self.network.gauges()).chain([self.commits.gauge()]).collect()
     }
 
     fn status(&self) -> Status {

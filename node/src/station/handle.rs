@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use station_protocol::bounded::Name;
 use station_protocol::experiment::{ExperimentId, Labels};
+use station_protocol::gauge::Gauge;
 use station_protocol::log::{self, Entry, HeldReceipt, LogError, Page, SettledJob};
 use station_protocol::policy::Policy;
 use station_protocol::receipt::Isolation;
@@ -85,6 +86,7 @@ pub(super) enum Command {
     Cancel(ExperimentId),
     View(ExperimentId, oneshot::Sender<Option<View>>),
     Status(oneshot::Sender<Status>),
+    Gauges(oneshot::Sender<Vec<Gauge>>),
     Policy(Box<Policy>),
     MayWork(bool),
     Shutdown,
@@ -140,6 +142,11 @@ impl Handle {
 
     pub async fn status(&self) -> Result<Status, HandleError> {
         self.ask(Command::Status).await
+    }
+
+    /// How full everything is that has a bound.
+    pub async fn gauges(&self) -> Result<Vec<Gauge>, HandleError> {
+        self.ask(Command::Gauges).await
     }
 
     pub async fn set_policy(&self, policy: Policy) -> Result<(), HandleError> {

@@ -78,6 +78,7 @@ fn worker(note: &worker::Note) {
         N::Held { experiment, lease } => tracing::debug!(%experiment, lease, "receipt held"),
         N::ReceiptRefused { experiment, lease, reason } => tracing::warn!(%experiment, lease, ?reason, "receipt refused"),
         N::Closed { experiment, log } => tracing::info!(%experiment, %log, "experiment closed"),
+        N::Contradicted { experiment, seq, requester } => tracing::warn!(%experiment, seq, %requester, "two calls under one number"),
         N::Overflow { what } => tracing::warn!(what, "a bound was reached; the oldest was dropped"),
     }
 }

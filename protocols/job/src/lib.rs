@@ -22,6 +22,7 @@ pub mod codec;
 pub mod content;
 pub mod durable;
 pub mod experiment;
+pub mod gauge;
 pub mod hostcall;
 pub mod human;
 pub mod identity;

@@ -9,6 +9,8 @@
 pub enum Mutant {
     /// A lease that ended gives its job back, but its number is not forgotten: a late receipt is held after all.
     ExpiredLeaseCounts,
+    /// A job is dealt to any number of stations of one cluster.
+    ClusterHasManySeats,
 }
 
 #[cfg(feature = "mutants")]

@@ -20,6 +20,8 @@ pub(super) struct Mutant {
 enum Planted {
     /// A receipt counts although its lease had expired.
     ExpiredLeaseCounts,
+    /// One cluster gets more than one seat of a job.
+    ClusterHasManySeats,
 }
 
 #[cfg(feature = "mutants")]
@@ -29,6 +31,7 @@ impl Mutant {
         use station_protocol::mutants::{Mutant as Bug, plant};
         plant(self.planted.map(|planted| match planted {
             Planted::ExpiredLeaseCounts => Bug::ExpiredLeaseCounts,
+            Planted::ClusterHasManySeats => Bug::ClusterHasManySeats,
         }));
     }
 

@@ -168,6 +168,18 @@ fn seats_follow_clusters_and_not_stations() {
 }
 
 #[test]
+fn a_queue_above_its_bound_is_seen_and_the_fullest_is_remembered() {
+    let mut watch = watch(0);
+    for len in [3, 9, 8] {
+        watch.gauge(5, "home-1", &Gauge::new("outbox entries", len, 9));
+    }
+    assert_eq!(watch.count(), 0);
+    assert_eq!(watch.fullest().map(|gauge| gauge.len).collect::<Vec<_>>(), [9]);
+    watch.gauge(6, "home-2", &Gauge::new("outbox entries", 10, 9));
+    assert_eq!(broken(&watch), [Invariant::BoundedQueues]);
+}
+
+#[test]
 fn violations_beyond_the_bound_are_counted_and_not_kept() {
     let mut watch = watch(0);
     for _ in 0..150 {

@@ -79,6 +79,7 @@ pub fn page(metrics: &Metrics) -> String {
     latencies(&mut page, metrics);
     byzantine(&mut page, metrics);
     deeds(&mut page, metrics);
+    fullest(&mut page, metrics);
     series(&mut page, metrics);
     traffic_and_mesh(&mut page, metrics);
     reach(&mut page, metrics);
@@ -179,6 +180,21 @@ fn deeds(page: &mut String, metrics: &Metrics) {
             let _ = write!(page, "<td class=\"n\">{count}</td>");
         }
         page.push_str("</tr>");
+    }
+    page.push_str("</table></div>");
+}
+
+/// How close anything came to its bound, where that was watched.
+fn fullest(page: &mut String, metrics: &Metrics) {
+    if metrics.fullest.is_empty() {
+        return;
+    }
+    page.push_str(
+        "<h2>How full queues were at most</h2><div class=\"scroll\"><table><tr><th>what</th><th class=\"n\">most</th><th class=\"n\">bound</th></tr>",
+    );
+    for fill in &metrics.fullest {
+        let class = if fill.most > fill.bound { "n bad" } else { "n" };
+        let _ = write!(page, "<tr><td>{}</td><td class=\"{class}\">{}</td><td class=\"n\">{}</td></tr>", escape(&fill.what), fill.most, fill.bound);
     }
     page.push_str("</table></div>");
 }

@@ -41,6 +41,8 @@ fn a_page_shows_everything_that_was_measured_and_stands_alone() {
         "7.1 %",
         "1234000",
         "320000",
+        "outbox entries",
+        "4096",
     ];
     for word in wanted {
         assert!(page.contains(word), "{word}");

@@ -10,6 +10,7 @@ use cid::Cid;
 use serde::Serialize;
 use station_node::station::Note;
 use station_protocol::experiment::{Experiment, ExperimentId};
+use station_protocol::gauge::Gauge;
 use station_protocol::policy::Policy;
 use station_protocol::verdict::Decision;
 use station_protocol::{Content, NodeId, requester, worker};
@@ -196,6 +197,18 @@ impl Ledger {
         (inner.watch.parts(), inner.watch.lies().clone())
     }
 
+    /// How full everything is at the station `name`.
+    pub fn gauged(&self, now_ms: u64, name: &str, gauges: &[Gauge]) {
+        let mut inner = self.lock();
+        gauges.iter().for_each(|gauge| inner.watch.gauge(now_ms, name, gauge));
+    }
+
+    /// Of everything that has a bound, the fullest that any station had.
+    #[must_use]
+    pub fn fullest(&self) -> Vec<Gauge> {
+        self.lock().watch.fullest().copied().collect()
+    }
+
     /// Judges every operator's part of the work, once a run is over.
     pub fn judge_parts(&self, now_ms: u64) {
         self.lock().watch.judge_parts(now_ms);
@@ -257,6 +270,7 @@ impl Inner {
             }
             N::Finished { .. } => self.counts.executions += one,
             N::Unreachable { .. } => self.counts.unreachable += one,
+            N::Contradicted { requester, .. } => self.watch.contradicted(now_ms, requester),
             N::Overflow { .. } => self.counts.overflows += one,
             _ => {}
         }

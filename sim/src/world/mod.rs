@@ -206,10 +206,28 @@ impl<'a> World<'a> {
                     self.warm = reached;
                 }
                 progress(reached);
+                self.gauge(next);
             }
             if next >= self.plan.duration_ms {
                 return Ok(());
             }
+        }
+    }
+
+    /// Asks all honest stations how full they are, where the scenario wants to know. One that stands still answers when it goes on.
+    fn gauge(&self, now_ms: u64) {
+        if !self.plan.invariants.contains(&Invariant::BoundedQueues) {
+            return;
+        }
+        for resident in self.residents.iter().filter(|resident| resident.is_honest()) {
+            let (Some(handle), ledger) = (resident.handle().cloned(), self.around.ledger.clone()) else { continue };
+            let name = resident.member().name.clone();
+            tokio::spawn(async move {
+                // One that stops meanwhile keeps nothing.
+                if let Ok(gauges) = handle.gauges().await {
+                    ledger.gauged(now_ms, &name, &gauges);
+                }
+            });
         }
     }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use station_protocol::gauge::Gauge;
 
 use super::Progress;
 use super::internet::Tally;
@@ -14,7 +15,7 @@ use super::resident::Surroundings;
 use crate::actors::mesh::Deeds;
 use crate::det::trace::Checkpoint;
 use crate::invariants::Violation;
-use crate::metrics::{CheckResult, Damage, Distribution, Jobs, Metrics};
+use crate::metrics::{CheckResult, Damage, Distribution, Fill, Jobs, Metrics};
 use crate::scenario::Fidelity;
 use crate::scenario::check::{Figure, Goal, Invariant, Latency};
 
@@ -175,11 +176,16 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
         figures: figures.into_iter().filter_map(|(figure, value)| Some((figure, value?))).collect(),
         faults: plan.spans.clone(),
         byzantine: byzantine(around, &end.attackers),
+        fullest: around.ledger.fullest().into_iter().map(fill).collect(),
         ..Metrics::default()
     };
     metrics.checks = plan.goals.iter().map(|due| judge(due, &metrics, &counted)).collect();
     metrics.checks.extend(invariants(&plan.invariants, &around.ledger.violations()));
     metrics
+}
+
+fn fill(gauge: Gauge) -> Fill {
+    Fill { what: gauge.what.to_owned(), most: gauge.len as u64, bound: gauge.max as u64 }
 }
 
 /// What each group that misbehaves achieved.

@@ -145,22 +145,10 @@ fn due(scenario: &Scenario, check: &Check) -> Option<Due> {
     }
 }
 
-/// An invariant that is checked against every note.
+/// What must hold all the time; the world watches all that a scenario can name.
 fn watched(check: &Check) -> Option<Invariant> {
-    use Invariant as I;
     match check {
-        Check::Always(invariant) => {
-            let watched = matches!(
-                invariant,
-                I::NoJobSettledTwice
-                    | I::NoAcceptedWrongResult
-                    | I::NoCreditAfterExpiry
-                    | I::TargetCaps
-                    | I::OnlyWhatPolicyAllows
-                    | I::SeatsByCluster
-            );
-            Some(*invariant).filter(|_| watched)
-        }
+        Check::Always(invariant) => Some(*invariant),
         Check::Eventually { .. } => None,
     }
 }

@@ -26,7 +26,7 @@ const WINDOW_CLAIMS: u64 = 4;
 /// Claimants kept although not wanted yet, so that a lost lease is dealt anew without a new Call.
 const SPARES: u64 = 32;
 /// Claimants in memory: more than any experiment wants at once; idle ones make room.
-const CLAIMANTS_MAX: usize = 2_048;
+pub(super) const CLAIMANTS_MAX: usize = 2_048;
 /// First pause of a station without work; doubled up to [`IDLE_MS_MAX`].
 const IDLE_MS: u64 = 50;
 /// Longest pause of a station that may get work at any moment.

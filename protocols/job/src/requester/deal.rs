@@ -195,7 +195,7 @@ impl Run {
     pub(super) fn could_run(&self, index: u64, node: NodeId) -> bool {
         let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
         !job.nodes.contains(&node)
-            && !job.clusters.contains(&claimant.cluster)
+            && (!job.clusters.contains(&claimant.cluster) || is_planted(Mutant::ClusterHasManySeats))
             && job.lost.iter().filter(|(_, loser, _)| *loser == node).count() < LOSSES_PER_NODE_MAX
     }
 

@@ -29,7 +29,7 @@ const PENDING_MS: u64 = SECOND;
 /// Largest transcript: 64 host calls with 16 KiB of headers each.
 const TRANSCRIPT_BYTES_MAX: u64 = 1 << 20;
 /// Fetches of outputs at the same time, all experiments together.
-const FETCHES_MAX: usize = 64;
+pub(super) const FETCHES_MAX: usize = 64;
 /// Bytes of verdicts in one Ack, a quarter of a frame.
 const VERDICT_BYTES_MAX: usize = 512 << 10;
 

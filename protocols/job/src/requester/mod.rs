@@ -18,6 +18,7 @@ mod claim;
 mod context;
 mod deal;
 mod deliver;
+mod gauges;
 mod machine;
 mod open;
 mod ranges;

@@ -11,6 +11,7 @@ use crate::bounded::{List, Name};
 use crate::call::{CALL_BYTES_MAX, CLOCK_TOLERANCE_MS, Call, CallState};
 use crate::cluster::is_private;
 use crate::experiment::ExperimentId;
+use crate::gauge::Gauge;
 use crate::identity::{NodeId, Signed};
 use crate::peer_action::PeerAction;
 use crate::time::Time;
@@ -203,6 +204,16 @@ impl Calls {
         gone
     }
 
+    /// Calls of `topic` that are kept.
+    pub(super) fn count(&self, topic: &Name) -> usize {
+        self.on(topic).count()
+    }
+
+    /// How many neighbours' rates are remembered.
+    pub(super) fn rates(&self) -> Gauge {
+        Gauge::new("neighbours' rates", self.neighbours.len(), NEIGHBOURS_REMEMBERED_MAX)
+    }
+
     fn on<'a>(&'a self, topic: &'a Name) -> impl Iterator<Item = (&'a ExperimentId, &'a Kept)> {
         self.kept.iter().filter(move |(_, kept)| kept.call.body.experiment.body.topic == *topic)
     }
@@ -256,7 +267,10 @@ impl Worker {
                 self.note(Note::Heard { experiment: id, seq: call.body.seq, requester: call.author, from });
                 self.news(id, call, now);
             }
-            Kind::Contradiction => self.act(Effect::Report { node: call.author, action: PeerAction::Proven }),
+            Kind::Contradiction => {
+                self.act(Effect::Report { node: call.author, action: PeerAction::Proven });
+                self.note(Note::Contradicted { experiment: id, seq: call.body.seq, requester: call.author });
+            }
             Kind::Repeated | Kind::Nothing => {}
         }
         kind

@@ -27,6 +27,7 @@ use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Resp
 
 mod calls;
 mod claims;
+mod gauges;
 mod introductions;
 mod machine;
 mod outbox;
@@ -290,6 +291,12 @@ pub enum Note {
     Closed {
         experiment: ExperimentId,
         log: Cid,
+    },
+    /// Two Calls of one requester under one `seq`: proof E3 against it.
+    Contradicted {
+        experiment: ExperimentId,
+        seq: u64,
+        requester: NodeId,
     },
     /// Something was dropped because a bound was reached.
     Overflow {

@@ -46,7 +46,7 @@ const CALL_RECORD_BYTES_MAX: usize = 64 << 10;
 /// Experiments without entries whose used lease numbers are remembered; those whose deadline is first go first.
 const RECORDED_MAX: usize = 1_024;
 /// Requesters remembered as known; those with the fewest held receipts go first.
-const HISTORY_MAX: usize = 4_096;
+pub(super) const HISTORY_MAX: usize = 4_096;
 
 /// A receipt that its requester does not hold yet.
 #[derive(Clone, Debug)]
@@ -85,6 +85,10 @@ pub(super) struct History {
 }
 
 impl History {
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     pub(super) fn knows(&self, node: &NodeId) -> bool {
         self.held.contains_key(node)
     }

@@ -15,6 +15,7 @@ use crate::call;
 use crate::census::{Census, PeerRecord, RecordRefused};
 use crate::cluster::{Cluster, is_private};
 use crate::durable::Ticket;
+use crate::gauge::Gauge;
 use crate::identity::{NodeId, Signed};
 use crate::peer_action::PeerAction;
 use crate::time::{HOUR, MINUTE, SECOND, Time};
@@ -67,6 +68,11 @@ impl Peers {
     pub(super) fn disconnected(&mut self, node: &NodeId) {
         self.connected.remove(node);
         self.introductions.gone(node);
+    }
+
+    pub(super) fn gauges(&self) -> [Gauge; 2] {
+        let answered = Gauge::new("answers remembered", self.answered.len(), ANSWERED_MAX);
+        [Gauge::new("connected peers", self.connected.len(), CONNECTED_MAX), answered]
     }
 
     fn on(&self, topic: &Name) -> Vec<NodeId> {

@@ -83,6 +83,7 @@ pub(crate) fn run(seed: u64, mesh: f64) -> Metrics {
             CheckResult { check: "no_job_settled_twice".into(), passed: true, detail: "39 jobs".into() },
             CheckResult { check: "p99(propagation) < 1s".into(), passed: false, detail: "1044 ms".into() },
         ],
+        fullest: vec![crate::metrics::Fill { what: "outbox entries".into(), most: 37, bound: 4_096 }],
         byzantine: vec![Damage {
             group: "liars".into(),
             kind: "wrong_result".into(),
