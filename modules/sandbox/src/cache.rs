@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -15,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact, Tier};
 use crate::compiler::CompileError;
-use crate::profile;
+use crate::{profile, system};
 
 /// Artefacts kept in memory: the experiments a station serves at a time are few.
 const MEMORY_ENTRIES_MAX: usize = 16;
@@ -169,7 +168,7 @@ impl Disk {
         let path = self.path(name);
         let temporary = path.with_extension(format!("{}.new", std::process::id()));
         let code = hmac(&self.key, &[&name.hash, &artefact.bytes]);
-        let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).and_then(|mut file| {
+        let written = system::owner_only(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary).and_then(|mut file| {
             file.write_all(&code)?;
             file.write_all(&artefact.bytes)?;
             fs::rename(&temporary, &path)
@@ -209,11 +208,11 @@ fn key(path: &Path) -> Option<[u8; CODE_BYTES]> {
         return Some(key);
     }
     let mut key = [0; CODE_BYTES];
-    fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key)).ok()?;
+    getrandom::fill(&mut key).ok()?;
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     // A file left by a crash may be readable by others: it must not be reused.
     let _ = fs::remove_file(&temporary);
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).and_then(|mut file| file.write_all(&key)).ok()?;
+    system::owner_only(OpenOptions::new().write(true).create_new(true)).open(&temporary).and_then(|mut file| file.write_all(&key)).ok()?;
     fs::rename(&temporary, path).ok()?;
     Some(key)
 }
@@ -281,6 +280,7 @@ mod tests {
         assert!(Disk::open(folder.path().to_owned(), DISK_BYTES_MAX).unwrap().read(&name(1)).is_none());
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_key_survives_and_is_for_its_owner_only() {
         use std::os::unix::fs::PermissionsExt;

@@ -76,7 +76,7 @@ pub enum Refusal {
     NotCompiled(String),
 }
 
-/// The profile's features, once for validation here; `profile::features` is the same for the compiler.
+/// The profile's features, once for validation here; `engine::features` is the same for the compiler.
 pub(crate) fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::SATURATING_FLOAT_TO_INT

@@ -4,16 +4,17 @@
 //! by the limit's name; whatever the worker says or does, it is reaped before the answer is given. Deliberately lacks a cache.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact, Tier};
+use crate::engine;
 use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES};
 use crate::isolation::Layers;
 use crate::process::{Killer, Until};
 use crate::spawner::Spawner;
+use crate::system;
 use crate::worker::{COMPILE, EXIT_OUT_OF_MEMORY, REASON_BYTES_MAX};
 
 /// Memory of a compile worker beside its headroom: a module of 16 MiB needs well under half of it.
@@ -70,13 +71,16 @@ impl Bounds {
 
 /// Compiles in a worker of its own. The killer ends it from any thread.
 pub(crate) fn compile(spawner: &Spawner, killer: &Killer, bounds: Bounds, module: &[u8], tier: Tier) -> Result<Artefact, CompileError> {
+    if let Some(why) = engine::ABSENT {
+        return Err(CompileError::Failed(why.into()));
+    }
     let failed = |error: &io::Error| CompileError::Failed(error.to_string());
-    let (child, socket) = spawner.start(COMPILE).map_err(|error| failed(&error))?;
+    let (child, mut channel) = spawner.start(COMPILE).map_err(|error| failed(&error))?;
     killer.hold(child).map_err(|error| failed(&error))?;
     let seconds = bounds.seconds(module.len());
     // Twice the processor time: the machine may be busy with other things.
     let deadline = Instant::now() + Duration::from_secs(2 * seconds);
-    let mut until = Until { socket: &socket, deadline };
+    let mut until = Until { channel: &mut channel, deadline };
     let report = begin(spawner, killer, &mut until)
         .and_then(|()| killer.limit(bounds.memory_bytes, seconds))
         .and_then(|()| frame::write(&mut until, &CompileRequest { module: module.to_vec(), tier }))
@@ -107,33 +111,26 @@ fn begin(spawner: &Spawner, killer: &Killer, until: &mut Until<'_>) -> io::Resul
 
 /// The limit that ended a worker, if one did.
 fn exceeded(error: &io::Error, status: Option<ExitStatus>) -> Option<CompileLimit> {
-    let signal = status.and_then(|status| status.signal());
     if error.kind() == io::ErrorKind::TimedOut {
-        Some(CompileLimit::WallTime)
-    } else if signal == Some(libc::SIGXCPU) {
-        Some(CompileLimit::ProcessorTime)
-    } else if signal == Some(libc::SIGABRT) || status.and_then(|status| status.code()) == Some(EXIT_OUT_OF_MEMORY) {
-        // An allocation that fails and a stack that ends both abort.
-        Some(CompileLimit::Memory)
-    } else {
-        None
+        return Some(CompileLimit::WallTime);
     }
+    let status = status?;
+    if status.code() == Some(EXIT_OUT_OF_MEMORY) { Some(CompileLimit::Memory) } else { system::ended(status) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
-    fn the_end_of_a_worker_has_the_name_of_its_limit() {
+    fn the_parents_clock_and_the_workers_own_word_come_before_how_the_system_ended_it() {
+        use std::os::unix::process::ExitStatusExt;
         let closed = io::Error::from(io::ErrorKind::UnexpectedEof);
         let ended = |status| exceeded(&closed, Some(ExitStatus::from_raw(status)));
-        assert_eq!(ended(libc::SIGXCPU), Some(CompileLimit::ProcessorTime));
-        assert_eq!(ended(libc::SIGABRT), Some(CompileLimit::Memory));
         assert_eq!(ended(EXIT_OUT_OF_MEMORY << 8), Some(CompileLimit::Memory));
+        assert_eq!((ended(libc::SIGXCPU), ended(libc::SIGKILL)), (Some(CompileLimit::ProcessorTime), None));
         assert_eq!(exceeded(&io::ErrorKind::TimedOut.into(), Some(ExitStatus::from_raw(libc::SIGKILL))), Some(CompileLimit::WallTime));
-        // A filter that was broken, the system's own killer, a panic and a quiet end are nobody's limit.
-        assert_eq!([libc::SIGSYS, libc::SIGKILL, 101 << 8, 0].map(ended), [None; 4]);
     }
 
     #[test]

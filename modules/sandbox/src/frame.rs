@@ -36,10 +36,15 @@ pub(crate) enum ToWorker {
     /// First, once.
     Open(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Run a job.
-    Start(Start),
+    Start(Turn, Start),
     /// Answer the call.
-    Reply(Reply),
+    Reply(Turn, Reply),
 }
+
+/// What the parent's frame and the worker's answer to it have in common. The parent draws it, so a worker that speaks before it is asked
+/// cannot know it: what it says then is the answer to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Turn(pub(crate) u64);
 
 /// What a worker has to know of a [`crate::Load`]; the parent keeps the clock.
 #[derive(Serialize, Deserialize)]
@@ -57,8 +62,8 @@ pub(crate) struct Start {
 pub(crate) enum FromWorker {
     /// First, once: the artefact is mapped, and these layers hold.
     Ready(Layers),
-    Call(HostCall),
-    Done(Done),
+    Call(Turn, HostCall),
+    Done(Turn, Done),
 }
 
 /// Encodes and writes in one piece.
@@ -123,8 +128,8 @@ mod tests {
 
     #[test]
     fn a_list_that_claims_two_to_the_thirty_two_items_is_refused_without_the_memory() {
-        // {"Call": {"Wait": {"handles": [2^32 items …
-        let mut body = vec![0xa1, 0x64, b'C', b'a', b'l', b'l', 0xa1, 0x64, b'W', b'a', b'i', b't', 0xa2, 0x67];
+        // {"Call": [0, {"Wait": {"handles": [2^32 items …
+        let mut body = vec![0xa1, 0x64, b'C', b'a', b'l', b'l', 0x82, 0x00, 0xa1, 0x64, b'W', b'a', b'i', b't', 0xa2, 0x67];
         body.extend_from_slice(b"handles");
         body.extend_from_slice(&[0x9b, 0, 0, 0, 1, 0, 0, 0, 0]);
         let mut bytes = u32::try_from(body.len()).unwrap().to_le_bytes().to_vec();

@@ -11,6 +11,7 @@ use crate::isolation::Layers;
 use crate::normalise::{self, NormaliseError};
 use crate::{check, job};
 
+#[cfg(not(windows))]
 pub use crate::worker::drive::shim;
 
 /// Frames: the first byte chooses the type, the second whether the length before the rest is the right one.
@@ -23,9 +24,12 @@ pub fn frames(bytes: &[u8]) {
     framed.extend_from_slice(body);
     match kind % 5 {
         0 => {
-            if let Some(FromWorker::Call(call)) = frame(&framed) {
+            if let Some(FromWorker::Call(turn, call)) = frame(&framed) {
                 let bounded = call.is_bounded();
-                assert_eq!(bounded, again(&FromWorker::Call(call)).is_some_and(|call| matches!(call, FromWorker::Call(call) if call.is_bounded())));
+                assert_eq!(
+                    bounded,
+                    again(&FromWorker::Call(turn, call)).is_some_and(|call| matches!(call, FromWorker::Call(_, call) if call.is_bounded()))
+                );
             }
         }
         1 => drop(frame::<ToWorker>(&framed)),

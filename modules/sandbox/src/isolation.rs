@@ -2,7 +2,7 @@
 //!
 //! Guarantees: [`enter`] and [`forbid_new_code`] say which layers hold, not which were tried; a layer that the kernel refuses lowers
 //! the level and is no error. Layers only ever take rights away, and none can be taken back. Deliberately lacks resource limits
-//! (`worker::limits`, `process`) and descriptors (`worker::confine`), which are part of every level.
+//! and descriptors (`system`), which are part of every level, and layers of other systems than Linux.
 
 #[cfg(target_os = "linux")]
 mod landlock;
@@ -69,21 +69,6 @@ pub(crate) fn enter(wanted: Layers, purpose: Purpose, detached: bool) -> Layers 
 #[cfg(target_os = "linux")]
 pub(crate) fn forbid_new_code(held: Layers) -> Layers {
     Layers { seccomp: held.seccomp && seccomp::forbid_new_code(), ..held }
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn detach(_: Layers) -> bool {
-    false
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn enter(_: Layers, _: Purpose, _: bool) -> Layers {
-    Layers::default()
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn forbid_new_code(held: Layers) -> Layers {
-    held
 }
 
 #[cfg(test)]

@@ -13,12 +13,15 @@ mod artefact;
 mod cache;
 mod check;
 mod compiler;
+#[cfg_attr(windows, path = "engine/absent.rs")]
+mod engine;
 mod frame;
 #[doc(hidden)]
 pub mod fuzz;
 mod imports;
 mod isolation;
 mod job;
+#[cfg(not(windows))]
 #[doc(hidden)]
 pub mod measure;
 mod normalise;
@@ -27,6 +30,7 @@ mod profile;
 mod sandbox;
 mod session;
 mod spawner;
+mod system;
 mod worker;
 
 pub use artefact::{Artefact, Tier};
@@ -43,7 +47,7 @@ pub use sandbox::{Config, Sandbox, SandboxError};
 pub use session::Session;
 pub use worker::worker_entry;
 #[doc(hidden)]
-pub use worker::{BEFORE_THE_FIRST_FRAME, NativeGuest, native_guest_entry, worker_entry_with};
+pub use worker::{BEFORE_THE_FIRST_FRAME, Native, NativeGuest, native_guest_entry, worker_entry_with};
 
 /// How well workers are shut in: see [`station_protocol::receipt::Isolation`].
 pub use station_protocol::receipt::Isolation;

@@ -6,7 +6,7 @@
 use wasmer::{Imports, Instance, Module, Store, TypedFunction, Value};
 
 use crate::artefact::Tier;
-use crate::{normalise, profile};
+use crate::{engine, normalise};
 
 /// A module that exports `run`, a function from a number of rounds to a number.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Kernel {
     #[must_use]
     pub fn new(module: &[u8], metered: bool) -> Self {
         let normal = if metered { normalise::module(module).expect("a good module") } else { module.to_vec() };
-        let engine = profile::compiler(Tier::Optimised);
+        let engine = engine::compiler(Tier::Optimised);
         let module = Module::from_binary(&engine, &normal).expect("a good module");
         let mut store = Store::new(engine);
         let instance = Instance::new(&mut store, &module, &Imports::new()).expect("it imports nothing");

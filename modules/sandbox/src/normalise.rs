@@ -28,7 +28,7 @@ use crate::check::TABLE_ELEMENTS_MAX;
 pub(crate) const FUEL: &str = "station_fuel";
 /// Export name of the stack that is left, a mutable i32 in units of [`body`]'s weights.
 pub(crate) const DEPTH: &str = "station_depth";
-/// Stack units a fresh instance has. A unit stands for 8 bytes of frame, so this is 4 MiB by the estimate; `profile::STACK_BYTES` is
+/// Stack units a fresh instance has. A unit stands for 8 bytes of frame, so this is 4 MiB by the estimate; `engine::STACK_BYTES` is
 /// several times that, since frames are the compiler's choice.
 pub(crate) const DEPTH_UNITS: i32 = 1 << 19;
 

@@ -19,6 +19,7 @@ use crate::compiler::{self, Bounds, CompileError};
 use crate::process::Killer;
 use crate::session::Session;
 use crate::spawner::Spawner;
+use crate::system;
 
 /// How to run workers.
 #[derive(Clone, Debug)]
@@ -30,9 +31,9 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// This very program, even when its file was replaced meanwhile; no cache on disk.
+    /// This very program, on Linux even when its file was replaced meanwhile; no cache on disk.
     fn default() -> Self {
-        Self { program: PathBuf::from("/proc/self/exe"), cache_dir: None }
+        Self { program: system::own_program(), cache_dir: None }
     }
 }
 

@@ -1,23 +1,26 @@
 //! [`Session`]: one run worker and the jobs it serves one after the other.
 //!
 //! Guarantees: the wall limit is kept here, not by the worker; a worker that breaks a rule, dies or is late is killed and reaped, and
-//! that is an outcome of the job with all its fuel charged; the next job gets a new worker. Deliberately lacks threads: the caller
+//! that is an outcome of the job with all its fuel charged; the next job gets a new worker. What a worker says before it is asked
+//! answers nothing. Deliberately lacks threads: the caller
 //! blocks for the length of a step.
 
 use std::fmt;
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use station_protocol::receipt::Outcome;
 
 use crate::artefact::Artefact;
-use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker};
+use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker, Turn};
 use crate::job::{CHECKPOINT_BYTES_MAX, Done, HostCall, LOG_BYTES_MAX, Load, REQUEST_BYTES_MAX, Reply, Step};
 use crate::process::{Killer, Until};
 use crate::sandbox::SandboxError;
 use crate::spawner::Spawner;
+use crate::system::Channel;
 use crate::worker::{EXIT_OUT_OF_MEMORY, RUN};
 
 /// How long a worker may take to map its artefact: the largest takes well under a second.
@@ -29,19 +32,22 @@ pub struct Session {
     artefact: Artefact,
     killer: Killer,
     state: State,
+    turns: ChaCha8Rng,
 }
 
 enum State {
     /// The last worker ended; the next job starts one.
     Gone,
-    Idle(UnixStream),
+    Idle(Channel),
     /// The worker waits for the answer to a call.
-    Asking(UnixStream, Run),
+    Asking(Channel, Run),
 }
 
 /// What the parent has to know of a running job.
 #[derive(Clone, Copy)]
 struct Run {
+    /// Of the frame that the worker has to answer.
+    turn: Turn,
     deadline: Instant,
     fuel: u64,
     output_bytes: u64,
@@ -71,7 +77,10 @@ impl Drop for Session {
 
 impl Session {
     pub(crate) fn open(spawner: Arc<Spawner>, artefact: Artefact) -> Result<Self, SandboxError> {
-        let mut session = Self { spawner, artefact, killer: Killer::new(), state: State::Gone };
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| SandboxError::Open(io::Error::other(error.to_string())))?;
+        let turns = ChaCha8Rng::from_seed(seed);
+        let mut session = Self { spawner, artefact, killer: Killer::new(), state: State::Gone, turns };
         session.state = State::Idle(session.worker()?);
         Ok(session)
     }
@@ -86,7 +95,7 @@ impl Session {
     pub fn start(&mut self, load: Load) -> Result<Step, SandboxError> {
         let kept = match std::mem::replace(&mut self.state, State::Gone) {
             State::Gone => None,
-            State::Idle(socket) => Some(socket),
+            State::Idle(channel) => Some(channel),
             asking @ State::Asking(..) => {
                 self.state = asking;
                 return Err(SandboxError::OutOfOrder);
@@ -97,31 +106,33 @@ impl Session {
         let memory_bytes = load.memory_bytes;
         // The parent's clock comes first.
         let cpu_seconds = load.wall_ms.div_ceil(1_000) + 2;
-        let run = |now: Instant| Run { deadline: now + wall, fuel, output_bytes, asked: Asked::Nothing };
-        let start = ToWorker::Start(Start { input: load.input, fuel, memory_bytes: load.memory_bytes, output_bytes, seed: load.pure });
-        if let Some(socket) = kept {
+        let turn = self.turn();
+        let run = |now: Instant| Run { turn, deadline: now + wall, fuel, output_bytes, asked: Asked::Nothing };
+        let start = Start { input: load.input, fuel, memory_bytes: load.memory_bytes, output_bytes, seed: load.pure };
+        let start = ToWorker::Start(turn, start);
+        if let Some(mut channel) = kept {
             let run = run(Instant::now());
             let limited = self.killer.limit(memory_bytes, cpu_seconds);
-            match limited.and_then(|()| frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &start)) {
-                Ok(()) => return Ok(self.next(socket, run)),
+            match limited.and_then(|()| frame::write(&mut Until { channel: &mut channel, deadline: run.deadline }, &start)) {
+                Ok(()) => return Ok(self.next(channel, run)),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(self.failed(&error, run)),
                 // The worker died between two jobs, or may not get more memory than for the last: not this job's doing.
                 Err(_) => drop(self.killer.reap()),
             }
         }
-        let socket = self.worker()?;
+        let mut channel = self.worker()?;
         let run = run(Instant::now());
         let limited = self.killer.limit(memory_bytes, cpu_seconds);
-        match limited.and_then(|()| frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &start)) {
-            Ok(()) => Ok(self.next(socket, run)),
+        match limited.and_then(|()| frame::write(&mut Until { channel: &mut channel, deadline: run.deadline }, &start)) {
+            Ok(()) => Ok(self.next(channel, run)),
             Err(error) => Ok(self.failed(&error, run)),
         }
     }
 
     /// Answers the last call and runs on to the next one or the end.
     pub fn step(&mut self, reply: Reply) -> Result<Step, SandboxError> {
-        let (socket, run) = match std::mem::replace(&mut self.state, State::Gone) {
-            State::Asking(socket, run) => (socket, run),
+        let (mut channel, run) = match std::mem::replace(&mut self.state, State::Gone) {
+            State::Asking(channel, run) => (channel, run),
             other => {
                 self.state = other;
                 return Err(SandboxError::OutOfOrder);
@@ -133,27 +144,32 @@ impl Session {
             (Reply::Bytes(_), _) => false,
         };
         if !fits {
-            self.state = State::Asking(socket, run);
+            self.state = State::Asking(channel, run);
             return Err(SandboxError::OutOfOrder);
         }
-        match frame::write(&mut Until { socket: &socket, deadline: run.deadline }, &ToWorker::Reply(reply)) {
-            Ok(()) => Ok(self.next(socket, run)),
+        let run = Run { turn: self.turn(), ..run };
+        match frame::write(&mut Until { channel: &mut channel, deadline: run.deadline }, &ToWorker::Reply(run.turn, reply)) {
+            Ok(()) => Ok(self.next(channel, run)),
             Err(error) => Ok(self.failed(&error, run)),
         }
     }
 
+    fn turn(&mut self) -> Turn {
+        Turn(self.turns.next_u64())
+    }
+
     /// A new worker that has mapped the artefact.
-    fn worker(&self) -> Result<UnixStream, SandboxError> {
+    fn worker(&self) -> Result<Channel, SandboxError> {
         if self.killer.is_ended() {
             return Err(SandboxError::Ended);
         }
-        let (child, socket) = self.spawner.start(RUN).map_err(SandboxError::Start)?;
+        let (child, mut channel) = self.spawner.start(RUN).map_err(SandboxError::Start)?;
         self.killer.hold(child).map_err(|_| SandboxError::Ended)?;
-        let mut until = Until { socket: &socket, deadline: Instant::now() + OPEN_WITHIN };
+        let mut until = Until { channel: &mut channel, deadline: Instant::now() + OPEN_WITHIN };
         let ready = frame::write(&mut until, &ToWorker::Open(self.artefact.bytes.to_vec())).and_then(|()| frame::read(&mut until, ENVELOPE_BYTES));
         match ready {
             // Receipts name the level that was measured.
-            Ok(FromWorker::Ready(held)) if held.level() >= self.spawner.promised() => Ok(socket),
+            Ok(FromWorker::Ready(held)) if held.level() >= self.spawner.promised() => Ok(channel),
             Ok(FromWorker::Ready(held)) => Err(self.unready(io::Error::other(format!("the worker is less shut in than others: {held:?}")))),
             Ok(_) => Err(self.unready(io::ErrorKind::InvalidData.into())),
             Err(error) => Err(self.unready(error)),
@@ -166,16 +182,16 @@ impl Session {
     }
 
     /// Reads what the guest did next.
-    fn next(&mut self, socket: UnixStream, run: Run) -> Step {
+    fn next(&mut self, mut channel: Channel, run: Run) -> Step {
         let largest = (run.output_bytes as usize + LOG_BYTES_MAX).max(CHECKPOINT_BYTES_MAX).max(REQUEST_BYTES_MAX);
-        match frame::read_one(Until { socket: &socket, deadline: run.deadline }, largest + ENVELOPE_BYTES) {
-            Ok(FromWorker::Call(call)) if call.is_bounded() => {
+        match frame::read_one(Until { channel: &mut channel, deadline: run.deadline }, largest + ENVELOPE_BYTES) {
+            Ok(FromWorker::Call(turn, call)) if turn == run.turn && call.is_bounded() => {
                 let asked = if let HostCall::Read { max, .. } = call { Asked::Bytes(max) } else { Asked::Number };
-                self.state = State::Asking(socket, Run { asked, ..run });
+                self.state = State::Asking(channel, Run { asked, ..run });
                 Step::Call(call)
             }
-            Ok(FromWorker::Done(done)) if is_believable(&done, run) => {
-                self.state = State::Idle(socket);
+            Ok(FromWorker::Done(turn, done)) if turn == run.turn && is_believable(&done, run) => {
+                self.state = State::Idle(channel);
                 self.artefact.used(done.fuel);
                 Step::Done(done)
             }

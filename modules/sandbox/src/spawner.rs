@@ -1,16 +1,14 @@
 //! The one thread that starts workers, and the few run workers it keeps ready.
 //!
-//! Guarantees: workers get an empty environment, `/` as folder, a socket as standard input and nothing else. They ask the kernel to die
+//! Guarantees: workers get an empty environment, `/` as folder, their end of the channel and nothing else. They ask the kernel to die
 //! with the *thread* that started them, so that thread lives as long as the sandbox. A worker that was started ahead has shut itself in,
 //! waits for its artefact, and is handed out once; there are at most [`POOL_WORKERS`] of them, none before the first session and none
 //! long after the last, and they end with the spawner. Deliberately lacks waiting for workers that were handed out: `process` reaps.
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,6 +17,7 @@ use station_protocol::receipt::Isolation;
 
 use crate::frame::{self, ENVELOPE_BYTES, FromWorker};
 use crate::process::{Killer, Until};
+use crate::system::{self, Channel, Process};
 use crate::worker::{PROBE, RUN, WORKER_ARGUMENT};
 
 /// How long a worker may take to say how well it is shut in: a few milliseconds, unless the machine is very busy.
@@ -28,7 +27,7 @@ pub(crate) const POOL_WORKERS: usize = 2;
 /// How long they are kept after the last session was opened: a station without work has no children.
 const POOL_IDLE: Duration = Duration::from_secs(60);
 
-type Started = io::Result<(Child, UnixStream)>;
+type Started = io::Result<(Process, Channel)>;
 
 enum Request {
     Start {
@@ -78,14 +77,14 @@ impl Spawner {
     }
 
     fn probe(&self) -> io::Result<Isolation> {
-        let (child, socket) = self.start(PROBE)?;
+        let (child, mut channel) = self.start(PROBE)?;
         let killer = Killer::new();
         killer.hold(child)?;
-        let said = frame::read(&mut Until { socket: &socket, deadline: Instant::now() + PROBE_WITHIN }, ENVELOPE_BYTES);
+        let said = frame::read(&mut Until { channel: &mut channel, deadline: Instant::now() + PROBE_WITHIN }, ENVELOPE_BYTES);
         killer.reap();
         match said? {
             FromWorker::Ready(held) => Ok(held.level()),
-            FromWorker::Call(_) | FromWorker::Done(_) => Err(io::ErrorKind::InvalidData.into()),
+            FromWorker::Call(..) | FromWorker::Done(..) => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
@@ -110,7 +109,7 @@ impl Spawner {
 /// What the thread owns.
 struct Serving {
     program: PathBuf,
-    pool: VecDeque<(Child, UnixStream)>,
+    pool: VecDeque<(Process, Channel)>,
     /// How many should be ready.
     wanted: usize,
 }
@@ -155,10 +154,10 @@ impl Serving {
     /// One that is ready and alive, or a new one.
     fn run_worker(&mut self) -> Started {
         self.wanted = POOL_WORKERS;
-        while let Some((mut child, socket)) = self.pool.pop_front() {
+        while let Some((mut child, channel)) = self.pool.pop_front() {
             // The machine may have ended it meanwhile; asking is what reaps it then.
             if matches!(child.try_wait(), Ok(None)) {
-                return Ok((child, socket));
+                return Ok((child, channel));
             }
         }
         start(&self.program, RUN)
@@ -173,21 +172,14 @@ impl Serving {
     }
 }
 
-fn end((mut child, _socket): (Child, UnixStream)) {
+fn end((mut child, _channel): (Process, Channel)) {
     // It fails only when the process is gone; then there is only something to reap.
     let _ = child.kill();
     let _ = child.wait();
 }
 
 fn start(program: &Path, kind: &str) -> Started {
-    let (ours, theirs) = UnixStream::pair()?;
-    let child = Command::new(program)
-        .args([WORKER_ARGUMENT, kind])
-        .env_clear()
-        .current_dir("/")
-        .stdin(OwnedFd::from(theirs))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    Ok((child, ours))
+    let mut command = Command::new(program);
+    command.args([WORKER_ARGUMENT, kind]).env_clear().current_dir("/").stdout(Stdio::null()).stderr(Stdio::null());
+    system::start(command)
 }

@@ -4,20 +4,22 @@
 //! socket closes and dies with the thread that started it. Deliberately lacks a word about how well it is shut in: `isolation`.
 
 mod compile;
-mod confine;
+#[cfg(not(windows))]
 pub(crate) mod drive;
-pub(crate) mod limits;
+#[cfg(not(windows))]
 mod memory;
+#[cfg_attr(windows, path = "worker/absent.rs")]
 mod run;
+#[cfg(not(windows))]
 mod station;
+#[cfg(not(windows))]
 mod wasi;
 
 pub(crate) use compile::REASON_BYTES_MAX;
 
-use std::os::unix::net::UnixStream;
-
 use crate::frame::{self, CompileReport, CompileRequest, FromWorker};
-use crate::isolation::{self, Layers, Purpose};
+use crate::isolation::{Layers, Purpose};
+use crate::system::{self, Socket};
 
 /// First argument of a worker: nothing a user would type.
 pub(crate) const WORKER_ARGUMENT: &str = "__station_worker";
@@ -49,9 +51,20 @@ pub fn worker_entry_with(wanted: Layers) {
 #[doc(hidden)]
 pub const BEFORE_THE_FIRST_FRAME: &[u8] = b"before the first frame";
 
-/// What runs in a guest's place: it gets the job's input and the socket to the parent; what it returns is the output. In a compile
-/// worker it gets the module, and what it returns is the reason for refusing it.
-pub type NativeGuest = fn(&[u8], &UnixStream) -> Vec<u8>;
+/// What runs in a guest's place. What it returns is the output; in a compile worker, the reason for refusing the module.
+pub type NativeGuest = fn(Native<'_>) -> Vec<u8>;
+
+/// All that a native guest gets.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Native<'a> {
+    /// The job's input, or the module.
+    pub input: &'a [u8],
+    /// The number that an honest answer bears.
+    pub turn: u64,
+    /// The way to the parent.
+    pub socket: &'a Socket,
+}
 
 /// The same worker with chosen layers and a native function in the guest's place: how tests prove the layers without WebAssembly. No
 /// way leads here from [`worker_entry`].
@@ -66,9 +79,9 @@ fn enter(wanted: Layers, native: Option<NativeGuest>) {
     }
     let kind = arguments.next().unwrap_or_default();
     let purpose = if kind == COMPILE { Purpose::Compile } else { Purpose::Run };
-    let Some((socket, held)) = confine::shut_in(wanted, purpose) else { std::process::exit(EXIT_FAILED) };
+    let Some((socket, held)) = system::shut_in(wanted, purpose) else { std::process::exit(EXIT_FAILED) };
     if let Some(guest) = native {
-        guest(BEFORE_THE_FIRST_FRAME, &socket);
+        guest(Native { input: BEFORE_THE_FIRST_FRAME, turn: 0, socket: &socket });
     }
     let ended = if let (true, Some(guest)) = (kind == COMPILE, native) {
         compile_natively(&socket, held, guest)
@@ -77,7 +90,7 @@ fn enter(wanted: Layers, native: Option<NativeGuest>) {
     } else if kind == RUN {
         run::serve(socket, held, native)
     } else if kind == PROBE {
-        frame::write(&mut &socket, &FromWorker::Ready(isolation::forbid_new_code(held)))
+        frame::write(&mut &socket, &FromWorker::Ready(system::forbid_new_code(held)))
     } else {
         Err(std::io::ErrorKind::InvalidInput.into())
     };
@@ -87,9 +100,6 @@ fn enter(wanted: Layers, native: Option<NativeGuest>) {
 fn compile_natively(mut socket: &Socket, held: Layers, guest: NativeGuest) -> std::io::Result<()> {
     frame::write(&mut socket, &held)?;
     let request: CompileRequest = frame::read(&mut socket, crate::check::MODULE_BYTES_MAX + frame::ENVELOPE_BYTES)?;
-    let output = guest(&request.module, socket);
+    let output = guest(Native { input: &request.module, turn: 0, socket });
     frame::write(&mut socket, &CompileReport::BadModule(String::from_utf8_lossy(&output).into_owned()))
 }
-
-/// The socket to the parent. Both ends of it are plain blocking streams.
-type Socket = UnixStream;

@@ -50,34 +50,41 @@ const ALWAYS: [i64; 29] = [
 
 /// The first filter. Whether it holds.
 pub(super) fn enter(purpose: Purpose) -> bool {
-    let rules = always().and_then(|mut rules| {
-        for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-            rules.insert(call, Vec::new());
-        }
-        match purpose {
-            // The second filter needs them, and forbids them.
-            Purpose::Run => {
-                rules.insert(libc::SYS_seccomp, Vec::new());
-                rules.insert(libc::SYS_prctl, vec![rule(&[(0, Dword, Eq, libc::PR_SET_NO_NEW_PRIVS as u64)])?]);
-            }
-            Purpose::Compile => threads(&mut rules)?,
-        }
-        Some(rules)
-    });
     // Answers come before the list: the first filter would not let the second one be installed.
-    (purpose == Purpose::Run || answers().is_some())
-        && rules.and_then(|rules| install(rules, SeccompAction::KillProcess, SeccompAction::Allow)).is_some()
+    let answers = match purpose {
+        Purpose::Run => Some(Vec::new()),
+        Purpose::Compile => answers(),
+    };
+    answers.zip(first(purpose)).is_some_and(|(answers, list)| answers.iter().chain([&list]).all(install))
 }
 
 /// The second filter of a run worker. Whether it holds.
 pub(super) fn forbid_new_code() -> bool {
-    let rules = always().and_then(|mut rules| {
-        for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-            rules.insert(call, vec![rule(&[(2, Dword, MaskedEq(libc::PROT_EXEC as u64), 0)])?]);
+    second().is_some_and(|list| install(&list))
+}
+
+fn first(purpose: Purpose) -> Option<BpfProgram> {
+    let mut rules = always()?;
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        rules.insert(call, Vec::new());
+    }
+    match purpose {
+        // The second filter needs them, and forbids them.
+        Purpose::Run => {
+            rules.insert(libc::SYS_seccomp, Vec::new());
+            rules.insert(libc::SYS_prctl, vec![rule(&[(0, Dword, Eq, libc::PR_SET_NO_NEW_PRIVS as u64)])?]);
         }
-        Some(rules)
-    });
-    rules.and_then(|rules| install(rules, SeccompAction::KillProcess, SeccompAction::Allow)).is_some()
+        Purpose::Compile => threads(&mut rules)?,
+    }
+    program(rules, SeccompAction::KillProcess, SeccompAction::Allow)
+}
+
+fn second() -> Option<BpfProgram> {
+    let mut rules = always()?;
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        rules.insert(call, vec![rule(&[(2, Dword, MaskedEq(libc::PROT_EXEC as u64), 0)])?]);
+    }
+    program(rules, SeccompAction::KillProcess, SeccompAction::Allow)
 }
 
 fn always() -> Option<Rules> {
@@ -110,10 +117,10 @@ fn answered() -> [(i64, i32); 3] {
     [(libc::SYS_clone3, libc::ENOSYS), (libc::SYS_openat, libc::EACCES), (libc::SYS_statx, libc::EACCES)]
 }
 
-fn answers() -> Option<()> {
-    answered()
-        .into_iter()
-        .try_for_each(|(call, error)| install(Rules::from([(call, Vec::new())]), SeccompAction::Allow, SeccompAction::Errno(error.cast_unsigned())))
+fn answers() -> Option<Vec<BpfProgram>> {
+    let answer =
+        |(call, error): (i64, i32)| program(Rules::from([(call, Vec::new())]), SeccompAction::Allow, SeccompAction::Errno(error.cast_unsigned()));
+    answered().into_iter().map(answer).collect()
 }
 
 /// A rule that holds when all of (argument, width, comparison, value) do.
@@ -123,8 +130,15 @@ fn rule(conditions: &[(u8, SeccompCmpArgLen, SeccompCmpOp, u64)]) -> Option<Secc
     SeccompRule::new(conditions.collect::<Option<_>>()?).ok()
 }
 
-fn install(rules: Rules, otherwise: SeccompAction, listed: SeccompAction) -> Option<()> {
+/// For the architecture of this program alone: a call made as another one makes it kills the process.
+fn program(rules: Rules, otherwise: SeccompAction, listed: SeccompAction) -> Option<BpfProgram> {
     let target = TargetArch::try_from(std::env::consts::ARCH).ok()?;
-    let program = BpfProgram::try_from(SeccompFilter::new(rules, otherwise, listed, target).ok()?).ok()?;
-    seccompiler::apply_filter(&program).ok()
+    BpfProgram::try_from(SeccompFilter::new(rules, otherwise, listed, target).ok()?).ok()
 }
+
+fn install(program: &BpfProgram) -> bool {
+    seccompiler::apply_filter(program).is_ok()
+}
+
+#[cfg(test)]
+mod tests;

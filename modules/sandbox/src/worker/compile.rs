@@ -5,14 +5,12 @@
 
 use std::io;
 
-use wasmer::Module;
-
-use super::{EXIT_OUT_OF_MEMORY, Socket};
+use super::run;
 use crate::artefact::{ARTEFACT_BYTES_MAX, Tier};
 use crate::check::{self, MODULE_BYTES_MAX, Refusal};
 use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES};
 use crate::normalise::{self, NormaliseError};
-use crate::profile;
+use crate::system::Socket;
 
 /// Longest reason a compile worker gives: it is shown to people, and a module may have names of any length.
 pub(crate) const REASON_BYTES_MAX: usize = 512;
@@ -32,16 +30,11 @@ fn compile(bytes: &[u8], tier: Tier) -> Result<Vec<u8>, Refusal> {
         NormaliseError::Reserved(name) => Refusal::MeterName(name),
         error => Refusal::Invalid(error.to_string()),
     })?;
-    let module = Module::from_binary(&profile::compiler(tier), &normal).map_err(|error| match error {
-        // The system refused the memory, not the compiler the module.
-        wasmer::CompileError::Resource(_) => std::process::exit(EXIT_OUT_OF_MEMORY),
-        error => Refusal::NotCompiled(error.to_string()),
-    })?;
-    let artefact = module.serialize().map_err(|error| Refusal::NotCompiled(error.to_string()))?;
+    let artefact = run::machine_code(&normal, tier)?;
     if artefact.len() > ARTEFACT_BYTES_MAX {
         return Err(Refusal::TooMany { what: "bytes of machine code", count: artefact.len() as u64, most: ARTEFACT_BYTES_MAX as u64 });
     }
-    Ok(artefact.to_vec())
+    Ok(artefact)
 }
 
 /// Cut before the limit, between characters.

@@ -3,15 +3,15 @@
 //! Guarantees: the input alone decides what is called, so a run can be repeated. Deliberately lacks the real world's clock, which would
 //! sleep, and the host calls, which need a parent.
 
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use wasmer::{Function, FunctionEnv, FunctionType, Memory, MemoryType, Pages, Store, Type, Value};
 
 use super::wasi::{self, End, Guest};
-use crate::frame::Start;
+use crate::frame::{Start, Turn};
 use crate::job::LOG_BYTES_MAX;
-use crate::{imports, profile};
+use crate::system::{self, Socket};
+use crate::{engine, imports};
 
 /// Calls of one run: enough for closing, reading and writing in any order.
 const CALLS_MAX: usize = 24;
@@ -25,15 +25,15 @@ struct Driver {
     store: Store,
     env: FunctionEnv<Guest>,
     memory: Memory,
-    socket: Arc<UnixStream>,
+    socket: Arc<Socket>,
     functions: Vec<(&'static str, &'static str, Function)>,
 }
 
 impl Driver {
     fn new() -> Self {
-        let mut store = Store::new(profile::runner());
+        let mut store = Store::new(engine::runner());
         let memory = Memory::new(&mut store, MemoryType::new(Pages(1), Some(Pages(1)), false)).expect("one page");
-        let socket = Arc::new(UnixStream::pair().expect("a pair of sockets").0);
+        let socket = Arc::new(system::pair().expect("a pair of sockets").1);
         let env = FunctionEnv::new(&mut store, guest(&[], &socket, &memory));
         let functions = imports::WASI_FUNCTIONS
             .iter()
@@ -82,9 +82,9 @@ impl Driver {
     }
 }
 
-fn guest(input: &[u8], socket: &Arc<UnixStream>, memory: &Memory) -> Guest {
+fn guest(input: &[u8], socket: &Arc<Socket>, memory: &Memory) -> Guest {
     let start = Start { input: input.to_vec(), fuel: 0, memory_bytes: PAGE_BYTES as u64, output_bytes: OUTPUT_BYTES, seed: Some([7; 32]) };
-    let mut guest = Guest::new(start, socket.clone());
+    let mut guest = Guest::new(start, Turn(0), socket.clone());
     guest.memory = Some(memory.clone());
     guest
 }

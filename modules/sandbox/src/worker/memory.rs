@@ -14,7 +14,7 @@ use wasmer::{MemoryError, MemoryType, Pages, TableType};
 
 use super::EXIT_OUT_OF_MEMORY;
 use crate::check::TABLE_ELEMENTS_MAX;
-use crate::profile::STACK_BYTES;
+use crate::engine::STACK_BYTES;
 
 /// The present job's memory limit in pages, shared between the engine and the loop that starts jobs.
 pub(super) type PageLimit = Arc<AtomicU32>;

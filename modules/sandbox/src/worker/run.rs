@@ -1,4 +1,5 @@
-//! A run worker: maps one artefact, then runs job after job, each in a store and instance of its own.
+//! The engine in a worker's hands: a compile worker's machine code; and a run worker, which maps one artefact, then runs job after job,
+//! each in a store and instance of its own.
 //!
 //! Guarantees: the guest's only export that is called is `_start`; a report says exactly how much fuel was used. Deliberately lacks a
 //! clock that ends a run: the parent kills the process.
@@ -14,36 +15,51 @@ use wasmer::{Engine, ExternType, FunctionEnv, Imports, Instance, InstantiationEr
 
 use super::memory::{Limits, PageLimit};
 use super::wasi::{End, Guest};
-use super::{EXIT_OUT_OF_MEMORY, NativeGuest, Socket, station, wasi};
-use crate::artefact::ARTEFACT_BYTES_MAX;
-use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker};
-use crate::isolation::{self, Layers};
+use super::{EXIT_OUT_OF_MEMORY, Native, NativeGuest, station, wasi};
+use crate::artefact::{ARTEFACT_BYTES_MAX, Tier};
+use crate::check::Refusal;
+use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker, Turn};
+use crate::isolation::Layers;
 use crate::job::Done;
-use crate::{imports, normalise, profile};
+use crate::system::{self, Socket};
+use crate::{engine, imports, normalise};
 
 const PAGE_BYTES: u64 = 64 << 10;
+
+/// Compiles a module in its normal form.
+pub(super) fn machine_code(normal: &[u8], tier: Tier) -> Result<Vec<u8>, Refusal> {
+    let module = Module::from_binary(&engine::compiler(tier), normal).map_err(|error| match error {
+        // The system refused the memory, not the compiler the module.
+        wasmer::CompileError::Resource(_) => std::process::exit(EXIT_OUT_OF_MEMORY),
+        error => Refusal::NotCompiled(error.to_string()),
+    })?;
+    Ok(module.serialize().map_err(|error| Refusal::NotCompiled(error.to_string()))?.to_vec())
+}
 
 pub(super) fn serve(socket: Socket, held: Layers, native: Option<NativeGuest>) -> io::Result<()> {
     let socket = Arc::new(socket);
     let ToWorker::Open(artefact) = frame::read(&mut &*socket, ARTEFACT_BYTES_MAX + ENVELOPE_BYTES)? else { return Err(rule("open")) };
     let pages = PageLimit::new(AtomicU32::new(0));
-    let mut engine = profile::runner();
+    let mut engine = engine::runner();
     engine.set_tunables(Limits::new(pages.clone()));
     let module = load(&engine, &artefact).ok_or_else(|| rule("artefact"))?;
     drop(artefact);
     // The last machine code of this process is mapped.
-    let held = isolation::forbid_new_code(held);
+    let held = system::forbid_new_code(held);
     frame::write(&mut &*socket, &FromWorker::Ready(held))?;
     loop {
-        let start = match frame::read_one(&*socket, usize::MAX)? {
-            ToWorker::Start(start) => start,
-            ToWorker::Open(_) | ToWorker::Reply(_) => return Err(rule("start")),
+        let (turn, start) = match frame::read_one(&*socket, usize::MAX)? {
+            ToWorker::Start(turn, start) => (turn, start),
+            ToWorker::Open(_) | ToWorker::Reply(..) => return Err(rule("start")),
         };
-        let done = match native {
-            Some(guest) => Done { outcome: Outcome::Completed, output: guest(&start.input, &socket), log: Vec::new(), fuel: 0 },
-            None => job(&engine, &module, &pages, &socket, start)?,
+        let (turn, done) = match native {
+            Some(guest) => {
+                let output = guest(Native { input: &start.input, turn: turn.0, socket: &socket });
+                (turn, Done { outcome: Outcome::Completed, output, log: Vec::new(), fuel: 0 })
+            }
+            None => job(&engine, &module, &pages, &socket, turn, start)?,
         };
-        frame::write(&mut &*socket, &FromWorker::Done(done))?;
+        frame::write(&mut &*socket, &FromWorker::Done(turn, done))?;
     }
 }
 
@@ -58,16 +74,16 @@ fn load(engine: &Engine, artefact: &[u8]) -> Option<Module> {
     unsafe { Module::deserialize(engine, artefact) }.ok()
 }
 
-/// Runs one job. An error is the worker's, and ends it.
-fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>, start: Start) -> io::Result<Done> {
+/// Runs one job: the last turn of it, and how it ended. An error is the worker's, and ends it.
+fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>, turn: Turn, start: Start) -> io::Result<(Turn, Done)> {
     let limit = u32::try_from(start.memory_bytes / PAGE_BYTES).unwrap_or(u32::MAX).min(1 << 16);
     pages.store(limit, Ordering::Relaxed);
     let fuel = start.fuel;
     if module.info().memories.values().any(|memory| memory.minimum.0 > limit) {
-        return Ok(Done { outcome: Outcome::BadModule, output: Vec::new(), log: Vec::new(), fuel: 0 });
+        return Ok((turn, Done { outcome: Outcome::BadModule, output: Vec::new(), log: Vec::new(), fuel: 0 }));
     }
     let mut store = Store::new(engine.clone());
-    let guest = FunctionEnv::new(&mut store, Guest::new(start, socket.clone()));
+    let guest = FunctionEnv::new(&mut store, Guest::new(start, turn, socket.clone()));
     let (ended, metered) = execute(&mut store, &guest, module, fuel)?;
     let guest = guest.as_mut(&mut store);
     let outcome = match ended {
@@ -82,7 +98,8 @@ fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>
             Err(error) => trapped(error.to_trap()),
         },
     };
-    Ok(Done { outcome, output: std::mem::take(&mut guest.output), log: std::mem::take(&mut guest.log), fuel: metered.used.unwrap_or(fuel) })
+    let (output, log) = (std::mem::take(&mut guest.output), std::mem::take(&mut guest.log));
+    Ok((guest.turn, Done { outcome, output, log, fuel: metered.used.unwrap_or(fuel) }))
 }
 
 /// What the meter in the module says after a run.

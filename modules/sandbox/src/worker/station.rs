@@ -26,7 +26,7 @@ pub(super) fn function(store: &mut Store, env: &FunctionEnv<Guest>, name: &str) 
 }
 
 /// Asks the parent, unless the call itself was wrong, and gives the guest a number.
-fn ask(guest: &Guest, call: Result<HostCall, i32>) -> Called {
+fn ask(guest: &mut Guest, call: Result<HostCall, i32>) -> Called {
     let call = match call {
         Ok(call) => call,
         Err(errno) => return Ok(-errno),
@@ -37,11 +37,14 @@ fn ask(guest: &Guest, call: Result<HostCall, i32>) -> Called {
     }
 }
 
-fn send(guest: &Guest, call: HostCall) -> Result<Reply, End> {
+fn send(guest: &mut Guest, call: HostCall) -> Result<Reply, End> {
     let mut socket = &*guest.socket;
-    frame::write(&mut socket, &FromWorker::Call(call)).map_err(|_| End::Parent)?;
+    frame::write(&mut socket, &FromWorker::Call(guest.turn, call)).map_err(|_| End::Parent)?;
     match frame::read_one(socket, READ_BYTES_MAX + ENVELOPE_BYTES) {
-        Ok(ToWorker::Reply(reply)) => Ok(reply),
+        Ok(ToWorker::Reply(turn, reply)) => {
+            guest.turn = turn;
+            Ok(reply)
+        }
         _ => Err(End::Parent),
     }
 }

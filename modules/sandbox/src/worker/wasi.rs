@@ -11,9 +11,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use wasmer::{Function, FunctionEnv, FunctionEnvMut, FunctionType, Memory, MemoryView, RuntimeError, Store, StoreMut, Value};
 
-use super::Socket;
-use crate::frame::Start;
+use crate::frame::{Start, Turn};
 use crate::job::LOG_BYTES_MAX;
+use crate::system::Socket;
 
 mod poll;
 
@@ -69,6 +69,8 @@ pub(super) struct Guest {
     /// Set once the instance exists; nothing runs before.
     pub(super) memory: Option<Memory>,
     pub(super) socket: Arc<Socket>,
+    /// Of the parent's last frame.
+    pub(super) turn: Turn,
     pub(super) output: Vec<u8>,
     pub(super) log: Vec<u8>,
     input: Vec<u8>,
@@ -85,7 +87,7 @@ enum World {
 }
 
 impl Guest {
-    pub(super) fn new(start: Start, socket: Arc<Socket>) -> Self {
+    pub(super) fn new(start: Start, turn: Turn, socket: Arc<Socket>) -> Self {
         let world = match start.seed {
             Some(seed) => World::Pure { now_ns: PURE_EPOCH_NS, entropy: Box::new(ChaCha20Rng::from_seed(seed)) },
             None => World::Real { started: Instant::now() },
@@ -93,6 +95,7 @@ impl Guest {
         Self {
             memory: None,
             socket,
+            turn,
             output: Vec::new(),
             log: Vec::new(),
             input: start.input,
@@ -131,25 +134,13 @@ impl Guest {
                 entropy.fill_bytes(bytes);
                 Ok(())
             }
-            World::Real { .. } => system_entropy(bytes),
+            World::Real { .. } => getrandom::fill(bytes).map_err(|_| errno::NOSYS),
         }
     }
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[expect(unsafe_code, reason = "the system's entropy is a call without a safe wrapper in std")]
-fn system_entropy(bytes: &mut [u8]) -> Result<(), i32> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        let rest = &mut bytes[filled..];
-        // SAFETY: the pointer and length are those of one live slice.
-        let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
-        filled += usize::try_from(got).map_err(|_| errno::NOSYS)?;
-    }
-    Ok(())
 }
 
 /// The guest's memory with checked access; every failure is `FAULT`.

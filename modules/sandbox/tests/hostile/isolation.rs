@@ -1,4 +1,4 @@
-//! The cases without WebAssembly: a native program in the guest's place (`worker.rs` beside this), shut in as the product's workers are.
+//! The cases without WebAssembly: a native program in the guest's place (`attempts.rs` beside this), shut in as the product's workers are.
 //!
 //! That each layer is what stops it is shown in `tests/sandbox/isolation.rs`; here it is all of them, and what is left behind.
 
@@ -95,6 +95,20 @@ fn isolation_forging_the_end_of_a_job() {
     let artefact = attack(|sandbox| sandbox.compile(&echo()).unwrap());
     let done = hostile(|sandbox| finish(sandbox.open(&artefact).unwrap().start(Load { input: b"honest-frame".to_vec(), ..load() }).unwrap()));
     assert_eq!((done.outcome, done.fuel), (Outcome::Completed, 0));
+}
+
+#[test]
+fn isolation_answering_the_next_job_before_it_is_asked() {
+    let artefact = attack(|sandbox| sandbox.compile(&echo()).unwrap());
+    hostile(|sandbox| {
+        let mut session = sandbox.open(&artefact).unwrap();
+        let first = finish(session.start(Load { input: b"late-frame".to_vec(), ..load() }).unwrap());
+        assert_eq!((first.outcome, first.output.len()), (Outcome::Completed, 1 << 15));
+        let next = finish(session.start(Load { input: b"nothing".to_vec(), ..load() }).unwrap());
+        assert_eq!((next.outcome, next.fuel, next.output), (Outcome::Killed, load().fuel, Vec::new()), "what was said too early is no answer");
+        let after = finish(session.start(Load { input: b"speak 4".to_vec(), ..load() }).unwrap());
+        assert_eq!((after.outcome, after.output), (Outcome::Completed, b"xxxx".to_vec()));
+    });
 }
 
 #[test]

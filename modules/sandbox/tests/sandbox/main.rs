@@ -1,4 +1,5 @@
 //! The sandbox as its users see it, with real worker processes.
+#![cfg(target_os = "linux")]
 
 mod common;
 mod compilers;

@@ -149,7 +149,7 @@ impl Compiled {
         let mut compiler = Cranelift::new();
         compiler.canonicalize_nans(true);
         compiler.opt_level(level);
-        let engine: wasmer::Engine = EngineBuilder::new(compiler).set_features(Some(crate::profile::features())).engine().into();
+        let engine: wasmer::Engine = EngineBuilder::new(compiler).set_features(Some(crate::engine::features())).engine().into();
         let module = wasmer::Module::from_binary(&engine, bytes).unwrap();
         let mut store = wasmer::Store::new(engine);
         let instance = wasmer::Instance::new(&mut store, &module, &Imports::new()).unwrap();

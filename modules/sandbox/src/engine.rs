@@ -1,0 +1,47 @@
+//! The engine: wasmer with Cranelift, under the profile's features and rules.
+//!
+//! Guarantees: one place builds compilers and runners. Deliberately lacks Windows, for which wasmer 7 has no compiler: there stations
+//! are built without an engine and say so.
+
+use std::num::NonZero;
+
+use wasmer::sys::{Cranelift, CraneliftOptLevel, EngineBuilder, Features};
+
+use crate::artefact::Tier;
+
+/// Why this system has no engine.
+pub(crate) const ABSENT: Option<&str> = None;
+
+/// The guest's native stack: four times what `normalise::DEPTH_UNITS` stand for, so that the counted stack ends before this one, and
+/// part of the process's memory headroom. Only what is used is resident.
+pub(crate) const STACK_BYTES: usize = 16 << 20;
+
+/// The processor with its features, for which this machine's code is made.
+pub(crate) fn target() -> String {
+    format!("{:?}", wasmer::sys::Target::default())
+}
+
+/// What modules may use. Off: threads, relaxed SIMD, multi-memory, 64-bit memory, exceptions, tail calls, wide arithmetic.
+pub(crate) fn features() -> Features {
+    let mut features = Features::none();
+    features.multi_value(true).bulk_memory(true).reference_types(true).simd(true).extended_const(true);
+    features
+}
+
+/// An engine that compiles modules in their normal form: the meter is in the module.
+pub(crate) fn compiler(tier: Tier) -> wasmer::Engine {
+    let mut compiler = Cranelift::new();
+    compiler.canonicalize_nans(true);
+    compiler.opt_level(match tier {
+        Tier::Baseline => CraneliftOptLevel::None,
+        Tier::Optimised => CraneliftOptLevel::Speed,
+    });
+    // One thread, so that the limit on processor time means the same on every machine.
+    compiler.num_threads(NonZero::<usize>::MIN);
+    EngineBuilder::new(compiler).set_features(Some(features())).engine().into()
+}
+
+/// An engine that runs what [`compiler`] made.
+pub(crate) fn runner() -> wasmer::Engine {
+    EngineBuilder::headless().engine().into()
+}
