@@ -52,14 +52,11 @@ async fn drain_on_signal(handle: Handle, output: &Output) {
     std::process::exit(Exit::Interrupted.code().into());
 }
 
-/// The first of SIGINT and SIGTERM.
+/// The first of Ctrl-C and, where there is one, SIGTERM.
 pub(super) async fn signal() {
-    let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
+        () = crate::platform::system::terminated() => {}
     }
 }
 

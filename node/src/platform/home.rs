@@ -13,13 +13,13 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use station_protocol::policy::Policy;
 
 use crate::config::{CONFIG_PAGE, Config, ConfigError, NetworkFile};
 use crate::library::bundled_names;
+use crate::platform::system;
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -136,12 +136,11 @@ impl Home {
     fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
         let beside = self.path(&format!(".{name}.new"));
         let write = || {
-            let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&beside)?;
-            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            let mut file = system::create(&beside, mode)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&beside, self.path(name))?;
-            fs::File::open(&self.dir)?.sync_all()
+            system::sync_folder(&self.dir)
         };
         write().map_err(|error| self.io(name, error))
     }
@@ -156,8 +155,8 @@ impl Home {
 
     fn read_secret(&self, name: &str) -> Result<Option<Vec<u8>>, HomeError> {
         let path = self.path(name);
-        let mode = match fs::metadata(&path) {
-            Ok(metadata) => metadata.permissions().mode() & 0o777,
+        let mode = match system::mode(&path) {
+            Ok(mode) => mode,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.io(name, error)),
         };

@@ -10,5 +10,6 @@ pub mod outside;
 pub mod power;
 pub mod start;
 pub mod store;
+pub(crate) mod system;
 pub mod transport;
 pub mod trial;

@@ -155,7 +155,7 @@ impl Disk {
         let disk = Self { path: path.clone(), records, blobs, failed: None, _lock: lock };
         disk.transact(&[], true).map_err(|error| failed(&path, &error))?;
         // The names of the database and the folders must survive a crash as their contents do.
-        File::open(home).and_then(|folder| folder.sync_all()).map_err(io)?;
+        super::system::sync_folder(home).map_err(io)?;
         Ok(disk)
     }
 

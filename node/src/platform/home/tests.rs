@@ -1,5 +1,7 @@
 //! A station's folder: what a crash leaves, and who may read it.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 fn home() -> (tempfile::TempDir, Home) {

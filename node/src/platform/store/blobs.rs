@@ -12,6 +12,8 @@ use std::time::SystemTime;
 use cid::Cid;
 use station_car::block::{BLOCK_BYTES_MAX, verify};
 
+use crate::platform::system::sync_folder;
+
 pub(super) struct Blobs {
     durable: PathBuf,
     cached: PathBuf,
@@ -60,7 +62,7 @@ impl Blobs {
             fs::rename(&temp, folder.join(&name))?;
             folders.insert(folder);
         }
-        folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
+        folders.iter().try_for_each(|folder| sync_folder(folder))
     }
 
     /// Takes a name away. One that stays costs space, never correctness.
