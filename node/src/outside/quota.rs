@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use station_protocol::Time;
+use station_protocol::sampling::target_of_host;
 use station_protocol::time::SECOND;
 
 use super::address::Origin;
@@ -24,18 +24,7 @@ impl Target {
     /// servers share one /24.
     #[must_use]
     pub fn of(origin: &Origin, exempt: bool) -> Self {
-        Self(match origin.literal {
-            _ if exempt => format!("{}:{}", origin.host, origin.port),
-            Some(IpAddr::V4(ip)) => {
-                let [a, b, c, _] = ip.octets();
-                format!("{a}.{b}.{c}.0/24")
-            }
-            Some(IpAddr::V6(ip)) => {
-                let [a, b, c, ..] = ip.segments();
-                format!("{a:x}:{b:x}:{c:x}::/48")
-            }
-            None => psl::domain_str(&origin.host).unwrap_or(&origin.host).to_owned(),
-        })
+        Self(if exempt { format!("{}:{}", origin.host, origin.port) } else { target_of_host(&origin.host) })
     }
 
     /// The target that a stored record was filed under.

@@ -3,6 +3,8 @@
 //! Guarantees: pure arithmetic over sha2-256; products saturate; `u64::MAX` is everybody. Deliberately not a defence: a key can be
 //! ground until it is sampled, so nothing but load depends on it.
 
+use std::net::IpAddr;
+
 use crate::census::SAMPLE_MAX;
 use crate::content::sha256;
 use crate::experiment::ExperimentId;
@@ -39,6 +41,39 @@ pub fn share(below: u64, count: u64) -> u64 {
         return count;
     }
     u64::try_from((u128::from(below) * u128::from(count)).div_ceil(1 << 64)).unwrap_or(u64::MAX)
+}
+
+/// Whom a request to `host` (a name, or an address without brackets) asks: its registrable domain, or the address's /24 or /48.
+#[must_use]
+pub fn target_of_host(host: &str) -> String {
+    match host.parse() {
+        Ok(IpAddr::V4(ip)) => {
+            let [a, b, c, _] = ip.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        Ok(IpAddr::V6(ip)) => {
+            let [a, b, c, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}::/48")
+        }
+        Err(_) => psl::domain_str(host).unwrap_or(host).to_owned(),
+    }
+}
+
+/// The same for what an input says its target is: a URL, a host, or a host and a port.
+#[must_use]
+pub fn target_of(text: &str) -> String {
+    let after = text.split_once("://").map_or(text, |(_, after)| after);
+    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((literal, _)) => literal,
+        None => host.rsplit_once(':').map_or(host, |(name, port)| if name.contains(':') || !is_number(port) { host } else { name }),
+    };
+    target_of_host(&host.trim_end_matches('.').to_ascii_lowercase())
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Requests a day that the whole network may send to one target unless the target says less.

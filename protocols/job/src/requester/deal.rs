@@ -155,7 +155,8 @@ impl Run {
         let candidates = self.hungry.iter().copied().take(WALK_MAX).filter(|index| self.may_run(*index, node, now));
         let mut ranked: Vec<(u64, u64)> = candidates
             .map(|index| {
-                let name = self.jobs.target(index, target).unwrap_or_default();
+                // The name under which a station's share of the target is drawn, so that it gets what it may do.
+                let name = sampling::target_of(&self.jobs.target(index, target).unwrap_or_default());
                 (sampling::fraction("target", &[name.as_bytes(), &[0], &day, &node.0]), index)
             })
             .collect();

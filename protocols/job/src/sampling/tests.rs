@@ -58,6 +58,25 @@ fn a_share_is_never_more_than_the_operators_quota_nor_less_than_a_job() {
 }
 
 #[test]
+fn a_target_is_a_registrable_domain_or_a_network_however_an_input_writes_it() {
+    for (text, target) in [
+        ("https://a.b.ipfs.io/x?y#z", "ipfs.io"),
+        ("https://ipfs.io", "ipfs.io"),
+        ("HTTP://User@WWW.Example.co.uk.:8080/", "example.co.uk"),
+        ("www.example.org", "example.org"),
+        ("www.example.org:443", "example.org"),
+        ("http://1.2.3.4:8080", "1.2.3.0/24"),
+        ("1.2.3.4", "1.2.3.0/24"),
+        ("http://[2606:4700:4700:1::1]:80/", "2606:4700:4700::/48"),
+        ("2606:4700:4700:1::1", "2606:4700:4700::/48"),
+        ("", ""),
+        ("://:", ":"),
+    ] {
+        assert_eq!(target_of(text), target, "{text:?}");
+    }
+}
+
+#[test]
 fn whoever_is_let_in_may_read_and_another_day_lets_others_in() {
     let nodes = nodes(2_000);
     let may = |date: u64| -> Vec<bool> { nodes.iter().map(|node| target_share("a.example", date, node, 2_000, 2_000, 100) > 0).collect() };
