@@ -68,10 +68,53 @@ always = "only_what_policy_allows"
 eventually = "every_job_settles"
 "#;
 
-fn run(folder: &str) -> serde_json::Value {
+/// Two hosts, and work of both classes, for modules and for what stands in for them.
+const MODULES: &str = r#"# A few stations run what they are given.
+[run]
+duration = "40s"
+warmup = "15s"
+engine = "stepped"
+[[group]]
+name = "home"
+count = 4
+join = { within = "3s" }
+[group.policy]
+allow = [{ module = "gateway-check", capability = "http", targets = ["*"] }]
+[[group]]
+name = "bootstrap"
+count = 1
+roles = ["bootstrap", "dht_server"]
+join = { within = "1s" }
+[[requester]]
+name = "lab"
+[[work]]
+requester = "lab"
+at = "15s"
+jobs = 2
+measurement = { stations = 3 }
+targets = ["good.example", "varied.example"]
+[[work]]
+requester = "lab"
+at = "16s"
+jobs = 2
+pure = { trust = "fixed:2" }
+[[internet.host]]
+name = "good.example"
+[[internet.host]]
+name = "varied.example"
+conduct = { kind = "varies" }
+[[check]]
+always = "only_what_policy_allows"
+[[check]]
+always = "no_accepted_wrong_result"
+[[check]]
+eventually = "every_job_settles"
+"#;
+
+fn run(folder: &str, scenario: &str) -> serde_json::Value {
     let folder = tempfile::Builder::new().prefix(folder).tempdir().expect("a folder");
     let file = folder.path().join("small.toml");
-    fs::write(&file, SCENARIO).expect("a file");
+    fs::write(&file, scenario).expect("a file");
     let output = Command::new(env!("CARGO_BIN_EXE_station-sim")).arg("run").arg(file).arg("--json").output().expect("the binary starts");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("JSON")
@@ -79,7 +122,7 @@ fn run(folder: &str) -> serde_json::Value {
 
 #[test]
 fn a_crowd_measures_what_policies_labels_and_caps_let_it_and_every_run_is_the_same() {
-    let result = run("one");
+    let result = run("one", SCENARIO);
     assert_eq!((&result["failures"], &result["unchecked"]), (&serde_json::json!([]), &serde_json::json!([])));
     let checks: BTreeMap<&str, bool> = result["metrics"]["checks"]
         .as_array()
@@ -99,5 +142,19 @@ fn a_crowd_measures_what_policies_labels_and_caps_let_it_and_every_run_is_the_sa
     let small = count("small.example", "readings") + count("small.example", "measurements");
     assert!(small <= 96 && count("small.example", "measurements") > 0, "{hosts:?}");
     assert_eq!((count("labelled.example", "measurements"), count("labelled.example", "measurers") <= 3), (24, true), "{hosts:?}");
-    assert_eq!(result["trace_hash"], run("a-longer-name-for-another-folder")["trace_hash"]);
+    assert_eq!(result["trace_hash"], run("a-longer-name-for-another-folder", SCENARIO)["trace_hash"]);
+}
+
+#[test]
+fn real_modules_ask_what_their_models_ask_and_their_runs_repeat() {
+    let real = run("one", MODULES);
+    assert_eq!((&real["failures"], real["metrics"]["jobs"]["agreed"].as_u64()), (&serde_json::json!([]), Some(4)));
+    let asked = |result: &serde_json::Value| -> Vec<Option<u64>> {
+        result["internet"].as_array().expect("hosts").iter().map(|host| host["measurements"].as_u64()).collect()
+    };
+    assert_eq!(asked(&real), [Some(12), Some(9)], "four requests for each good block, three for each that is not what its CID says");
+    let modelled = run("one", &MODULES.replace("\"stepped\"", "\"model\""));
+    assert_eq!(asked(&modelled), asked(&real));
+    assert_ne!(modelled["trace_hash"], real["trace_hash"], "other outputs");
+    assert_eq!(real["trace_hash"], run("a-longer-name-for-another-folder", MODULES)["trace_hash"]);
 }

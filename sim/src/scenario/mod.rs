@@ -102,6 +102,8 @@ pub struct Run {
     /// The wall clock when the run begins.
     #[serde(default = "start_default")]
     pub start: String,
+    #[serde(default)]
+    pub engine: Engine,
 }
 
 fn seed_default() -> u64 {
@@ -114,6 +116,17 @@ fn warmup_default() -> Span {
 
 fn start_default() -> String {
     "2026-01-01T00:00:00Z".into()
+}
+
+/// What runs the jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// A model of what jobs cost and of what measurements ask.
+    #[default]
+    Model,
+    /// The modules themselves, in the node's sandbox: for small runs.
+    Stepped,
 }
 
 /// How much of the stack's cryptography runs.

@@ -22,6 +22,8 @@ use station_protocol::receipt::Outcome;
 use station_protocol::work::INPUT_BYTES_MAX;
 
 pub mod gateway;
+pub mod serve;
+pub mod stepped;
 
 use gateway::GatewayCheck;
 

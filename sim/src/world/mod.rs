@@ -35,6 +35,7 @@ use crate::det::watchdog::{POLLS_MAX, Watchdog};
 use crate::det::{self, Machine, Refusal, clock};
 use crate::luck::Luck;
 use crate::net::fabric::{Fabric, Lines, NodeIndex};
+use crate::scenario::Engine;
 use crate::scenario::check::Invariant;
 use internet::Internet;
 use ledger::Ledger;
@@ -123,6 +124,7 @@ impl<'a> World<'a> {
         tokio::spawn(fabric.clone().pump());
         let ledger = Arc::new(Ledger::new(plan.warmup_ms));
         let around = Surroundings {
+            stepped: (plan.engine == Engine::Stepped).then(Arc::default),
             internet: Arc::new(Internet::new(plan.sites.clone(), plan.climate.latency, seed, trace.clone(), ledger.clone())),
             fabric,
             trace,
@@ -291,7 +293,7 @@ impl<'a> World<'a> {
             let (Some(handle), who) = (resident.handle().cloned(), works::Publisher { number, node: resident.node() }) else { continue };
             let (draft, jobs) = (works::draft(work, self.published), u64::from(work.jobs));
             self.published += jobs;
-            tokio::spawn(works::publish(handle, draft, self.around.ledger.clone(), who, now_ms));
+            tokio::spawn(works::publish(handle, draft, self.around.clone(), who, now_ms));
             self.plan_split(number, now_ms);
         }
     }

@@ -23,7 +23,7 @@ use crate::scenario::check::{After, Check, Goal, Invariant};
 use crate::scenario::churn::absences;
 use crate::scenario::fault::Disk;
 use crate::scenario::plan::{Station, stations};
-use crate::scenario::{self, Fidelity, Scenario};
+use crate::scenario::{self, Engine, Fidelity, Scenario};
 use crate::world::internet::site::{Site, sites};
 
 /// How long a transaction takes on every disk: a consumer's flash drive.
@@ -37,6 +37,7 @@ pub struct Plan {
     /// Until then nothing counts towards the figures.
     pub warmup_ms: u64,
     pub fidelity: Fidelity,
+    pub engine: Engine,
     pub climate: Climate,
     pub stations: Vec<Member>,
     pub commit_ms: u64,
@@ -82,6 +83,7 @@ impl Plan {
             duration_ms: scenario.run.duration.0,
             warmup_ms: scenario.run.warmup.0,
             fidelity: scenario.run.fidelity,
+            engine: scenario.run.engine,
             climate: Climate {
                 latency: scenario.network.latency.map(|span| Nanos::from_millis(span.0)),
                 jitter: scenario.network.jitter,

@@ -27,6 +27,7 @@ use station_protocol::{NodeId, SigningKey};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::engine::CostEngine;
+use super::engine::stepped::{Helper, SteppedEngine};
 use super::internet::Internet;
 use super::ledger::Ledger;
 use super::outside::Door;
@@ -58,6 +59,8 @@ pub struct Surroundings {
     pub watchdog: Arc<Watchdog>,
     pub ledger: Arc<Ledger>,
     pub internet: Arc<Internet>,
+    /// The sandbox, where jobs are not modelled.
+    pub stepped: Option<Arc<Helper>>,
     pub fidelity: Fidelity,
     pub seed: u64,
 }
@@ -321,7 +324,11 @@ impl Resident {
     }
 
     fn engine(&self) -> Arc<dyn Engine> {
-        let honest = Arc::new(CostEngine { fuel_per_ms: self.member.fuel_per_ms });
+        let fuel_per_ms = self.member.fuel_per_ms;
+        let honest: Arc<dyn Engine> = match &self.around.stepped {
+            Some(helper) => Arc::new(SteppedEngine { helper: helper.clone(), fuel_per_ms }),
+            None => Arc::new(CostEngine { fuel_per_ms }),
+        };
         let Conduct::Cheats(conduct, rate) = &self.member.conduct else { return honest };
         let seed = sha256(&[b"station-sim\0cheat\0", &self.around.seed.to_be_bytes(), &self.number.to_be_bytes()]);
         Arc::new(Dishonest::new(honest, conduct.clone(), *rate, seed))

@@ -4,7 +4,6 @@
 //! Deliberately lacks times: the plan has them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use cid::Cid;
 use ipld_core::ipld::Ipld;
@@ -16,15 +15,17 @@ use station_protocol::identity::Hash32;
 use station_protocol::jobs::Jobs;
 use station_protocol::limits::Limits;
 use station_protocol::requester::Draft;
-use station_protocol::{NodeId, Time};
+use station_protocol::{Content, NodeId, Time};
 
-use super::ledger::Ledger;
 use super::plan::{Kind, Target, Work};
+use super::resident::Surroundings;
 use super::{TOPIC, engine, name};
 use crate::net::fabric::NodeIndex;
 
 /// The module of pure work: the world's engine models it.
 const PURE: &str = "noop";
+/// What that module itself says, whatever it is given: an empty map.
+const NOOP_OUTPUT: [u8; 1] = [0xa0];
 /// The key of an input that names its target.
 const TARGET_KEY: &str = "gateway";
 
@@ -36,8 +37,11 @@ pub(super) struct Publisher {
 }
 
 /// Publishes `draft`, and tells the ledger.
-pub(super) async fn publish(handle: Handle, draft: Draft, ledger: Arc<Ledger>, who: Publisher, now_ms: u64) {
-    let truth = |index| engine::truth(&draft.module.cid, &draft.jobs.input(index)?, &draft.limits);
+pub(super) async fn publish(handle: Handle, draft: Draft, around: Surroundings, who: Publisher, now_ms: u64) {
+    let (ledger, is_modelled) = (around.ledger, around.stepped.is_none());
+    let modelled = |index| engine::truth(&draft.module.cid, &draft.jobs.input(index)?, &draft.limits);
+    let real = || matches!(draft.class, Class::Pure(_)).then(|| Content::raw(&NOOP_OUTPUT));
+    let truth = |index| if is_modelled { modelled(index) } else { real() };
     let truths = (0..draft.jobs.count()).map(truth).collect();
     let (facts, content) = (facts(&draft, who.node), content(&draft));
     match handle.publish(draft).await {
