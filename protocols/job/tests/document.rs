@@ -2,7 +2,7 @@
 
 use station_protocol::identity::Body;
 use station_protocol::limits::LIMITS_MAX;
-use station_protocol::{address, call, capability, census, codec, experiment, hostcall, jobs, log, receipt, verdict, work, worker};
+use station_protocol::{address, call, capability, census, codec, experiment, hostcall, jobs, log, receipt, sampling, verdict, work, worker};
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
 
@@ -56,6 +56,10 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
         jobs::CHUNK_BYTES_MAX,
         jobs::BLOCK_BYTES_MAX,
         hostcall::TRANSCRIPT_BYTES_MAX,
+        sampling::TARGET_CAP_PER_DAY,
+        sampling::TARGET_QUOTA_PER_DAY,
+        sampling::TARGET_STATIONS_MAX,
+        sampling::TARGET_SHARE_MIN,
     ];
     for (name, value) in &bounds {
         assert!(DOCUMENT.contains(&format!("| `{name}` | {value} |")), "{name} is {value}");

@@ -106,6 +106,7 @@ fn a_name_that_leads_nowhere_is_an_error_that_names_both_ends() {
             ),
             ["work 1", "\"a.example\"", "b.example", "one of"],
         ),
+        (format!("{work}requester = \"lab\"\nmeasurement = {{ stations = 3 }}\n"), ["work 1", "asks somebody", "targets", "[[internet.host]]"]),
         (
             "[[group]]\nname = \"evil\"\ncount = 1\nbyzantine = { kind = \"eclipse\", victims = \"nobody\" }\n".into(),
             ["group \"evil\"", "\"nobody\"", "home", "evil"],

@@ -140,6 +140,9 @@ impl Scenario {
         if matches!(work.class, Class::Pure(_)) && !work.targets.is_empty() {
             return Err(nonsense(user, "pure work contacts nobody: remove targets, or write measurement = { stations = 20 }"));
         }
+        if matches!(work.class, Class::Measurement { .. }) && work.targets.is_empty() {
+            return Err(nonsense(user, "a measurement asks somebody: write targets = [\"gateway.example\"] and an [[internet.host]] of that name"));
+        }
         if work.jobs == 0 || work.count == 0 {
             return Err(nonsense(user, "jobs and count must each be at least 1"));
         }
