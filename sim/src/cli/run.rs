@@ -179,6 +179,10 @@ fn summary(outcome: &Outcome) -> String {
         format!("{latency:?}: p50 {:.0} ms, p90 {:.0} ms, p99 {:.0} ms, max {:.0} ms", quantiles.p50, quantiles.p90, quantiles.p99, quantiles.max)
     }));
     lines.extend(metrics.checks.iter().map(|check| format!("{}: {} ({})", check.check, if check.passed { "holds" } else { "FAILS" }, check.detail)));
+    lines.extend(outcome.internet.iter().map(|of| {
+        let (stations, day) = (of.measurers.max(of.readers), of.day);
+        format!("{}: {} readings and {} requests of {stations} stations on day {day}, cap {}", of.host, of.readings, of.measurements, of.cap)
+    }));
     lines.extend(outcome.unchecked.iter().map(|check| format!("not checked: {check}")));
     lines.extend(outcome.failures.iter().map(|failure| format!("failure: {failure}")));
     lines.join("\n")
