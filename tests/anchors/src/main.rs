@@ -10,8 +10,12 @@ use wasmer_middlewares::Metering;
 
 const RUNS: usize = 25;
 /// Kernels with the rounds that the project's own benchmark runs.
-const KERNELS: [(&str, &str, i32); 2] =
-    [("hash", include_str!("../../bench/kernels/hash.wat"), 1_000), ("sort", include_str!("../../bench/kernels/sort.wat"), 100)];
+const KERNELS: [(&str, &str, i32); 4] = [
+    ("hash", include_str!("../../bench/kernels/hash.wat"), 1_000),
+    ("sort", include_str!("../../bench/kernels/sort.wat"), 100),
+    ("fib", include_str!("../../bench/kernels/fib.wat"), 150),
+    ("switch", include_str!("../../bench/kernels/switch.wat"), 500),
+];
 
 type Kernel = Box<dyn FnMut(i32) -> i32>;
 

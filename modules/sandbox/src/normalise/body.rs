@@ -93,11 +93,11 @@ pub(super) fn function(body: &FunctionBody<'_>, ty: u32, signatures: &mut Signat
     // At most a little more than the whole stack: such a function cannot be entered, and nothing wraps.
     let weight = i32::try_from(weight).unwrap_or(i32::MAX).min(DEPTH_UNITS + 1);
     let fuel_local = signature.parameters.checked_add(u32::try_from(locals.count).unwrap_or(u32::MAX));
-    let fuel_local = fuel_local.filter(|local| *local < u32::MAX).ok_or(NormaliseError::Unsupported("2^32 locals"))?;
+    let fuel_local = fuel_local.filter(|local| *local < u32::MAX - 1).ok_or(NormaliseError::Unsupported("2^32 locals"))?;
     let block = if plan.calls { Some(signatures.block(ty)?) } else { None };
     let mut groups = locals.groups;
-    groups.extend([(1, ValType::I64), (1, ValType::I32)]);
-    let writer = Writer { injected, fuel_local, length_local: fuel_local + 1, is_leaf: !plan.calls };
+    groups.extend([(1, ValType::I64), (if plan.calls { 2 } else { 1 }, ValType::I32)]);
+    let writer = Writer { injected, fuel_local, length_local: fuel_local + 1, depth_local: fuel_local + 2, is_leaf: !plan.calls };
     let mut function = Function::new(groups);
     if let Some(block) = block {
         writer.enter(&mut function.instructions(), weight);
@@ -105,7 +105,8 @@ pub(super) fn function(body: &FunctionBody<'_>, ty: u32, signatures: &mut Signat
     }
     writer.copy(body, &plan, &mut function)?;
     if block.is_some() {
-        function.instructions().end().global_get(injected.depth).i32_const(weight).i32_add().global_set(injected.depth);
+        // What is called gives back what it took, so this is what there was before.
+        function.instructions().end().local_get(writer.depth_local).global_set(injected.depth);
     }
     function.instructions().end();
     Ok(function)
@@ -155,13 +156,15 @@ struct Writer {
     fuel_local: u32,
     /// Holds a length while its operator waits for it.
     length_local: u32,
+    /// Holds the stack that was left when the body was entered; a leaf has none.
+    depth_local: u32,
     is_leaf: bool,
 }
 
 impl Writer {
     fn enter(&self, code: &mut InstructionSink<'_>, weight: i32) {
         let depth = self.injected.depth;
-        code.global_get(depth).i32_const(weight).i32_sub().global_set(depth);
+        code.global_get(depth).local_tee(self.depth_local).i32_const(weight).i32_sub().global_set(depth);
         code.global_get(depth).i32_const(0).i32_lt_s().if_(BlockType::Empty).unreachable().end();
     }
 

@@ -36,8 +36,15 @@ fn case_27_fifteen_thousand_blocks_that_each_set_a_local() {
 #[test]
 fn case_28_twenty_thousand_empty_loops() {
     compiles(&command(&"(loop)".repeat(1_000)));
-    // Three bytes each: `loop`, no result, `end`.
-    is_bounded(&module(&[(0, [0x03, 0x40, 0x0b].repeat(20_000))]));
+    // Three bytes each: `loop`, no result, `end`. The compiler's time grows with their square, so that what fits one function is bounded
+    // by its time alone, and by that on any machine.
+    let loops = |count: usize| module(&[(0, [0x03, 0x40, 0x0b].repeat(count))]);
+    is_bounded(&loops(20_000));
+    attack(|_| {
+        let sandbox = Sandbox::with_compile_limits(Config { program: worker(), cache_dir: None }, 704 << 20, 1);
+        let ended = sandbox.compile(&loops(170_000)).map(|_| ());
+        assert!(matches!(ended, Err(CompileError::TooCostly(CompileLimit::ProcessorTime | CompileLimit::WallTime))), "{ended:?}");
+    });
 }
 
 #[test]

@@ -37,10 +37,10 @@ fn a_caller_takes_its_weight_and_gives_it_back_on_every_way_out() {
     let given = text("(module (func (export \"f\") (result i32) (if (i32.const 1) (then (return (i32.const 7)))) (call 0)))");
     let expected = format!(
         "(module (type (func (result i32))) {HELPER_TYPES} {GLOBALS} (export \"f\" (func 0)) {EXPORTS}
-            (func (type 0) (local i64 i32)
-                global.get 1 i32.const 17 i32.sub global.set 1 global.get 1 i32.const 0 i32.lt_s if unreachable end
+            (func (type 0) (local i64 i32 i32)
+                global.get 1 local.tee 2 i32.const 17 i32.sub global.set 1 global.get 1 i32.const 0 i32.lt_s if unreachable end
                 block (result i32) {} i32.const 1 if i32.const 7 br 1 end call 0 end
-                global.get 1 i32.const 17 i32.add global.set 1) {})",
+                local.get 2 global.set 1) {})",
         charge("global.get 0", 0, 9),
         helpers([1, 2], 1)
     );
