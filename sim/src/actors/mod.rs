@@ -4,10 +4,11 @@
 //! |---|---|
 //! | workers: wrong result, collusion, lazy, copy, withhold, late | the engine ([`engine::Dishonest`]) |
 //! | workers: equivocation | a twin: a second real node with the same key and another engine |
-//! | workers: ground ids | a real node whose key was searched for ([`grind`]) |
+//! | workers: ground ids | a real node that starts again with a key searched for within a Call's life ([`grind`]) |
 //! | requesters: refuse to settle | the store ([`requester::Unsettling`]) |
 //! | requesters: contradiction | a twin: a second real node on a copy of the first one's disk |
-//! | mesh: censor, covert flash, flipped signatures, IHAVE spam | a swarm of its own ([`mesh::Attacker`]) |
+//! | requesters: flood of Calls from fresh keys | a swarm of its own ([`mesh::Attacker`]) |
+//! | mesh: sybil, eclipse, cold boot, censor, covert flash, flipped signatures, IHAVE spam | the same |
 //!
 //! Guarantees: what an actor does depends on its seed and on what it is shown, never on the order of its tasks. Deliberately lacks
 //! any knowledge of the world that a real attacker would not have.
