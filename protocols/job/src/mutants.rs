@@ -9,7 +9,7 @@
 pub enum Mutant {
     /// A lease that ended gives its job back, but its number is not forgotten: a late receipt is held after all.
     ExpiredLeaseCounts,
-    /// A job is dealt to any number of stations of one cluster.
+    /// Stations of one cluster are as good as stations of many: a job is dealt to any number of them, and none shares with the others.
     ClusterHasManySeats,
 }
 

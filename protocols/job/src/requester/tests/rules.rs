@@ -94,6 +94,32 @@ fn one_cluster_has_one_seat_per_job() {
 }
 
 #[test]
+fn stations_of_one_cluster_share_what_one_of_them_may_have_while_work_is_scarce() {
+    let granted = |world: &mut World, id, number: u8| {
+        let sibling = Peer { node: key(number).node(), cluster: peer(1).cluster };
+        match world.ask(sibling, crate::work::Request::Claim(claim(id, &[]))) {
+            Response::Leases(leases) => leases.body.leases.len(),
+            Response::Wait { .. } => 0,
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut world = World::new();
+    let scarce = world.publish(draft(fixed(3), 10));
+    let (number, lease) = world.leases(scarce, 1).remove(0);
+    // Nine more keys get nothing, and somebody else gets as much as the first.
+    assert_eq!((2..=10).map(|number| granted(&mut world, scarce, number)).sum::<usize>(), 0);
+    assert_eq!(world.leases(scarce, 20).len(), 1);
+    // One receipt held is two leases, for all of them together.
+    world.deliver_all(scarce, 1, vec![delivery(scarce, 1, number, lease.index, b"o")], &[], &[]);
+    let again: usize = (2..=10).map(|number| granted(&mut world, scarce, number)).sum();
+    assert!(again <= 2, "{again}");
+    // Where there is work for everybody, each proves itself.
+    let plenty = world.publish(draft(fixed(3), 400));
+    assert_eq!(world.leases(plenty, 1).len(), 1);
+    assert_eq!((2..=4).map(|number| granted(&mut world, plenty, number)).sum::<usize>(), 3);
+}
+
+#[test]
 fn an_expired_lease_is_dealt_to_another_station_and_its_receipt_comes_too_late() {
     let mut world = World::new();
     let id = world.publish(draft(fixed(1), 1));
