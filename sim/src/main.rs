@@ -14,6 +14,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use station_sim::det::{self, clock::Which, threads};
 
+/// Thousands of stations allocate half of what they do in small pieces: less memory and time than with the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     station_sim::cli::main(det::Machine { monotonic_ns, processor_ns, resident_bytes })
 }

@@ -36,6 +36,9 @@ pub struct Metrics {
     pub traffic: BTreeMap<String, Traffic>,
     /// Mesh peers → stations with so many, at the end.
     pub mesh_degree: BTreeMap<u32, u64>,
+    /// Stations that a Call came over → how often it came to a station so.
+    #[serde(default)]
+    pub hops: BTreeMap<u32, u64>,
     /// By the boxes of the dialling and the dialled station.
     pub dials: Vec<Dials>,
     pub relays: Vec<Relay>,

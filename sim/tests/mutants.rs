@@ -92,7 +92,7 @@ fn a_search_over_seeds_finds_an_expired_lease_that_counts_and_makes_the_scenario
 /// One operator's ground keys, ten to a subnet, among two dozen honest stations.
 const GROUND: &str = r#"
 [run]
-duration = "62s"
+duration = "70s"
 warmup = "20s"
 [[group]]
 name = "home"
@@ -111,8 +111,8 @@ name = "lab"
 [[work]]
 requester = "lab"
 at = "20s"
-every = "15s"
-count = 2
+every = "8s"
+count = 6
 jobs = 10
 pure = { trust = "fixed:3" }
 [[check]]

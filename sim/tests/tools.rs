@@ -72,6 +72,44 @@ fn a_check_that_fails_has_an_exit_code_of_its_own_and_is_what_remains() {
     assert!(text.contains("delivered > 100%") && !text.contains("no_job_settled_twice"), "{text}");
 }
 
+/// A run's folder.
+fn folder(seed: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().to_str().expect("a path of text").to_owned();
+    let output = program("run", SCENARIO, &["--json", "--seed", seed, "--out", &out]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    folder
+}
+
+#[test]
+fn two_runs_are_the_same_or_the_first_event_that_differs_is_named() {
+    let folders = ["1", "1", "2"].map(folder);
+    let [a, same, other] = folders.each_ref().map(|folder| folder.path().to_str().expect("a path of text"));
+    let diff = |a: &str, b: &str| Command::new(env!("CARGO_BIN_EXE_station-sim")).args(["diff", a, b, "--json"]).output().expect("the binary starts");
+    let output = diff(a, same);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON"), serde_json::json!({ "same": true }));
+    let output = diff(a, other);
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&found["same"], &found["second"]), (&serde_json::json!(false), &serde_json::json!(0)));
+    assert_ne!(found["a"], found["b"]);
+    assert!(found["a"]["at_ms"].is_u64() && found["b"]["kind"].is_string(), "{found}");
+}
+
+#[test]
+fn a_replay_tells_a_station_s_events_in_a_window_and_nothing_else() {
+    let output = program("replay", SCENARIO, &["--from", "2s", "--until", "4s", "--nodes", "home-1", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let lines: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(!lines.is_empty());
+    let inside = |line: &serde_json::Value| (2_000..4_000).contains(&line["at_ms"].as_u64().expect("a time")) && line["node"] == lines[0]["node"];
+    assert!(lines.iter().all(inside));
+    let output = program("replay", SCENARIO, &["--from", "2s", "--nodes", "nobody-7"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("no station is called \"nobody-7\""), "{}", said(&output));
+}
+
 #[test]
 fn a_wrong_command_line_has_code_two_and_help_lists_the_codes() {
     assert_eq!(program("sweep", SCENARIO, &["--sideways"]).status.code(), Some(2));

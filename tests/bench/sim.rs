@@ -14,6 +14,9 @@ use super::figures::{Anchor, Report};
 /// Sizes of the scaling curve; the last is `fast` alone.
 const CURVE: [u32; 4] = [100, 300, 1_000, 3_000];
 const LARGEST: u32 = 10_000;
+/// Virtual ms between two experiments of one job: each sends about five Calls through the mesh (first, renewed, closed), which makes one
+/// Call a second.
+const EVERY_MS: &str = "5000";
 
 /// One run's size and length.
 #[derive(Clone, Copy)]
@@ -26,7 +29,7 @@ struct Mesh {
 }
 
 pub(crate) fn measure(short: bool, report: &mut Report) {
-    let program = build();
+    let program = build(!short);
     let lengths = |stations, fidelity| Mesh { stations, fidelity, duration_s: 90, warmup_s: 45 };
     if short {
         for fidelity in ["full", "fast"] {
@@ -48,17 +51,20 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests' crate lies in the workspace").to_owned()
 }
 
-/// `station-sim`, built like this program.
-fn build() -> PathBuf {
+/// `station-sim`: like this program, or as it is when its speed counts.
+fn build(measured: bool) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(root()).args(["build", "-q", "-p", "station-sim"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
+    match (measured, cfg!(debug_assertions)) {
+        (true, _) => _ = build.args(["--profile", "measured"]),
+        (false, false) => _ = build.arg("--release"),
+        (false, true) => {}
     }
     let built = build.status().expect("cargo can be started");
     assert!(built.success(), "station-sim does not build");
-    std::env::current_exe().expect("a program has a path").with_file_name("station-sim")
+    let own = std::env::current_exe().expect("a program has a path");
+    if measured { own.with_file_name("../measured/station-sim") } else { own.with_file_name("station-sim") }
 }
 
 /// Runs `station-sim` and reads its JSON; none, with the reason on stderr, when it failed.
@@ -87,6 +93,8 @@ fn mesh(program: &Path, mesh: Mesh, report: &mut Report) {
         &duration_s.to_string(),
         "--warmup",
         &warmup_s.to_string(),
+        "--every",
+        EVERY_MS,
     ]
     .map(str::to_owned)
     .to_vec();
@@ -101,7 +109,8 @@ fn mesh(program: &Path, mesh: Mesh, report: &mut Report) {
     if let Some(value) = number(&result, "/speed/resident_mb") {
         report.add_beside(name("rss_mb"), value, "MB", memory_target, 1, connections);
     }
-    let calls = number(&result, "/counts/calls").unwrap_or(0.0);
+    let calls = number(&result, "/counts/calls_told").unwrap_or(0.0);
+    report.add(name("calls_per_virtual_s"), calls / (duration_s - warmup_s) as f64, "Calls/s", None, calls as usize);
     let samples = |path| number(&result, path).map_or(0, |count| count as usize);
     for (what, path, unit) in [
         ("propagation_p50_ms", "/metrics/latencies/propagation/quantiles/p50", "ms"),
@@ -113,11 +122,14 @@ fn mesh(program: &Path, mesh: Mesh, report: &mut Report) {
             report.add(name(what), value, unit, None, samples("/counts/calls_heard"));
         }
     }
+    let experiments = number(&result, "/counts/calls").unwrap_or(0.0);
+    if experiments > 0.0
+        && let Some(claims) = number(&result, "/counts/claims")
+    {
+        report.add(name("claims_per_experiment"), claims / experiments, "claims", None, experiments as usize);
+    }
     if calls > 0.0 {
         let per_call = |path| number(&result, path).map(|value| value / calls);
-        if let Some(value) = per_call("/counts/claims") {
-            report.add(name("claims_per_call"), value, "claims", None, calls as usize);
-        }
         if let Some(value) = per_call("/steady_received_bytes/mean") {
             report.add(name("bytes_per_station_per_call"), value, "B", None, calls as usize);
         }

@@ -295,11 +295,14 @@ fn no_locked_dependency_is_below_its_advisory_floor() {
 #[test]
 fn the_workers_engine_and_the_unmaintained_decoder_stay_where_they_belong() {
     let mut users: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for krate in ["protocols/job", "protocols/car", "modules/sandbox", "modules/sdk", "node", "tests"] {
+    for krate in ["protocols/job", "protocols/car", "modules/sandbox", "modules/sdk", "node", "sim", "tests"] {
         let text = std::fs::read_to_string(root().join(krate).join("Cargo.toml")).expect("a member has a manifest");
         let manifest: toml::Table = text.parse().expect("a manifest is TOML");
+        // Those of every system, and those of one: `[target.'cfg(unix)'.dependencies]`.
+        let systems = manifest.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
+        let tables: Vec<_> = systems.chain([&toml::Value::Table(manifest.clone())]).filter_map(|table| table.get("dependencies")).cloned().collect();
         for name in ["wasmer", "serde_cbor"] {
-            if manifest.get("dependencies").and_then(|table| table.get(name)).is_some() {
+            if tables.iter().any(|table| table.get(name).is_some()) {
                 users.entry(name).or_default().insert(krate.to_owned());
             }
         }

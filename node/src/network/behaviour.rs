@@ -29,9 +29,9 @@ const KAD_PACKET_BYTES_MAX: usize = 16 << 10;
 const KAD_QUERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// A quarter of a record's life, so that one lost renewal does not end it.
 const KAD_RENEWAL: Duration = Duration::from_secs(1_800);
-/// Servers per distance that a client remembers: enough to begin a search on three disjoint paths. The room for them is taken at the
-/// start, 256 times.
-const KAD_CLIENT_BUCKET: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero");
+/// Servers per distance that a client remembers: with those of the nearer distances enough to begin a search on three disjoint paths.
+/// The room for them is taken at the start, 256 times.
+const KAD_CLIENT_BUCKET: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
 /// Peers whose addresses identify remembers.
 const IDENTIFY_CACHE: usize = 256;
 

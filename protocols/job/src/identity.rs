@@ -15,6 +15,7 @@ use crate::bounded::Name;
 use crate::codec;
 use crate::content::sha256;
 
+pub mod memo;
 #[cfg(test)]
 mod tests;
 
@@ -168,9 +169,12 @@ pub struct BadSignature;
 impl<T: Body> Signed<T> {
     /// Checks the signature strictly.
     pub fn verify(&self, network: &Name) -> Result<(), BadSignature> {
-        let key = VerifyingKey::from_bytes(&self.author.0).map_err(|_| BadSignature)?;
-        let signature = Signature::from_bytes(&self.signature.0);
-        key.verify_strict(&signed_bytes::<T>(network, &codec::encode(&self.body)), &signature).map_err(|_| BadSignature)
+        let signed = signed_bytes::<T>(network, &codec::encode(&self.body));
+        let check = || {
+            let key = VerifyingKey::from_bytes(&self.author.0);
+            key.is_ok_and(|key| key.verify_strict(&signed, &Signature::from_bytes(&self.signature.0)).is_ok())
+        };
+        if memo::verified(&[&self.author.0, &self.signature.0, &signed], check) { Ok(()) } else { Err(BadSignature) }
     }
 }
 

@@ -10,16 +10,18 @@ use clap::{Parser, Subcommand};
 use crate::det::Machine;
 
 mod children;
+mod diff;
 mod minimise;
 mod mutant;
 mod progress;
+mod replay;
 mod run;
 mod sweep;
 mod trial;
 
 /// What the program's exit codes say.
 const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 the program failed, 2 the command line is wrong, 3 or 4 a run broke a guard \
-                          (threads, hung), 5 a check of the scenario failed.";
+                          (threads, hung), 5 a check of the scenario failed, or two runs differ.";
 
 /// Runs the real Station node, thousands at a time, in virtual time, reproducible from a seed.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ enum Command {
     Run(run::Run),
     Sweep(sweep::Sweep),
     Minimise(minimise::Minimise),
+    Replay(replay::Replay),
+    Diff(diff::Diff),
     /// A mesh of equal stations with steady work: what the benchmark measures.
     Mesh(run::Mesh),
     /// Break one guard of a run; it must be refused.
@@ -45,10 +49,14 @@ enum Command {
 /// The whole program.
 #[must_use]
 pub fn main(machine: Machine) -> ExitCode {
+    // Nobody listens: without this every poll would ask the `log` crate whether somebody does.
+    let _ = tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::default());
     let done = match Cli::parse().command {
         Command::Run(run) => run.execute(machine),
         Command::Sweep(sweep) => sweep.execute(),
         Command::Minimise(minimise) => minimise.execute(),
+        Command::Replay(replay) => replay.execute(machine),
+        Command::Diff(diff) => diff.execute(),
         Command::Mesh(mesh) => mesh.execute(machine),
         Command::Trial(trial) => trial.execute(machine),
     };
@@ -56,7 +64,7 @@ pub fn main(machine: Machine) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("station-sim: {error}");
-            if error.is::<ChecksFailed>() { ExitCode::from(CHECKS_FAILED) } else { ExitCode::FAILURE }
+            if error.is::<ChecksFailed>() || error.is::<Differ>() { ExitCode::from(CHECKS_FAILED) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -69,6 +77,11 @@ const CHECKS_FAILED: u8 = 5;
 #[derive(Debug, thiserror::Error)]
 #[error("checks failed: {0}")]
 struct ChecksFailed(String);
+
+/// Two runs are not the same.
+#[derive(Debug, thiserror::Error)]
+#[error("the runs differ from second {0} on")]
+struct Differ(usize);
 
 /// Whatever ended a command, as a sentence for a person.
 type Failure = Box<dyn std::error::Error>;

@@ -15,6 +15,9 @@ use crate::world;
 use crate::world::outcome::Outcome;
 use crate::world::plan::{Kind, Plan, Work};
 
+/// The scenario in a run's folder, as it was performed.
+pub(super) const SCENARIO: &str = "scenario.toml";
+
 /// How a run shows its result.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Show {
@@ -24,7 +27,7 @@ pub(super) struct Show {
     /// The result as one JSON object on stdout, and no progress.
     #[arg(long)]
     json: bool,
-    /// A folder for manifest.json, metrics.json, checkpoints.json and report.html.
+    /// A folder for scenario.toml, manifest.json, metrics.json, checkpoints.json and report.html.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -41,17 +44,21 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn execute(self, machine: Machine) -> Result<(), Failure> {
-        let (plan, seed) = prepared(|| self.plan())?;
+        let (plan, seed, text) = prepared(|| self.plan())?;
         self.mutant.plant();
+        if let Some(dir) = &self.show.out {
+            fs::create_dir_all(dir)?;
+            fs::write(dir.join(SCENARIO), text)?;
+        }
         perform(&plan, seed, &self.show, machine)
     }
 
-    fn plan(&self) -> Result<(Plan, u64), String> {
+    fn plan(&self) -> Result<(Plan, u64, String), String> {
         let name = self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let (_, mut scenario) = read(&self.file)?;
+        let (text, mut scenario) = read(&self.file)?;
         scenario.run.seed = self.show.seed.unwrap_or(scenario.run.seed);
         let plan = Plan::of(&scenario, &name).map_err(|error| format!("{}: {error}", self.file.display()))?;
-        Ok((plan, scenario.run.seed))
+        Ok((plan, scenario.run.seed, text))
     }
 }
 
@@ -135,14 +142,14 @@ impl Mesh {
 
 /// What `prepare` gives, prepared on a thread of its own that has ended: a thread's first hash map fixes the keys of all its others, and
 /// those of a run are drawn within the run.
-fn prepared<T: Send>(prepare: impl FnOnce() -> T + Send) -> T {
+pub(super) fn prepared<T: Send>(prepare: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(prepare).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Performs `plan` and shows what came of it.
 pub(super) fn perform(plan: &Plan, seed: u64, show: &Show, machine: Machine) -> Result<(), Failure> {
     let bar = Bar::new(show.json);
-    let outcome = world::run(plan, seed, machine, &mut |now| bar.show(now))?;
+    let outcome = world::run(plan, seed, machine, None, &mut |now| bar.show(now))?;
     bar.finish();
     if let Some(dir) = &show.out {
         write(dir, &outcome)?;

@@ -240,6 +240,10 @@ fn traffic_and_mesh(page: &mut String, metrics: &Metrics) {
             metrics.mesh_degree.iter().map(|(degree, stations)| Bar { label: format!("{degree} peers"), values: vec![*stations as f64] }).collect();
         let _ = write!(page, "<div><h2>Stations by mesh degree, at the end</h2>{}</div>", bars("mesh degree", &rows, &["stations"]));
     }
+    if !metrics.hops.is_empty() {
+        let rows: Vec<Bar> = metrics.hops.iter().map(|(hops, times)| Bar { label: format!("{hops} hops"), values: vec![*times as f64] }).collect();
+        let _ = write!(page, "<div><h2>How far Calls came</h2>{}</div>", bars("hops", &rows, &["first tellings"]));
+    }
     page.push_str("</div>");
 }
 

@@ -15,6 +15,7 @@ use station_protocol::policy::Policy;
 use station_protocol::verdict::Decision;
 use station_protocol::{Content, NodeId, requester, worker};
 
+use super::paths::Paths;
 use crate::invariants::contacts::{Contact, Contacts};
 use crate::invariants::lies::Lies;
 use crate::invariants::{Damage, Identity, Part, Violation, Watch};
@@ -38,6 +39,9 @@ struct Inner {
     honest: BTreeSet<NodeIndex>,
     overhearing: BTreeSet<NodeIndex>,
     overheard: Vec<(NodeIndex, ExperimentId, u64)>,
+    /// Calls that somebody heard, renewals and closings too.
+    told: BTreeSet<(ExperimentId, u64)>,
+    paths: Paths,
 }
 
 /// One Call on its way.
@@ -73,6 +77,8 @@ pub struct Story {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     pub calls: u64,
+    /// Calls that went through the mesh: renewals and closings too.
+    pub calls_told: u64,
     pub calls_heard: u64,
     pub claims: u64,
     pub claims_refused: u64,
@@ -214,6 +220,12 @@ impl Ledger {
         self.lock().watch.judge_parts(now_ms);
     }
 
+    /// Over how many stations Calls came → how often.
+    #[must_use]
+    pub fn hops(&self) -> BTreeMap<u32, u64> {
+        self.lock().paths.hops()
+    }
+
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         self.lock().failures.clone()
@@ -249,8 +261,12 @@ impl Inner {
         let counts = now_ms >= self.counted_from_ms;
         let one = u64::from(counts);
         match note {
-            N::Heard { experiment, seq, .. } => {
+            N::Heard { experiment, seq, requester, from } => {
                 self.counts.calls_heard += one;
+                if counts && let (Some(from), Some(to)) = (from, self.nodes.get(&number)) {
+                    self.counts.calls_told += u64::from(self.told.insert((*experiment, *seq)));
+                    self.paths.heard((*experiment, *seq), *requester, *from, *to);
+                }
                 if let Some(heard) = self.calls.get_mut(&(*experiment, *seq)) {
                     if self.honest.contains(&number) {
                         heard.after_ms.push(u32::try_from(now_ms - heard.called_ms).unwrap_or(u32::MAX));

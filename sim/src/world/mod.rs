@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use station_node::config::NetworkFile;
 use station_protocol::bounded::Name;
+use station_protocol::identity::memo;
 use tokio::time::Instant;
 
 mod attackers;
@@ -23,6 +24,7 @@ pub mod internet;
 pub mod ledger;
 pub mod outcome;
 pub mod outside;
+mod paths;
 pub mod plan;
 pub mod resident;
 pub mod storage;
@@ -30,7 +32,7 @@ pub mod storage;
 mod tests;
 pub mod works;
 
-use crate::det::trace::{Kind, Trace};
+use crate::det::trace::{Kind, Trace, Window};
 use crate::det::watchdog::{POLLS_MAX, Watchdog};
 use crate::det::{self, Machine, Refusal, clock};
 use crate::luck::Luck;
@@ -48,6 +50,8 @@ const BOOTSTRAPS_KNOWN: usize = 3;
 /// The network and its one topic.
 const NETWORK: &str = "sim";
 const TOPIC: &str = "sim";
+/// Good signatures remembered for all stations together: those of the Calls and records of some minutes.
+const SIGNATURES_REMEMBERED: usize = 65_536;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -73,14 +77,15 @@ pub struct Progress {
     pub resident_bytes: u64,
 }
 
-/// Performs `plan` with `seed`, telling `progress` once per virtual second.
-pub fn run(plan: &Plan, seed: u64, machine: Machine, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, RunError> {
+/// Performs `plan` with `seed`, telling `progress` once per virtual second; what happens in `window` is kept in full.
+pub fn run(plan: &Plan, seed: u64, machine: Machine, window: Option<Window>, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, RunError> {
     let _run = det::start(seed, machine)?;
+    memo::remember(SIGNATURES_REMEMBERED);
     clock::begin_at(Duration::from_millis(plan.wall_start_ms));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let outcome: Result<Outcome, RunError> = runtime.block_on(async {
         clock::follow();
-        let mut world = World::new(plan, seed, machine)?;
+        let mut world = World::new(plan, seed, machine, window)?;
         world.live(progress).await?;
         Ok(world.outcome().await)
     });
@@ -111,14 +116,15 @@ struct World<'a> {
     planned: usize,
     /// The last second of the warm-up.
     warm: Progress,
+    warm_traffic: Vec<(u64, u64)>,
     luck: Luck,
     published: u64,
     grinding: attackers::Grinding,
 }
 
 impl<'a> World<'a> {
-    fn new(plan: &'a Plan, seed: u64, machine: Machine) -> Result<Self, RunError> {
-        let trace = Arc::new(Trace::default());
+    fn new(plan: &'a Plan, seed: u64, machine: Machine, window: Option<Window>) -> Result<Self, RunError> {
+        let trace = Arc::new(Trace::watching(window));
         let lines = Lines::new(plan.stations.iter().map(|member| member.access), plan.climate, seed);
         let fabric = Fabric::new(lines, trace.clone());
         tokio::spawn(fabric.clone().pump());
@@ -144,6 +150,7 @@ impl<'a> World<'a> {
             timeline: BTreeMap::new(),
             planned: 0,
             warm: Progress { virtual_ms: 0, of_ms: plan.duration_ms, real_ns: 0, processor_ns: (machine.processor_ns)(), resident_bytes: 0 },
+            warm_traffic: vec![(0, 0); plan.stations.len()],
             luck: Luck::new(seed, "work", ""),
             published: 0,
             grinding: attackers::Grinding::default(),
@@ -206,6 +213,7 @@ impl<'a> World<'a> {
                 let reached = self.progress(next);
                 if next <= self.plan.warmup_ms {
                     self.warm = reached;
+                    self.warm_traffic = self.traffic();
                 }
                 progress(reached);
                 self.gauge(next);
@@ -263,7 +271,7 @@ impl<'a> World<'a> {
     }
 
     async fn befall(&mut self, what: &What) -> Result<(), RunError> {
-        self.around.trace.event(clock::now_ms(), 0, Kind::Fault, det::trace::content(what.name().as_bytes()));
+        self.around.trace.told(clock::now_ms(), 0, Kind::Fault, det::trace::content(what.name().as_bytes()), || what.name().to_owned());
         let fabric = self.around.fabric.clone();
         match what {
             What::Disturb(number, disturbance) => fabric.change(|lines| lines.disturb(*number, disturbance.clone())),
@@ -298,15 +306,22 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Bytes out and in of each station so far.
+    fn traffic(&self) -> Vec<(u64, u64)> {
+        (0..).take(self.residents.len()).map(|number| self.around.fabric.traffic(number)).collect()
+    }
+
     async fn outcome(&self) -> Outcome {
         let now_ms = clock::now_ms();
         let (hash, events) = (self.around.trace.hash(now_ms), self.around.trace.events());
         let progress = self.progress(now_ms);
-        let (mut connected, mut honest) = (Vec::new(), 0);
+        let (mut connected, mut gossip, mut honest) = (Vec::new(), Vec::new(), 0);
         for resident in &self.residents {
             if let Some(handle) = resident.handle() {
                 // One that has just stopped has no connections.
-                connected.push(handle.status().await.map_or(0, |status| status.connected.len()));
+                let status = handle.status().await.unwrap_or_default();
+                connected.push(status.connected.len());
+                gossip.push(status.gossip);
                 honest += usize::from(resident.is_honest());
             }
         }
@@ -315,12 +330,12 @@ impl<'a> World<'a> {
             self.around.ledger.judge_parts(now_ms);
         }
         let attackers = self.attackers();
-        let traffic = (0..).take(self.residents.len()).map(|number| self.around.fabric.traffic(number)).collect();
+        let (traffic, warm_traffic) = (self.traffic(), self.warm_traffic.clone());
         Outcome::new(
             self.plan,
             self.seed,
             &self.around,
-            &outcome::End { hash, events, progress, warm: self.warm, connected, honest, attackers, traffic },
+            &outcome::End { hash, events, progress, warm: self.warm, connected, gossip, honest, attackers, traffic, warm_traffic },
         )
     }
 }

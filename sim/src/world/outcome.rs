@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use station_node::network::GossipFigures;
 use station_protocol::gauge::Gauge;
 
 use super::Progress;
@@ -13,7 +14,7 @@ use super::ledger::{Counts, Story};
 use super::plan::{Due, Plan};
 use super::resident::Surroundings;
 use crate::actors::mesh::Deeds;
-use crate::det::trace::Checkpoint;
+use crate::det::trace::{Checkpoint, Seen};
 use crate::invariants::Violation;
 use crate::metrics::{CheckResult, Damage, Distribution, Fill, Jobs, Metrics};
 use crate::scenario::Fidelity;
@@ -28,11 +29,15 @@ pub(super) struct End {
     pub(super) warm: Progress,
     /// Topic peers of each station that is up.
     pub(super) connected: Vec<usize>,
+    /// Of the same stations.
+    pub(super) gossip: Vec<GossipFigures>,
     /// Honest stations that are up.
     pub(super) honest: usize,
     pub(super) attackers: Vec<Attackers>,
     /// Bytes out and in of each station.
     pub(super) traffic: Vec<(u64, u64)>,
+    /// When the warm-up was over.
+    pub(super) warm_traffic: Vec<(u64, u64)>,
 }
 
 /// What only the world knows of a group that misbehaves.
@@ -58,6 +63,8 @@ pub struct Outcome {
     /// Of each station, over the whole run.
     pub sent_bytes: Quantiles,
     pub received_bytes: Quantiles,
+    /// After the warm-up.
+    pub steady_received_bytes: Quantiles,
     pub speed: Speed,
     /// What came to each host of the internet on each day.
     pub internet: Vec<Tally>,
@@ -66,6 +73,9 @@ pub struct Outcome {
     pub unchecked: Vec<String>,
     #[serde(skip)]
     pub checkpoints: Vec<Checkpoint>,
+    /// What happened in the window that was asked for.
+    #[serde(skip)]
+    pub seen: Vec<Seen>,
     #[serde(skip)]
     pub stories: Vec<Story>,
 }
@@ -126,6 +136,7 @@ impl Outcome {
             connections: Quantiles::of(end.connected.iter().map(|count| *count as u64)),
             sent_bytes: Quantiles::of(end.traffic.iter().map(|(sent, _)| *sent)),
             received_bytes: Quantiles::of(end.traffic.iter().map(|(_, received)| *received)),
+            steady_received_bytes: Quantiles::of(end.traffic.iter().zip(&end.warm_traffic).map(|((_, end), (_, warm))| end - warm)),
             speed: Speed {
                 virtual_s,
                 real_s,
@@ -140,6 +151,7 @@ impl Outcome {
             failures: around.ledger.failures(),
             unchecked: plan.unchecked.clone(),
             checkpoints: around.trace.checkpoints(),
+            seen: around.trace.seen(),
             stories,
         }
     }
@@ -157,7 +169,9 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
     };
     let (heard, calls) = around.ledger.propagation();
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+    let (messages, copies) = end.gossip.iter().fold((0, 0), |(messages, copies), of| (messages + of.messages, copies + of.copies));
     let figures = [
+        (Figure::Duplicates, share(copies - messages, messages)),
         (Figure::Delivered, share(heard.len() as u64, (calls * end.honest) as u64)),
         (Figure::Settled, share(jobs.agreed + jobs.undecided, jobs.published)),
         (Figure::Wrong, share(around.ledger.damage().wrong_verdicts, jobs.agreed)),
@@ -174,6 +188,8 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
         jobs,
         latencies: latencies(&counted, &heard),
         figures: figures.into_iter().filter_map(|(figure, value)| Some((figure, value?))).collect(),
+        mesh_degree: degrees(&end.gossip),
+        hops: around.ledger.hops(),
         faults: plan.spans.clone(),
         byzantine: byzantine(around, &end.attackers),
         fullest: around.ledger.fullest().into_iter().map(fill).collect(),
@@ -212,6 +228,15 @@ fn byzantine(around: &Surroundings, attackers: &[Attackers]) -> Vec<Damage> {
         }
     };
     attackers.iter().map(damage).collect()
+}
+
+/// Mesh peers → stations with so many.
+fn degrees(gossip: &[GossipFigures]) -> BTreeMap<u32, u64> {
+    let mut degrees = BTreeMap::new();
+    for of in gossip {
+        *degrees.entry(u32::try_from(of.mesh).unwrap_or(u32::MAX)).or_default() += 1;
+    }
+    degrees
 }
 
 /// In ms; what nobody measured is absent.

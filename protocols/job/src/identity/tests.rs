@@ -141,3 +141,26 @@ fn a_node_id_is_the_peer_id_of_its_key() {
         assert_eq!(bad.parse::<NodeId>(), Err(NodeIdError), "{bad:?}");
     }
 }
+
+#[test]
+fn a_memo_calls_nothing_good_that_is_not_and_forgets_what_is_old() {
+    let asked = std::cell::Cell::new(0);
+    let verified = |part: u8, good: bool| {
+        memo::verified(&[&[part]], || {
+            asked.set(asked.get() + 1);
+            good
+        })
+    };
+    assert!(verified(1, true) && verified(1, true));
+    assert_eq!(asked.take(), 2, "off at first");
+    memo::remember(2);
+    assert!(verified(1, true) && verified(1, false));
+    assert!(!verified(2, false) && !verified(2, false));
+    assert_eq!(asked.take(), 3, "only what is good is remembered");
+    assert!(verified(3, true) && verified(4, true) && !verified(1, false));
+    let mut flipped = signed();
+    assert_eq!(flipped.verify(&network("test")), Ok(()));
+    flipped.signature.0[9] ^= 4;
+    assert_eq!(flipped.verify(&network("test")), Err(BadSignature));
+    assert_eq!(signed().verify(&network("other")), Err(BadSignature));
+}

@@ -71,6 +71,7 @@ pub(crate) fn run(seed: u64, mesh: f64) -> Metrics {
         .map(|(name, sent_bytes, received_bytes)| (name.to_owned(), Traffic { sent_bytes, received_bytes }))
         .into(),
         mesh_degree: [(6, 4), (7, 11), (8, 20), (9, 10), (10, 5)].into(),
+        hops: [(1, 120), (2, 900), (3, 1_400), (4, 80)].into(),
         dials: dials.collect(),
         relays: vec![Relay { station: "relays-0".into(), reservations_max: 38, circuits_max: 21, bytes: 14_200_000 }],
         series: vec![series("messages", "per second", 320.0), series("connections", "", 18.0), series("leases out", "", 9.0)],
