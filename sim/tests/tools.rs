@@ -99,9 +99,10 @@ fn two_runs_are_the_same_or_the_first_event_that_differs_is_named() {
 
 #[test]
 fn a_replay_tells_a_station_s_events_in_a_window_and_nothing_else() {
-    let output = program("replay", SCENARIO, &["--from", "2s", "--until", "4s", "--nodes", "home-1", "--json"]);
+    let output = program("replay", SCENARIO, &["--from", "2s", "--until", "4s", "--nodes", "bootstrap-1", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let lines: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<serde_json::Value> =
+        String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(!lines.is_empty());
     let inside = |line: &serde_json::Value| (2_000..4_000).contains(&line["at_ms"].as_u64().expect("a time")) && line["node"] == lines[0]["node"];
     assert!(lines.iter().all(inside));

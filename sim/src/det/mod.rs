@@ -78,6 +78,9 @@ impl Drop for Run {
 
 /// Ends the process with a sentence: for what cannot be returned as an error because it happens inside a foreign function.
 pub(crate) fn stop(code: i32, sentence: &str) -> ! {
+    // What runs at the end of a process reads the clock: it would come here again, or ask a runtime that is gone.
+    ACTIVE.set(false);
+    clock::release();
     eprintln!("station-sim: {sentence}");
     std::process::exit(code)
 }

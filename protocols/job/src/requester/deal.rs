@@ -118,25 +118,8 @@ impl Run {
         let proved = claimant.held.saturating_mul(2).max(1);
         let most = if claimant.held == 0 { proved } else { proved.min(ahead) }.min(HOLDING_MAX as u64);
         let outstanding = claimant.outstanding.len().max(holding.len()) as u64;
-        let left = most.saturating_sub(outstanding).min(self.left_to_cluster(node, capacity).unwrap_or(u64::MAX));
+        let left = most.saturating_sub(outstanding).min(self.left_to_cluster(node, now).unwrap_or(u64::MAX));
         usize::try_from(left).unwrap_or(0).min(LEASES_MAX)
-    }
-
-    /// Leases that the stations of `node`'s cluster may still have together; none when they need not share. Keys cost nothing and clusters
-    /// do: where there is not work enough for everybody, several stations of one cluster get what one of them would.
-    fn left_to_cluster(&self, node: NodeId, capacity: u64) -> Option<u64> {
-        let cluster = self.claimants.get(&node)?.cluster;
-        let is_plenty = self.unleased() > (LEASES_MAX * self.claimants.len()) as u64;
-        if matches!(cluster, Cluster::Own(_)) || is_plenty || is_planted(Mutant::ClusterHasManySeats) {
-            return None;
-        }
-        let all = self.claimants.values().filter(|claimant| claimant.cluster == cluster);
-        let (stations, held, outstanding) = all.fold((0, 0, 0), |(stations, held, outstanding), claimant| {
-            (stations + 1, held + claimant.held, outstanding + claimant.outstanding.len() as u64)
-        });
-        // None ahead: another of them is idle when one delivers.
-        let most = if held == 0 { 1 } else { (2 * held).min(capacity) };
-        (stations > 1).then(|| most.saturating_sub(outstanding))
     }
 
     /// Up to `count` jobs that the node may run: open ones that lack executions first, then jobs never dealt.
@@ -243,6 +226,7 @@ impl Run {
             }
             claimant.outstanding.insert(number);
             claimant.idle = 0;
+            claimant.dealt = now;
             self.leases.insert(number, Leased { index: *index, node, cluster: claimant.cluster, until, renewed: false, named: None });
             self.ends.insert((until, number));
             leases.push(Lease { index: *index, input, duration_ms });

@@ -26,6 +26,7 @@ mod records;
 mod restore;
 mod run;
 mod settle;
+mod share;
 #[cfg(test)]
 mod tests;
 

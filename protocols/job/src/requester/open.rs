@@ -171,13 +171,13 @@ impl Run {
             _ => None,
         };
         let all = self.claimants.values().chain(collected.into_iter().flatten());
-        all.filter(|claimant| is_active(claimant, now)).map(|claimant| claimant.cluster).collect::<BTreeSet<_>>().len() as u64
+        all.filter(|claimant| claimant.is_active(now)).map(|claimant| claimant.cluster).collect::<BTreeSet<_>>().len() as u64
     }
 
     /// Whether those who claimed cannot end the next job: they ran it already, or lost it too often.
     pub(super) fn lacks_others(&self, now: Time) -> bool {
         let Some((index, job)) = self.hungry.first().and_then(|index| Some((index, self.open.get(index)?))) else { return false };
-        let able = self.claimants.iter().filter(|(node, claimant)| is_active(claimant, now) && self.could_run(*index, **node));
+        let able = self.claimants.iter().filter(|(node, claimant)| claimant.is_active(now) && self.could_run(*index, **node));
         let clusters: BTreeSet<_> = able.map(|(_, claimant)| claimant.cluster).collect();
         (clusters.len() as u64) < u64::from(job.missing(self.attempts_max()))
     }
@@ -223,8 +223,11 @@ impl Run {
     }
 }
 
-fn is_active(claimant: &Claimant, now: Time) -> bool {
-    !claimant.outstanding.is_empty() || now.since(claimant.seen) <= ACTIVE_MS
+impl Claimant {
+    /// Whether it is to be counted on.
+    pub(super) fn is_active(&self, now: Time) -> bool {
+        !self.outstanding.is_empty() || now.since(self.seen) <= ACTIVE_MS
+    }
 }
 
 /// A signed Call with as many of the addresses as fit.

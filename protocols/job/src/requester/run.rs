@@ -97,6 +97,8 @@ pub(super) struct Claimant {
     pub(super) held: u64,
     pub(super) outstanding: BTreeSet<LeaseNumber>,
     pub(super) seen: Time,
+    /// When it got its last new lease.
+    pub(super) dealt: Time,
     /// Where its walk over the hungry jobs goes on.
     pub(super) walk: u64,
     /// Waits in a row without work.
@@ -121,6 +123,7 @@ impl Claimant {
             held: 0,
             outstanding: BTreeSet::new(),
             seen: now,
+            dealt: Time(0),
             walk: 0,
             idle: 0,
             losses: 0,

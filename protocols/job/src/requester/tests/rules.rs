@@ -5,6 +5,7 @@ use crate::call::{CALL_BYTES_MAX, CallState};
 use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::durable::Ticket;
+use crate::experiment::ExperimentId;
 use crate::log;
 use crate::peer_action::PeerAction;
 use crate::requester::{Effect, Event, Peer, PublishError};
@@ -93,16 +94,35 @@ fn one_cluster_has_one_seat_per_job() {
     assert_eq!(world.leases(id, 3).len(), 1);
 }
 
+/// What a station gets that is in the cluster of station 1.
+fn granted(world: &mut World, id: ExperimentId, number: u8) -> usize {
+    let sibling = Peer { node: key(number).node(), cluster: peer(1).cluster };
+    match world.ask(sibling, crate::work::Request::Claim(claim(id, &[]))) {
+        Response::Leases(leases) => leases.body.leases.len(),
+        Response::Wait { .. } => 0,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_cluster_of_many_has_no_more_seats_than_others_until_they_leave_work_lying() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(3), 10));
+    let (number, lease) = world.leases(id, 1).remove(0);
+    let ack = world.deliver_all(id, 1, vec![delivery(id, 1, number, lease.index, b"o")], &[], &[]);
+    let next = numbered(ack.leases.expect("nobody else asked"));
+    assert_eq!(next.len(), 2);
+    assert_eq!((world.leases(id, 20).len(), world.leases(id, 30).len(), granted(&mut world, id, 2)), (1, 1, 0));
+    let receipts = next.iter().map(|(number, lease)| delivery(id, 1, *number, lease.index, b"o")).collect();
+    // It has three where the others have one on average, and one of its own to come.
+    assert!(world.deliver_all(id, 1, receipts, &[], &[]).leases.is_none());
+    assert_eq!((2..=10).map(|number| granted(&mut world, id, number)).sum::<usize>(), 0);
+    world.pass(2_001);
+    assert!(granted(&mut world, id, 3) > 0);
+}
+
 #[test]
 fn stations_of_one_cluster_share_what_one_of_them_may_have_while_work_is_scarce() {
-    let granted = |world: &mut World, id, number: u8| {
-        let sibling = Peer { node: key(number).node(), cluster: peer(1).cluster };
-        match world.ask(sibling, crate::work::Request::Claim(claim(id, &[]))) {
-            Response::Leases(leases) => leases.body.leases.len(),
-            Response::Wait { .. } => 0,
-            other => panic!("{other:?}"),
-        }
-    };
     let mut world = World::new();
     let scarce = world.publish(draft(fixed(3), 10));
     let (number, lease) = world.leases(scarce, 1).remove(0);
