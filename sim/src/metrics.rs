@@ -36,6 +36,9 @@ pub struct Metrics {
     pub traffic: BTreeMap<String, Traffic>,
     /// Mesh peers → stations with so many, at the end.
     pub mesh_degree: BTreeMap<u32, u64>,
+    /// Of all stations that are up at the end.
+    #[serde(default)]
+    pub lookups: Lookups,
     /// Stations that a Call came over → how often it came to a station so.
     #[serde(default)]
     pub hops: BTreeMap<u32, u64>,
@@ -90,6 +93,17 @@ impl Distribution {
 pub struct Traffic {
     pub sent_bytes: u64,
     pub received_bytes: u64,
+}
+
+/// Lookups in the DHT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lookups {
+    pub done: u64,
+    /// Requests that they sent, all together.
+    pub requests: u64,
+    /// How long they took, all together.
+    pub time_ms: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

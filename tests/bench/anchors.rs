@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use super::cargo::cargo;
 use super::figures::{Report, median};
 
 /// One line of the anchors' program.
@@ -24,9 +25,8 @@ pub(crate) fn measure(report: &mut Report) {
 
 fn engines(report: &mut Report) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("anchors");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Its own target folder: the flags and versions are others.
-    let output = Command::new(cargo).args(["run", "--release", "--quiet", "--locked"]).current_dir(folder).stderr(Stdio::inherit()).output();
+    let output = cargo().args(["run", "--release", "--quiet", "--locked"]).current_dir(folder).stderr(Stdio::inherit()).output();
     let Some(output) = output.ok().filter(|output| output.status.success()) else {
         eprintln!("the anchors do not build here: left out");
         return;

@@ -5,6 +5,8 @@
 //! lacks assertions: a number is read by people, a test is read by machines.
 
 mod anchors;
+mod calibration;
+mod cargo;
 mod figures;
 mod machines;
 mod mesh;
@@ -12,6 +14,7 @@ mod processes;
 mod sandbox;
 mod signatures;
 mod sim;
+mod slowed;
 mod storage;
 
 use std::process::ExitCode;
@@ -43,6 +46,9 @@ enum Area {
     /// (internal) a million jobs through the machines, in a process of its own
     #[value(hide = true)]
     MillionJobs,
+    /// (internal) one of twenty stations that the simulator is compared with
+    #[value(hide = true)]
+    LabStation,
     /// (internal) the other end of a socket
     #[value(hide = true)]
     Pong,
@@ -56,6 +62,10 @@ fn main() -> ExitCode {
         Area::Mesh => mesh::measure(args.short, &mut report),
         Area::Sandbox => sandbox::measure(args.short, &mut report),
         Area::Sim => sim::measure(args.short, &mut report),
+        Area::LabStation => {
+            calibration::station();
+            return ExitCode::SUCCESS;
+        }
         Area::Pong => {
             sandbox::pong();
             return ExitCode::SUCCESS;

@@ -1,11 +1,11 @@
 //! The `station` program itself: size, start, and what it costs when it has nothing to do.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use station_tests::process::{Home, until};
 
+use super::cargo::cargo;
 use super::figures::{Report, median};
 
 /// How long idleness is watched.
@@ -53,12 +53,8 @@ pub(crate) async fn measure(short: bool, report: &mut Report) {
 /// The release binary of this workspace.
 fn build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--release", "-p", "station-node", "--message-format=json"])
-        .current_dir(root)
-        .output()
-        .expect("cargo starts");
+    let output =
+        cargo().args(["build", "--release", "-p", "station-node", "--message-format=json"]).current_dir(root).output().expect("cargo starts");
     assert!(output.status.success(), "the station does not build: {}", String::from_utf8_lossy(&output.stderr));
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let executable = messages

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::cargo::cargo;
 use super::figures::{Anchor, Report};
 
 /// Sizes of the scaling curve; the last is `fast` alone.
@@ -39,6 +40,7 @@ pub(crate) fn measure(short: bool, report: &mut Report) {
         return;
     }
     faults(&program, report);
+    super::calibration::measure(&program, report);
     mesh(&program, lengths(1_000, "full"), report);
     for stations in CURVE {
         mesh(&program, lengths(stations, "fast"), report);
@@ -53,8 +55,7 @@ fn root() -> PathBuf {
 
 /// `station-sim`: like this program, or as it is when its speed counts.
 fn build(measured: bool) -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
+    let mut build = cargo();
     build.current_dir(root()).args(["build", "-q", "-p", "station-sim"]);
     match (measured, cfg!(debug_assertions)) {
         (true, _) => _ = build.args(["--profile", "measured"]),
@@ -68,7 +69,7 @@ fn build(measured: bool) -> PathBuf {
 }
 
 /// Runs `station-sim` and reads its JSON; none, with the reason on stderr, when it failed.
-fn run(program: &Path, arguments: &[String]) -> Option<Value> {
+pub(crate) fn run(program: &Path, arguments: &[String]) -> Option<Value> {
     let output = Command::new(program).current_dir(root()).args(arguments).arg("--json").stderr(Stdio::inherit()).output().expect("it starts");
     let parsed = serde_json::from_slice(&output.stdout).ok();
     if parsed.is_none() {

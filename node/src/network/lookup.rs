@@ -73,6 +73,13 @@ impl Network {
     }
 
     pub(super) fn on_kad(&mut self, event: kad::Event) {
+        if let kad::Event::OutboundQueryProgressed { stats, step, .. } = &event
+            && step.last
+        {
+            self.dht.lookups += 1;
+            self.dht.requests += u64::from(stats.num_requests());
+            self.dht.time_ms += stats.duration().map_or(0, |lasted| u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
+        }
         match event {
             kad::Event::OutboundQueryProgressed { id, result: QueryResult::GetProviders(result), step, .. } => {
                 if let Ok(GetProvidersOk::FoundProviders { providers, .. }) = result {

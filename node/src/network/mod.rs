@@ -110,6 +110,17 @@ pub struct Snapshot {
     pub topic_peers: usize,
     pub at: At,
     pub gossip: GossipFigures,
+    pub dht: DhtFigures,
+}
+
+/// Lookups in the DHT that ended so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DhtFigures {
+    pub lookups: u64,
+    /// Requests that they sent.
+    pub requests: u64,
+    /// How long they took, all together.
+    pub time_ms: u64,
 }
 
 /// What gossip carried so far, and the mesh that carries it.
@@ -145,6 +156,7 @@ pub struct Network {
     unprovided: bool,
     /// Circuits to close because a direct connection took their place.
     spent_circuits: VecDeque<(Instant, PeerId, ConnectionId)>,
+    dht: DhtFigures,
     /// Of gossip: messages, and copies of messages.
     messages: u64,
     copies: Copies,
@@ -202,6 +214,7 @@ impl Network {
             search: Backoff::search(own.0[1]),
             unprovided: true,
             spent_circuits: VecDeque::new(),
+            dht: DhtFigures::default(),
             messages: 0,
             copies,
             events: VecDeque::new(),
@@ -262,6 +275,7 @@ impl Network {
             topic_peers: self.topics.len(),
             at: self.announced.clone(),
             gossip: GossipFigures { mesh, messages: self.messages, copies: self.copies.count() },
+            dht: self.dht,
         }
     }
 

@@ -384,10 +384,12 @@ impl Driver {
     }
 
     fn status(&self) -> Status {
+        let network = self.network.snapshot();
         Status {
             connected: self.connected.iter().copied().collect(),
             addresses: self.addresses.clone(),
-            gossip: self.network.snapshot().gossip,
+            gossip: network.gossip,
+            dht: network.dht,
             topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
             running: self.executor.running(),
             outbox: self.worker.outbox_len(),

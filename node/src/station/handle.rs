@@ -22,7 +22,7 @@ use station_protocol::{NodeId, codec, requester, worker};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::library::Library;
-use crate::network::GossipFigures;
+use crate::network::{DhtFigures, GossipFigures};
 use crate::store::{Store, StoreError};
 
 /// Commands waiting for the event loop: people and scripts on this machine, hence few.
@@ -54,6 +54,7 @@ pub struct Status {
     pub connected: Vec<NodeId>,
     pub addresses: At,
     pub gossip: GossipFigures,
+    pub dht: DhtFigures,
     pub topics: Vec<(Name, u64)>,
     pub running: usize,
     pub outbox: usize,

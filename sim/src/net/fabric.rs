@@ -7,29 +7,39 @@
 //! ```
 //!
 //! Guarantees: bytes of a connection arrive in order or not at all; a writer waits when too much is unread; the same calls at the same
-//! times give the same arrivals. Deliberately lacks addresses' meaning: `transport` listens and dials.
+//! times give the same arrivals. Deliberately lacks datagrams, and what is said on a connection: `transport` listens and dials.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use futures::channel::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use crate::det::trace::{Kind, Trace};
+use crate::metrics::Dials;
 use crate::net::Nanos;
 use crate::net::link::Stream;
+use crate::net::nat::routes::NetworkId;
+use crate::net::transport::counted::Counts;
 
 mod lines;
 pub(super) mod pipe;
+mod places;
+#[cfg(test)]
+mod tests;
 
 pub use lines::{Access, Climate, Disturbance, Lines, Members, Path};
 use pipe::Pipe;
+use places::Places;
+pub use places::{Attachment, Place};
+pub(super) use places::{Dialling, Knock};
 
 /// A station of the run, by its place in the scenario. It stays the same over crashes and restarts.
 pub type NodeIndex = u32;
@@ -52,16 +62,13 @@ pub(super) trait Accept: Send + Sync {
     fn accept(&self, arriving: Arriving) -> bool;
 }
 
-/// Who listens where.
-type Sockets = BTreeMap<SocketAddr, (NodeIndex, Arc<dyn Accept>)>;
-
 /// All wires of a run.
 pub struct Fabric {
     trace: Arc<Trace>,
     start: Instant,
     lines: Mutex<Lines>,
-    sockets: Mutex<Sockets>,
-    homes: Mutex<BTreeMap<IpAddr, NodeIndex>>,
+    places: Mutex<Places>,
+    counts: Arc<Counts>,
     due: Mutex<Due>,
     /// Pipes with bytes that a partition holds.
     held: Mutex<Vec<Arc<Pipe>>>,
@@ -109,23 +116,35 @@ impl fmt::Debug for Fabric {
 }
 
 impl Fabric {
-    /// Wires that are `lines`. Must be called within the run's runtime.
+    /// Wires that are `lines`, with boxes whose luck is that of `seed`. Must be called within the run's runtime.
     #[must_use]
-    pub fn new(lines: Lines, trace: Arc<Trace>) -> Arc<Self> {
+    pub fn new(lines: Lines, seed: u64, trace: Arc<Trace>) -> Arc<Self> {
         Arc::new(Self {
             trace,
             start: Instant::now(),
             lines: Mutex::new(lines),
-            sockets: Mutex::default(),
-            homes: Mutex::default(),
+            places: Mutex::new(Places::new(seed)),
+            counts: Arc::default(),
             due: Mutex::default(),
             held: Mutex::default(),
         })
     }
 
-    /// The machine at `ip` is that of `node`, whether anything listens there or not.
-    pub fn settle(&self, ip: IpAddr, node: NodeIndex) {
-        lock(&self.homes).insert(ip, node);
+    /// The machine of `node`, whether anything listens there or not: its addresses, the IPv4 one first.
+    pub fn attach(&self, node: NodeIndex, attachment: &Attachment) -> Vec<Place> {
+        lock(&self.places).attach(node, attachment)
+    }
+
+    /// Bytes by protocol.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// How dials went, by the boxes of both sides.
+    #[must_use]
+    pub fn dials(&self) -> Vec<Dials> {
+        lock(&self.places).dials()
     }
 
     /// Changes what the wires are like, and sends on what was held by what is no longer cut.
@@ -212,26 +231,41 @@ impl Fabric {
         self.trace.event(self.now_ms(), node, kind, content);
     }
 
-    pub(super) fn listen(&self, at: SocketAddr, node: NodeIndex, accept: Arc<dyn Accept>) -> bool {
-        let mut sockets = lock(&self.sockets);
-        let free = !sockets.contains_key(&at);
-        if free {
-            sockets.insert(at, (node, accept));
-        }
-        free
+    pub(super) fn listen(&self, network: NetworkId, at: SocketAddr, node: NodeIndex, accept: Arc<dyn Accept>) -> bool {
+        lock(&self.places).listen(network, at, (node, accept))
     }
 
-    pub(super) fn close(&self, at: SocketAddr) {
-        let closed = lock(&self.sockets).remove(&at);
+    pub(super) fn close(&self, network: NetworkId, at: SocketAddr) {
+        let closed = lock(&self.places).close(network, at);
         drop(closed);
     }
 
-    pub(super) fn socket(&self, at: SocketAddr) -> Option<(NodeIndex, Arc<dyn Accept>)> {
-        lock(&self.sockets).get(&at).cloned()
+    pub(super) fn socket(&self, network: NetworkId, at: SocketAddr) -> Option<(NodeIndex, Arc<dyn Accept>)> {
+        lock(&self.places).socket(network, at)
     }
 
-    pub(super) fn home(&self, ip: IpAddr) -> Option<NodeIndex> {
-        lock(&self.homes).get(&ip).copied()
+    pub(super) fn knock(&self, dialling: Dialling) -> Knock {
+        let now = Nanos(self.now_ns());
+        lock(&self.places).knock(dialling, now)
+    }
+
+    /// `node` dials until [`Self::end`]; none when it does so already from this port.
+    pub(super) fn begin(&self, node: NodeIndex, dialling: Dialling) -> Option<oneshot::Receiver<super::transport::Wire>> {
+        lock(&self.places).begin(node, dialling)
+    }
+
+    pub(super) fn end(&self, dialling: &Dialling) {
+        let over = lock(&self.places).end(dialling);
+        drop(over);
+    }
+
+    /// Who dials `own` while it is dialled.
+    pub(super) fn meet(&self, own: &Dialling, other: &Dialling) -> Option<(NodeIndex, oneshot::Sender<super::transport::Wire>)> {
+        lock(&self.places).meet(own, other)
+    }
+
+    pub(super) fn connected(&self, node: NodeIndex, to: SocketAddr, punched: bool) {
+        lock(&self.places).connected(node, to, punched);
     }
 
     /// What has arrived by `now`, in the order in which it was sent; arms the pump for the next.

@@ -1,7 +1,6 @@
 //! The simulator's transport: `/ip4/…/tcp/…` and `/ip6/…/tcp/…` over the [`Fabric`], as the node expects it below its relay client.
 //!
-//! Guarantees: a dial takes the round trip it would take, is refused where the machine is there and the port is closed, and times out
-//! where nobody is; a connection has the addresses of both ends. Deliberately lacks DNS names, QUIC, and an opinion about keys: noise
+//! Guarantees: a connection has the addresses of both ends, as boxes on the way show them; [`dial`] is the way there. Deliberately lacks DNS names, QUIC, and an opinion about keys: noise
 //! (full) or the plaintext handshake (fast) is libp2p's own.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +11,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use futures::future::{BoxFuture, Ready, ready};
 use futures::{AsyncRead, AsyncWrite, FutureExt};
@@ -25,15 +23,16 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, noise, plaintext, yamux};
 
 use super::fabric::pipe::Pipe;
-use super::fabric::{Accept, Arriving, Fabric, NodeIndex, lock};
-use crate::det::trace::Kind;
+use super::fabric::{Accept, Arriving, Fabric, NodeIndex, Place, lock};
+use super::nat::routes::NetworkId;
 use crate::scenario::Fidelity;
+use counted::Counting;
 
+pub mod counted;
+mod dial;
 #[cfg(test)]
 mod tests;
 
-/// Linux gives up after six retransmissions of the first segment.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 /// The first port that the system hands out by itself.
 const EPHEMERAL: u16 = 32_768;
 /// Connections that wait to be accepted, as with `listen`'s usual backlog.
@@ -50,7 +49,8 @@ pub struct Wire {
 struct Host {
     fabric: Arc<Fabric>,
     node: NodeIndex,
-    ip: IpAddr,
+    /// One per family of addresses at most.
+    places: Vec<Place>,
     ports: AtomicU16,
     inner: Mutex<Inner>,
 }
@@ -75,39 +75,39 @@ impl fmt::Debug for Wire {
 
 impl fmt::Debug for SimTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimTransport").field("node", &self.host.node).field("ip", &self.host.ip).finish_non_exhaustive()
+        f.debug_struct("SimTransport").field("node", &self.host.node).field("places", &self.host.places).finish_non_exhaustive()
     }
 }
 
-/// What a station gets: authenticated and multiplexed connections from `ip`.
+/// What a station gets: authenticated and multiplexed connections from its `places`.
 pub fn build(
     fabric: &Arc<Fabric>,
     node: NodeIndex,
-    ip: IpAddr,
+    places: &[Place],
     keypair: &Keypair,
     fidelity: Fidelity,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
-    let wires = SimTransport::new(fabric, node, ip).upgrade(Version::V1Lazy);
+    let counts = fabric.counts().clone();
+    let wires = SimTransport::new(fabric, node, places).upgrade(Version::V1Lazy);
     Ok(match fidelity {
         Fidelity::Full => wires
             .authenticate(noise::Config::new(keypair)?)
             .multiplex(yamux::Config::default())
-            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            .map(move |(peer, muxer), _| (peer, StreamMuxerBox::new(Counting::new(muxer, counts))))
             .boxed(),
         Fidelity::Fast => wires
             .authenticate(plaintext::Config::new(keypair))
             .multiplex(yamux::Config::default())
-            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            .map(move |(peer, muxer), _| (peer, StreamMuxerBox::new(Counting::new(muxer, counts))))
             .boxed(),
     })
 }
 
 impl SimTransport {
-    /// The sockets of `node`, whose machine has the address `ip`.
+    /// The sockets of `node`, whose machine has these addresses.
     #[must_use]
-    pub fn new(fabric: &Arc<Fabric>, node: NodeIndex, ip: IpAddr) -> Self {
-        fabric.settle(ip, node);
-        let host = Host { fabric: fabric.clone(), node, ip, ports: AtomicU16::new(EPHEMERAL), inner: Mutex::default() };
+    pub fn new(fabric: &Arc<Fabric>, node: NodeIndex, places: &[Place]) -> Self {
+        let host = Host { fabric: fabric.clone(), node, places: places.to_vec(), ports: AtomicU16::new(EPHEMERAL), inner: Mutex::default() };
         Self { host: Arc::new(host) }
     }
 }
@@ -116,7 +116,7 @@ impl Drop for SimTransport {
     fn drop(&mut self) {
         let inner = std::mem::take(&mut *lock(&self.host.inner));
         for at in inner.listeners.keys() {
-            self.host.fabric.close(*at);
+            self.host.close(*at);
         }
     }
 }
@@ -141,50 +141,34 @@ impl Accept for Host {
 }
 
 impl Host {
-    /// The port a dial leaves from: the listening one when it may be shared, so that others see where we can be reached.
-    fn source(&self, port_use: PortUse) -> SocketAddr {
-        let listening = lock(&self.inner).listeners.keys().next().copied();
-        match listening {
+    /// The network in which it has an address of the same family.
+    fn network(&self, ip: IpAddr) -> Option<NetworkId> {
+        self.place(ip).map(|place| place.network)
+    }
+
+    fn place(&self, like: IpAddr) -> Option<Place> {
+        self.places.iter().find(|place| place.ip.is_ipv4() == like.is_ipv4()).copied()
+    }
+
+    fn ephemeral(&self) -> u16 {
+        self.ports.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |port| Some(port.checked_add(1).unwrap_or(EPHEMERAL))).unwrap_or(EPHEMERAL)
+    }
+
+    /// What a dial to `to` leaves from: the listening port when it may be shared, so that others see where we can be reached.
+    fn source(&self, to: SocketAddr, port_use: PortUse) -> io::Result<SocketAddr> {
+        let Some(place) = self.place(to.ip()) else { return Err(io::ErrorKind::NetworkUnreachable.into()) };
+        let listening = lock(&self.inner).listeners.keys().find(|at| at.ip() == place.ip).copied();
+        Ok(match listening {
             Some(at) if port_use == PortUse::Reuse => at,
-            _ => {
-                let port = self.ports.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |port| Some(port.checked_add(1).unwrap_or(EPHEMERAL)));
-                SocketAddr::new(self.ip, port.unwrap_or(EPHEMERAL))
-            }
-        }
+            _ => SocketAddr::new(place.ip, self.ephemeral()),
+        })
     }
 
-    /// A handshake with `to`: half a round trip to find out, half to tell.
-    async fn connect(self: Arc<Self>, from: SocketAddr, to: SocketAddr) -> io::Result<Wire> {
-        let fabric = &self.fabric;
-        let Some(home) = fabric.home(to.ip()) else { return Err(timed_out().await) };
-        fabric.event(self.node, Kind::Dialled, u64::from(home));
-        let Some(there) = fabric.signal(self.node, home) else { return Err(timed_out().await) };
-        until(fabric, there).await;
-        let Some(socket) = fabric.socket(to) else {
-            let Some(back) = fabric.signal(home, self.node) else { return Err(timed_out().await) };
-            until(fabric, back).await;
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        };
-        let (node, accept) = socket;
-        let [out, back] = fabric.pipes(self.node, node);
-        let (ours, theirs) = (Wire::new(fabric, &out, &back), Wire::new(fabric, &back, &out));
-        let Some(answered) = fabric.signal(node, self.node) else { return Err(timed_out().await) };
-        let accepted = accept.accept(Arriving { stream: theirs, from, at: to });
-        if accepted {
-            fabric.event(node, Kind::Accepted, u64::from(self.node));
+    fn close(&self, at: SocketAddr) {
+        if let Some(network) = self.network(at.ip()) {
+            self.fabric.close(network, at);
         }
-        until(fabric, answered).await;
-        if accepted { Ok(ours) } else { Err(io::ErrorKind::ConnectionRefused.into()) }
     }
-}
-
-async fn until(fabric: &Fabric, at_ms: u64) {
-    tokio::time::sleep(Duration::from_millis(at_ms.saturating_sub(fabric.now_ms()))).await;
-}
-
-async fn timed_out() -> io::Error {
-    tokio::time::sleep(CONNECT_TIMEOUT).await;
-    io::ErrorKind::TimedOut.into()
 }
 
 impl Transport for SimTransport {
@@ -195,11 +179,10 @@ impl Transport for SimTransport {
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
         let Some(at) = socket_of(&address) else { return Err(TransportError::MultiaddrNotSupported(address)) };
-        let at = if at.ip().is_unspecified() { SocketAddr::new(self.host.ip, at.port()) } else { at };
-        if at.ip() != self.host.ip {
-            return Err(TransportError::Other(io::ErrorKind::AddrNotAvailable.into()));
-        }
-        if !self.host.fabric.listen(at, self.host.node, self.host.clone()) {
+        let place = self.host.place(at.ip()).filter(|place| at.ip().is_unspecified() || at.ip() == place.ip);
+        let Some(Place { network, ip }) = place else { return Err(TransportError::Other(io::ErrorKind::AddrNotAvailable.into())) };
+        let at = SocketAddr::new(ip, at.port());
+        if !self.host.fabric.listen(network, at, self.host.node, self.host.clone()) {
             return Err(TransportError::Other(io::ErrorKind::AddrInUse.into()));
         }
         let mut inner = lock(&self.host.inner);
@@ -220,7 +203,7 @@ impl Transport for SimTransport {
         inner.news.push_back(TransportEvent::AddressExpired { listener_id: id, listen_addr: multiaddr(at) });
         inner.news.push_back(TransportEvent::ListenerClosed { listener_id: id, reason: Ok(()) });
         drop(inner);
-        self.host.fabric.close(at);
+        self.host.close(at);
         true
     }
 
@@ -231,8 +214,8 @@ impl Transport for SimTransport {
         let host = self.host.clone();
         let port_use = options.port_use;
         Ok(async move {
-            let from = host.source(port_use);
-            host.connect(from, to).await
+            let from = host.source(to, port_use)?;
+            dial::connect(host, from, to).await
         }
         .boxed())
     }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::metrics::{Dials, Metrics};
+use crate::metrics::{Dials, Lookups, Metrics};
 use crate::scenario::check::{Figure, Latency};
 
 mod chart;
@@ -228,9 +228,10 @@ fn traffic_and_mesh(page: &mut String, metrics: &Metrics) {
     page.push_str("<div class=\"pair\">");
     if !metrics.traffic.is_empty() {
         let per = |bytes: u64| bytes as f64 / 1e3 / metrics.stations.max(1) as f64;
-        let rows: Vec<Bar> = metrics
-            .traffic
-            .iter()
+        let mut traffic: Vec<_> = metrics.traffic.iter().collect();
+        traffic.sort_by_key(|(_, traffic)| std::cmp::Reverse(traffic.received_bytes));
+        let rows: Vec<Bar> = traffic
+            .into_iter()
             .map(|(name, traffic)| Bar { label: name.clone(), values: vec![per(traffic.sent_bytes), per(traffic.received_bytes)] })
             .collect();
         let _ = write!(page, "<div><h2>Kilobytes per station, by protocol</h2>{}</div>", bars("bytes by protocol", &rows, &["sent", "received"]));
@@ -245,6 +246,11 @@ fn traffic_and_mesh(page: &mut String, metrics: &Metrics) {
         let _ = write!(page, "<div><h2>How far Calls came</h2>{}</div>", bars("hops", &rows, &["first tellings"]));
     }
     page.push_str("</div>");
+    let Lookups { done, requests, time_ms } = metrics.lookups;
+    if done > 0 {
+        let mean = |sum: u64| number(sum as f64 / done as f64);
+        let _ = write!(page, "<p class=\"soft\">{done} lookups in the DHT: {} requests and {} ms on average.</p>", mean(requests), mean(time_ms));
+    }
 }
 
 fn reach(page: &mut String, metrics: &Metrics) {

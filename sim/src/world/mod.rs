@@ -126,7 +126,7 @@ impl<'a> World<'a> {
     fn new(plan: &'a Plan, seed: u64, machine: Machine, window: Option<Window>) -> Result<Self, RunError> {
         let trace = Arc::new(Trace::watching(window));
         let lines = Lines::new(plan.stations.iter().map(|member| member.access), plan.climate, seed);
-        let fabric = Fabric::new(lines, trace.clone());
+        let fabric = Fabric::new(lines, seed, trace.clone());
         tokio::spawn(fabric.clone().pump());
         let ledger = Arc::new(Ledger::new(plan.warmup_ms));
         let around = Surroundings {
@@ -315,13 +315,14 @@ impl<'a> World<'a> {
         let now_ms = clock::now_ms();
         let (hash, events) = (self.around.trace.hash(now_ms), self.around.trace.events());
         let progress = self.progress(now_ms);
-        let (mut connected, mut gossip, mut honest) = (Vec::new(), Vec::new(), 0);
+        let (mut connected, mut gossip, mut dht, mut honest) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for resident in &self.residents {
             if let Some(handle) = resident.handle() {
                 // One that has just stopped has no connections.
                 let status = handle.status().await.unwrap_or_default();
                 connected.push(status.connected.len());
                 gossip.push(status.gossip);
+                dht.push(status.dht);
                 honest += usize::from(resident.is_honest());
             }
         }
@@ -335,7 +336,7 @@ impl<'a> World<'a> {
             self.plan,
             self.seed,
             &self.around,
-            &outcome::End { hash, events, progress, warm: self.warm, connected, gossip, honest, attackers, traffic, warm_traffic },
+            &outcome::End { hash, events, progress, warm: self.warm, connected, gossip, dht, honest, attackers, traffic, warm_traffic },
         )
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use station_node::network::GossipFigures;
+use station_node::network::{DhtFigures, GossipFigures};
 use station_protocol::gauge::Gauge;
 
 use super::Progress;
@@ -16,9 +16,12 @@ use super::resident::Surroundings;
 use crate::actors::mesh::Deeds;
 use crate::det::trace::{Checkpoint, Seen};
 use crate::invariants::Violation;
-use crate::metrics::{CheckResult, Damage, Distribution, Fill, Jobs, Metrics};
+use crate::metrics::{CheckResult, Damage, Distribution, Fill, Jobs, Lookups, Metrics, Traffic};
 use crate::scenario::Fidelity;
 use crate::scenario::check::{Figure, Goal, Invariant, Latency};
+
+/// What the wires carried below the streams.
+const BELOW: &str = "(handshakes, yamux)";
 
 /// The raw end of a run.
 pub(super) struct End {
@@ -31,6 +34,7 @@ pub(super) struct End {
     pub(super) connected: Vec<usize>,
     /// Of the same stations.
     pub(super) gossip: Vec<GossipFigures>,
+    pub(super) dht: Vec<DhtFigures>,
     /// Honest stations that are up.
     pub(super) honest: usize,
     pub(super) attackers: Vec<Attackers>,
@@ -170,7 +174,10 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
     let (heard, calls) = around.ledger.propagation();
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
     let (messages, copies) = end.gossip.iter().fold((0, 0), |(messages, copies), of| (messages + of.messages, copies + of.copies));
+    let dials = around.fabric.dials();
+    let (tried, made) = dials.iter().fold((0, 0), |(tried, made), of| (tried + of.tried, made + of.direct + of.punched));
     let figures = [
+        (Figure::Dialled, share(made, tried)),
         (Figure::Duplicates, share(copies - messages, messages)),
         (Figure::Delivered, share(heard.len() as u64, (calls * end.honest) as u64)),
         (Figure::Settled, share(jobs.agreed + jobs.undecided, jobs.published)),
@@ -189,6 +196,13 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
         latencies: latencies(&counted, &heard),
         figures: figures.into_iter().filter_map(|(figure, value)| Some((figure, value?))).collect(),
         mesh_degree: degrees(&end.gossip),
+        lookups: end.dht.iter().fold(Lookups::default(), |all, of| Lookups {
+            done: all.done + of.lookups,
+            requests: all.requests + of.requests,
+            time_ms: all.time_ms + of.time_ms,
+        }),
+        dials,
+        traffic: traffic(around, &end.traffic),
         hops: around.ledger.hops(),
         faults: plan.spans.clone(),
         byzantine: byzantine(around, &end.attackers),
@@ -202,6 +216,15 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
 
 fn fill(gauge: Gauge) -> Fill {
     Fill { what: gauge.what.to_owned(), most: gauge.len as u64, bound: gauge.max as u64 }
+}
+
+/// Bytes by protocol, and what the wires carried beside them.
+fn traffic(around: &Surroundings, wires: &[(u64, u64)]) -> BTreeMap<String, Traffic> {
+    let counts = around.fabric.counts().all();
+    let add = |(a, b): (u64, u64), (c, d): (u64, u64)| (a + c, b + d);
+    let (all, counted) = (wires.iter().copied().fold((0, 0), add), counts.values().copied().fold((0, 0), add));
+    let rest = (BELOW.to_owned(), (all.0.saturating_sub(counted.0), all.1.saturating_sub(counted.1)));
+    counts.into_iter().chain([rest]).map(|(name, (sent_bytes, received_bytes))| (name, Traffic { sent_bytes, received_bytes })).collect()
 }
 
 /// What each group that misbehaves achieved.

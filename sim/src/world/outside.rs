@@ -15,8 +15,7 @@ use tokio::time::sleep;
 
 use super::internet::server::{Downlink, WINDOW_BYTES, Wire, serve};
 use super::internet::{Asker, Internet};
-use super::plan::Member;
-use crate::net::fabric::{Access, NodeIndex};
+use crate::net::fabric::{Access, NodeIndex, Place};
 use crate::scenario::work::Conduct;
 
 /// Where a host listens: without TLS, whose certificates nobody would believe.
@@ -26,7 +25,8 @@ const PORT: u16 = 80;
 pub struct Door {
     pub internet: Arc<Internet>,
     pub asker: Asker,
-    pub own: IpAddr,
+    /// Its machine's addresses.
+    pub own: Vec<IpAddr>,
     pub access: Access,
     pub downlink: Arc<Downlink>,
 }
@@ -34,9 +34,9 @@ pub struct Door {
 impl Door {
     /// The way out of the station `number`, whose key is that of `node`. Must be called within the run's runtime.
     #[must_use]
-    pub fn new(internet: Arc<Internet>, number: NodeIndex, node: NodeId, member: &Member) -> Self {
-        let downlink = Arc::new(Downlink::new(member.access.down.0));
-        Self { internet, asker: Asker { number, node }, own: member.ip, access: member.access, downlink }
+    pub fn new(internet: Arc<Internet>, number: NodeIndex, node: NodeId, places: &[Place], access: Access) -> Self {
+        let downlink = Arc::new(Downlink::new(access.down.0));
+        Self { internet, asker: Asker { number, node }, own: places.iter().map(|place| place.ip).collect(), access, downlink }
     }
 }
 
@@ -68,7 +68,7 @@ impl Outside for Door {
     }
 
     fn interfaces(&self) -> Vec<IpAddr> {
-        vec![self.own]
+        self.own.clone()
     }
 
     fn is_exempt(&self, _: SocketAddr) -> bool {

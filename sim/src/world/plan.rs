@@ -69,6 +69,8 @@ pub struct Due {
 pub enum PlanError {
     #[error("{station} needs {what}, which this world does not have yet")]
     Missing { station: String, what: &'static str },
+    #[error("newcomers dial the bootstrap node {0} first, and a NAT box or a firewall would let nobody through: leave `nat` and `firewall` away")]
+    Hidden(String),
     #[error("the policy of {station}: {error}")]
     Policy { station: String, error: PolicyError },
 }

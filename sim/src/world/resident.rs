@@ -39,7 +39,7 @@ use crate::actors::requester::Unsettling;
 use crate::det::trace::Kind;
 use crate::det::watchdog::Watchdog;
 use crate::det::{clock, trace::Trace};
-use crate::net::fabric::{Fabric, NodeIndex};
+use crate::net::fabric::{Fabric, NodeIndex, Place};
 use crate::net::transport;
 use crate::scenario::Fidelity;
 use crate::scenario::fault::Disk;
@@ -69,6 +69,8 @@ pub struct Surroundings {
 pub struct Resident {
     number: NodeIndex,
     member: Member,
+    /// The addresses of its machine.
+    places: Vec<Place>,
     secret: [u8; 32],
     network: NetworkFile,
     around: Surroundings,
@@ -166,16 +168,29 @@ pub fn secret(seed: u64, number: NodeIndex) -> [u8; 32] {
 #[must_use]
 pub fn address(seed: u64, number: NodeIndex, member: &Member) -> Multiaddr {
     let peer = keypair(secret(seed, member.twin_of.unwrap_or(number))).public().to_peer_id();
-    Multiaddr::from(member.ip).with(Protocol::Tcp(PORT)).with(Protocol::P2p(peer))
+    Multiaddr::from(member.attachment.public).with(Protocol::Tcp(PORT)).with(Protocol::P2p(peer))
 }
 
 impl Resident {
     #[must_use]
     pub fn new(number: NodeIndex, member: Member, network: NetworkFile, commit_ms: u64, around: Surroundings) -> Self {
-        around.fabric.settle(member.ip, number);
+        let places = around.fabric.attach(number, &member.attachment);
         let store = MemoryStore::new(Duration::from_millis(commit_ms));
         let secret = secret(around.seed, member.twin_of.unwrap_or(number));
-        Self { number, member, secret, network, around, store, gate: Arc::default(), lives: 0, skew_ms: 0, process: None, deeds: Deeds::default() }
+        Self {
+            number,
+            member,
+            places,
+            secret,
+            network,
+            around,
+            store,
+            gate: Arc::default(),
+            lives: 0,
+            skew_ms: 0,
+            process: None,
+            deeds: Deeds::default(),
+        }
     }
 
     /// Its name in the network, in every life but those of a station whose key is ground.
@@ -236,7 +251,7 @@ impl Resident {
         let plan = mesh::Plan {
             network: self.network.name.clone(),
             topics: self.network.topics.clone(),
-            listen: self.listening(),
+            listen: self.listening().swap_remove(0),
             targets: assault.targets.clone(),
             strategy: assault.strategy.clone(),
         };
@@ -304,16 +319,16 @@ impl Resident {
     }
 
     fn config(&self) -> Config {
-        Config { listen: vec![self.listening()], ..self.member.config.clone() }
+        Config { listen: self.listening(), ..self.member.config.clone() }
     }
 
-    fn listening(&self) -> Multiaddr {
-        Multiaddr::from(self.member.ip).with(Protocol::Tcp(PORT))
+    fn listening(&self) -> Vec<Multiaddr> {
+        self.places.iter().map(|place| Multiaddr::from(place.ip).with(Protocol::Tcp(PORT))).collect()
     }
 
     fn transport(&self) -> Result<Boxed<(PeerId, StreamMuxerBox)>, StationError> {
         let keypair = keypair(self.secret);
-        transport::build(&self.around.fabric, self.number, self.member.ip, &keypair, self.around.fidelity)
+        transport::build(&self.around.fabric, self.number, &self.places, &keypair, self.around.fidelity)
             .map_err(|error| station_node::network::NetworkError::Key(error.to_string()).into())
     }
 
@@ -342,7 +357,7 @@ impl Resident {
             transport: self.transport()?,
             store: self.disk(),
             engine: self.engine(),
-            outside: Arc::new(Door::new(self.around.internet.clone(), self.number, self.node(), &self.member)),
+            outside: Arc::new(Door::new(self.around.internet.clone(), self.number, self.node(), &self.places, self.member.access)),
             isolation: Isolation::Full,
             profiles: vec![Name::new(station_sandbox::PROFILE).expect("the profile's name is a name")],
             processors: if self.member.works { PROCESSORS } else { 0 },

@@ -80,7 +80,8 @@ fn content(draft: &Draft) -> Vec<Cid> {
 }
 
 /// The experiment of `work` whose first job has the number `first`.
-pub(super) fn draft(work: &Work, first: u64) -> Draft {
+#[must_use]
+pub fn draft(work: &Work, first: u64) -> Draft {
     let numbers = first..first + u64::from(work.jobs);
     let (module, class, needs, inputs): (_, _, _, Vec<Ipld>) = match &work.kind {
         Kind::Pure { trust, fuel, output_bytes } => {

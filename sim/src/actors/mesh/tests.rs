@@ -14,7 +14,7 @@ use station_protocol::{Signed, SigningKey};
 
 use super::*;
 use crate::net::Nanos;
-use crate::net::fabric::{Access, Climate, Fabric, Lines, NodeIndex};
+use crate::net::fabric::{Access, Attachment, Climate, Fabric, Lines, NodeIndex};
 use crate::net::link::Tcp;
 use crate::net::region::Region;
 use crate::net::transport::build;
@@ -40,7 +40,7 @@ fn secret(machine: NodeIndex) -> [u8; 32] {
 fn fabric() -> Arc<Fabric> {
     let access = Access { region: Region::Europe, up: Rate(1_000_000_000), down: Rate(1_000_000_000), last_mile: Nanos::ZERO };
     let climate = Climate { latency: Some(Nanos::from_millis(1)), jitter: Jitter::Share(Share::NONE), loss: Share::NONE, tcp: Tcp::None };
-    let fabric = Fabric::new(Lines::new(vec![access; MACHINES], climate, 1), Arc::default());
+    let fabric = Fabric::new(Lines::new(vec![access; MACHINES], climate, 1), 1, Arc::default());
     tokio::spawn(fabric.clone().pump());
     fabric
 }
@@ -50,7 +50,8 @@ fn ip(machine: NodeIndex) -> Ipv4Addr {
 }
 
 fn transport(fabric: &Arc<Fabric>, machine: NodeIndex) -> Boxed<(PeerId, StreamMuxerBox)> {
-    build(fabric, machine, IpAddr::V4(ip(machine)), &keypair(machine), Fidelity::Fast).expect("a transport")
+    build(fabric, machine, &fabric.attach(machine, &Attachment::open(IpAddr::V4(ip(machine)))), &keypair(machine), Fidelity::Fast)
+        .expect("a transport")
 }
 
 fn listen(machine: NodeIndex) -> Multiaddr {

@@ -91,14 +91,14 @@ impl Routes {
         gate
     }
 
-    /// A NAT box in `outer` with the address `external`: the network behind it.
-    pub fn nat(&mut self, outer: NetworkId, external: IpAddr, behaviour: Behaviour) -> NetworkId {
+    /// A NAT box in `outer` with the address `external`: the network behind it, and the box.
+    pub fn nat(&mut self, outer: NetworkId, external: IpAddr, behaviour: Behaviour) -> (NetworkId, GateId) {
         let inner = NetworkId(u32::try_from(self.networks.len()).unwrap_or(u32::MAX));
         let luck = Luck::new(self.seed, "nat", &format!("{}/{external}", outer.0));
         let gate = self.gate(Gate::Nat { outer, inner, nat: Box::new(NatBox::new(behaviour, external, luck)) });
         self.networks.push(Network { hops: BTreeMap::new(), exit: Some(gate) });
         self.networks[outer.0 as usize].hops.insert(external, Hop::Box(gate));
-        inner
+        (inner, gate)
     }
 
     fn gate(&mut self, gate: Gate) -> GateId {

@@ -2,12 +2,13 @@
 
 use std::net::Ipv4Addr;
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::future::poll_fn;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::core::Endpoint;
 
-use super::super::fabric::{Access, Climate, Disturbance, Lines};
+use super::super::fabric::{Access, Attachment, Climate, Disturbance, Lines};
 use super::*;
 use crate::det::trace::Trace;
 use crate::net::Nanos;
@@ -25,7 +26,7 @@ fn ip(number: u32) -> IpAddr {
 fn fabric(machines: usize) -> Arc<Fabric> {
     let access = Access { region: Region::Europe, up: Rate(8_000_000), down: Rate(8_000_000), last_mile: Nanos::ZERO };
     let climate = Climate { latency: Some(Nanos::from_millis(50)), jitter: Jitter::Share(Share::NONE), loss: Share::NONE, tcp: Tcp::None };
-    let fabric = Fabric::new(Lines::new(vec![access; machines], climate, 1), Arc::new(Trace::default()));
+    let fabric = Fabric::new(Lines::new(vec![access; machines], climate, 1), 1, Arc::new(Trace::default()));
     tokio::spawn(fabric.clone().pump());
     fabric
 }
@@ -35,7 +36,7 @@ fn address(number: u32) -> Multiaddr {
 }
 
 fn listening(fabric: &Arc<Fabric>, number: u32) -> SimTransport {
-    let mut transport = SimTransport::new(fabric, number, ip(number));
+    let mut transport = SimTransport::new(fabric, number, &fabric.attach(number, &Attachment::open(ip(number))));
     transport.listen_on(ListenerId::next(), address(number)).expect("a free port");
     transport
 }
@@ -77,7 +78,7 @@ async fn a_dial_takes_a_round_trip_and_shows_the_dialers_listening_port() {
 async fn a_closed_port_refuses_after_a_round_trip_and_an_empty_address_after_the_systems_time_out() {
     let fabric = fabric(3);
     let (mut one, begun) = (listening(&fabric, 0), tokio::time::Instant::now());
-    fabric.settle(ip(1), 1);
+    fabric.attach(1, &Attachment::open(ip(1)));
     assert_eq!(dial(&mut one, 1).await.expect_err("nobody listens").kind(), io::ErrorKind::ConnectionRefused);
     assert_eq!(ms(begun), 100);
     assert_eq!(dial(&mut one, 2).await.expect_err("nobody is there").kind(), io::ErrorKind::TimedOut);
@@ -153,7 +154,7 @@ async fn whoever_is_left_reads_what_was_sent_and_then_the_end() {
 async fn a_port_is_taken_once_and_free_again_when_its_machine_is_gone() {
     let fabric = fabric(2);
     let one = listening(&fabric, 0);
-    let mut again = SimTransport::new(&fabric, 0, ip(0));
+    let mut again = SimTransport::new(&fabric, 0, &fabric.attach(0, &Attachment::open(ip(0))));
     assert!(again.listen_on(ListenerId::next(), address(0)).is_err());
     drop(one);
     assert!(again.listen_on(ListenerId::next(), address(0)).is_ok());

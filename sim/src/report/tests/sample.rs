@@ -1,6 +1,6 @@
 //! Figures as a run with faults and liars could give them, made up from formulas: for the report's tests alone.
 
-use crate::metrics::{CheckResult, Damage, Dials, Distribution, FaultSpan, Jobs, Metrics, Relay, Series, Traffic};
+use crate::metrics::{CheckResult, Damage, Dials, Distribution, FaultSpan, Jobs, Lookups, Metrics, Relay, Series, Traffic};
 use crate::scenario::check::{Figure, Latency};
 
 /// Numbers between 0 and 1 without luck.
@@ -71,6 +71,7 @@ pub(crate) fn run(seed: u64, mesh: f64) -> Metrics {
         .map(|(name, sent_bytes, received_bytes)| (name.to_owned(), Traffic { sent_bytes, received_bytes }))
         .into(),
         mesh_degree: [(6, 4), (7, 11), (8, 20), (9, 10), (10, 5)].into(),
+        lookups: Lookups { done: 210, requests: 1_900, time_ms: 88_000 },
         hops: [(1, 120), (2, 900), (3, 1_400), (4, 80)].into(),
         dials: dials.collect(),
         relays: vec![Relay { station: "relays-0".into(), reservations_max: 38, circuits_max: 21, bytes: 14_200_000 }],

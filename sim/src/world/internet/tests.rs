@@ -43,7 +43,7 @@ fn door(hosts: &[Host]) -> Door {
     let internet = Arc::new(Internet::new(sites, None, 1, Arc::default(), Arc::new(Ledger::new(0))));
     let access = Access { region: Region::Europe, up: Rate(DOWN), down: Rate(DOWN), last_mile: Nanos::from_millis(1) };
     let asker = Asker { number: 3, node: SigningKey::from_bytes(&[3; 32]).node() };
-    Door { internet, asker, own: "45.0.0.1".parse().expect("an address"), access, downlink: Arc::new(Downlink::new(DOWN)) }
+    Door { internet, asker, own: vec!["45.0.0.1".parse().expect("an address")], access, downlink: Arc::new(Downlink::new(DOWN)) }
 }
 
 /// One way: a millisecond, the region's 500 km and its routers.

@@ -20,8 +20,8 @@ use super::{PlanError, index};
 use crate::actors::engine::{self, Board};
 use crate::invariants::Identity;
 use crate::net::Nanos;
-use crate::net::fabric::{Access, NodeIndex};
-use crate::scenario::group::{Byzantine, Firewall, Role};
+use crate::net::fabric::{Access, Attachment, NodeIndex};
+use crate::scenario::group::{Byzantine, Role};
 use crate::scenario::plan::{Origin, Station};
 use crate::scenario::units::Share;
 use crate::scenario::work::Misconduct;
@@ -34,7 +34,7 @@ const FUEL_PER_MS: u64 = 1_000_000;
 #[derive(Clone, Debug)]
 pub struct Member {
     pub name: String,
-    pub ip: IpAddr,
+    pub attachment: Attachment,
     pub access: Access,
     /// Its policy says what it does for others.
     pub policy: Policy,
@@ -58,7 +58,7 @@ impl Member {
     pub fn identity(&self, node: NodeId) -> Identity {
         Identity {
             operator: self.operator().to_owned(),
-            cluster: Cluster::of(node, self.ip, None),
+            cluster: Cluster::of(node, self.attachment.public, None),
             honest: matches!(self.conduct, Conduct::Honest),
             works: self.works && !matches!(self.conduct, Conduct::Attacks { .. }),
         }
@@ -77,7 +77,9 @@ impl Member {
             Conduct::Contradicts => Conduct::Contradicts,
             _ => return None,
         };
-        Some(Self { ip: neighbour(self.ip), conduct, twin_of: Some(of), bootstrap: false, ..self.clone() })
+        let Attachment { public, ipv6, .. } = self.attachment;
+        let attachment = Attachment { public: neighbour(public), ipv6: ipv6.map(neighbour), ..self.attachment.clone() };
+        Some(Self { attachment, conduct, twin_of: Some(of), bootstrap: false, ..self.clone() })
     }
 }
 
@@ -141,9 +143,10 @@ fn neighbour(ip: IpAddr) -> IpAddr {
 }
 
 fn member(scenario: &Scenario, drawn: &[Station], station: &Station, boards: &mut BTreeMap<String, Board>) -> Result<Member, PlanError> {
-    let missing = |what| PlanError::Missing { station: station.name.clone(), what };
-    if !station.boxes.is_empty() || station.firewall != Firewall::None {
-        return Err(missing("a NAT box or a firewall"));
+    let attachment =
+        Attachment { public: station.public, ipv6: station.ipv6, nat: station.nat.clone(), boxes: station.boxes.clone(), firewall: station.firewall };
+    if station.roles.contains(&Role::Bootstrap) && !attachment.is_open() {
+        return Err(PlanError::Hidden(station.name.clone()));
     }
     let (policy, labels) = match &station.origin {
         Origin::Group { group, .. } => (scenario.groups[*group].policy.clone(), scenario.groups[*group].labels.clone()),
@@ -162,7 +165,7 @@ fn member(scenario: &Scenario, drawn: &[Station], station: &Station, boards: &mu
     policy.budget.cpu = Cores(policy.budget.cpu.0.max(station.capacity.saturating_mul(1_000)));
     Ok(Member {
         name: station.name.clone(),
-        ip: station.public,
+        attachment,
         access: Access { region: station.region, up: station.up, down: station.down, last_mile: Nanos::from_millis(station.last_mile.0) },
         policy,
         config: Config {

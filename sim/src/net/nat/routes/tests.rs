@@ -38,10 +38,10 @@ fn settle(routes: &mut Routes, home: Home, name: u8) -> Peer {
         }
         Home::Boxes(kind) => match kind.boxes().as_slice() {
             [] => (NetworkId::INTERNET, public),
-            [home] => (routes.nat(NetworkId::INTERNET, public, *home), private),
+            [home] => (routes.nat(NetworkId::INTERNET, public, *home).0, private),
             [home, provider, ..] => {
-                let street = routes.nat(NetworkId::INTERNET, public, *provider);
-                (routes.nat(street, ip(&format!("100.64.{name}.7")), *home), private)
+                let street = routes.nat(NetworkId::INTERNET, public, *provider).0;
+                (routes.nat(street, ip(&format!("100.64.{name}.7")), *home).0, private)
             }
         },
     };
@@ -119,8 +119,8 @@ fn a_stack_of_boxes_is_as_strict_as_its_strictest() {
     let mut routes = Routes::new(7);
     routes.host(NetworkId::INTERNET, ip("46.0.0.1"));
     routes.host(NetworkId::INTERNET, ip("46.0.0.2"));
-    let street = routes.nat(NetworkId::INTERNET, ip("45.0.1.1"), Behaviour::new(Depends::Nothing, Depends::Nothing));
-    let home = routes.nat(street, ip("100.64.0.7"), Behaviour::new(Depends::Nothing, Depends::AddressAndPort));
+    let street = routes.nat(NetworkId::INTERNET, ip("45.0.1.1"), Behaviour::new(Depends::Nothing, Depends::Nothing)).0;
+    let home = routes.nat(street, ip("100.64.0.7"), Behaviour::new(Depends::Nothing, Depends::AddressAndPort)).0;
     routes.host(home, ip("10.0.0.2"));
     let inside = Peer { network: home, socket: "10.0.0.2:4710".parse().unwrap() };
     let mapped = seen(send(&mut routes, inside, SERVER.parse().unwrap(), 0)).unwrap();
@@ -138,7 +138,7 @@ fn two_hosts_behind_one_box_need_its_hairpin_or_their_own_network() {
     for hairpin in [false, true] {
         let mut routes = Routes::new(7);
         routes.host(NetworkId::INTERNET, ip("46.0.0.1"));
-        let home = routes.nat(NetworkId::INTERNET, ip("45.0.1.1"), Behaviour { hairpin, ..Behaviour::new(Depends::Nothing, Depends::Nothing) });
+        let home = routes.nat(NetworkId::INTERNET, ip("45.0.1.1"), Behaviour { hairpin, ..Behaviour::new(Depends::Nothing, Depends::Nothing) }).0;
         let peers = ["10.0.0.2:4710", "10.0.0.3:4711"].map(|socket| Peer { network: home, socket: socket.parse().unwrap() });
         for peer in peers {
             routes.host(home, peer.socket.ip());
@@ -162,9 +162,9 @@ fn two_homes_behind_one_providers_box_reach_each_other_only_through_its_hairpin(
         let mut routes = Routes::new(7);
         routes.host(NetworkId::INTERNET, ip("46.0.0.1"));
         let open = Behaviour::new(Depends::Nothing, Depends::Nothing);
-        let street = routes.nat(NetworkId::INTERNET, ip("45.0.1.1"), Behaviour { hairpin, ..open });
+        let street = routes.nat(NetworkId::INTERNET, ip("45.0.1.1"), Behaviour { hairpin, ..open }).0;
         let peers = [7, 8].map(|n| {
-            let home = routes.nat(street, ip(&format!("100.64.0.{n}")), open);
+            let home = routes.nat(street, ip(&format!("100.64.0.{n}")), open).0;
             routes.host(home, ip(&format!("10.0.{n}.2")));
             Peer { network: home, socket: SocketAddr::new(ip(&format!("10.0.{n}.2")), 4_710) }
         });
