@@ -43,6 +43,8 @@ enum Area {
     Sandbox,
     /// The simulator: virtual time per real time, memory, and the mesh at many sizes
     Sim,
+    /// The simulator beside twenty real processes; part of `sim`
+    Calibration,
     /// (internal) a million jobs through the machines, in a process of its own
     #[value(hide = true)]
     MillionJobs,
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Area::Mesh => mesh::measure(args.short, &mut report),
         Area::Sandbox => sandbox::measure(args.short, &mut report),
         Area::Sim => sim::measure(args.short, &mut report),
+        Area::Calibration => sim::calibrate(&mut report),
         Area::LabStation => {
             calibration::station();
             return ExitCode::SUCCESS;

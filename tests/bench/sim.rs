@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::cargo::cargo;
 use super::figures::{Anchor, Report};
 
-/// Sizes of the scaling curve; the last is `fast` alone.
-const CURVE: [u32; 4] = [100, 300, 1_000, 3_000];
+/// Sizes of the scaling curve.
+const CURVE: [u32; 5] = [100, 300, 1_000, 3_000, LARGEST];
 const LARGEST: u32 = 10_000;
 /// Virtual ms between two experiments of one job: each sends about five Calls through the mesh (first, renewed, closed), which makes one
 /// Call a second.
@@ -42,10 +42,31 @@ pub(crate) fn measure(short: bool, report: &mut Report) {
     faults(&program, report);
     super::calibration::measure(&program, report);
     mesh(&program, lengths(1_000, "full"), report);
+    // Of a station in the largest run so far.
+    let mut station_mb = 0.0;
     for stations in CURVE {
-        mesh(&program, lengths(stations, "fast"), report);
+        if !fits(stations, station_mb) {
+            return;
+        }
+        let resident_mb = mesh(&program, lengths(stations, "fast"), report);
+        station_mb = resident_mb.map_or(station_mb, |all| all / f64::from(stations));
     }
-    mesh(&program, lengths(LARGEST, "fast"), report);
+}
+
+/// The simulator beside real processes, alone.
+pub(crate) fn calibrate(report: &mut Report) {
+    super::calibration::measure(&build(false), report);
+}
+
+/// Whether so many stations fit into the memory that this machine has free; a run that does not fit would end others' programs too.
+fn fits(stations: u32, station_mb: f64) -> bool {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free_kb = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    let (free_mb, needed_mb) = (free_kb.map_or(f64::INFINITY, |kb| kb / 1e3), station_mb * f64::from(stations));
+    if needed_mb > free_mb {
+        eprintln!("left out: {stations} stations at {station_mb:.1} MB each need {needed_mb:.0} MB, and {free_mb:.0} MB are free");
+    }
+    needed_mb <= free_mb
 }
 
 /// The workspace's folder.
@@ -82,7 +103,8 @@ fn number(value: &Value, path: &str) -> Option<f64> {
     value.pointer(path).and_then(Value::as_f64)
 }
 
-fn mesh(program: &Path, mesh: Mesh, report: &mut Report) {
+/// Megabytes that the run took, if it ended.
+fn mesh(program: &Path, mesh: Mesh, report: &mut Report) -> Option<f64> {
     let Mesh { stations, fidelity, duration_s, warmup_s } = mesh;
     let arguments: Vec<String> = [
         "mesh",
@@ -99,7 +121,7 @@ fn mesh(program: &Path, mesh: Mesh, report: &mut Report) {
     ]
     .map(str::to_owned)
     .to_vec();
-    let Some(result) = run(program, &arguments) else { return };
+    let result = run(program, &arguments)?;
     let name = |what: &str| format!("stations_{stations}_{fidelity}_{what}");
     let connections = Anchor { name: "connections_p50", value: number(&result, "/connections/p50").unwrap_or(f64::NAN) };
     let whole = Anchor { name: "with_the_joining", value: number(&result, "/speed/virtual_per_real").unwrap_or(f64::NAN) };
@@ -135,6 +157,7 @@ fn mesh(program: &Path, mesh: Mesh, report: &mut Report) {
             report.add(name("bytes_per_station_per_call"), value, "B", None, calls as usize);
         }
     }
+    number(&result, "/speed/resident_mb")
 }
 
 fn targets(stations: u32, fidelity: &str) -> (Option<&'static str>, Option<&'static str>) {
