@@ -19,6 +19,12 @@ const LARGEST: u32 = 10_000;
 /// Call a second.
 const EVERY_MS: &str = "5000";
 
+/// Virtual seconds that are measured.
+const MEASURED_S: u64 = 45;
+/// Until everybody has found neighbours; in a large topic they are found by introductions, which come every few minutes.
+const WARMUP_S: u64 = 45;
+const WARMUP_OF_A_THOUSAND_S: u64 = 180;
+
 /// One run's size and length.
 #[derive(Clone, Copy)]
 struct Mesh {
@@ -31,7 +37,10 @@ struct Mesh {
 
 pub(crate) fn measure(short: bool, report: &mut Report) {
     let program = build(!short);
-    let lengths = |stations, fidelity| Mesh { stations, fidelity, duration_s: 90, warmup_s: 45 };
+    let lengths = |stations, fidelity| {
+        let warmup_s = if stations < 1_000 { WARMUP_S } else { WARMUP_OF_A_THOUSAND_S };
+        Mesh { stations, fidelity, duration_s: warmup_s + MEASURED_S, warmup_s }
+    };
     if short {
         for fidelity in ["full", "fast"] {
             mesh(&program, Mesh { duration_s: 60, warmup_s: 30, ..lengths(100, fidelity) }, report);

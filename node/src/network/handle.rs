@@ -1,5 +1,6 @@
 //! What libp2p reports, into events and bookkeeping.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
@@ -97,7 +98,7 @@ impl Network {
             }
             gossipsub::Event::Subscribed { peer_id, topic } => {
                 let (Ok(node), Some(topic)) = (node_of(&peer_id), self.topic_names.get(&topic)) else { return };
-                let (topics, hold) = self.topics.joined(node, topic.clone());
+                let (topics, hold) = self.topics.joined(node, topic.clone(), Instant::now());
                 if hold {
                     self.swarm.behaviour_mut().gate.hold(peer_id, true);
                 }
@@ -263,12 +264,29 @@ impl Network {
     }
 
     /// A deadline has come.
+    /// A station that everybody asks lets go of those who have been told of others, but for its own neighbours in the mesh and those it
+    /// asks itself.
+    fn see_off(&mut self, now: Instant) {
+        let gossip = &self.swarm.behaviour().gossip;
+        let mesh: HashSet<PeerId> = self.topic_names.keys().flat_map(|topic| gossip.mesh_peers(topic)).copied().collect();
+        for node in self.topics.overstayed(now) {
+            let peer = peer_of(node);
+            if !mesh.contains(&peer) && !self.sends.values().any(|(_, to)| *to == node) {
+                // Whoever went meanwhile is gone.
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+        }
+    }
+
     pub(super) fn tick(&mut self, now: Instant) {
         if self.bootstrap.due(now) {
             self.dial_bootstrap();
         }
         if self.search.due(now) {
             self.search();
+        }
+        if self.config.roles.bootstrap {
+            self.see_off(now);
         }
         for node in self.standing.forgiven(now) {
             self.swarm.behaviour_mut().gate.refuse(peer_of(node), false);

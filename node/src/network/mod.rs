@@ -286,6 +286,7 @@ impl Network {
 
     fn next_deadline(&self) -> Option<Instant> {
         let circuits = self.spent_circuits.front().map(|(at, ..)| *at);
-        [self.bootstrap.next(), self.search.next(), self.standing.next_deadline(), circuits].into_iter().flatten().min()
+        let guests = if self.config.roles.bootstrap { self.topics.next_overstay() } else { None };
+        [self.bootstrap.next(), self.search.next(), self.standing.next_deadline(), circuits, guests].into_iter().flatten().min()
     }
 }

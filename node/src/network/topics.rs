@@ -1,31 +1,43 @@
 //! Which connected peers take part in which of this station's topics, and whose connections are held.
 //!
 //! Guarantees: at most [`TOPIC_PEERS_HELD`] peers are held; a peer is a topic peer from its first subscription to its last
-//! connection. Deliberately lacks libp2p's swarm: it returns what to do.
+//! connection; whoever is not held is a guest, and known by when it came. Deliberately lacks libp2p's swarm: it returns what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use station_protocol::NodeId;
 use station_protocol::bounded::Name;
 
+use tokio::time::Instant;
+
 use super::config::{TOPIC_PEERS_HELD, TOPIC_PEERS_LOW};
+
+/// How long a guest stays at a station that everybody asks: time to be told of others and to dial them. Gossip's streams would keep the
+/// connection for ever, and the last to come would find the door shut.
+const GUEST_STAYS: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
     members: BTreeMap<NodeId, BTreeSet<Name>>,
     held: BTreeSet<NodeId>,
+    /// Topic peers that are not held, and since when they have been there.
+    guests: BTreeMap<NodeId, Instant>,
     /// Dialled, and not yet heard to be in a topic.
     expected: BTreeSet<NodeId>,
 }
 
 impl Topics {
     /// `node` subscribed to `topic`. Returns all its topics, and whether its connection is now to be held.
-    pub(crate) fn joined(&mut self, node: NodeId, topic: Name) -> (Vec<Name>, bool) {
+    pub(crate) fn joined(&mut self, node: NodeId, topic: Name, now: Instant) -> (Vec<Name>, bool) {
         let topics = self.members.entry(node).or_default();
         topics.insert(topic);
         self.expected.remove(&node);
         let topics = topics.iter().cloned().collect();
         let hold = self.held.len() < TOPIC_PEERS_HELD && self.held.insert(node);
+        if !self.held.contains(&node) {
+            self.guests.entry(node).or_insert(now);
+        }
         (topics, hold)
     }
 
@@ -39,11 +51,13 @@ impl Topics {
     /// The last connection with `node` ended. Whether it was a topic peer, and who is held in its place.
     pub(crate) fn gone(&mut self, node: NodeId) -> (bool, Option<NodeId>) {
         self.expected.remove(&node);
+        self.guests.remove(&node);
         let known = self.members.remove(&node).is_some();
         let released = self.held.remove(&node);
         let next = if released { self.members.keys().find(|other| !self.held.contains(other)).copied() } else { None };
         if let Some(next) = next {
             self.held.insert(next);
+            self.guests.remove(&next);
         }
         (known, next)
     }
@@ -66,6 +80,18 @@ impl Topics {
     /// The dial of `node` came to nothing.
     pub(crate) fn missed(&mut self, node: &NodeId) {
         self.expected.remove(node);
+    }
+
+    /// Guests that have stayed long enough. Each is named once and then again after as long.
+    pub(crate) fn overstayed(&mut self, now: Instant) -> Vec<NodeId> {
+        let over: Vec<NodeId> = self.guests.iter().filter(|(_, since)| **since + GUEST_STAYS <= now).map(|(node, _)| *node).collect();
+        self.guests.extend(over.iter().map(|node| (*node, now)));
+        over
+    }
+
+    /// When the next guest has stayed long enough.
+    pub(crate) fn next_overstay(&self) -> Option<Instant> {
+        self.guests.values().min().map(|since| *since + GUEST_STAYS)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -215,7 +215,7 @@ fn rare_slips_are_forgotten_and_a_let_go_peer_may_return_after_an_hour() {
 
 #[test]
 fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
-    let mut topics = Topics::default();
+    let (mut topics, start) = (Topics::default(), Instant::now());
     let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
     assert!(topics.want_more() && topics.has_room());
     (0..TOPIC_PEERS_LOW).for_each(|number| topics.expect(id(200 + number)));
@@ -224,13 +224,19 @@ fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
     assert!(topics.has_room());
     (0..TOPIC_PEERS_LOW).for_each(|number| assert_eq!(topics.gone(id(200 + number)), (false, None)));
     for number in 0..TOPIC_PEERS_HELD {
-        assert_eq!(topics.joined(id(number), name("t")), (vec![name("t")], true));
+        assert_eq!(topics.joined(id(number), name("t"), start), (vec![name("t")], true));
     }
     assert!(!topics.want_more() && !topics.has_room());
-    assert_eq!(topics.joined(id(90), name("t")), (vec![name("t")], false), "known, but may idle out");
-    assert_eq!(topics.joined(id(90), name("u")), (vec![name("t"), name("u")], false));
+    assert_eq!(topics.joined(id(90), name("t"), start), (vec![name("t")], false), "known, but may idle out");
+    assert_eq!(topics.joined(id(90), name("u"), start + Duration::from_secs(9)), (vec![name("t"), name("u")], false));
     assert_eq!(topics.left(id(90), &name("t")), [name("u")]);
+    // A guest has stayed long enough after a minute; one that is held stays.
+    let minute = start + Duration::from_secs(60);
+    assert_eq!(topics.next_overstay(), Some(minute));
+    assert_eq!((topics.overstayed(minute - Duration::from_millis(1)), topics.overstayed(minute)), (vec![], vec![id(90)]));
+    assert_eq!(topics.next_overstay(), Some(minute + Duration::from_secs(60)), "unless it was kept");
     assert_eq!(topics.gone(id(0)), (true, Some(id(90))));
+    assert_eq!(topics.next_overstay(), None);
     assert_eq!(topics.gone(id(1)), (true, None));
     assert_eq!(topics.gone(id(77)), (false, None));
 }

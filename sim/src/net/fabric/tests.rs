@@ -114,7 +114,7 @@ async fn two_that_dial_each_other_at_once_meet_where_their_boxes_keep_their_port
             let ours = dial(&mut machines[0], public(1));
             let theirs = dial(&mut machines[1], public(0));
             let late = async {
-                tokio::time::sleep(Duration::from_millis(apart_ms)).await;
+                sleep_until(Instant::now() + Duration::from_millis(apart_ms)).await;
                 theirs.await
             };
             let (ours, theirs) = join(ours, late).await;
