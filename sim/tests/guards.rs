@@ -24,6 +24,11 @@ fn a_process_with_a_second_thread_starts_no_run() {
 }
 
 #[test]
+fn a_thread_that_has_just_ended_is_no_second_thread() {
+    assert_eq!(String::from_utf8(trial("joined").stdout).expect("text"), "{Some(1)}\n");
+}
+
+#[test]
 fn a_thread_whose_hash_maps_were_seeded_before_starts_no_run() {
     refused("map", 1, "hash maps were seeded by the machine, or before the run");
 }

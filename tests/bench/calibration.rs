@@ -32,15 +32,13 @@ use station_sim::scenario::Scenario;
 use station_sim::scenario::units::Jitter;
 use station_sim::world::engine::CostEngine;
 use station_sim::world::plan::Plan;
-use station_sim::world::{resident, works};
+use station_sim::world::{NETWORK, TOPIC, resident, works};
 use tokio::time::Instant;
 
 use super::figures::{Anchor, Report};
 use super::slowed::{self, Delay};
 
 const SCENARIO: &str = include_str!("../../sim/scenarios/calibration.toml");
-/// As the world of the simulator calls its network and topic.
-const NETWORK: &str = "sim";
 /// What is compared.
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
 /// After the last publication: longer than any job of the scenario takes.
@@ -82,7 +80,7 @@ pub(crate) fn measure(simulator: &Path, report: &mut Report) {
 
 /// Settle latencies of the real processes, in ms.
 fn processes() -> Vec<f64> {
-    let plan = plan();
+    let (plan, _) = plan();
     let reserved: Vec<TcpListener> = plan.stations.iter().map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")).collect();
     let ports: Vec<u16> = reserved.iter().map(|socket| socket.local_addr().expect("an address").port()).collect();
     drop(reserved);
@@ -106,9 +104,10 @@ fn processes() -> Vec<f64> {
     serde_json::from_str(&line).unwrap_or_default()
 }
 
-fn plan() -> Plan {
+/// What is planned, and the seed of its luck.
+fn plan() -> (Plan, u64) {
     let scenario = Scenario::parse(SCENARIO).expect("the scenario is one");
-    Plan::of(&scenario, "calibration").expect("the scenario is a plan")
+    (Plan::of(&scenario, "calibration").expect("the scenario is a plan"), scenario.run.seed)
 }
 
 /// One station, until stdin ends.
@@ -129,7 +128,7 @@ pub(crate) fn station() {
 }
 
 async fn live(order: &Order) {
-    let (plan, seed) = (plan(), 1);
+    let (plan, seed) = plan();
     let member = plan.stations[order.number as usize].clone();
     tokio::time::sleep(Duration::from_millis(member.starts_ms)).await;
     let listen = |number: usize| Multiaddr::from(Ipv4Addr::LOCALHOST).with(Protocol::Tcp(order.ports[number]));
@@ -140,7 +139,7 @@ async fn live(order: &Order) {
         name: name(NETWORK),
         lan: true,
         bootstrap: servers.map(|(number, _)| listen(number).with(Protocol::P2p(peer(number)))).collect(),
-        topics: vec![name(NETWORK)],
+        topics: vec![name(TOPIC)],
     };
     let secret = resident::secret(seed, order.number);
     let jitter = if let Jitter::Span(span) = plan.climate.jitter { span.0 } else { 0 };
@@ -155,7 +154,7 @@ async fn live(order: &Order) {
         outside: Arc::new(RealOutside::new(std::collections::BTreeSet::new())),
         isolation: Isolation::Full,
         profiles: vec![name(station_sandbox::PROFILE)],
-        processors: if member.works { 256 } else { 0 },
+        processors: if member.works { resident::PROCESSORS } else { 0 },
         tasks: Tasks::default(),
         notes_kept: NOTES_KEPT,
     };

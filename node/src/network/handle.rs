@@ -263,9 +263,7 @@ impl Network {
         }
     }
 
-    /// A deadline has come.
-    /// A station that everybody asks lets go of those who have been told of others, but for its own neighbours in the mesh and those it
-    /// asks itself.
+    /// Guests that have stayed long enough are let go, but for neighbours in the mesh and those that are being asked something.
     fn see_off(&mut self, now: Instant) {
         let gossip = &self.swarm.behaviour().gossip;
         let mesh: HashSet<PeerId> = self.topic_names.keys().flat_map(|topic| gossip.mesh_peers(topic)).copied().collect();
@@ -278,6 +276,7 @@ impl Network {
         }
     }
 
+    /// A deadline has come.
     pub(super) fn tick(&mut self, now: Instant) {
         if self.bootstrap.due(now) {
             self.dial_bootstrap();
@@ -285,9 +284,7 @@ impl Network {
         if self.search.due(now) {
             self.search();
         }
-        if self.config.roles.bootstrap {
-            self.see_off(now);
-        }
+        self.see_off(now);
         for node in self.standing.forgiven(now) {
             self.swarm.behaviour_mut().gate.refuse(peer_of(node), false);
         }

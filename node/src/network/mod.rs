@@ -200,7 +200,7 @@ impl Network {
             topic_names: config.topics.iter().map(|topic| (IdentTopic::new(config.topic_text(topic)).hash(), topic.clone())).collect(),
             own,
             peers: Peers::default(),
-            topics: Topics::default(),
+            topics: Topics::new(config.roles.bootstrap),
             dialing: Dialing::default(),
             standing: Standing::default(),
             judgements: BTreeMap::new(),
@@ -286,7 +286,7 @@ impl Network {
 
     fn next_deadline(&self) -> Option<Instant> {
         let circuits = self.spent_circuits.front().map(|(at, ..)| *at);
-        let guests = if self.config.roles.bootstrap { self.topics.next_overstay() } else { None };
+        let guests = self.topics.next_overstay();
         [self.bootstrap.next(), self.search.next(), self.standing.next_deadline(), circuits, guests].into_iter().flatten().min()
     }
 }

@@ -1,14 +1,14 @@
 //! Which connected peers take part in which of this station's topics, and whose connections are held.
 //!
 //! Guarantees: at most [`TOPIC_PEERS_HELD`] peers are held; a peer is a topic peer from its first subscription to its last
-//! connection; whoever is not held is a guest, and known by when it came. Deliberately lacks libp2p's swarm: it returns what to do.
+//! connection; where everybody asks, whoever is not held is a guest, and known by when it came. Deliberately lacks libp2p's swarm: it
+//! returns what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use station_protocol::NodeId;
 use station_protocol::bounded::Name;
-
 use tokio::time::Instant;
 
 use super::config::{TOPIC_PEERS_HELD, TOPIC_PEERS_LOW};
@@ -21,13 +21,20 @@ const GUEST_STAYS: Duration = Duration::from_secs(60);
 pub(crate) struct Topics {
     members: BTreeMap<NodeId, BTreeSet<Name>>,
     held: BTreeSet<NodeId>,
-    /// Topic peers that are not held, and since when they have been there.
+    /// Everybody asks this station, so that guests must go.
+    is_asked_by_all: bool,
+    /// Then: topic peers that are not held, and since when they have been there.
     guests: BTreeMap<NodeId, Instant>,
     /// Dialled, and not yet heard to be in a topic.
     expected: BTreeSet<NodeId>,
 }
 
 impl Topics {
+    /// Those of a bootstrap node, or of another station.
+    pub(crate) fn new(is_bootstrap: bool) -> Self {
+        Self { is_asked_by_all: is_bootstrap, ..Self::default() }
+    }
+
     /// `node` subscribed to `topic`. Returns all its topics, and whether its connection is now to be held.
     pub(crate) fn joined(&mut self, node: NodeId, topic: Name, now: Instant) -> (Vec<Name>, bool) {
         let topics = self.members.entry(node).or_default();
@@ -35,7 +42,7 @@ impl Topics {
         self.expected.remove(&node);
         let topics = topics.iter().cloned().collect();
         let hold = self.held.len() < TOPIC_PEERS_HELD && self.held.insert(node);
-        if !self.held.contains(&node) {
+        if self.is_asked_by_all && !self.held.contains(&node) {
             self.guests.entry(node).or_insert(now);
         }
         (topics, hold)

@@ -28,14 +28,12 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let checkpoints = [&self.a, &self.b].map(|dir| json(&dir.join("checkpoints.json")));
-        let [a, b] = checkpoints;
+        let [a, b] = [&self.a, &self.b].map(|dir| json(&dir.join("checkpoints.json")));
         let Some(second) = first_difference(&list(a?)?, &list(b?)?) else {
             self.say(&serde_json::json!({ "same": true }), "no difference: both runs are the same event by event");
             return Ok(());
         };
-        let events = [&self.a, &self.b].map(|dir| events(dir, second));
-        let [a, b] = events;
+        let [a, b] = [&self.a, &self.b].map(|dir| events(dir, second));
         let (a, b) = (a?, b?);
         let place = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
         let at = |events: &[String]| events.get(place).cloned();

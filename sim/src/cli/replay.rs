@@ -13,10 +13,9 @@ use station_protocol::human::Span;
 use super::Failure;
 use super::mutant::Mutant;
 use super::progress::Bar;
-use super::run::{SCENARIO, prepared, read};
+use super::run::{SCENARIO, planned, prepared};
 use crate::det::Machine;
 use crate::det::trace::{Seen, Window};
-use crate::scenario::Scenario;
 use crate::world;
 use crate::world::plan::Plan;
 
@@ -72,11 +71,8 @@ impl Replay {
 
     fn plan(&self) -> Result<(Plan, u64), String> {
         let (file, recorded) = of(&self.file)?;
-        let (_, mut scenario): (_, Scenario) = read(&file)?;
-        scenario.run.seed = self.seed.or(recorded).unwrap_or(scenario.run.seed);
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let plan = Plan::of(&scenario, &name).map_err(|error| format!("{}: {error}", file.display()))?;
-        Ok((plan, scenario.run.seed))
+        let (plan, seed, _) = planned(&file, self.seed.or(recorded))?;
+        Ok((plan, seed))
     }
 
     fn window(&self, plan: &Plan) -> Result<Window, String> {

@@ -9,7 +9,7 @@ use station_protocol::experiment::{Labels, Trust};
 use super::mutant::Mutant;
 use super::progress::Bar;
 use super::{ChecksFailed, Failure};
-use crate::det::Machine;
+use crate::det::{Machine, threads};
 use crate::scenario::{Fidelity, Scenario};
 use crate::world;
 use crate::world::outcome::Outcome;
@@ -44,7 +44,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn execute(self, machine: Machine) -> Result<(), Failure> {
-        let (plan, seed, text) = prepared(|| self.plan())?;
+        let (plan, seed, text) = prepared(|| planned(&self.file, self.show.seed))?;
         self.mutant.plant();
         if let Some(dir) = &self.show.out {
             fs::create_dir_all(dir)?;
@@ -52,14 +52,15 @@ impl Run {
         }
         perform(&plan, seed, &self.show, machine)
     }
+}
 
-    fn plan(&self) -> Result<(Plan, u64, String), String> {
-        let name = self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let (text, mut scenario) = read(&self.file)?;
-        scenario.run.seed = self.show.seed.unwrap_or(scenario.run.seed);
-        let plan = Plan::of(&scenario, &name).map_err(|error| format!("{}: {error}", self.file.display()))?;
-        Ok((plan, scenario.run.seed, text))
-    }
+/// A scenario's plan, its seed (`seed`, or the scenario's own) and its text.
+pub(super) fn planned(file: &Path, seed: Option<u64>) -> Result<(Plan, u64, String), String> {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let (text, mut scenario) = read(file)?;
+    scenario.run.seed = seed.unwrap_or(scenario.run.seed);
+    let plan = Plan::of(&scenario, &name).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok((plan, scenario.run.seed, text))
 }
 
 /// A scenario and its text; "-" is stdin.
@@ -143,7 +144,9 @@ impl Mesh {
 /// What `prepare` gives, prepared on a thread of its own that has ended: a thread's first hash map fixes the keys of all its others, and
 /// those of a run are drawn within the run.
 pub(super) fn prepared<T: Send>(prepare: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(prepare).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let prepared = std::thread::scope(|scope| scope.spawn(prepare).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    threads::leave();
+    prepared
 }
 
 /// Performs `plan` and shows what came of it.

@@ -8,8 +8,9 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::run::prepared;
 use crate::det::watchdog::Watchdog;
-use crate::det::{self, Machine, clock};
+use crate::det::{self, Machine, clock, threads};
 
 #[derive(Debug, Args)]
 pub(super) struct Trial {
@@ -24,6 +25,8 @@ enum Guard {
     Thread,
     /// Start a run with a second thread there already.
     Threads,
+    /// Count the threads at once after one has prepared something, many times.
+    Joined,
     /// Use a hash map before the run.
     Map,
     /// Wait for the clock in a loop.
@@ -36,12 +39,19 @@ enum Guard {
     Nothing,
 }
 
+/// Threads that prepare nothing: one in some hundred is still listed when it has been joined.
+const JOINED: u32 = 2_000;
+
 impl Trial {
     pub(super) fn execute(self, machine: Machine) -> Result<(), Failure> {
         match self.what {
             Guard::Threads => {
                 let _forever = std::thread::spawn(std::thread::park);
                 let _run = det::start(1, machine)?;
+            }
+            Guard::Joined => {
+                let counts: std::collections::BTreeSet<_> = (0..JOINED).map(|_| (prepared(|| ()), threads::count()).1).collect();
+                println!("{counts:?}");
             }
             Guard::Map => {
                 let _keys = std::collections::hash_map::RandomState::new();

@@ -1,7 +1,7 @@
 //! The simulator's transport: `/ip4/…/tcp/…` and `/ip6/…/tcp/…` over the [`Fabric`], as the node expects it below its relay client.
 //!
-//! Guarantees: a connection has the addresses of both ends, as boxes on the way show them; [`dial`] is the way there. Deliberately lacks DNS names, QUIC, and an opinion about keys: noise
-//! (full) or the plaintext handshake (fast) is libp2p's own.
+//! Guarantees: a connection has the addresses of both ends, as boxes on the way show them; [`dial`] is the way there. Deliberately
+//! lacks DNS names, QUIC, and an opinion about keys: noise (full) or the plaintext handshake (fast) is libp2p's own.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -48,8 +48,8 @@ use resident::{Resident, Surroundings};
 /// Bootstrap nodes that each station knows: as many as a network file would name.
 const BOOTSTRAPS_KNOWN: usize = 3;
 /// The network and its one topic.
-const NETWORK: &str = "sim";
-const TOPIC: &str = "sim";
+pub const NETWORK: &str = "sim";
+pub const TOPIC: &str = "sim";
 /// Good signatures remembered for all stations together: those of the Calls and records of some minutes.
 const SIGNATURES_REMEMBERED: usize = 65_536;
 
@@ -315,14 +315,11 @@ impl<'a> World<'a> {
         let now_ms = clock::now_ms();
         let (hash, events) = (self.around.trace.hash(now_ms), self.around.trace.events());
         let progress = self.progress(now_ms);
-        let (mut connected, mut gossip, mut dht, mut honest) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut statuses, mut honest) = (Vec::new(), 0);
         for resident in &self.residents {
             if let Some(handle) = resident.handle() {
                 // One that has just stopped has no connections.
-                let status = handle.status().await.unwrap_or_default();
-                connected.push(status.connected.len());
-                gossip.push(status.gossip);
-                dht.push(status.dht);
+                statuses.push(handle.status().await.unwrap_or_default());
                 honest += usize::from(resident.is_honest());
             }
         }
@@ -336,7 +333,7 @@ impl<'a> World<'a> {
             self.plan,
             self.seed,
             &self.around,
-            &outcome::End { hash, events, progress, warm: self.warm, connected, gossip, dht, honest, attackers, traffic, warm_traffic },
+            &outcome::End { hash, events, progress, warm: self.warm, statuses, honest, attackers, traffic, warm_traffic },
         )
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use station_node::network::{DhtFigures, GossipFigures};
+use station_node::station::Status;
 use station_protocol::gauge::Gauge;
 
 use super::Progress;
@@ -30,11 +30,8 @@ pub(super) struct End {
     pub(super) progress: Progress,
     /// When the warm-up was over.
     pub(super) warm: Progress,
-    /// Topic peers of each station that is up.
-    pub(super) connected: Vec<usize>,
-    /// Of the same stations.
-    pub(super) gossip: Vec<GossipFigures>,
-    pub(super) dht: Vec<DhtFigures>,
+    /// Of each station that is up.
+    pub(super) statuses: Vec<Status>,
     /// Honest stations that are up.
     pub(super) honest: usize,
     pub(super) attackers: Vec<Attackers>,
@@ -137,7 +134,7 @@ impl Outcome {
             trace_events: end.events,
             metrics: metrics(plan, seed, around, &stories, end),
             counts: around.ledger.counts(),
-            connections: Quantiles::of(end.connected.iter().map(|count| *count as u64)),
+            connections: Quantiles::of(end.statuses.iter().map(|of| of.connected.len() as u64)),
             sent_bytes: Quantiles::of(end.traffic.iter().map(|(sent, _)| *sent)),
             received_bytes: Quantiles::of(end.traffic.iter().map(|(_, received)| *received)),
             steady_received_bytes: Quantiles::of(end.traffic.iter().zip(&end.warm_traffic).map(|((_, end), (_, warm))| end - warm)),
@@ -173,7 +170,7 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
     };
     let (heard, calls) = around.ledger.propagation();
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-    let (messages, copies) = end.gossip.iter().fold((0, 0), |(messages, copies), of| (messages + of.messages, copies + of.copies));
+    let (messages, copies) = end.statuses.iter().fold((0, 0), |(messages, copies), of| (messages + of.gossip.messages, copies + of.gossip.copies));
     let dials = around.fabric.dials();
     let (tried, made) = dials.iter().fold((0, 0), |(tried, made), of| (tried + of.tried, made + of.direct + of.punched));
     let figures = [
@@ -195,8 +192,8 @@ fn metrics(plan: &Plan, seed: u64, around: &Surroundings, stories: &[Story], end
         jobs,
         latencies: latencies(&counted, &heard),
         figures: figures.into_iter().filter_map(|(figure, value)| Some((figure, value?))).collect(),
-        mesh_degree: degrees(&end.gossip),
-        lookups: end.dht.iter().fold(Lookups::default(), |all, of| Lookups {
+        mesh_degree: degrees(&end.statuses),
+        lookups: end.statuses.iter().map(|of| of.dht).fold(Lookups::default(), |all, of| Lookups {
             done: all.done + of.lookups,
             requests: all.requests + of.requests,
             time_ms: all.time_ms + of.time_ms,
@@ -254,10 +251,10 @@ fn byzantine(around: &Surroundings, attackers: &[Attackers]) -> Vec<Damage> {
 }
 
 /// Mesh peers → stations with so many.
-fn degrees(gossip: &[GossipFigures]) -> BTreeMap<u32, u64> {
+fn degrees(statuses: &[Status]) -> BTreeMap<u32, u64> {
     let mut degrees = BTreeMap::new();
-    for of in gossip {
-        *degrees.entry(u32::try_from(of.mesh).unwrap_or(u32::MAX)).or_default() += 1;
+    for of in statuses {
+        *degrees.entry(u32::try_from(of.gossip.mesh).unwrap_or(u32::MAX)).or_default() += 1;
     }
     degrees
 }

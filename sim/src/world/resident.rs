@@ -49,7 +49,7 @@ pub const PORT: u16 = 4_710;
 /// Notes kept for the ledger, which takes them within the same instant.
 const NOTES_KEPT: usize = 64;
 /// More than any capacity in a scenario: the capacity decides.
-const PROCESSORS: usize = 256;
+pub const PROCESSORS: usize = 256;
 
 /// What all residents share.
 #[derive(Clone, Debug)]

@@ -215,7 +215,7 @@ fn rare_slips_are_forgotten_and_a_let_go_peer_may_return_after_an_hour() {
 
 #[test]
 fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
-    let (mut topics, start) = (Topics::default(), Instant::now());
+    let (mut topics, start) = (Topics::new(true), Instant::now());
     let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
     assert!(topics.want_more() && topics.has_room());
     (0..TOPIC_PEERS_LOW).for_each(|number| topics.expect(id(200 + number)));
@@ -239,6 +239,9 @@ fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
     assert_eq!(topics.next_overstay(), None);
     assert_eq!(topics.gone(id(1)), (true, None));
     assert_eq!(topics.gone(id(77)), (false, None));
+    let mut other = Topics::new(false);
+    (0..=TOPIC_PEERS_HELD).for_each(|number| _ = other.joined(id(number), name("t"), start));
+    assert_eq!((other.len(), other.next_overstay()), (TOPIC_PEERS_HELD + 1, None), "whom not everybody asks has no guests");
 }
 
 #[test]

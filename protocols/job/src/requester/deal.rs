@@ -1,9 +1,8 @@
 //! Dealing: which job a station gets next, for how long, and what happens when the lease is lost.
 //!
-//! Guarantees: no job is dealt twice to one node or one cluster at a time; a node that has proved nothing has one lease, and a cluster of
-//! many no more than a node while work is scarce; numbers
-//! and jobs of leases are durable before they are sent; work per lease is logarithmic in the open jobs, and jobs open at once are
-//! bounded. Deliberately lacks choice: which jobs a station wants is never asked.
+//! Guarantees: no job is dealt twice to one node or one cluster at a time; a node that has proved nothing has one lease; numbers and
+//! jobs of leases are durable before they are sent; work per lease is logarithmic in the open jobs, and jobs open at once are bounded.
+//! Deliberately lacks choice, for which jobs a station wants is never asked, and what the stations of one cluster share: `share` has it.
 
 use super::Note;
 use super::context::Context;
