@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::bounded::{Bytes, List, Name, Text};
 use crate::call::{Call, CallState};
 use crate::capability::{Capability, Needs, TargetPattern};
-use crate::census::PeerRecord;
+use crate::census::{PeerRecord, RecordTag};
 use crate::cluster::Cluster;
 use crate::content::{Content, DAG_CBOR, DAG_PB, RAW, cid_of};
 use crate::experiment::{Class, Experiment, JobsRef, Labels, Measurement, Spread, Trust};
@@ -275,7 +275,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
     let decline = (cid(), prop_oneof![Just(DeclineReason::Capability), Just(DeclineReason::Hours)]);
     prop_oneof![
         (name(), list((cid(), any::<u64>()))).prop_map(|(topic, have)| Request::Calls { topic, have }),
-        name().prop_map(|topic| Request::Peers { topic }),
+        (name(), list(any::<u64>().prop_map(RecordTag))).prop_map(|(topic, have)| Request::Peers { topic, have }),
         claim().prop_map(Request::Claim),
         decline.prop_map(|(experiment, reason)| Request::Decline(Decline { experiment, reason })),
         deliver().prop_map(Request::Deliver),

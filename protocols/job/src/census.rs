@@ -1,7 +1,7 @@
 //! The size of a topic, counted from signed peer records rather than looked up.
 //!
-//! `Peers` answers carry the records with the smallest hash; merged, they spread like gossip, and the largest hash of a full
-//! sample tells how many there must be. Deliberately not proof: inflating the count with ground keys makes the network more cautious.
+//! `Peers` answers carry those of the records with the smallest hash that the asker lacks; merged, they spread like gossip, and the
+//! largest hash of a full sample tells how many there must be. Deliberately not proof: inflating the count with ground keys makes the network more cautious.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,19 @@ pub struct PeerRecord {
 
 impl Body for PeerRecord {
     const KIND: &'static str = "peer/1";
+}
+
+/// What a question names a record by that the asker has: the first eight bytes of its signature, big-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecordTag(pub u64);
+
+impl RecordTag {
+    #[must_use]
+    pub fn of(record: &Signed<PeerRecord>) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = record.signature.0;
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
 }
 
 /// Why a record is not taken.
@@ -173,6 +186,12 @@ impl Census {
             }
             _ => known.max(1),
         }
+    }
+
+    /// Names what the sample has, for those who are asked for more.
+    #[must_use]
+    pub fn tags(&self) -> List<RecordTag, SAMPLE_MAX> {
+        List::first(self.records.values().map(RecordTag::of))
     }
 
     /// The sample, smallest hash first.

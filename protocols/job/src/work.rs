@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Address;
 use crate::bounded::{Bytes, List, Name};
 use crate::call::Call;
-use crate::census::PeerRecord;
+use crate::census::{PeerRecord, RecordTag, SAMPLE_MAX};
 use crate::experiment::{EngineProfile, ExperimentId, Labels};
 use crate::identity::{Body, Hash32, NodeId, Signed};
 use crate::receipt::{INLINE_BYTES_MAX, Isolation, LeaseNumber, Receipt};
@@ -37,7 +37,7 @@ pub const HAVE_MAX: usize = 256;
 /// Calls in one anti-entropy answer.
 pub const CALLS_MAX: usize = 32;
 /// Peer records in one answer: the sample that counts the topic, and those whom the answerer introduces.
-pub const PEERS_MAX: usize = crate::census::SAMPLE_MAX + crate::worker::INTRODUCED_MAX;
+pub const PEERS_MAX: usize = SAMPLE_MAX + crate::worker::INTRODUCED_MAX;
 /// Input of one job.
 pub const INPUT_BYTES_MAX: usize = 16 << 10;
 /// Engine profiles a station can run.
@@ -53,9 +53,10 @@ pub enum Request {
         topic: Name,
         have: List<(ExperimentId, u64), HAVE_MAX>,
     },
-    /// Which peers of a topic do you know?
+    /// Which peers of a topic do you know that I do not?
     Peers {
         topic: Name,
+        have: List<RecordTag, SAMPLE_MAX>,
     },
     Claim(Claim),
     Decline(Decline),

@@ -22,7 +22,7 @@ use crate::platform::transport;
 const WORK: StreamProtocol = StreamProtocol::new("/station/lab/1/work");
 
 fn peers_question() -> Request {
-    Request::Peers { topic: name("t") }
+    Request::Peers { topic: name("t"), have: List::default() }
 }
 
 fn send(lab: &mut Lab, from: usize, to: station_protocol::NodeId, at: At) -> Ticket {

@@ -4,11 +4,11 @@
 //! large topic alone. So an answer also names its author and some of its neighbours. Guarantees: a record is told only while its
 //! station is a neighbour, as its station told it. Deliberately lacks trust: whoever is introduced is worth a dial, no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Worker;
 use crate::bounded::{List, Name};
-use crate::census::PeerRecord;
+use crate::census::{PeerRecord, RecordTag};
 use crate::identity::{NodeId, Signed};
 use crate::time::Time;
 use crate::work::Response;
@@ -44,15 +44,17 @@ impl Introductions {
 }
 
 impl Worker {
-    /// The answer to a question for peers: the sample, this station and some of its neighbours.
-    pub(super) fn known_peers(&mut self, from: NodeId, topic: &Name, now: Time) -> Response {
+    /// The answer to a question for peers: the sample, this station and some of its neighbours, but for what the asker has.
+    pub(super) fn known_peers(&mut self, from: NodeId, topic: &Name, have: &[RecordTag], now: Time) -> Response {
         let Some(census) = self.census.get(topic) else { return Response::Unserved };
-        let is_new = |record: &&Signed<PeerRecord>| census.record(&record.body.node).is_none() && census.is_current(record, now);
+        let have: BTreeSet<RecordTag> = have.iter().copied().collect();
+        let is_asked = |record: &&Signed<PeerRecord>| !have.contains(&RecordTag::of(record));
+        let is_new = |record: &&Signed<PeerRecord>| is_asked(record) && census.record(&record.body.node).is_none() && census.is_current(record, now);
         let introductions = &self.peers.introductions;
         let own: Vec<Signed<PeerRecord>> = introductions.own.get(topic).filter(is_new).cloned().into_iter().collect();
         let is_other = |record: &&Signed<PeerRecord>| record.body.topic == *topic && record.body.node != from;
         let mut others: Vec<Signed<PeerRecord>> = introductions.neighbours.values().filter(is_other).filter(is_new).cloned().collect();
-        let sample: Vec<Signed<PeerRecord>> = census.records().cloned().collect();
+        let sample: Vec<Signed<PeerRecord>> = census.records().filter(is_asked).cloned().collect();
         while own.len() + others.len() > INTRODUCED_MAX {
             let index = self.random_up_to(others.len() as u64 - 1);
             others.swap_remove(usize::try_from(index).unwrap_or(0));

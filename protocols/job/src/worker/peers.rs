@@ -138,7 +138,8 @@ impl Worker {
     fn ask_peers_of(&mut self, to: NodeId, topic: &Name) {
         let send = self.ticket();
         self.sends.insert(send, Sent::Peers { to, topic: topic.clone() });
-        self.act(Effect::Send { send, to, at: At::default(), request: Request::Peers { topic: topic.clone() } });
+        let have = self.census.get(topic).map(Census::tags).unwrap_or_default();
+        self.act(Effect::Send { send, to, at: At::default(), request: Request::Peers { topic: topic.clone(), have } });
     }
 
     /// The random questions that are due, and this station's own record.
@@ -204,7 +205,7 @@ impl Worker {
             Request::Calls { topic, have } if self.config.topics.contains(&topic) && self.peers.may_answer(from, &topic, Kind::Calls, now) => {
                 Response::Calls { calls: self.calls.newer(&topic, &have, now) }
             }
-            Request::Peers { topic } if self.peers.may_answer(from, &topic, Kind::Peers, now) => self.known_peers(from, &topic, now),
+            Request::Peers { topic, have } if self.peers.may_answer(from, &topic, Kind::Peers, now) => self.known_peers(from, &topic, &have, now),
             _ => Response::Unserved,
         };
         self.act(Effect::Answer { ask, response });
@@ -248,10 +249,7 @@ impl Worker {
         let (mut invalid, mut sampled, mut introduced) = (false, Vec::new(), Vec::new());
         self.count_anew(topic, now, |census| {
             for record in records {
-                let node = record.body.node;
                 match census.offer(&record, now) {
-                    // The sample vouches for what it has.
-                    Ok(()) | Err(RecordRefused::Old) if wants || node == from => sampled.extend(census.record(&node).cloned()),
                     Ok(()) => {}
                     Err(RecordRefused::NotSmallest) if introduced.len() < INTRODUCED_MAX => match census.vouch(&record, now) {
                         Ok(()) => introduced.push(record),
@@ -260,9 +258,13 @@ impl Worker {
                     Err(refused) => invalid |= refused.is_invalid(),
                 }
             }
+            // What was known was not told again, and the sample vouches for it.
+            let worth = |record: &&Signed<PeerRecord>| wants || record.body.node == from;
+            sampled.extend(census.records().filter(worth).cloned());
         });
         if invalid {
             self.act(Effect::Report { node: from, action: PeerAction::Invalid });
+            return;
         }
         if self.peers.is_connected(&from)
             && let Some(own) = sampled.iter().chain(&introduced).find(|record| record.body.node == from)

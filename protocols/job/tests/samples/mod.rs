@@ -11,7 +11,7 @@ use station_protocol::address::Address;
 use station_protocol::bounded::{Bytes, List, Name, Text};
 use station_protocol::call::{Call, CallState};
 use station_protocol::capability::{Capability, Needs};
-use station_protocol::census::PeerRecord;
+use station_protocol::census::{PeerRecord, RecordTag};
 use station_protocol::cluster::Cluster;
 use station_protocol::codec;
 use station_protocol::content::{Content, DAG_CBOR, RAW, cid_of, sha256};
@@ -235,7 +235,7 @@ fn requests() -> Vec<Sample> {
     let request = |name, value: Request| plain(name, "request", &value);
     vec![
         request("request-calls", Request::Calls { topic: name("ipfs-gateways"), have: list(vec![(id, 2)]) }),
-        request("request-peers", Request::Peers { topic: name("ipfs-gateways") }),
+        request("request-peers", Request::Peers { topic: name("ipfs-gateways"), have: list(vec![RecordTag::of(&sign(WORKER, &peer_record()))]) }),
         request("request-claim", Request::Claim(claim())),
         request("request-decline", Request::Decline(Decline { experiment: id, reason: DeclineReason::Hours })),
         request("request-deliver", Request::Deliver(deliver())),

@@ -1,7 +1,9 @@
 //! Neighbours: anti-entropy and the count.
 
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::census::PeerRecord;
+use crate::census::{PeerRecord, RecordTag};
 
 fn asks(station: &Station) -> (Option<Ticket>, Option<Ticket>) {
     let find = |wanted: fn(&Request) -> bool| station.sent.iter().find(|out| wanted(&out.request)).map(|out| out.send);
@@ -116,7 +118,7 @@ fn its_own_record_follows_its_addresses() {
     let mut station = Station::new(config());
     let own = address(key(STATION).node(), "192.0.2.9");
     station.handle(Event::Addresses(List::first([own.clone()])));
-    station.handle(Event::Asked { ask: Ticket(1), from: key(51).node(), request: Request::Peers { topic: name("topic") } });
+    station.handle(Event::Asked { ask: Ticket(1), from: key(51).node(), request: Request::Peers { topic: name("topic"), have: List::default() } });
     let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("Peers") };
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].body.at.to_vec(), [own]);
@@ -142,7 +144,7 @@ fn full_sample(above: &[NodeId]) -> Vec<Signed<PeerRecord>> {
 }
 
 fn told(station: &mut Station, to: u8) -> Vec<NodeId> {
-    station.handle(Event::Asked { ask: Ticket(1), from: key(to).node(), request: Request::Peers { topic: name("topic") } });
+    station.handle(Event::Asked { ask: Ticket(1), from: key(to).node(), request: Request::Peers { topic: name("topic"), have: List::default() } });
     let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("Peers") };
     records.iter().map(|record| record.body.node).collect()
 }
@@ -211,4 +213,27 @@ fn a_station_that_lost_its_peers_dials_those_it_has_known_for_long() {
     let (_, send) = meet(&mut station, 51);
     station.answer(send, Response::Peers { records: records() });
     assert_eq!(named(&station), [key(10).node()]);
+}
+
+#[test]
+fn a_record_is_told_to_whom_lacks_it_and_again_when_it_was_made_anew() {
+    let mut station = Station::new(config());
+    let (_, send) = meet(&mut station, 50);
+    let (kept, renewed) = (record(10, START, "192.0.2.1"), record(11, START, "192.0.3.1"));
+    station.answer(send, Response::Peers { records: List::first([kept.clone(), renewed.clone()]) });
+    let ask = |station: &mut Station, from: u8, have: Vec<RecordTag>| -> BTreeSet<NodeId> {
+        let request = Request::Peers { topic: name("topic"), have: List::first(have) };
+        station.handle(Event::Asked { ask: Ticket(1), from: key(from).node(), request });
+        let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("Peers") };
+        records.iter().map(|record| record.body.node).collect()
+    };
+    let [own, kept_by, renewed_by] = [STATION, 10, 11].map(|secret| key(secret).node());
+    let have = vec![RecordTag::of(&kept), RecordTag::of(&renewed)];
+    assert_eq!(ask(&mut station, 51, have.clone()), BTreeSet::from([own]));
+    assert_eq!(ask(&mut station, 52, Vec::new()), BTreeSet::from([own, kept_by, renewed_by]));
+    let (_, send) = meet(&mut station, 53);
+    let asked = station.sent.iter().find_map(|out| if let Request::Peers { have, .. } = &out.request { Some(have.len()) } else { None });
+    assert_eq!(asked, Some(3), "it names what it has itself");
+    station.answer(send, Response::Peers { records: List::first([record(11, START.plus(1), "192.0.3.1")]) });
+    assert_eq!(ask(&mut station, 54, have), BTreeSet::from([own, renewed_by]));
 }
