@@ -40,7 +40,7 @@ enum Guard {
 }
 
 /// Threads that prepare nothing: one in some hundred is still listed when it has been joined.
-const JOINED: u32 = 2_000;
+const JOINED: u32 = 1_000;
 
 impl Trial {
     pub(super) fn execute(self, machine: Machine) -> Result<(), Failure> {
