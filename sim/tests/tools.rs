@@ -72,6 +72,18 @@ fn a_check_that_fails_has_an_exit_code_of_its_own_and_is_what_remains() {
     assert!(text.contains("delivered > 100%") && !text.contains("no_job_settled_twice"), "{text}");
 }
 
+#[test]
+fn a_bound_is_judged_at_its_moment_and_a_station_that_stands_still_at_the_end_holds_nobody_up() {
+    let early = "[[check]]\neventually = \"settled >= 1%\"\nwithin = \"10s\"\nafter = \"start\"\n";
+    let later = "[[check]]\neventually = \"settled >= 1%\"\nwithin = \"25s\"\nafter = \"start\"\n";
+    let pause = "[[fault]]\nat = \"20s\"\npause = { who = \"group:bootstrap\", share = \"50%\" }\n";
+    let output = program("run", &format!("{SCENARIO}{pause}{early}{later}"), &["--json"]);
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+    let checks = result["metrics"]["checks"].as_array().expect("a list");
+    let told: Vec<_> = checks.iter().map(|check| (check["passed"].as_bool(), check["detail"].as_str().unwrap_or_default())).collect();
+    assert_eq!(told, [(Some(false), "nothing was measured at 10 s"), (Some(true), "100.00 % at 25 s")]);
+}
+
 /// A run's folder.
 fn folder(seed: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");

@@ -59,6 +59,9 @@ impl Network {
     /// Tells the DHT of this station's topics if it does not know, and looks for others while there are few.
     pub(super) fn search(&mut self) {
         let provide = std::mem::take(&mut self.unprovided);
+        if provide {
+            self.provided_to = self.servers();
+        }
         let look = self.topics.want_more();
         for key in self.topic_keys() {
             let kad = &mut self.swarm.behaviour_mut().kad;
@@ -70,6 +73,11 @@ impl Network {
                 self.finds.insert(query, Find::TopicPeers { left: INTRODUCTIONS_MAX });
             }
         }
+    }
+
+    /// DHT servers in the table.
+    fn servers(&mut self) -> usize {
+        self.swarm.behaviour_mut().kad.kbuckets().map(|bucket| bucket.num_entries()).sum()
     }
 
     pub(super) fn on_kad(&mut self, event: kad::Event) {
@@ -94,7 +102,8 @@ impl Network {
                 let kept = kad::store::RecordStore::add_provider(self.swarm.behaviour_mut().kad.store_mut(), record);
                 kept.unwrap_or_else(|error| debug!(%error, "pointer not kept"));
             }
-            kad::Event::RoutingUpdated { is_new_peer: true, .. } => {
+            // Servers become known one by one: were all told again with each, they would hear it as often as there are servers.
+            kad::Event::RoutingUpdated { is_new_peer: true, .. } if self.servers() >= 2 * self.provided_to => {
                 self.unprovided = true;
                 self.search.restart(Instant::now());
             }

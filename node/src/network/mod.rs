@@ -154,6 +154,8 @@ pub struct Network {
     search: Backoff,
     /// The DHT does not know yet that this station is in its topics, at these addresses.
     unprovided: bool,
+    /// DHT servers that were known when it was told last.
+    provided_to: usize,
     /// Circuits to close because a direct connection took their place.
     spent_circuits: VecDeque<(Instant, PeerId, ConnectionId)>,
     dht: DhtFigures,
@@ -213,6 +215,7 @@ impl Network {
             bootstrap: Backoff::dial(own.0[0]),
             search: Backoff::search(own.0[1]),
             unprovided: true,
+            provided_to: 0,
             spent_circuits: VecDeque::new(),
             dht: DhtFigures::default(),
             messages: 0,

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use station_node::config::NetworkFile;
+use station_node::station::Status;
 use station_protocol::bounded::Name;
 use station_protocol::identity::memo;
 use tokio::time::Instant;
@@ -36,13 +38,14 @@ use crate::det::trace::{Kind, Trace, Window};
 use crate::det::watchdog::{POLLS_MAX, Watchdog};
 use crate::det::{self, Machine, Refusal, clock};
 use crate::luck::Luck;
+use crate::metrics::CheckResult;
 use crate::net::fabric::{Fabric, Lines, NodeIndex};
 use crate::scenario::Engine;
-use crate::scenario::check::Invariant;
+use crate::scenario::check::{Bound, Goal, Invariant};
 use internet::Internet;
 use ledger::Ledger;
-use outcome::Outcome;
-use plan::{Plan, What, Work};
+use outcome::{End, Outcome};
+use plan::{Due, Plan, What, Work};
 use resident::{Resident, Surroundings};
 
 /// Bootstrap nodes that each station knows: as many as a network file would name.
@@ -50,6 +53,8 @@ const BOOTSTRAPS_KNOWN: usize = 3;
 /// The network and its one topic.
 pub const NETWORK: &str = "sim";
 pub const TOPIC: &str = "sim";
+/// How long a station has for its status: it answers within the instant, unless it stands still.
+const STATUS_AFTER: Duration = Duration::from_millis(1);
 /// Good signatures remembered for all stations together: those of the Calls and records of some minutes.
 const SIGNATURES_REMEMBERED: usize = 65_536;
 
@@ -101,6 +106,8 @@ enum Act {
     Fault(usize),
     /// The station goes on as two.
     Split(NodeIndex),
+    /// The moment of a bound, which is the goal at this place of the plan.
+    Judge(usize, Bound),
 }
 
 struct World<'a> {
@@ -120,6 +127,7 @@ struct World<'a> {
     luck: Luck,
     published: u64,
     grinding: attackers::Grinding,
+    judged: BTreeMap<usize, CheckResult>,
 }
 
 impl<'a> World<'a> {
@@ -154,6 +162,7 @@ impl<'a> World<'a> {
             luck: Luck::new(seed, "work", ""),
             published: 0,
             grinding: attackers::Grinding::default(),
+            judged: BTreeMap::new(),
         };
         world.settle()?;
         Ok(world)
@@ -185,6 +194,12 @@ impl<'a> World<'a> {
         }
         for (number, fault) in self.plan.faults.iter().enumerate() {
             self.plan_at(fault.at_ms, Act::Fault(number));
+        }
+        // Verdicts have their moments with them, so that those are judged at the end.
+        for (place, due) in self.plan.goals.iter().enumerate() {
+            if let Due { goal: Goal::Bound(bound), by_ms: Some(by_ms) } = due {
+                self.plan_at(*by_ms, Act::Judge(place, *bound));
+            }
         }
         Ok(())
     }
@@ -259,6 +274,11 @@ impl<'a> World<'a> {
                 self.befall(&plan.faults[number].what).await?;
             }
             Act::Split(number) => self.split(number, now_ms),
+            Act::Judge(place, bound) => {
+                let mut result = outcome::metrics(self.plan, self.seed, &self.around, &self.end(now_ms).await).judge(&bound);
+                result.detail += &format!(" at {} s", now_ms / 1_000);
+                self.judged.insert(place, result);
+            }
         }
         Ok(())
     }
@@ -311,30 +331,42 @@ impl<'a> World<'a> {
         (0..).take(self.residents.len()).map(|number| self.around.fabric.traffic(number)).collect()
     }
 
-    async fn outcome(&self) -> Outcome {
-        let now_ms = clock::now_ms();
+    /// What the stations that are up say of themselves. One that stands still says nothing.
+    async fn statuses(&self) -> Vec<Status> {
+        let ask = |resident: &Resident| {
+            let handle = resident.handle()?.clone();
+            Some(async move { tokio::time::timeout(STATUS_AFTER, handle.status()).await.ok()?.ok() })
+        };
+        join_all(self.residents.iter().filter_map(ask)).await.into_iter().flatten().collect()
+    }
+
+    /// The run as it would be if it ended now.
+    async fn end(&self, now_ms: u64) -> End {
         let (hash, events) = (self.around.trace.hash(now_ms), self.around.trace.events());
         let progress = self.progress(now_ms);
-        let (mut statuses, mut honest) = (Vec::new(), 0);
-        for resident in &self.residents {
-            if let Some(handle) = resident.handle() {
-                // One that has just stopped has no connections.
-                statuses.push(handle.status().await.unwrap_or_default());
-                honest += usize::from(resident.is_honest());
-            }
+        let honest = self.residents.iter().filter(|resident| resident.handle().is_some() && resident.is_honest()).count();
+        End {
+            hash,
+            events,
+            progress,
+            warm: self.warm,
+            statuses: self.statuses().await,
+            honest,
+            attackers: self.attackers(),
+            traffic: self.traffic(),
+            warm_traffic: self.warm_traffic.clone(),
+            judged: self.judged.clone(),
         }
+    }
+
+    async fn outcome(&self) -> Outcome {
+        let now_ms = clock::now_ms();
+        let end = self.end(now_ms).await;
         // Where stations differ in speed their seats should too, so that this is judged where a scenario says that they do not.
         if self.plan.invariants.contains(&Invariant::SeatsByCluster) {
             self.around.ledger.judge_parts(now_ms);
         }
-        let attackers = self.attackers();
-        let (traffic, warm_traffic) = (self.traffic(), self.warm_traffic.clone());
-        Outcome::new(
-            self.plan,
-            self.seed,
-            &self.around,
-            &outcome::End { hash, events, progress, warm: self.warm, statuses, honest, attackers, traffic, warm_traffic },
-        )
+        Outcome::new(self.plan, self.seed, &self.around, &end)
     }
 }
 

@@ -51,8 +51,6 @@ pub struct Plan {
     pub goals: Vec<Due>,
     /// What must hold all the time, of what the world watches.
     pub invariants: Vec<Invariant>,
-    /// Checks that the scenario asks for and this world does not perform.
-    pub unchecked: Vec<String>,
     /// When what befell, for the report.
     pub spans: Vec<FaultSpan>,
 }
@@ -100,12 +98,6 @@ impl Plan {
             faults: Vec::new(),
             goals: scenario.checks.iter().filter_map(|check| due(scenario, check)).collect(),
             invariants: scenario.checks.iter().filter_map(watched).collect(),
-            unchecked: scenario
-                .checks
-                .iter()
-                .filter(|check| due(scenario, check).is_none() && watched(check).is_none())
-                .map(|check| format!("{check:?}"))
-                .collect(),
             spans: scenario.faults.iter().map(span).collect(),
         };
         plan.add_faults(scenario, &drawn);
@@ -137,16 +129,11 @@ impl Plan {
     }
 }
 
-/// The goals that this world judges: bounds at the end of the run, verdicts at any moment.
+/// What must have come true, and by when.
 fn due(scenario: &Scenario, check: &Check) -> Option<Due> {
-    match check {
-        Check::Eventually { goal, within: None, .. } => Some(Due { goal: goal.clone(), by_ms: None }),
-        Check::Eventually { goal: Goal::EveryJobSettles, within: Some(within), after } => {
-            let from_ms = if *after == After::Heal { scenario.heals().0 } else { 0 };
-            Some(Due { goal: Goal::EveryJobSettles, by_ms: Some(from_ms.saturating_add(within.0)) })
-        }
-        Check::Eventually { goal: Goal::Bound(_), within: Some(_), .. } | Check::Always(_) => None,
-    }
+    let Check::Eventually { goal, within, after } = check else { return None };
+    let from_ms = if *after == After::Heal { scenario.heals().0 } else { 0 };
+    Some(Due { goal: goal.clone(), by_ms: within.map(|within| from_ms.saturating_add(within.0)) })
 }
 
 /// What must hold all the time; the world watches all that a scenario can name.

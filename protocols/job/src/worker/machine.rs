@@ -171,7 +171,7 @@ impl Worker {
             Event::Fetched { fetch, result } => self.fetched(fetch, result, now),
             Event::Finished { execution, report } => self.finished(execution, report, now),
             Event::Connected { node, topics } => self.connected(node, topics, now),
-            Event::Disconnected { node } => self.peers.disconnected(&node),
+            Event::Disconnected { node } => self.disconnected(&node, now),
             Event::Addresses(at) => {
                 if at != self.addresses {
                     self.addresses = at;

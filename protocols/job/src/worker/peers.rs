@@ -27,6 +27,11 @@ const CALLS_EVERY_MS: u64 = MINUTE;
 const CALLS_AGAIN_MS: u64 = 5 * SECOND;
 /// How often one random topic peer is asked for peers.
 const PEERS_EVERY_MS: u64 = 3 * MINUTE;
+/// The same while topic peers are few: as often as one neighbour answers, for the next question may fall to it again. Who is asked knows
+/// others without a dial, and the DHT's servers are spared.
+const PEERS_SOON_MS: u64 = ANSWER_EVERY_MS;
+/// How soon after the loss of a topic peer: those that end together are one loss.
+const PEERS_LOST_MS: u64 = 2 * SECOND;
 /// How often this station's own record is made anew: half of a record's life.
 const OWN_RECORD_MS: u64 = HOUR;
 /// How often one neighbour gets an answer of one kind for one topic.
@@ -63,11 +68,6 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn is_connected(&self, node: &NodeId) -> bool {
         self.connected.contains_key(node)
-    }
-
-    pub(super) fn disconnected(&mut self, node: &NodeId) {
-        self.connected.remove(node);
-        self.introductions.gone(node);
     }
 
     pub(super) fn gauges(&self) -> [Gauge; 2] {
@@ -121,6 +121,24 @@ impl Worker {
         }
     }
 
+    /// The last connection with `node` ended. Where that leaves few, others are asked for more.
+    pub(super) fn disconnected(&mut self, node: &NodeId, now: Time) {
+        self.peers.introductions.gone(node);
+        for topic in self.peers.connected.remove(node).into_iter().flatten() {
+            if self.has_few_peers(&topic)
+                && let Some(due) = self.peers.due.get_mut(&(topic, Kind::Peers))
+            {
+                *due = now.plus(PEERS_LOST_MS).min(*due);
+            }
+        }
+    }
+
+    /// Whether this station has fewer topic peers than it wants and than there are.
+    fn has_few_peers(&self, topic: &Name) -> bool {
+        let (peers, stations) = (self.peers.on(topic).len(), self.counted.get(topic).copied().unwrap_or(1));
+        peers < TOPIC_PEERS_ENOUGH && peers as u64 + 1 < stations
+    }
+
     fn ask_calls(&mut self, to: NodeId, topic: &Name) {
         let send = self.ticket();
         self.sends.insert(send, Sent::Calls { to, topic: topic.clone() });
@@ -150,7 +168,11 @@ impl Worker {
         let due: Vec<(Name, Kind)> = self.peers.due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
         for (topic, kind) in due {
             let candidates = self.peers.on(&topic);
-            let every = if kind == Kind::Calls { CALLS_EVERY_MS } else { PEERS_EVERY_MS };
+            let every = match kind {
+                Kind::Calls => CALLS_EVERY_MS,
+                Kind::Peers if self.has_few_peers(&topic) => PEERS_SOON_MS,
+                Kind::Peers => PEERS_EVERY_MS,
+            };
             self.peers.due.insert((topic.clone(), kind), now.plus(every));
             if candidates.is_empty() {
                 continue;

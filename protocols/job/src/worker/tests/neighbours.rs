@@ -237,3 +237,37 @@ fn a_record_is_told_to_whom_lacks_it_and_again_when_it_was_made_anew() {
     station.answer(send, Response::Peers { records: List::first([record(11, START.plus(1), "192.0.3.1")]) });
     assert_eq!(ask(&mut station, 54, have), BTreeSet::from([own, renewed_by]));
 }
+
+#[test]
+fn a_station_that_lost_neighbours_asks_for_others_at_once_and_one_with_few_of_them_twice_a_minute() {
+    let mut station = Station::new(config());
+    let sends: Vec<Ticket> = (50..62).map(|node| meet(&mut station, node).1).collect();
+    let others = (10..30).map(|node| record(node, START, &format!("198.51.{node}.1")));
+    station.answer(sends[0], Response::Peers { records: List::first(others) });
+    let asked_after = |station: &mut Station, ms: u64| {
+        station.sent.clear();
+        station.pass(ms);
+        asks(station).1.is_some()
+    };
+    assert!(!asked_after(&mut station, 3 * MINUTE - 1) && asked_after(&mut station, 1), "twelve are enough");
+    station.handle(Event::Disconnected { node: key(50).node() });
+    assert!(!asked_after(&mut station, 2 * SECOND - 1) && asked_after(&mut station, 1), "eleven are few");
+    assert!(!asked_after(&mut station, 30 * SECOND - 1) && asked_after(&mut station, 1), "and still are");
+    meet(&mut station, 70);
+    station.pass(30 * SECOND);
+    assert!(!asked_after(&mut station, 3 * MINUTE - 1) && asked_after(&mut station, 1), "twelve again");
+}
+
+#[test]
+fn where_all_of_a_small_topic_are_neighbours_nobody_asks_for_more() {
+    let mut station = Station::new(config());
+    let sends: Vec<Ticket> = (50..53).map(|node| meet(&mut station, node).1).collect();
+    let all = (50..53).map(|node| record(node, START, &format!("198.51.{node}.1")));
+    station.answer(sends[0], Response::Peers { records: List::first(all) });
+    station.sent.clear();
+    station.pass(3 * MINUTE);
+    assert!(asks(&station).1.is_some(), "as often as ever");
+    station.sent.clear();
+    station.pass(3 * MINUTE - 1);
+    assert_eq!(asks(&station).1, None);
+}
