@@ -30,6 +30,8 @@ pub struct Config {
     pub listen: Vec<Multiaddr>,
     /// Addresses to announce beside those that others see, for a station behind a port forwarding.
     pub announce: Vec<Multiaddr>,
+    /// Whether to ask others that relay for a place while nobody can dial this station.
+    pub use_relays: bool,
     /// Where the control API listens: loopback only. Port 0 takes a free one, written to `api.addr`.
     pub api: SocketAddr,
     /// Jobs run at the same time; 0 is one less than the processors, at least one. The policy's `budget.cpu` bounds it.
@@ -49,6 +51,7 @@ impl Default for Config {
         Self {
             listen: addresses.iter().map(|address| address.parse().expect("our own addresses parse")).collect(),
             announce: Vec::new(),
+            use_relays: true,
             api: SocketAddr::from(([127, 0, 0, 1], 4711)),
             capacity: 0,
             anchor: false,
@@ -66,6 +69,9 @@ pub const CONFIG_PAGE: &str = r#"# Every setting of a station with its default. 
 
 # Addresses to announce beside those that others see: for a station behind a port forwarding.
 # announce = []
+
+# Whether to ask stations that relay for a place while this one has no public address, so that others reach it all the same.
+# use_relays = true
 
 # Where the control API listens: loopback only. Port 0 takes a free one, written to the file api.addr.
 # api = "127.0.0.1:4711"

@@ -125,6 +125,7 @@ pub struct Relay {
     pub station: String,
     pub reservations_max: u64,
     pub circuits_max: u64,
+    /// Everything it sent, its own words too.
     pub bytes: u64,
 }
 

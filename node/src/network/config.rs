@@ -104,6 +104,8 @@ pub struct NetworkConfig {
     pub listen: Vec<Multiaddr>,
     /// Addresses the operator says this station has, beside those it finds.
     pub external: Vec<Multiaddr>,
+    /// Whether a place with a relay is asked for while nobody can dial this station.
+    pub use_relays: bool,
     pub reach: Reach,
     pub roles: Roles,
     pub gossip: GossipConfig,
@@ -123,6 +125,7 @@ impl NetworkConfig {
             bootstrap: Vec::new(),
             listen: Vec::new(),
             external: Vec::new(),
+            use_relays: true,
             reach: Reach::Global,
             roles: Roles::default(),
             gossip: GossipConfig::default(),

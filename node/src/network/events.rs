@@ -70,6 +70,8 @@ pub enum Event {
     Connected { node: NodeId, topics: Vec<Name> },
     /// The last connection with a topic peer ended.
     Disconnected { node: NodeId },
+    /// This station reached `node` through a relay.
+    Relayed { node: NodeId },
     /// This station's own addresses changed. Best first.
     Addresses(At),
     /// A station asks for content.

@@ -48,8 +48,9 @@ impl Network {
                 self.swarm.remove_external_address(&address);
                 self.addresses_changed();
             }
-            SwarmEvent::ListenerClosed { addresses, .. } => {
+            SwarmEvent::ListenerClosed { listener_id, addresses, .. } => {
                 addresses.iter().for_each(|address| self.swarm.remove_external_address(address));
+                self.relay_lost(listener_id);
                 self.addresses_changed();
             }
             SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => self.addresses_changed(),
@@ -63,6 +64,8 @@ impl Network {
             BehaviourEvent::Work(event) => self.on_work(event),
             BehaviourEvent::Kad(event) => self.on_kad(event),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => self.on_identified(peer_id, &info),
+            BehaviourEvent::RelayClient(event) => self.on_relay_client(&event),
+            BehaviourEvent::Relay(event) => self.on_relay(&event),
             _ => {}
         }
     }
@@ -167,6 +170,7 @@ impl Network {
     }
 
     fn opened<'a>(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint, failed: impl Iterator<Item = &'a Multiaddr>) {
+        let is_ours = endpoint.is_dialer();
         let (ours, theirs) = match endpoint {
             ConnectedPoint::Dialer { address, .. } => (None, address),
             ConnectedPoint::Listener { local_addr, send_back_addr } => (Some(local_addr), send_back_addr),
@@ -182,8 +186,10 @@ impl Network {
         let now = Instant::now();
         self.search.ensure(now);
         failed.filter_map(addresses::ip_of).for_each(|ip| self.dialing.mute(ip, now));
-        if remote.relay.is_none() {
-            self.retire_circuits(node, now);
+        match remote.relay {
+            None => self.retire_circuits(node, now),
+            Some(_) if is_ours => self.events.push_back(Event::Relayed { node }),
+            Some(_) => {}
         }
         for waiting in self.dialing.connected(node, remote.ip) {
             match waiting {
@@ -251,6 +257,7 @@ impl Network {
     }
 
     fn addresses_changed(&mut self) {
+        self.need_relays();
         let known = self.swarm.external_addresses().chain(self.swarm.listeners());
         let now = addresses::announce(self.own, known, self.config.reach);
         if now != self.announced {
@@ -263,13 +270,14 @@ impl Network {
         }
     }
 
-    /// Guests that have stayed long enough are let go, but for neighbours in the mesh and those that are being asked something.
+    /// Guests that have stayed long enough are let go, but for neighbours in the mesh, those that are being asked something, and those
+    /// for whom this station relays.
     fn see_off(&mut self, now: Instant) {
         let gossip = &self.swarm.behaviour().gossip;
         let mesh: HashSet<PeerId> = self.topic_names.keys().flat_map(|topic| gossip.mesh_peers(topic)).copied().collect();
         for node in self.topics.overstayed(now) {
             let peer = peer_of(node);
-            if !mesh.contains(&peer) && !self.sends.values().any(|(_, to)| *to == node) {
+            if !mesh.contains(&peer) && !self.clients.contains(&peer) && !self.sends.values().any(|(_, to)| *to == node) {
                 // Whoever went meanwhile is gone.
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
@@ -285,6 +293,7 @@ impl Network {
             self.search();
         }
         self.see_off(now);
+        self.ask_relays(now);
         for node in self.standing.forgiven(now) {
             self.swarm.behaviour_mut().gate.refuse(peer_of(node), false);
         }

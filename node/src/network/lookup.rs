@@ -6,7 +6,7 @@ use cid::Cid;
 use libp2p::core::Endpoint;
 use libp2p::kad::{self, GetProvidersOk, QueryId, QueryResult, RecordKey};
 use libp2p::swarm::{ConnectionId, NetworkBehaviour};
-use libp2p::{Multiaddr, PeerId, identify};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, identify, relay};
 use station_protocol::NodeId;
 use station_protocol::cluster::Cluster;
 use station_protocol::content::sha256;
@@ -156,15 +156,23 @@ impl Network {
         addresses::at_of(node, &known.unwrap_or_default(), self.config.reach)
     }
 
-    /// A peer said who it is. DHT servers enter the table, as far as it stays diverse.
+    /// A peer said who it is. Relays are remembered; DHT servers enter the table, as far as it stays diverse.
     pub(super) fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
-        if !info.protocols.contains(&self.config.protocol("kad")) {
+        let serves = |protocol: &StreamProtocol| info.protocols.contains(protocol);
+        let (relays, finds) = (serves(&relay::HOP_PROTOCOL_NAME), serves(&self.config.protocol("kad")));
+        if !relays && !finds {
             return;
         }
         let reach = self.config.reach;
         let usable = |address: &&Multiaddr| addresses::ip_of(address).is_some_and(|ip| addresses::is_dialable(ip, reach));
         let direct: Vec<Multiaddr> =
             info.listen_addrs.iter().filter(usable).filter(|address| !addresses::is_relayed(address)).take(IDENTIFIED_MAX).cloned().collect();
+        if relays {
+            self.relay_offered(peer, &direct);
+        }
+        if !finds {
+            return;
+        }
         let kad = &mut self.swarm.behaviour_mut().kad;
         for address in direct {
             if is_diverse(kad, peer, &address) {

@@ -10,7 +10,7 @@
 //! and one that did not has been rejected; every table a stranger can fill is bounded; nothing is spawned but through the executor
 //! given. Deliberately lacks decisions about the protocol, sockets, files and a clock of its own.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
 use futures::StreamExt;
@@ -50,6 +50,8 @@ pub mod peer_id;
 mod peers;
 mod perform;
 mod reach;
+mod relaying;
+pub mod relays;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -63,6 +65,7 @@ use bootstrap::Backoff;
 use dialing::Dialing;
 use gossip::Copies;
 use peers::Peers;
+use relays::{RelayFigures, Relays};
 use standing::Standing;
 use topics::Topics;
 
@@ -111,6 +114,8 @@ pub struct Snapshot {
     pub at: At,
     pub gossip: GossipFigures,
     pub dht: DhtFigures,
+    /// Nothing where this station is no relay.
+    pub relay: RelayFigures,
 }
 
 /// Lookups in the DHT that ended so far.
@@ -158,6 +163,10 @@ pub struct Network {
     provided_to: usize,
     /// Circuits to close because a direct connection took their place.
     spent_circuits: VecDeque<(Instant, PeerId, ConnectionId)>,
+    relays: Relays,
+    /// Who has a place here, where this station is a relay.
+    clients: BTreeSet<PeerId>,
+    carried: RelayFigures,
     dht: DhtFigures,
     /// Of gossip: messages, and copies of messages.
     messages: u64,
@@ -217,6 +226,9 @@ impl Network {
             unprovided: true,
             provided_to: 0,
             spent_circuits: VecDeque::new(),
+            relays: Relays::new(own),
+            clients: BTreeSet::new(),
+            carried: RelayFigures::default(),
             dht: DhtFigures::default(),
             messages: 0,
             copies,
@@ -279,6 +291,7 @@ impl Network {
             at: self.announced.clone(),
             gossip: GossipFigures { mesh, messages: self.messages, copies: self.copies.count() },
             dht: self.dht,
+            relay: self.carried,
         }
     }
 
@@ -290,6 +303,7 @@ impl Network {
     fn next_deadline(&self) -> Option<Instant> {
         let circuits = self.spent_circuits.front().map(|(at, ..)| *at);
         let guests = self.topics.next_overstay();
-        [self.bootstrap.next(), self.search.next(), self.standing.next_deadline(), circuits, guests].into_iter().flatten().min()
+        let relays = self.relays.deadline();
+        [self.bootstrap.next(), self.search.next(), self.standing.next_deadline(), circuits, guests, relays].into_iter().flatten().min()
     }
 }

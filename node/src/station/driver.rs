@@ -247,6 +247,7 @@ impl Driver {
                     drop(reply.send(providers));
                 }
             }
+            N::Relayed { node } => self.note(Note::Relayed(node)),
             N::Misbehaved { node, action } => tracing::debug!(%node, ?action, "misbehaved"),
             N::Listening(address) => tracing::info!(%address, "listening"),
         }
@@ -390,6 +391,7 @@ impl Driver {
             addresses: self.addresses.clone(),
             gossip: network.gossip,
             dht: network.dht,
+            relay: network.relay,
             topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
             running: self.executor.running(),
             outbox: self.worker.outbox_len(),

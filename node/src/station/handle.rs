@@ -22,6 +22,7 @@ use station_protocol::{NodeId, codec, requester, worker};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::library::Library;
+use crate::network::relays::RelayFigures;
 use crate::network::{DhtFigures, GossipFigures};
 use crate::store::{Store, StoreError};
 
@@ -35,6 +36,8 @@ pub const NOTES_KEPT: usize = 8_192;
 pub enum Note {
     Worker(worker::Note),
     Requester(requester::Note),
+    /// This station reached another through a relay.
+    Relayed(NodeId),
 }
 
 /// What never changes while a station runs.
@@ -55,6 +58,8 @@ pub struct Status {
     pub addresses: At,
     pub gossip: GossipFigures,
     pub dht: DhtFigures,
+    /// Nothing where this station is no relay.
+    pub relay: RelayFigures,
     pub topics: Vec<(Name, u64)>,
     pub running: usize,
     pub outbox: usize,

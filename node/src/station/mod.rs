@@ -174,6 +174,7 @@ fn network_config(config: &Config, network: &NetworkFile, policy: &Policy) -> Ne
         listen: config.listen.clone(),
         gossip: config.gossip.clone(),
         external: config.announce.clone(),
+        use_relays: config.use_relays,
         reach: if network.lan { Reach::Any } else { Reach::Global },
         roles: Roles { relay: policy.roles.relay, dht_server: policy.roles.dht_server, bootstrap: policy.roles.dht_server },
         software: SOFTWARE.to_owned(),

@@ -24,11 +24,10 @@ impl Narrator {
     /// Logs `note`: what an operator or researcher wants to see at `info`, the rest at `debug`.
     pub(super) fn tell(&mut self, note: &Note) {
         use worker::Note as N;
-        let Note::Worker(note) = note else {
-            if let Note::Requester(note) = note {
-                requester(note);
-            }
-            return;
+        let note = match note {
+            Note::Worker(note) => note,
+            Note::Requester(note) => return requester(note),
+            Note::Relayed(node) => return tracing::debug!(%node, "reached through a relay"),
         };
         match note {
             N::Heard { experiment, requester, .. } => {

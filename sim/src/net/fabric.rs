@@ -141,6 +141,11 @@ impl Fabric {
         &self.counts
     }
 
+    /// `from` reached `to` through a relay: a dial of its own, whose wires are the relay's.
+    pub fn relayed(&self, from: NodeIndex, to: NodeIndex) {
+        lock(&self.places).relayed(from, to);
+    }
+
     /// How dials went, by the boxes of both sides.
     #[must_use]
     pub fn dials(&self) -> Vec<Dials> {

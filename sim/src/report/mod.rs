@@ -259,7 +259,7 @@ fn reach(page: &mut String, metrics: &Metrics) {
         page.push_str(&dial_matrix(&metrics.dials));
     }
     if !metrics.relays.is_empty() {
-        page.push_str("<h2>Relays</h2><div class=\"scroll\"><table><tr><th>station</th><th class=\"n\">reservations, most</th><th class=\"n\">circuits, most</th><th class=\"n\">megabytes</th></tr>");
+        page.push_str("<h2>Relays</h2><div class=\"scroll\"><table><tr><th>station</th><th class=\"n\">reservations, most</th><th class=\"n\">circuits, most</th><th class=\"n\">megabytes sent</th></tr>");
         for relay in &metrics.relays {
             let _ = write!(
                 page,

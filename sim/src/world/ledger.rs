@@ -168,7 +168,15 @@ impl Ledger {
                 inner.watch.note(now_ms, note);
                 inner.requester(number, now_ms, note);
             }
+            // The fabric counts it among the dials.
+            Note::Relayed(_) => {}
         }
+    }
+
+    /// Whose id `node` is.
+    #[must_use]
+    pub fn number_of(&self, node: NodeId) -> Option<NodeIndex> {
+        self.lock().nodes.iter().find(|(_, known)| **known == node).map(|(number, _)| *number)
     }
 
     pub fn lost(&self, notes: u64) {

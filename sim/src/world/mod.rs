@@ -332,12 +332,12 @@ impl<'a> World<'a> {
     }
 
     /// What the stations that are up say of themselves. One that stands still says nothing.
-    async fn statuses(&self) -> Vec<Status> {
-        let ask = |resident: &Resident| {
+    async fn statuses(&self) -> Vec<(NodeIndex, Status)> {
+        let ask = |(number, resident): (NodeIndex, &Resident)| {
             let handle = resident.handle()?.clone();
-            Some(async move { tokio::time::timeout(STATUS_AFTER, handle.status()).await.ok()?.ok() })
+            Some(async move { Some((number, tokio::time::timeout(STATUS_AFTER, handle.status()).await.ok()?.ok()?)) })
         };
-        join_all(self.residents.iter().filter_map(ask)).await.into_iter().flatten().collect()
+        join_all((0..).zip(&self.residents).filter_map(ask)).await.into_iter().flatten().collect()
     }
 
     /// The run as it would be if it ended now.

@@ -16,7 +16,8 @@ use super::resident::Surroundings;
 use crate::actors::mesh::Deeds;
 use crate::det::trace::{Checkpoint, Seen};
 use crate::invariants::Violation;
-use crate::metrics::{CheckResult, Damage, Distribution, Fill, Jobs, Lookups, Metrics, Traffic};
+use crate::metrics::{CheckResult, Damage, Distribution, Fill, Jobs, Lookups, Metrics, Relay, Traffic};
+use crate::net::fabric::NodeIndex;
 use crate::scenario::Fidelity;
 use crate::scenario::check::{Figure, Goal, Invariant, Latency};
 
@@ -31,7 +32,7 @@ pub(super) struct End {
     /// When the warm-up was over.
     pub(super) warm: Progress,
     /// Of each station that is up.
-    pub(super) statuses: Vec<Status>,
+    pub(super) statuses: Vec<(NodeIndex, Status)>,
     /// Honest stations that are up.
     pub(super) honest: usize,
     pub(super) attackers: Vec<Attackers>,
@@ -134,7 +135,7 @@ impl Outcome {
             trace_events: end.events,
             metrics: metrics(plan, seed, around, end),
             counts: around.ledger.counts(),
-            connections: Quantiles::of(end.statuses.iter().map(|of| of.connected.len() as u64)),
+            connections: Quantiles::of(end.statuses.iter().map(|(_, of)| of.connected.len() as u64)),
             sent_bytes: Quantiles::of(end.traffic.iter().map(|(sent, _)| *sent)),
             received_bytes: Quantiles::of(end.traffic.iter().map(|(_, received)| *received)),
             steady_received_bytes: Quantiles::of(end.traffic.iter().zip(&end.warm_traffic).map(|((_, end), (_, warm))| end - warm)),
@@ -171,9 +172,10 @@ pub(super) fn metrics(plan: &Plan, seed: u64, around: &Surroundings, end: &End) 
     };
     let (heard, calls) = around.ledger.propagation();
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-    let (messages, copies) = end.statuses.iter().fold((0, 0), |(messages, copies), of| (messages + of.gossip.messages, copies + of.gossip.copies));
+    let (messages, copies) =
+        end.statuses.iter().fold((0, 0), |(messages, copies), (_, of)| (messages + of.gossip.messages, copies + of.gossip.copies));
     let dials = around.fabric.dials();
-    let (tried, made) = dials.iter().fold((0, 0), |(tried, made), of| (tried + of.tried, made + of.direct + of.punched));
+    let (tried, made) = dials.iter().fold((0, 0), |(tried, made), of| (tried + of.tried, made + of.direct + of.punched + of.relayed));
     let figures = [
         (Figure::Dialled, share(made, tried)),
         (Figure::Duplicates, share(copies - messages, messages)),
@@ -193,13 +195,14 @@ pub(super) fn metrics(plan: &Plan, seed: u64, around: &Surroundings, end: &End) 
         jobs,
         latencies: latencies(&counted, &heard),
         figures: figures.into_iter().filter_map(|(figure, value)| Some((figure, value?))).collect(),
-        mesh_degree: degrees(&end.statuses),
-        lookups: end.statuses.iter().map(|of| of.dht).fold(Lookups::default(), |all, of| Lookups {
+        mesh_degree: degrees(end.statuses.iter().map(|(_, of)| of.gossip.mesh)),
+        lookups: end.statuses.iter().map(|(_, of)| of.dht).fold(Lookups::default(), |all, of| Lookups {
             done: all.done + of.lookups,
             requests: all.requests + of.requests,
             time_ms: all.time_ms + of.time_ms,
         }),
         dials,
+        relays: relays(plan, end),
         traffic: traffic(around, &end.traffic),
         hops: around.ledger.hops(),
         faults: plan.spans.clone(),
@@ -224,6 +227,18 @@ fn traffic(around: &Surroundings, wires: &[(u64, u64)]) -> BTreeMap<String, Traf
     let (all, counted) = (wires.iter().copied().fold((0, 0), add), counts.values().copied().fold((0, 0), add));
     let rest = (BELOW.to_owned(), (all.0.saturating_sub(counted.0), all.1.saturating_sub(counted.1)));
     counts.into_iter().chain([rest]).map(|(name, (sent_bytes, received_bytes))| (name, Traffic { sent_bytes, received_bytes })).collect()
+}
+
+/// What those carry that relay for others.
+fn relays(plan: &Plan, end: &End) -> Vec<Relay> {
+    let relays = end.statuses.iter().filter(|(number, _)| plan.stations[*number as usize].policy.roles.relay);
+    let load = |(number, of): &(NodeIndex, Status)| Relay {
+        station: plan.stations[*number as usize].name.clone(),
+        reservations_max: of.relay.places_max as u64,
+        circuits_max: of.relay.circuits_max as u64,
+        bytes: end.traffic[*number as usize].0,
+    };
+    relays.map(load).collect()
 }
 
 /// What each group that misbehaves achieved.
@@ -253,10 +268,10 @@ fn byzantine(around: &Surroundings, attackers: &[Attackers]) -> Vec<Damage> {
 }
 
 /// Mesh peers → stations with so many.
-fn degrees(statuses: &[Status]) -> BTreeMap<u32, u64> {
+fn degrees(all: impl Iterator<Item = usize>) -> BTreeMap<u32, u64> {
     let mut degrees = BTreeMap::new();
-    for of in statuses {
-        *degrees.entry(u32::try_from(of.gossip.mesh).unwrap_or(u32::MAX)).or_default() += 1;
+    for mesh in all {
+        *degrees.entry(u32::try_from(mesh).unwrap_or(u32::MAX)).or_default() += 1;
     }
     degrees
 }

@@ -17,7 +17,7 @@ use libp2p::{Multiaddr, PeerId};
 use station_node::config::{Config, NetworkFile};
 use station_node::engine::Engine;
 use station_node::network::peer_id::keypair;
-use station_node::station::{Handle, Parts, Station, StationError};
+use station_node::station::{Handle, Note, Parts, Station, StationError};
 use station_node::store::{MemoryStore, Store};
 use station_node::tasks::{Task, Tasks};
 use station_protocol::bounded::Name;
@@ -378,6 +378,11 @@ async fn listen(number: NodeIndex, handle: Handle, around: Surroundings) {
                 let content = crate::det::trace::content(words.as_bytes());
                 around.trace.told(clock::now_ms(), number, Kind::Note, content, || words);
                 around.ledger.note(number, clock::now_ms(), &note);
+                if let Note::Relayed(to) = note
+                    && let Some(to) = around.ledger.number_of(to)
+                {
+                    around.fabric.relayed(number, to);
+                }
             }
             Err(RecvError::Lagged(lost)) => around.ledger.lost(lost),
             Err(RecvError::Closed) => return,

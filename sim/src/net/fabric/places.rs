@@ -213,14 +213,24 @@ impl Places {
         }
     }
 
+    /// `node` reached `to` through a relay.
+    pub(super) fn relayed(&mut self, node: NodeIndex, to: NodeIndex) {
+        let tally = self.tally_of(node, to);
+        (tally.tried, tally.relayed) = (tally.tried + 1, tally.relayed + 1);
+    }
+
     pub(super) fn dials(&self) -> Vec<Dials> {
         self.tallies.values().cloned().collect()
     }
 
     fn tally(&mut self, from: NodeIndex, to: SocketAddr) -> Option<&mut Dials> {
         let to = *self.public.get(&to.ip())?;
+        Some(self.tally_of(from, to))
+    }
+
+    fn tally_of(&mut self, from: NodeIndex, to: NodeIndex) -> &mut Dials {
         let [from, to] = [from, to].map(|node| self.nats.get(&node).map_or(NatKind::None.name(), String::as_str).to_owned());
         let key = [from.clone(), to.clone()];
-        Some(self.tallies.entry(key).or_insert_with(|| Dials { from, to, ..Dials::default() }))
+        self.tallies.entry(key).or_insert_with(|| Dials { from, to, ..Dials::default() })
     }
 }
