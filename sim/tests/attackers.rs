@@ -1,31 +1,14 @@
 //! Attackers in the world: each kind acts, what it came to is counted, and honest work goes on.
 
-use std::fs;
-use std::process::Command;
+mod played;
 
+use played::{failed, run};
 use serde_json::Value;
-
-/// Runs `text` and gives its result, whether the checks hold or not.
-fn run(text: &str) -> Value {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("attack.toml");
-    fs::write(&file, text).expect("a file");
-    let output = Command::new(env!("CARGO_BIN_EXE_station-sim")).arg("run").arg(file).arg("--json").output().expect("the binary starts");
-    let result: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    assert_eq!(result["failures"], serde_json::json!([]));
-    result
-}
 
 /// What the group achieved, as the report shows it.
 fn damage(result: &Value, group: &str) -> Value {
     let all = result["metrics"]["byzantine"].as_array().expect("a list");
     all.iter().find(|damage| damage["group"] == group).unwrap_or_else(|| panic!("{group} is in {all:?}")).clone()
-}
-
-fn failed(result: &Value) -> Vec<Value> {
-    let checks = result["metrics"]["checks"].as_array().expect("a list");
-    assert!(!checks.is_empty());
-    checks.iter().filter(|check| check["passed"] != true).cloned().collect()
 }
 
 const STATIONS: &str = r#"
