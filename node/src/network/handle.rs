@@ -270,18 +270,24 @@ impl Network {
         }
     }
 
-    /// Guests that have stayed long enough are let go, but for neighbours in the mesh, those that are being asked something, and those
-    /// for whom this station relays.
+    /// Guests that have stayed long enough are let go, but for neighbours in the mesh, those that are being asked something or fetch
+    /// content, and those for whom this station relays.
     fn see_off(&mut self, now: Instant) {
         let gossip = &self.swarm.behaviour().gossip;
         let mesh: HashSet<PeerId> = self.topic_names.keys().flat_map(|topic| gossip.mesh_peers(topic)).copied().collect();
         for node in self.topics.overstayed(now) {
             let peer = peer_of(node);
-            if !mesh.contains(&peer) && !self.clients.contains(&peer) && !self.sends.values().any(|(_, to)| *to == node) {
+            if !mesh.contains(&peer) && !self.is_busy_with(node) {
                 // Whoever went meanwhile is gone.
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
         }
+    }
+
+    /// Whether something goes on with `node` that the end of its connections would break off.
+    fn is_busy_with(&self, node: NodeId) -> bool {
+        let (peer, asked) = (peer_of(node), self.sends.values().any(|(_, to)| *to == node));
+        asked || self.peers.is_fetching(node) || self.clients.contains(&peer) || self.circuits.contains_key(&peer)
     }
 
     /// A deadline has come.

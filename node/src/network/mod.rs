@@ -164,8 +164,9 @@ pub struct Network {
     /// Circuits to close because a direct connection took their place.
     spent_circuits: VecDeque<(Instant, PeerId, ConnectionId)>,
     relays: Relays,
-    /// Who has a place here, where this station is a relay.
+    /// Where this station is a relay: who has a place here, and who keeps how many circuits through here.
     clients: BTreeSet<PeerId>,
+    circuits: BTreeMap<PeerId, usize>,
     carried: RelayFigures,
     dht: DhtFigures,
     /// Of gossip: messages, and copies of messages.
@@ -228,6 +229,7 @@ impl Network {
             spent_circuits: VecDeque::new(),
             relays: Relays::new(own),
             clients: BTreeSet::new(),
+            circuits: BTreeMap::new(),
             carried: RelayFigures::default(),
             dht: DhtFigures::default(),
             messages: 0,

@@ -64,6 +64,11 @@ impl Peers {
         self.connected.get(&node)
     }
 
+    /// Whether `node` fetches content from here now.
+    pub(crate) fn is_fetching(&self, node: NodeId) -> bool {
+        self.connected.get(&node).is_some_and(|peer| peer.car.available_permits() < CAR_STREAMS_MAX.1)
+    }
+
     pub(crate) fn remote(&self, node: NodeId, connection: ConnectionId) -> Option<Remote> {
         self.connected.get(&node)?.connections.get(&connection).copied()
     }

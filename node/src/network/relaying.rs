@@ -68,17 +68,24 @@ impl Network {
 
     /// This station relays for others.
     pub(super) fn on_relay(&mut self, event: &relay::Event) {
-        let figures = &mut self.carried;
         match event {
             relay::Event::ReservationReqAccepted { src_peer_id, .. } => _ = self.clients.insert(*src_peer_id),
             relay::Event::ReservationClosed { src_peer_id } | relay::Event::ReservationTimedOut { src_peer_id } => {
                 self.clients.remove(src_peer_id);
             }
-            relay::Event::CircuitReqAccepted { .. } => figures.circuits += 1,
-            relay::Event::CircuitClosed { .. } => figures.circuits = figures.circuits.saturating_sub(1),
+            relay::Event::CircuitReqAccepted { src_peer_id, .. } => *self.circuits.entry(*src_peer_id).or_default() += 1,
+            relay::Event::CircuitClosed { src_peer_id, .. } => {
+                if let Some(count) = self.circuits.get_mut(src_peer_id) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.circuits.remove(src_peer_id);
+                    }
+                }
+            }
             _ => {}
         }
-        figures.places = self.clients.len();
+        let figures = &mut self.carried;
+        (figures.places, figures.circuits) = (self.clients.len(), self.circuits.values().sum());
         figures.places_max = figures.places_max.max(figures.places);
         figures.circuits_max = figures.circuits_max.max(figures.circuits);
     }

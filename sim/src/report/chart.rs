@@ -161,6 +161,12 @@ pub(super) fn timeline(series: &Series, metrics: &Metrics) -> String {
     svg
 }
 
+/// At most `max` characters; of longer ones the end, which is what tells protocols apart.
+fn shortened(label: &str, max: usize) -> String {
+    let all = label.chars().count();
+    if all <= max { label.to_owned() } else { std::iter::once('…').chain(label.chars().skip(all + 1 - max)).collect() }
+}
+
 /// Rows of bars.
 pub(super) fn bars(title: &str, rows: &[Bar], labels: &[&str]) -> String {
     const LABEL: f64 = 150.0;
@@ -172,8 +178,7 @@ pub(super) fn bars(title: &str, rows: &[Bar], labels: &[&str]) -> String {
     legend(&mut svg, labels);
     let mut y = TOP;
     for row in rows {
-        let label: String = row.label.chars().take(24).collect();
-        let _ = write!(svg, "<text x=\"12\" y=\"{:.1}\">{}</text>", y + each / 2.0, escape(&label));
+        let _ = write!(svg, "<text x=\"12\" y=\"{:.1}\">{}</text>", y + each / 2.0, escape(&shortened(&row.label, 20)));
         for (index, value) in row.values.iter().enumerate() {
             let width = (value / max).clamp(0.0, 1.0) * (WIDTH - LABEL - 70.0);
             let top = y + THICK * f64::from(u32::try_from(index).unwrap_or(0));
@@ -213,7 +218,7 @@ pub(super) fn intervals(title: &str, arms: &[(&str, f64, Option<f64>)]) -> Strin
     }
     let mut y = 12.0 + LINE / 2.0;
     for (index, (label, mean, half)) in arms.iter().enumerate() {
-        let label: String = label.chars().take(30).collect();
+        let label = shortened(label, 26);
         let _ = write!(svg, "<text x=\"12\" y=\"{:.1}\">{}</text>", y + 4.0, escape(&label));
         if let Some(half) = half {
             let (low, high) = (x(mean - half), x(mean + half));

@@ -255,7 +255,7 @@ fn traffic_and_mesh(page: &mut String, metrics: &Metrics) {
 
 fn reach(page: &mut String, metrics: &Metrics) {
     if !metrics.dials.is_empty() {
-        page.push_str("<h2>Who connects to whom</h2><p class=\"soft\">Share of dials that ended in a direct connection (of which after a hole was punched); relayed ones in brackets. Rows dial, columns are dialled.</p>");
+        page.push_str("<h2>Who connects to whom</h2><p class=\"soft\">Of the dials from a row to a column, the share that made a direct connection, of which through a punched hole, and the share that a relay carried. Each try of a punch is a dial.</p>");
         page.push_str(&dial_matrix(&metrics.dials));
     }
     if !metrics.relays.is_empty() {
@@ -295,11 +295,15 @@ fn dial_matrix(dials: &[Dials]) -> String {
             let tint = (share(cell.direct + cell.punched) * 35.0).clamp(0.0, 35.0);
             let _ = write!(
                 table,
-                "<td style=\"background:color-mix(in srgb,var(--good) {tint:.0}%,transparent)\">{:.0} % ({:.0} %) <span class=\"soft\">[{:.0} %]</span></td>",
-                share(cell.direct + cell.punched) * 100.0,
-                share(cell.punched) * 100.0,
-                share(cell.relayed) * 100.0
+                "<td style=\"white-space:nowrap;background:color-mix(in srgb,var(--good) {tint:.0}%,transparent)\">{:.0} %",
+                share(cell.direct + cell.punched) * 100.0
             );
+            for (count, how) in [(cell.punched, "punched"), (cell.relayed, "relayed")] {
+                if count > 0 {
+                    let _ = write!(table, "<br><span class=\"soft\">{:.0} % {how}</span>", share(count) * 100.0);
+                }
+            }
+            table.push_str("</td>");
         }
         table.push_str("</tr>");
     }
