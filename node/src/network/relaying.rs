@@ -12,13 +12,14 @@ use tracing::debug;
 
 use super::config::Reach;
 use super::peer_id::{node_of, peer_of};
+use super::relays::confirmed;
 use super::{Network, addresses};
 
 impl Network {
     /// A peer that offers to relay said where it listens.
     pub(super) fn relay_offered(&mut self, peer: PeerId, direct: &[Multiaddr]) {
-        let (Ok(node), Some(address)) = (node_of(&peer), direct.first()) else { return };
-        let Some(ip) = addresses::ip_of(address) else { return };
+        let (Ok(node), Some(ip)) = (node_of(&peer), self.peers.ip(&peer)) else { return };
+        let Some(address) = confirmed(direct, ip) else { return };
         self.relays.offered(node, address.clone(), Cluster::of(node, ip, None));
         self.ask_relays(Instant::now());
     }

@@ -5,6 +5,7 @@
 //! is told what came of it. Whether anybody can dial this station is not tried: one without a global address is behind something.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
@@ -13,6 +14,7 @@ use station_protocol::NodeId;
 use station_protocol::cluster::Cluster;
 use tokio::time::Instant;
 
+use super::addresses::ip_of;
 use super::lookup::order;
 
 /// Relays asked for a place: with two, one may go.
@@ -107,6 +109,12 @@ impl Relays {
         // Who was asked is of its own cluster.
         self.known.iter().filter(move |(_, known)| wants && !clusters.contains(&known.cluster))
     }
+}
+
+/// Of the addresses that a relay says it has, one at the IP where it is met. Others would be dialled by whoever looks for this station,
+/// on the relay's word alone.
+pub(crate) fn confirmed(claimed: &[Multiaddr], ip: IpAddr) -> Option<&Multiaddr> {
+    claimed.iter().find(|address| ip_of(address) == Some(ip))
 }
 
 /// What a relay carries for others.

@@ -103,3 +103,11 @@ fn stations_ask_different_relays_and_a_bounded_number_is_known() {
     offer(&mut own, 1);
     assert_eq!(ask(&mut own, now), [], "nobody relays for itself");
 }
+
+#[test]
+fn a_relay_is_taken_at_the_address_where_it_is_met_and_at_no_other() {
+    let [met, other] = ["/ip4/198.51.100.7/tcp/4710", "/ip4/203.0.113.9/tcp/443"].map(|text| text.parse::<Multiaddr>().expect("an address"));
+    let ip: IpAddr = [198, 51, 100, 7].into();
+    assert_eq!(confirmed(&[other.clone(), met.clone()], ip), Some(&met));
+    assert_eq!(confirmed(&[other], ip), None);
+}
