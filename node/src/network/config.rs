@@ -20,6 +20,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Fewer topic peers than this and the station dials more: the mesh degree. Those who dial this station come on top: the
 /// mean of a simulated mesh of 100 is 16.
 pub const TOPIC_PEERS_LOW: usize = 8;
+/// How long a dial, and a stranger's handshake, may take to a connection that can be used: without an end, a few machines that say nothing
+/// would take all the places for handshakes. libp2p's own builder has the same ten seconds.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Topic peers whose connections are held; further ones may idle out. The other end may hold them all the same.
 pub const TOPIC_PEERS_HELD: usize = 12;
 /// Circuits a relay serves at once, and for one peer.

@@ -16,6 +16,7 @@ use std::fmt;
 use futures::StreamExt;
 use libp2p::core::Transport;
 use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::timeout::TransportTimeout;
 use libp2p::core::transport::{Boxed, OrTransport};
 use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{IdentTopic, MessageId, TopicHash};
@@ -201,7 +202,8 @@ impl Network {
             .multiplex(yamux::Config::default())
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
         let direct = reach::Reached::new(transport, config.reach, config.bootstrap.iter().cloned());
-        let transport = OrTransport::new(circuits, direct).map(|either, _| either.into_inner()).boxed();
+        let transport = OrTransport::new(circuits, direct).map(|either, _| either.into_inner());
+        let transport = TransportTimeout::new(transport, config::HANDSHAKE_TIMEOUT).boxed();
         let copies = Copies::default();
         let behaviour = behaviour::build(&config, keypair, relay_client, copies.clone())?;
         let mut car_control = behaviour.car.new_control();

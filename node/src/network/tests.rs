@@ -29,6 +29,7 @@ mod bookkeeping;
 mod finding;
 mod gossiping;
 mod pointers;
+mod silent;
 mod working;
 
 /// A test that waits longer than this has found a bug; none passes or fails by how fast it was.

@@ -84,8 +84,9 @@ pub(super) struct Mesh {
     duration: u64,
     #[arg(long, default_value_t = 60)]
     warmup: u64,
-    /// Virtual milliseconds between two experiments of one job each.
-    #[arg(long, default_value_t = 1_000)]
+    /// Virtual milliseconds between two experiments of one job each, of a random station. Each sends five or six Calls, and of unknown
+    /// authors together stations hear one a second.
+    #[arg(long, default_value_t = 6_000)]
     every: u64,
     #[command(flatten)]
     show: Show,
