@@ -7,7 +7,10 @@
 //! ```
 //!
 //! Guarantees: bytes of a connection arrive in order or not at all; a writer waits when too much is unread; the same calls at the same
-//! times give the same arrivals. Deliberately lacks datagrams, and what is said on a connection: `transport` listens and dials.
+//! times give the same arrivals. Deliberately lacks what is said on a connection: `transport` listens and dials, [`datagrams`] sends
+//! without one.
+//!
+//! [`datagrams`]: super::datagrams
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,10 +25,12 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use crate::det::trace::{Kind, Trace};
+use crate::det::trace::{Kind, Trace, content};
 use crate::metrics::Dials;
 use crate::net::Nanos;
+use crate::net::datagrams::Inbox;
 use crate::net::link::Stream;
+use crate::net::nat::Packet;
 use crate::net::nat::routes::NetworkId;
 use crate::net::transport::counted::Counts;
 
@@ -86,7 +91,21 @@ struct Due {
 struct Entry {
     at_ms: u64,
     number: u64,
-    pipe: Arc<Pipe>,
+    what: Arrival,
+}
+
+/// What is on its way.
+enum Arrival {
+    Bytes(Arc<Pipe>),
+    Datagram(Box<Datagram>),
+}
+
+/// A datagram between the sender's boxes and the receiver's.
+struct Datagram {
+    to: NodeIndex,
+    network: NetworkId,
+    packet: Packet,
+    bytes: Vec<u8>,
 }
 
 impl PartialEq for Entry {
@@ -175,8 +194,11 @@ impl Fabric {
             loop {
                 let now = self.now_ms();
                 let arrived = self.take_due(now, context.waker());
-                for pipe in arrived {
-                    pipe.arrive();
+                for arrival in arrived {
+                    match arrival {
+                        Arrival::Bytes(pipe) => pipe.arrive(),
+                        Arrival::Datagram(datagram) => self.land(*datagram),
+                    }
                 }
                 let next = lock(&self.due).armed_ms;
                 timer.as_mut().reset(self.start + if next == u64::MAX { FAR } else { Duration::from_millis(next) });
@@ -217,15 +239,45 @@ impl Fabric {
 
     /// The pipe has bytes that arrive at `at_ms`, and its reader waits.
     pub(super) fn schedule(&self, at_ms: u64, pipe: Arc<Pipe>) {
+        self.expect(at_ms, Arrival::Bytes(pipe));
+    }
+
+    fn expect(&self, at_ms: u64, what: Arrival) {
         let mut due = lock(&self.due);
         due.next += 1;
         let number = due.next;
-        due.heap.push(Reverse(Entry { at_ms, number, pipe }));
+        due.heap.push(Reverse(Entry { at_ms, number, what }));
         let waker = if at_ms < due.armed_ms { due.pump.take() } else { None };
         drop(due);
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// A socket for datagrams; none where the port is taken.
+    pub(super) fn bind(&self, place: Place, port: u16) -> Option<(SocketAddr, Arc<Inbox>)> {
+        lock(&self.places).bind(place, port)
+    }
+
+    pub(super) fn unbind(&self, network: NetworkId, at: SocketAddr) {
+        lock(&self.places).unbind(network, at);
+    }
+
+    /// `node` sends `bytes` from the socket `from` in `network`. They get there or not. Boxes on the near side see them now, those on the
+    /// far side when they arrive: what opens a way meanwhile is open.
+    pub(super) fn send(&self, node: NodeIndex, network: NetworkId, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let now = Nanos(self.now_ns());
+        let Some((network, packet, to)) = lock(&self.places).leave(network, from, to, now) else { return };
+        let on_the_wire = (bytes.len() + header_bytes(packet.to)) as u64;
+        let Some(arrival) = lock(&self.lines).datagram(Path { from: node, to }, on_the_wire, now) else { return };
+        self.expect(arrival.0.div_ceil(NS_PER_MS), Arrival::Datagram(Box::new(Datagram { to, network, packet, bytes: bytes.to_vec() })));
+    }
+
+    /// It is before the receiver's boxes.
+    fn land(&self, Datagram { to, network, packet, bytes }: Datagram) {
+        let Some((inbox, packet)) = lock(&self.places).enter(network, packet, Nanos(self.now_ns())) else { return };
+        self.event(to, Kind::Datagram, content(&bytes));
+        inbox.put(bytes, packet.from);
     }
 
     pub(super) fn hold(&self, pipe: Arc<Pipe>) {
@@ -274,11 +326,11 @@ impl Fabric {
     }
 
     /// What has arrived by `now`, in the order in which it was sent; arms the pump for the next.
-    fn take_due(&self, now: u64, waker: &Waker) -> Vec<Arc<Pipe>> {
+    fn take_due(&self, now: u64, waker: &Waker) -> Vec<Arrival> {
         let mut due = lock(&self.due);
         let mut arrived = Vec::new();
         while due.heap.peek().is_some_and(|Reverse(entry)| entry.at_ms <= now) {
-            arrived.extend(due.heap.pop().map(|Reverse(entry)| entry.pipe));
+            arrived.extend(due.heap.pop().map(|Reverse(entry)| entry.what));
         }
         due.armed_ms = due.heap.peek().map_or(u64::MAX, |Reverse(entry)| entry.at_ms);
         let old = due.pump.replace(waker.clone());
@@ -286,6 +338,11 @@ impl Fabric {
         drop(old);
         arrived
     }
+}
+
+/// What an IP and a UDP header take.
+fn header_bytes(to: SocketAddr) -> usize {
+    if to.is_ipv4() { 28 } else { 48 }
 }
 
 /// There is one thread, so nobody ever panicked while holding it elsewhere.

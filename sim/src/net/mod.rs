@@ -8,6 +8,7 @@ use std::ops::{Add, AddAssign, Sub};
 
 use serde::{Deserialize, Serialize};
 
+pub mod datagrams;
 pub mod fabric;
 pub mod line;
 pub mod link;

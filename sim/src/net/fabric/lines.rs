@@ -116,6 +116,16 @@ impl Lines {
         Some(stream.send(now, bytes, &way, &mut from.up, &mut to.down, &mut from.luck).arrived)
     }
 
+    /// When a datagram of `bytes` arrives; `None` when it is lost or the way is cut.
+    pub(super) fn datagram(&mut self, path: Path, bytes: u64, now: Nanos) -> Option<Nanos> {
+        let way = self.way(path);
+        let Ok([from, to]) = self.states.get_disjoint_mut([path.from as usize, path.to as usize]) else { return Some(now) };
+        from.sent += bytes;
+        let arrived = way?.datagram(now, bytes, &mut from.up, &mut to.down, &mut from.luck)?;
+        to.received += bytes;
+        Some(arrived)
+    }
+
     /// When a segment without data arrives that belongs to no stream; `None` while the way is cut.
     pub(super) fn signal(&mut self, path: Path, now: Nanos) -> Option<Nanos> {
         let way = self.way(path)?;

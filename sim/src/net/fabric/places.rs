@@ -13,6 +13,7 @@ use futures::channel::oneshot;
 use super::{Accept, NodeIndex};
 use crate::metrics::Dials;
 use crate::net::Nanos;
+use crate::net::datagrams::Inbox;
 use crate::net::nat::kind::{Behaviour, NatKind, Unsolicited};
 use crate::net::nat::routes::{GateId, NetworkId, Routed, Routes};
 use crate::net::nat::{Dropped, Packet, Protocol};
@@ -23,6 +24,9 @@ use crate::scenario::group::Firewall;
 const AT_HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 2));
 /// The outside of a box behind another (RFC 6598).
 const BEHIND_PROVIDER: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 0, 7));
+
+/// Ports that are given to sockets that ask for none (RFC 6335, dynamic ports).
+const EPHEMERAL: std::ops::RangeInclusive<u16> = 49_152..=65_535;
 
 /// A machine's address in the network in which it has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +95,7 @@ pub(super) struct Places {
     routes: Routes,
     homes: BTreeMap<Place, NodeIndex>,
     sockets: BTreeMap<(NetworkId, SocketAddr), Socket>,
+    inboxes: BTreeMap<(NetworkId, SocketAddr), Arc<Inbox>>,
     dialling: BTreeMap<Dialling, (NodeIndex, oneshot::Sender<Wire>)>,
     /// Whose box or firewall it is.
     gates: BTreeMap<GateId, NodeIndex>,
@@ -107,6 +112,7 @@ impl Places {
             routes: Routes::new(seed),
             homes: BTreeMap::new(),
             sockets: BTreeMap::new(),
+            inboxes: BTreeMap::new(),
             dialling: BTreeMap::new(),
             gates: BTreeMap::new(),
             public: BTreeMap::new(),
@@ -164,6 +170,34 @@ impl Places {
 
     pub(super) fn socket(&self, network: NetworkId, at: SocketAddr) -> Option<Socket> {
         self.sockets.get(&(network, at)).cloned()
+    }
+
+    /// The inbox of a datagram socket of the machine at `place`: at `port`, or at a free one where that is 0. None where it is taken.
+    pub(super) fn bind(&mut self, place: Place, port: u16) -> Option<(SocketAddr, Arc<Inbox>)> {
+        let free = |port: &u16| !self.inboxes.contains_key(&(place.network, SocketAddr::new(place.ip, *port)));
+        let port = if port == 0 { EPHEMERAL.clone().find(|port| free(port))? } else { Some(port).filter(|port| free(port))? };
+        let (at, inbox) = (SocketAddr::new(place.ip, port), Arc::<Inbox>::default());
+        self.inboxes.insert((place.network, at), inbox.clone());
+        Some((at, inbox))
+    }
+
+    pub(super) fn unbind(&mut self, network: NetworkId, at: SocketAddr) {
+        self.inboxes.remove(&(network, at));
+    }
+
+    /// A datagram leaves `network`: where it goes on its way, as what, and to whose machine. None: somebody on the way drops it, or
+    /// nobody has that address.
+    pub(super) fn leave(&mut self, network: NetworkId, from: SocketAddr, to: SocketAddr, now: Nanos) -> Option<(NetworkId, Packet, NodeIndex)> {
+        let (network, packet) = self.routes.leave(network, Packet { protocol: Protocol::Udp, from, to }, now).ok()?;
+        let ip = packet.to.ip();
+        let node = if network == NetworkId::INTERNET { self.public.get(&ip) } else { self.homes.get(&Place { network, ip }) };
+        Some((network, packet, *node?))
+    }
+
+    /// It is at the end of its way: who gets it, and as what.
+    pub(super) fn enter(&mut self, network: NetworkId, packet: Packet, now: Nanos) -> Option<(Arc<Inbox>, Packet)> {
+        let Routed::Reached { network, packet } = self.routes.enter(network, packet, now) else { return None };
+        Some((self.inboxes.get(&(network, packet.to))?.clone(), packet))
     }
 
     /// Sends the first segment; boxes remember it.

@@ -106,12 +106,17 @@ impl Routes {
         GateId(u32::try_from(self.gates.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// Sends `packet` from the host with its `from` address in `network`.
+    /// Sends `packet` from the host with its `from` address in `network`, where the way takes no time.
     pub fn send(&mut self, network: NetworkId, packet: Packet, now: Nanos) -> Routed {
-        self.walk(network, packet, now).unwrap_or_else(|(gate, why)| Routed::Lost { gate, why })
+        match self.leave(network, packet, now) {
+            Ok((network, packet)) => self.enter(network, packet, now),
+            Err((gate, why)) => Routed::Lost { gate, why },
+        }
     }
 
-    fn walk(&mut self, mut network: NetworkId, mut packet: Packet, now: Nanos) -> Result<Routed, (Option<GateId>, Dropped)> {
+    /// `packet` leaves the host with its `from` address in `network`: the network in which it goes on its way, and as that network sees
+    /// it; or who dropped it.
+    pub fn leave(&mut self, mut network: NetworkId, mut packet: Packet, now: Nanos) -> Result<(NetworkId, Packet), (Option<GateId>, Dropped)> {
         if let Some(Hop::Walled(gate)) = self.hop(network, packet.from.ip()) {
             packet = self.pass(gate, |gate| gate.outbound(packet, now))?;
         }
@@ -128,7 +133,16 @@ impl Routes {
             packet = self.pass(exit, |gate| gate.outbound(packet, now))?;
             network = self.outer(exit).unwrap_or(NetworkId::INTERNET);
         }
-        // Down, until a host has it.
+        Ok((network, packet))
+    }
+
+    /// `packet` is at the end of its way in `network`.
+    pub fn enter(&mut self, network: NetworkId, packet: Packet, now: Nanos) -> Routed {
+        self.descend(network, packet, now).unwrap_or_else(|(gate, why)| Routed::Lost { gate, why })
+    }
+
+    /// Down, until a host has it.
+    fn descend(&mut self, mut network: NetworkId, mut packet: Packet, now: Nanos) -> Result<Routed, (Option<GateId>, Dropped)> {
         for _ in 0..BOXES_IN_A_ROW_MAX {
             match self.hop(network, packet.to.ip()) {
                 None => return Err((None, Dropped::NoRoute)),
