@@ -5,7 +5,7 @@
 //! | no job settled twice | a requester says a second verdict on a job |
 //! | no accepted wrong result | a verdict says what no honest engine does, and most of the job's executions were honest |
 //! | no credit after expiry | a receipt is held whose lease the requester had ended |
-//! | seats by cluster | a certificate names two receipts of one node or one cluster; or an operator has more of the seats than of the clusters ([`parts`]) |
+//! | seats by cluster | a certificate names two receipts of one node or one cluster; or an attacker has more of the work than of the clusters ([`parts`]) |
 //! | bounded queues | a station keeps more of something than the bound of it says |
 //!
 //! Guarantees: memory grows with jobs and receipts, not with time; what a lie cost although no invariant broke is counted as damage.
@@ -20,7 +20,7 @@ use station_protocol::gauge::Gauge;
 use station_protocol::receipt::LeaseNumber;
 use station_protocol::requester::Note;
 use station_protocol::verdict::{Decision, JobVerdict};
-use station_protocol::work::{ClaimRefused, ReceiptRefused};
+use station_protocol::work::ReceiptRefused;
 use station_protocol::{Content, NodeId};
 
 use crate::scenario::check::Invariant;
@@ -146,12 +146,12 @@ impl Watch {
                 self.ended.insert((*experiment, *lease));
                 self.damage.leases_expired += 1;
             }
-            Note::Held { experiment, node, lease, index } => self.held(at_ms, *experiment, *node, *lease, *index),
-            Note::Claimed { experiment, node } | Note::Refused { experiment, node, reason: ClaimRefused::Enough | ClaimRefused::NotDrawn } => {
+            Note::Claimed { experiment, node } => {
                 if let Some(identity) = self.who.get(node) {
-                    self.parts.asked(*experiment, identity);
+                    self.parts.let_in(*experiment, identity);
                 }
             }
+            Note::Held { experiment, node, lease, index } => self.held(at_ms, *experiment, *node, *lease, *index),
             Note::ReceiptRefused { experiment, node, lease, reason } => {
                 self.damage.receipts_refused += 1;
                 if *reason == ReceiptRefused::Contradiction {
@@ -192,9 +192,11 @@ impl Watch {
         &self.lies
     }
 
-    /// Judges the parts of all operators once a run is over.
+    /// Judges the parts of those who break the rules once a run is over. Among those who keep them the quicker have more, by right.
     pub fn judge_parts(&mut self, at_ms: u64) {
-        for (operator, part) in self.parts() {
+        let attacks = |operator: &String| self.who.values().any(|identity| !identity.honest && identity.operator == *operator);
+        let parts: Vec<_> = self.parts().into_iter().filter(|(operator, _)| attacks(operator)).collect();
+        for (operator, part) in parts {
             if let Some(excess) = part.excess() {
                 self.violate(at_ms, Invariant::SeatsByCluster, format!("{operator} has {excess}"));
             }

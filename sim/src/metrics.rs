@@ -171,9 +171,12 @@ pub struct Damage {
     pub falsely_accused: u64,
     /// From the first lie to the first proof or ban.
     pub detected_ms: Option<u64>,
-    /// Executions they would have been given by their clusters' share of those that asked, of all.
+    /// Executions they would have been given by their clusters' share of those that got into experiments, of all.
     #[serde(default)]
     pub fair: f64,
+    /// Times that their clusters got into an experiment, of all.
+    #[serde(default)]
+    pub let_in: f64,
     /// Keys that were searched through, where keys were ground.
     #[serde(default)]
     pub keys_tried: Option<u64>,

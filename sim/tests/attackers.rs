@@ -85,7 +85,7 @@ eventually = "every_job_settles"
 }
 
 #[test]
-fn ground_keys_are_in_every_sample_and_get_their_clusters_seats() {
+fn keys_are_searched_for_in_vain_and_get_their_clusters_seats() {
     let result = run(&format!(
         r#"{STATIONS}
 count = 24

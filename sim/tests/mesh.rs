@@ -8,11 +8,12 @@ use serde_json::Value;
 fn mesh(stations: u32, fidelity: &str, [duration_s, warmup_s]: [u32; 2], every_ms: u32) -> Value {
     let numbers = [stations, duration_s, warmup_s, every_ms].map(|number| number.to_string());
     let [stations, duration, warmup, every] = numbers.each_ref().map(String::as_str);
-    let output = Command::new(env!("CARGO_BIN_EXE_station-sim"))
-        .args(["mesh", "--json", "--seed", "2", "--fidelity", fidelity])
-        .args(["--stations", stations, "--duration", duration, "--warmup", warmup, "--every", every])
-        .output()
-        .expect("the binary starts");
+    result(&["mesh", "--fidelity", fidelity, "--stations", stations, "--duration", duration, "--warmup", warmup, "--every", every])
+}
+
+fn result(arguments: &[&str]) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_station-sim"));
+    let output = command.args(arguments).args(["--json", "--seed", "2"]).output().expect("the binary starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
@@ -41,4 +42,39 @@ fn a_bootstrap_node_that_everybody_asks_does_not_keep_everybody() {
     let late = number(&mesh(60, "fast", [110, 60], 100_000), "/connections/max");
     assert!(early >= 55.0, "everybody has asked it: {early}");
     assert!(late <= 40.0, "guests are let go after a minute: {late} of 59 are left");
+}
+
+/// Experiments for which half of seventy stations are asked each time, and a minute and a half afterwards.
+const SCENARIO: &str = r#"
+[run]
+duration = "105s"
+warmup = "20s"
+[[group]]
+name = "home"
+count = 70
+[[group]]
+name = "bootstrap"
+count = 2
+roles = ["bootstrap", "dht_server"]
+[[requester]]
+name = "lab"
+[[work]]
+requester = "lab"
+at = "20s"
+every = "3s"
+count = 4
+jobs = 90
+pure = { trust = "fixed:3" }
+"#;
+
+#[test]
+fn the_door_of_a_requester_does_not_stay_shut_because_of_those_who_claimed_once() {
+    // Half of the stations are asked for each experiment, so that most have claimed at the end. All of them would stay.
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("door.toml");
+    std::fs::write(&file, SCENARIO).expect("a file");
+    let result = result(&["run", &file.to_string_lossy()]);
+    let late = number(&result, "/connections/max");
+    assert!(late <= 40.0, "the first to come are let go after a minute: {late} of 72 are left");
+    assert!(number(&result, "/metrics/jobs/agreed") >= 360.0, "whoever works is not in the way of that");
 }

@@ -89,19 +89,21 @@ fn a_search_over_seeds_finds_an_expired_lease_that_counts_and_makes_the_scenario
     assert!(!is_found(&small, &seed, &[]), "the rules themselves are right: {text}");
 }
 
-/// One operator's ground keys, ten to a subnet, among two dozen honest stations.
-const GROUND: &str = r#"
+/// One operator's ground keys, ten to a subnet, among `honest` stations that have `work` from the 20th second on.
+fn ground(duration: &str, honest: u32, work: &str) -> String {
+    format!(
+        r#"
 [run]
-duration = "70s"
+duration = "{duration}"
 warmup = "20s"
 [[group]]
 name = "home"
-count = 20
+count = {honest}
 [[group]]
 name = "ground"
 count = 20
 per_subnet = 10
-byzantine = { kind = "grind" }
+byzantine = {{ kind = "grind" }}
 [[group]]
 name = "bootstrap"
 count = 2
@@ -111,23 +113,37 @@ name = "lab"
 [[work]]
 requester = "lab"
 at = "20s"
-every = "8s"
-count = 6
-jobs = 10
-pure = { trust = "fixed:3" }
+{work}
+pure = {{ trust = "fixed:3" }}
 [[check]]
 always = "seats_by_cluster"
-"#;
+"#
+    )
+}
 
-#[test]
-fn without_the_rule_of_clusters_ground_keys_have_more_seats_than_their_clusters() {
+/// A check that must fail with `mutant` planted in the scenario `text`, and must hold without.
+fn ground_has_too_much_with(mutant: &str, text: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ground.toml");
-    fs::write(&file, GROUND).expect("a file");
-    let output = program(&["run"], &file, &["--mutant", "cluster_has_many_seats"]);
+    fs::write(&file, text).expect("a file");
+    let output = program(&["run"], &file, &["--mutant", mutant]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(CHECKS_FAILED), "{text}");
     assert!(text.contains("seats_by_cluster") && text.contains("ground has"), "{text}");
     let output = program(&["run"], &file, &[]);
     assert!(output.status.success(), "the rules themselves are right: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_sample_that_goes_by_keys_gives_ground_keys_more_seats_than_their_clusters() {
+    // So many stations that not everybody is asked.
+    let work = "every = \"5s\"\ncount = 6\njobs = 10";
+    ground_has_too_much_with("sampled_by_key", &ground("52s", 40, work));
+}
+
+#[test]
+fn without_the_rule_of_clusters_ground_keys_have_more_seats_than_their_clusters() {
+    // So many jobs that everybody is asked.
+    let work = "every = \"5s\"\ncount = 2\njobs = 110";
+    ground_has_too_much_with("cluster_has_many_seats", &ground("36s", 20, work));
 }

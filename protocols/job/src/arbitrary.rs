@@ -227,7 +227,13 @@ prop_compose! {
 }
 
 fn claim_refused() -> impl Strategy<Value = ClaimRefused> {
-    prop_oneof![Just(ClaimRefused::Enough), Just(ClaimRefused::ClusterTaken), Just(ClaimRefused::Closed), Just(ClaimRefused::Busy)]
+    prop_oneof![
+        Just(ClaimRefused::Enough),
+        Just(ClaimRefused::NotSampled),
+        Just(ClaimRefused::ClusterTaken),
+        Just(ClaimRefused::Closed),
+        Just(ClaimRefused::Busy)
+    ]
 }
 
 prop_compose! {

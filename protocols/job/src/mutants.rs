@@ -4,13 +4,15 @@
 //! The feature is enabled by `cargo test -p station-sim --features mutants` and by nothing else; it is the one feature that changes
 //! behaviour. Deliberately lacks bugs in the arithmetic of leaf files: their own tests find those.
 
-/// A bug in the rules of leases.
+/// A bug in the rules of leases and claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// A lease that ended gives its job back, but its number is not forgotten: a late receipt is held after all.
     ExpiredLeaseCounts,
     /// Stations of one cluster are as good as stations of many: a job is dealt to any number of them, and none shares with the others.
     ClusterHasManySeats,
+    /// A Call's sample goes by keys, as if they were not to be had for nothing.
+    SampledByKey,
 }
 
 #[cfg(feature = "mutants")]

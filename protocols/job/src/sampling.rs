@@ -1,14 +1,18 @@
 //! Hash fractions: who is sampled for an experiment, and the network-wide cap per target.
 //!
-//! Guarantees: pure arithmetic over sha2-256; products saturate; `u64::MAX` is everybody. Deliberately not a defence: a key can be
-//! ground until it is sampled, so nothing but load depends on it.
+//! Guarantees: pure arithmetic over sha2-256; products saturate; `u64::MAX` is everybody. A sample goes by clusters: keys cost nothing
+//! and can be searched for within a Call's life, addresses have to be had, and the requester sees them. Deliberately by the key alone is
+//! who may contact a target: that caps what all stations together do, and whoever means harm asks no leave.
 
 use std::net::IpAddr;
 
 use crate::census::SAMPLE_MAX;
+use crate::cluster::Cluster;
+use crate::codec;
 use crate::content::sha256;
 use crate::experiment::ExperimentId;
 use crate::identity::NodeId;
+use crate::mutants::{Mutant, is_planted};
 
 /// `be64(sha256(label ‖ 0 ‖ parts…))`: a fraction of 2⁶⁴.
 #[must_use]
@@ -19,10 +23,19 @@ pub fn fraction(label: &str, parts: &[&[u8]]) -> u64 {
     u64::from_be_bytes(hash[..8].try_into().expect("a sha2-256 digest has 32 bytes"))
 }
 
-/// Whether `node` may claim `experiment` under `claim_below`.
+/// Whether stations that the requester sees in `cluster` may claim `experiment` under `claim_below`.
+///
+/// A relay shows nothing of who is behind it, so that a relayed station is asked only where everybody is.
 #[must_use]
-pub fn is_sampled(experiment: &ExperimentId, node: &NodeId, claim_below: u64) -> bool {
-    fraction("station/claim/1", &[&experiment.to_bytes(), &node.0]) <= claim_below
+pub fn is_sampled(experiment: &ExperimentId, cluster: &Cluster, claim_below: u64) -> bool {
+    let below = |cluster| fraction("station/claim/1", &[&experiment.to_bytes(), &codec::encode(cluster)]) <= claim_below;
+    claim_below == u64::MAX || (!matches!(cluster, Cluster::Relay(_)) && below(cluster))
+}
+
+/// What a sample goes by for `node`, which is seen in `cluster`: the cluster, unless the planted bug is to be found.
+#[must_use]
+pub fn sampled_by(node: NodeId, cluster: Cluster) -> Cluster {
+    if is_planted(Mutant::SampledByKey) { Cluster::Own(node) } else { cluster }
 }
 
 /// `numerator / denominator` as a fraction of 2⁶⁴, at most all.

@@ -36,8 +36,10 @@ pub const ACK_VERDICTS_MAX: usize = 256;
 pub const HAVE_MAX: usize = 256;
 /// Calls in one anti-entropy answer.
 pub const CALLS_MAX: usize = 32;
+/// Stations introduced in one answer, its author among them: a few times the four that are dialled.
+pub const INTRODUCED_MAX: usize = 16;
 /// Peer records in one answer: the sample that counts the topic, and those whom the answerer introduces.
-pub const PEERS_MAX: usize = SAMPLE_MAX + crate::worker::INTRODUCED_MAX;
+pub const PEERS_MAX: usize = SAMPLE_MAX + INTRODUCED_MAX;
 /// Input of one job.
 pub const INPUT_BYTES_MAX: usize = 16 << 10;
 /// Engine profiles a station can run.
@@ -185,6 +187,8 @@ impl Body for Refusal {
 pub enum ClaimRefused {
     /// Enough stations claimed. Until a higher `seq`.
     Enough,
+    /// The Call does not ask the cluster that the station is seen in, or it is seen behind a relay. Until a higher `seq`.
+    NotSampled,
     /// The draw went to others. Until a higher `seq`.
     NotDrawn,
     /// Another station of the same cluster has the seat. Until a higher `seq`.

@@ -2,7 +2,7 @@
 
 use station_protocol::identity::Body;
 use station_protocol::limits::LIMITS_MAX;
-use station_protocol::{address, call, capability, census, codec, experiment, hostcall, jobs, log, receipt, sampling, verdict, work, worker};
+use station_protocol::{address, call, capability, census, codec, experiment, hostcall, jobs, log, receipt, sampling, verdict, work};
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
 
@@ -29,7 +29,7 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
         work::HAVE_MAX,
         work::CALLS_MAX,
         census::SAMPLE_MAX,
-        worker::INTRODUCED_MAX,
+        work::INTRODUCED_MAX,
         work::PEERS_MAX,
         census::RECORD_ADDRESSES_MAX,
         work::INPUT_BYTES_MAX,

@@ -22,6 +22,8 @@ enum Planted {
     ExpiredLeaseCounts,
     /// One cluster gets more than one seat of a job.
     ClusterHasManySeats,
+    /// Whom a Call asks depends on keys, which cost nothing.
+    SampledByKey,
 }
 
 #[cfg(feature = "mutants")]
@@ -32,6 +34,7 @@ impl Mutant {
         plant(self.planted.map(|planted| match planted {
             Planted::ExpiredLeaseCounts => Bug::ExpiredLeaseCounts,
             Planted::ClusterHasManySeats => Bug::ClusterHasManySeats,
+            Planted::SampledByKey => Bug::SampledByKey,
         }));
     }
 

@@ -30,6 +30,8 @@ pub enum Kind {
     Ran,
     /// A request reached a host of the internet.
     Asked,
+    /// A datagram reached a socket.
+    Datagram,
 }
 
 /// The hash as it stood at the end of a virtual second.

@@ -168,6 +168,47 @@ fn seats_follow_clusters_and_not_stations() {
 }
 
 #[test]
+fn a_cluster_that_is_in_every_sample_has_more_than_its_share_even_where_it_gets_few_seats() {
+    for everywhere in [true, false] {
+        let mut watch = Watch::default();
+        for number in 1..=41 {
+            let (operator, honest) = if number == 41 { ("ring", false) } else { ("home", true) };
+            watch.introduce(node(number), Identity { operator: operator.to_owned(), cluster: Cluster::V4([45, 0, number]), honest, works: true });
+        }
+        // Four of forty are asked for each of ten experiments.
+        for experiment in 0..10_u8 {
+            let id = Content::raw(&[experiment]).cid;
+            let honest = (0..4).map(|place| 1 + 4 * experiment + place);
+            for number in honest.chain((everywhere || experiment == 0).then_some(41)) {
+                watch.note(5, &Note::Claimed { experiment: id, node: node(number) });
+            }
+        }
+        watch.judge_parts(9);
+        assert_eq!(watch.parts()["ring"].let_in, if everywhere { 10 } else { 1 });
+        assert_eq!(watch.count(), u64::from(everywhere));
+    }
+}
+
+#[test]
+fn who_keeps_the_rules_and_is_quick_is_not_judged() {
+    for honest in [true, false] {
+        let mut watch = Watch::default();
+        for number in 1..=200 {
+            let operator = if number <= 10 { "near" } else { "home" }.to_owned();
+            let identity = Identity { operator, cluster: Cluster::V4([45, 0, number]), honest: honest || number > 10, works: true };
+            watch.introduce(node(number), identity);
+        }
+        // Ten near ones have four seats each, twenty others have one.
+        for lease in 0..60_u8 {
+            watch.note(5, &held(if lease < 40 { 1 + lease % 10 } else { lease }, lease.into(), lease.into()));
+        }
+        watch.judge_parts(9);
+        assert!(watch.parts()["near"].excess().is_some());
+        assert_eq!(watch.count(), u64::from(!honest));
+    }
+}
+
+#[test]
 fn a_queue_above_its_bound_is_seen_and_the_fullest_is_remembered() {
     let mut watch = watch(0);
     for len in [3, 9, 8] {

@@ -140,19 +140,20 @@ fn byzantine(page: &mut String, metrics: &Metrics) {
     }
     page.push_str(
         "<h2>What the liars achieved</h2><div class=\"scroll\"><table><tr><th>group</th><th>how</th><th class=\"n\">stations</th><th class=\"n\">share of seats</th>\
-         <th class=\"n\">fair</th><th class=\"n\">share of clusters</th><th class=\"n\">keys tried</th><th class=\"n\">lies</th><th class=\"n\">accepted</th><th class=\"n\">honest accused</th><th class=\"n\">found after</th></tr>",
+         <th class=\"n\">fair</th><th class=\"n\">share of places</th><th class=\"n\">share of clusters</th><th class=\"n\">keys tried</th><th class=\"n\">lies</th><th class=\"n\">accepted</th><th class=\"n\">honest accused</th><th class=\"n\">found after</th></tr>",
     );
     for damage in &metrics.byzantine {
         let class = if damage.lies_accepted > 0 { "n bad" } else { "n" };
         let found = damage.detected_ms.map_or("never".to_owned(), |ms| format!("{} s", number(ms as f64 / 1e3)));
         let _ = write!(
             page,
-            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"{class}\">{}</td><td class=\"n\">{}</td><td class=\"n\">{found}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"{class}\">{}</td><td class=\"n\">{}</td><td class=\"n\">{found}</td></tr>",
             escape(&damage.group),
             escape(&damage.kind),
             damage.stations,
             percent(damage.seats),
             percent(damage.fair),
+            percent(damage.let_in),
             percent(damage.clusters),
             damage.keys_tried.map_or(String::new(), |tried| tried.to_string()),
             damage.lies,

@@ -88,13 +88,17 @@ pub fn stations(scenario: &Scenario) -> Vec<Station> {
     let mut stations = Vec::new();
     let mut subnet = 0;
     for (index, group) in scenario.groups.iter().enumerate() {
+        let mut region = Region::Europe;
         for number in 0..group.count {
             let name = format!("{}-{number}", group.name);
             let mut luck = Luck::new(scenario.run.seed, "station", &name);
-            let (region, (nat, boxes)) = (place(&scenario.network, group.region, &mut luck), boxes(scenario, &group.nat, &mut luck));
+            let (own, (nat, boxes)) = (place(&scenario.network, group.region, &mut luck), boxes(scenario, &group.nat, &mut luck));
             let joins = group.join.at.0 + group.join.within.0 * u64::from(number) / u64::from(group.count.max(1));
             let host = number % group.per_subnet.max(1);
-            subnet += u32::from(host == 0);
+            if host == 0 {
+                // A subnet is in one place.
+                (subnet, region) = (subnet + 1, own);
+            }
             stations.push(Station {
                 origin: Origin::Group { group: index, name: group.name.to_string(), byzantine: group.byzantine.clone() },
                 region,

@@ -10,9 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use station_protocol::cluster::Cluster;
 use station_protocol::content::sha256;
 use station_protocol::experiment::ExperimentId;
-use station_protocol::sampling;
 
 use super::outcome::Attackers;
 use super::plan::{Conduct, How, Member};
@@ -83,14 +83,17 @@ impl World<'_> {
             }
             let requester = self.around.ledger.requester(&experiment);
             for number in self.grinding.machines.get(&operator).cloned().unwrap_or_default() {
-                if sampling::is_sampled(&experiment, &self.residents[number as usize].node(), claim_below) {
+                let (node, public) = (self.residents[number as usize].node(), self.plan.stations[number as usize].attachment.public);
+                let cluster = |node| Cluster::of(node, public, None);
+                if grind::is_sampled(&experiment, node, cluster(node), claim_below) {
                     continue;
                 }
                 let seed = self.key("ground", &[u64::from(number)]);
                 let seed = u64::from_be_bytes(seed[..8].try_into().expect("a hash has more than eight bytes"));
-                // Where the share is too small for the search, the machine keeps the key it has.
-                let Some((secret, tried)) = grind::grind(&experiment, claim_below, seed) else { continue };
-                *self.grinding.tried.entry(operator.clone()).or_default() += tried;
+                let ground = grind::grind(&experiment, cluster, claim_below, seed);
+                *self.grinding.tried.entry(operator.clone()).or_default() += ground.tried;
+                // Where no key helps, the machine keeps the one it has.
+                let Some(secret) = ground.secret else { continue };
                 let plan = self.plan;
                 let known = plan.stations.iter().zip(0..).filter(|(member, number)| member.bootstrap || requester == Some(*number));
                 // Whom the Call names comes first; the rest is what the network file says.

@@ -255,6 +255,7 @@ fn byzantine(around: &Surroundings, attackers: &[Attackers]) -> Vec<Damage> {
             stations: attackers.stations,
             seats: share(part.seats as f64, part.of_seats),
             fair: share(part.fair, part.of_seats),
+            let_in: share(part.let_in as f64, part.of_let_in),
             clusters: share(part.clusters as f64, part.of_clusters),
             lies: lies.told,
             lies_accepted: lies.accepted,

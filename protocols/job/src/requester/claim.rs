@@ -1,7 +1,8 @@
 //! Claims: who takes part, and who is told to wait or go.
 //!
-//! Guarantees: every refusal is signed and has a reason; the window before the first job is drawn with randomness that the Log
-//! opens; the number of claimants is bounded. Deliberately lacks identity checks: the connection proves who asks.
+//! Guarantees: every refusal is signed and has a reason; nobody gets in whom the sample leaves out; the window before the first job is
+//! drawn with randomness that the Log opens; the number of claimants is bounded. Deliberately lacks identity checks: the connection
+//! proves who asks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,22 +11,24 @@ use super::records::{Tag, key};
 use super::run::{Claimant, Run, Window};
 use super::{Effect, Note, Peer};
 use crate::bounded::Name;
+use crate::cluster::Cluster;
 use crate::content::sha256;
 use crate::durable::Ticket;
 use crate::experiment::{Class, Experiment, Labels};
 use crate::identity::NodeId;
+use crate::sampling;
 use crate::time::{SECOND, Time};
 use crate::work::{Claim, ClaimRefused, Refusal, Response};
 
 /// How long claims are collected when more are expected than there are seats.
 const WINDOW_MS: u64 = 2 * SECOND;
 /// From so many stations on, more claimants than seats are expected.
-const WINDOW_STATIONS: u64 = 64;
-/// Claims per wanted cluster that close the window early.
+pub(super) const WINDOW_STATIONS: u64 = 64;
+/// Clusters that claimed per wanted one, which close the window early.
 const WINDOW_CLAIMS: u64 = 4;
 /// Claimants kept although not wanted yet, so that a lost lease is dealt anew without a new Call.
 const SPARES: u64 = 32;
-/// Claimants in memory: more than any experiment wants at once; idle ones make room.
+/// Claimants in memory, and claims in a window: more than any experiment wants at once; idle claimants make room.
 pub(super) const CLAIMANTS_MAX: usize = 2_048;
 /// First pause of a station without work; doubled up to [`IDLE_MS_MAX`].
 const IDLE_MS: u64 = 50;
@@ -70,10 +73,15 @@ impl Run {
 
     /// Takes the station in, or says how long to wait, or why not.
     fn admit(&mut self, cx: &mut Context, from: Peer, claim: &Claim, now: Time) -> Result<Option<u32>, ClaimRefused> {
+        let asked = self.asks(from);
         if let Some(claimant) = self.claimants.get_mut(&from.node) {
             claimant.seen = now;
             claimant.capacity = claim.capacity.max(1);
-            if claimant.outstanding.is_empty() && (claimant.cluster != from.cluster || claimant.labels != claim.labels) {
+            let moved = claimant.cluster != from.cluster;
+            if claimant.outstanding.is_empty() && (moved || claimant.labels != claim.labels) {
+                if moved && !asked {
+                    return Err(ClaimRefused::NotSampled);
+                }
                 claimant.cluster = from.cluster;
                 claimant.labels = claim.labels.clone();
                 claimant.recorded = false;
@@ -83,6 +91,9 @@ impl Run {
         check(&self.experiment.body, claim)?;
         if now >= self.experiment.body.deadline {
             return Err(ClaimRefused::Closed);
+        }
+        if !asked {
+            return Err(ClaimRefused::NotSampled);
         }
         if let Some(wait) = self.draw(cx, from, claim, now)? {
             return Ok(Some(wait));
@@ -107,6 +118,12 @@ impl Run {
         Ok(None)
     }
 
+    /// Whether the sample includes the cluster that `from` is seen in. This station's own jobs are always its own.
+    fn asks(&self, from: Peer) -> bool {
+        let by = sampling::sampled_by(from.node, from.cluster);
+        from.node == self.experiment.body.requester || sampling::is_sampled(&self.id, &by, self.claim_below)
+    }
+
     /// The claim window. `Some` is how long to wait for the draw.
     fn draw(&mut self, cx: &mut Context, from: Peer, claim: &Claim, now: Time) -> Result<Option<u32>, ClaimRefused> {
         let wants_window = matches!(self.experiment.body.class, Class::Measurement(_)) && self.stations(cx).unwrap_or(1) >= WINDOW_STATIONS;
@@ -115,9 +132,12 @@ impl Run {
         }
         let enough = self.wanted().saturating_mul(WINDOW_CLAIMS);
         if let Window::Collecting { closes, claims } = &mut self.window {
-            claims.insert(from.node, Claimant::new(from.cluster, claim.labels.clone(), claim.capacity.max(1), now));
             let closes = *closes;
-            if (claims.len() as u64) < enough && now < closes {
+            if claims.len() < CLAIMANTS_MAX || claims.contains_key(&from.node) {
+                claims.insert(from.node, Claimant::new(from.cluster, claim.labels.clone(), claim.capacity.max(1), now));
+            }
+            let clusters: BTreeSet<Cluster> = claims.values().map(|claimant| claimant.cluster).collect();
+            if (clusters.len() as u64) < enough && now < closes {
                 return Ok(Some(wait_ms(closes.since(now))));
             }
             self.close_window(cx, now);
@@ -128,26 +148,26 @@ impl Run {
         }
     }
 
-    /// Draws as many clusters as are wanted from the claims of the window: draw `k` takes the candidate at HMAC(secret, k).
+    /// Draws as many clusters as are wanted from the claims of the window: draw `k` takes the cluster at HMAC(secret, k), and of its
+    /// stations the one at the same fraction. Many keys are drawn no sooner than one.
     pub(super) fn close_window(&mut self, cx: &mut Context, now: Time) {
         let drawn = Window::Drawn { not_drawn: BTreeSet::new() };
         let Window::Collecting { claims, .. } = std::mem::replace(&mut self.window, drawn) else { return };
-        let mut left: Vec<(NodeId, Claimant)> = claims.into_iter().collect();
-        let (wanted, mut clusters, mut not_drawn) = (self.wanted(), BTreeSet::new(), BTreeSet::new());
-        for k in 0.. {
-            if left.is_empty() {
-                break;
-            }
-            let at = draw(&self.secret.0, k, left.len() as u64);
-            let (node, mut claimant) = left.swap_remove(usize::try_from(at).unwrap_or(0));
-            if (clusters.len() as u64) < wanted && clusters.insert(claimant.cluster) {
-                claimant.seen = now;
-                self.claimants.insert(node, claimant);
-                self.explanation.claimants += 1;
-                cx.note(Note::Claimed { experiment: self.id, node });
-            } else {
-                not_drawn.insert(node);
-            }
+        let mut not_drawn: BTreeSet<NodeId> = claims.keys().copied().collect();
+        let mut left: BTreeMap<Cluster, Vec<(NodeId, Claimant)>> = BTreeMap::new();
+        for (node, claimant) in claims {
+            left.entry(claimant.cluster).or_default().push((node, claimant));
+        }
+        let mut left: Vec<Vec<(NodeId, Claimant)>> = left.into_values().collect();
+        for k in 0..self.wanted().min(left.len() as u64) {
+            let place = |count: usize| usize::try_from(draw(&self.secret.0, k, count as u64)).unwrap_or(0);
+            let mut stations = left.swap_remove(place(left.len()));
+            let (node, mut claimant) = stations.swap_remove(place(stations.len()));
+            not_drawn.remove(&node);
+            claimant.seen = now;
+            self.claimants.insert(node, claimant);
+            self.explanation.claimants += 1;
+            cx.note(Note::Claimed { experiment: self.id, node });
         }
         self.window = Window::Drawn { not_drawn };
     }

@@ -51,7 +51,7 @@ impl Run {
         if let Some(again) = self.leases_again(cx, node, free, holding, now) {
             return Ok(again);
         }
-        let count = self.allowance(node, free, holding, now);
+        let count = self.allowance(cx, node, free, holding, now);
         if count == 0 || now >= self.experiment.body.deadline {
             return Err(None);
         }
@@ -104,7 +104,7 @@ impl Run {
     }
 
     /// How many new leases the node may have now.
-    fn allowance(&self, node: NodeId, free: u32, holding: &[LeaseNumber], now: Time) -> usize {
+    fn allowance(&self, cx: &Context, node: NodeId, free: u32, holding: &[LeaseNumber], now: Time) -> usize {
         let Some(claimant) = self.claimants.get(&node) else { return 0 };
         if free == 0 || now < claimant.paused_until {
             return 0;
@@ -117,7 +117,7 @@ impl Run {
         let proved = claimant.held.saturating_mul(2).max(1);
         let most = if claimant.held == 0 { proved } else { proved.min(ahead) }.min(HOLDING_MAX as u64);
         let outstanding = claimant.outstanding.len().max(holding.len()) as u64;
-        let left = most.saturating_sub(outstanding).min(self.left_to_cluster(node, now).unwrap_or(u64::MAX));
+        let left = most.saturating_sub(outstanding).min(self.left_to_cluster(cx, node, now).unwrap_or(u64::MAX));
         usize::try_from(left).unwrap_or(0).min(LEASES_MAX)
     }
 
@@ -203,6 +203,7 @@ impl Run {
 
     fn grant(&mut self, cx: &mut Context, node: NodeId, free: u32, jobs: &[u64], now: Time) -> Leases {
         let first = self.next_lease;
+        self.dealing_since.get_or_insert(now);
         let attempts_max = self.attempts_max();
         let (mut leases, mut bytes) = (Vec::with_capacity(jobs.len()), 0);
         for (place, index) in jobs.iter().enumerate() {

@@ -143,6 +143,7 @@ impl Run {
             open: BTreeMap::new(),
             hungry: BTreeSet::new(),
             next_lease: 0,
+            dealing_since: None,
             leases: BTreeMap::new(),
             ends: BTreeSet::new(),
             held_bytes: 0,

@@ -51,6 +51,8 @@ pub(super) struct Run {
     /// Open jobs that lack executions nobody has.
     pub(super) hungry: BTreeSet<u64>,
     pub(super) next_lease: LeaseNumber,
+    /// When this process dealt its first lease.
+    pub(super) dealing_since: Option<Time>,
     pub(super) leases: BTreeMap<LeaseNumber, Leased>,
     pub(super) ends: BTreeSet<(Time, LeaseNumber)>,
     /// Bytes of receipts and outputs held in `open`.

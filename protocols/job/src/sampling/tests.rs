@@ -17,6 +17,28 @@ fn day(nodes: &[NodeId], counted: u64, target: &str, day: u64, cap: u64, quota: 
 }
 
 #[test]
+fn a_sample_asks_its_share_of_the_networks_and_no_relay_unless_everybody_is_asked() {
+    let experiment = crate::Content::raw(b"experiment").cid;
+    let networks = || (0..4_096_u32).map(|net| Cluster::V4([203, (net >> 8) as u8, net as u8]));
+    let asked = networks().filter(|cluster| is_sampled(&experiment, cluster, u64::MAX / 8)).count();
+    // 512 with a standard deviation of 21.
+    assert!((428..=596).contains(&asked), "{asked}");
+    let relay = Cluster::Relay(nodes(1)[0]);
+    assert!(!is_sampled(&experiment, &relay, u64::MAX - 1) && is_sampled(&experiment, &relay, u64::MAX));
+    assert!(networks().all(|cluster| is_sampled(&experiment, &cluster, u64::MAX)));
+}
+
+#[test]
+fn the_example_of_the_document_is_what_this_version_computes() {
+    let experiment = crate::Content::raw(b"experiment").cid;
+    let cluster = Cluster::V4([203, 0, 113]);
+    let fraction = fraction("station/claim/1", &[&experiment.to_bytes(), &codec::encode(&cluster)]);
+    let line = format!("`{experiment}` and `{{\"v4\": [203, 0, 113]}}` it is `{fraction:016x}`");
+    assert!(include_str!("../../PROTOCOL.md").contains(&line), "{line}");
+    assert!(is_sampled(&experiment, &cluster, fraction) && !is_sampled(&experiment, &cluster, fraction - 1));
+}
+
+#[test]
 fn no_network_exceeds_a_cap_by_a_fifth_even_if_everybody_sends_all_it_may() {
     let all = nodes(3_000);
     for stations in [1, 3, 10, 100, 300, 1_000, 3_000] {

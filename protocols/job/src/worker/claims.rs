@@ -140,7 +140,7 @@ impl Worker {
                 return;
             }
         };
-        let sampled = sampling::is_sampled(&id, &self.node, below);
+        let sampled = self.is_sampled(&id, call);
         let stagger_ms = sampling::share(below, stations).saturating_sub(DIALS_PER_S).saturating_mul(SECOND) / DIALS_PER_S;
         let Some(work) = self.works.get_mut(&id) else { return };
         work.granted = granted;
@@ -222,9 +222,9 @@ impl Worker {
         expiry.into_iter().chain(send).min()
     }
 
-    /// The addresses worth a dial; `Err` when all were found dead not long ago.
-    fn reachable(&self, work: &Work, now: Time) -> Result<At, Time> {
-        let at = &work.call.body.at;
+    /// The addresses worth a dial for a claim; `Err` when all were found dead not long ago.
+    fn reachable(&self, id: &ExperimentId, work: &Work, now: Time) -> Result<At, Time> {
+        let at = &self.sampled_at(id, &work.call.body, &work.call.body.at);
         if at.is_empty() || self.peers.is_connected(&work.requester()) || self.history.knows(&work.requester()) {
             return Ok(at.clone());
         }
@@ -238,7 +238,7 @@ impl Worker {
 
     fn claim(&mut self, id: ExperimentId, now: Time) {
         let Some(work) = self.works.get(&id) else { return };
-        let at = match self.reachable(work, now) {
+        let at = match self.reachable(&id, work, now) {
             Ok(at) => at,
             Err(until) => {
                 self.works.entry(id).and_modify(|work| work.dial_at = until);

@@ -11,10 +11,7 @@ use crate::bounded::{List, Name};
 use crate::census::{PeerRecord, RecordTag};
 use crate::identity::{NodeId, Signed};
 use crate::time::Time;
-use crate::work::Response;
-
-/// Stations introduced in one answer, its author among them: a few times the four that are dialled.
-pub const INTRODUCED_MAX: usize = 16;
+use crate::work::{INTRODUCED_MAX, Response};
 
 #[derive(Debug, Default)]
 pub(super) struct Introductions {

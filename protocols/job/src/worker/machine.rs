@@ -14,6 +14,7 @@ use super::outbox::{self, History};
 use super::peers::Peers;
 use super::questions::Question;
 use super::schedule::{Load, Turns};
+use super::whereabouts::Whereabouts;
 use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
 use crate::bounded::{Name, Text};
@@ -39,7 +40,7 @@ pub enum Standing {
     Open,
     /// Policy, engine or labels say no.
     Declined(DeclineReason),
-    /// Its hash is above `claim_below`: a wider Call may reach it.
+    /// The hash of where it is seen is above `claim_below`: a wider Call may reach it.
     NotSampled,
     /// The requester said no; asked again after a higher `seq` than this.
     Refused { reason: ClaimRefused, seq: u64 },
@@ -92,6 +93,7 @@ pub struct Worker {
     pub(super) may_work: bool,
     pub(super) draining: bool,
     pub(super) addresses: At,
+    pub(super) whereabouts: Whereabouts,
     pub(super) calls: Calls,
     /// Experiments whose Call is kept, or that still have something in the outbox.
     pub(super) works: BTreeMap<ExperimentId, Work>,
@@ -135,6 +137,7 @@ impl Worker {
             may_work: true,
             draining: false,
             addresses: At::default(),
+            whereabouts: Whereabouts::default(),
             calls: Calls::default(),
             works: BTreeMap::new(),
             executions: BTreeMap::new(),
@@ -172,6 +175,7 @@ impl Worker {
             Event::Finished { execution, report } => self.finished(execution, report, now),
             Event::Connected { node, topics } => self.connected(node, topics, now),
             Event::Disconnected { node } => self.disconnected(&node, now),
+            Event::Seen { by, ip } => self.seen(by, ip, now),
             Event::Addresses(at) => {
                 if at != self.addresses {
                     self.addresses = at;

@@ -10,11 +10,14 @@
 //! leave before it is durable; every map and queue has a bound. Deliberately lacks: sockets, the sandbox, the clock, and any
 //! opinion on whether a result is right.
 
+use std::net::IpAddr;
+
 use cid::Cid;
 
 use crate::bounded::{Name, Text};
 use crate::call::Call;
 use crate::capability::Needs;
+use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::durable::{self, Ticket};
 use crate::experiment::{EngineProfile, ExperimentId, Labels};
@@ -34,12 +37,12 @@ mod outbox;
 mod peers;
 mod questions;
 mod schedule;
+mod whereabouts;
 mod work;
 
 #[cfg(test)]
 mod tests;
 
-pub use introductions::INTRODUCED_MAX;
 pub use machine::{Standing, Summary, Worker};
 
 /// What a Worker knows of its station.
@@ -127,6 +130,11 @@ pub enum Event {
     },
     /// This station's own addresses, best first; empty until known.
     Addresses(At),
+    /// A directly connected peer of the cluster `by` says that it sees this station at `ip`.
+    Seen {
+        by: Cluster,
+        ip: IpAddr,
+    },
     PolicyChanged(Policy),
     /// What the operator's budget says now: false outside the hours or on battery.
     MayWork(bool),

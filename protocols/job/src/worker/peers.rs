@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls::Source;
-use super::introductions::{INTRODUCED_MAX, Introductions};
+use super::introductions::Introductions;
 use super::machine::Sent;
 use super::{Effect, SendFailure, Worker};
 use crate::bounded::{List, Name};
@@ -19,7 +19,7 @@ use crate::gauge::Gauge;
 use crate::identity::{NodeId, Signed};
 use crate::peer_action::PeerAction;
 use crate::time::{HOUR, MINUTE, SECOND, Time};
-use crate::work::{At, Request, Response};
+use crate::work::{At, INTRODUCED_MAX, Request, Response};
 
 /// How often one random topic peer is asked for Calls.
 const CALLS_EVERY_MS: u64 = MINUTE;

@@ -151,6 +151,7 @@ impl Lab {
 struct Out {
     send: Ticket,
     to: NodeId,
+    at: At,
     request: Request,
 }
 
@@ -232,7 +233,7 @@ impl Station {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Send { send, .. } if !self.worker.awaits(send) => {}
-            Effect::Send { send, to, at: _, request } => self.sent.push_back(Out { send, to, request }),
+            Effect::Send { send, to, at, request } => self.sent.push_back(Out { send, to, at, request }),
             Effect::Start { execution, job } => self.started.push_back((execution, *job)),
             Effect::Stop { execution } => self.stopped.push(execution),
             Effect::Fetch { fetch, content, .. } => self.fetches.push_back((fetch, content)),

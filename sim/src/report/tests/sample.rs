@@ -97,6 +97,7 @@ pub(crate) fn run(seed: u64, mesh: f64) -> Metrics {
             falsely_accused: 0,
             detected_ms: Some(7_400),
             fair: 0.08,
+            let_in: 0.07,
             keys_tried: Some(1_234_000),
             mesh: Some(crate::actors::mesh::Deeds { heard: 321_000, withheld: 320_000, ..Default::default() }),
         }],

@@ -55,6 +55,10 @@ fn addresses_are_unique_and_share_subnets_only_where_they_should() {
     };
     let subnets = |name: &str| all.iter().filter(|station| station.name.starts_with(name)).map(subnet).collect::<BTreeSet<_>>();
     assert_eq!((subnets("home").len(), subnets("farm").len(), subnets("lab").len()), (400, 2, 3));
+    let spread = planned(&MIXED.replace("region = \"europe\"\n", ""));
+    let farm: BTreeSet<_> =
+        spread.iter().filter(|station| station.name.starts_with("farm")).map(|station| (subnet(station), station.region)).collect();
+    assert_eq!(farm.len(), 2, "a subnet is in one place");
     assert!(subnets("home").is_disjoint(&subnets("farm")) && subnets("farm").is_disjoint(&subnets("lab")));
 }
 

@@ -3,4 +3,5 @@
 mod logs;
 mod random;
 mod rules;
+mod samples;
 mod world;

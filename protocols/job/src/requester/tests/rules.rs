@@ -347,54 +347,6 @@ fn calls_are_renewed_with_back_off_and_never_twice_the_same() {
 }
 
 #[test]
-fn the_sample_starts_at_four_times_what_is_wanted_and_widens_until_enough_claim() {
-    let mut world = World::new();
-    world.handle(Event::Counted { topic: name("topic"), stations: 1_200 });
-    let id = world.publish(draft(fixed(3), 1));
-    assert_eq!(world.calls()[0].body.claim_below, crate::sampling::ratio(12, 1_200));
-    world.pass(2 * SECOND);
-    assert_eq!(world.calls().last().unwrap().body.claim_below, crate::sampling::ratio(12, 1_200) * 4);
-    for station in 1..=3 {
-        world.claim(id, station, &[]);
-    }
-    let before = world.calls().last().unwrap().body.claim_below;
-    world.pass(10 * SECOND);
-    assert_eq!(world.calls().last().unwrap().body.claim_below, before);
-}
-
-#[test]
-fn a_large_topic_makes_a_measurement_draw_among_the_first_claims() {
-    let mut world = World::new();
-    world.handle(Event::Counted { topic: name("topic"), stations: 1_000 });
-    let id = world.publish(draft(measurement(2), 1));
-    for station in 1..=7 {
-        assert!(matches!(world.claim(id, station, &[]), Response::Wait { ms: 2_000 }));
-    }
-    let mut drawn = 0;
-    for station in (1..=8).rev() {
-        match world.claim(id, station, &[]) {
-            Response::Leases(_) => drawn += 1,
-            other => assert_eq!(refusal(other), ClaimRefused::NotDrawn),
-        }
-    }
-    assert_eq!(drawn, 2);
-    world.pass(10 * SECOND);
-    let enough = (1..=8).filter(|station| matches!(world.claim(id, *station, &[]), Response::Refused(no) if no.body.reason == ClaimRefused::Enough));
-    assert_eq!(enough.count(), 6);
-}
-
-#[test]
-fn the_window_closes_after_two_seconds_with_those_who_came() {
-    let mut world = World::new();
-    world.handle(Event::Counted { topic: name("topic"), stations: 1_000 });
-    let id = world.publish(draft(measurement(2), 1));
-    assert!(matches!(world.claim(id, 1, &[]), Response::Wait { ms: 2_000 }));
-    world.pass(2 * SECOND);
-    assert_eq!(world.leases(id, 1).len(), 1);
-    assert_eq!(world.leases(id, 2).len(), 1);
-}
-
-#[test]
 fn hmac_is_that_of_rfc_4231() {
     let mut key = [0; 32];
     key[..20].fill(0x0b);

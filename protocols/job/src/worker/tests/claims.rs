@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::capability::Capability;
+use crate::cluster::Cluster;
+use crate::sampling;
 use crate::work::DeclineReason;
 
 fn needs_http(tag: &str) -> Lab {
@@ -78,6 +80,97 @@ fn a_station_outside_the_sample_waits_for_a_wider_call() {
     assert!(station.sent.is_empty());
     assert_eq!(station.worker.standing(&lab.id), Some(Standing::NotSampled));
     station.hear(lab.call(2, START));
+    station.claim();
+}
+
+/// A network that the sample of `lab` under `below` asks, or does not.
+fn network(lab: &Lab, below: u64, asked: bool) -> [u8; 3] {
+    let all = (0..=255).map(|net| [203, 0, net]);
+    all.into_iter().find(|net| sampling::is_sampled(&lab.id, &Cluster::V4(*net), below) == asked).expect("one of 256")
+}
+
+fn seen(station: &mut Station, [a, b, c]: [u8; 3]) {
+    station.handle(Event::Seen { by: Cluster::V4([192, 0, 2]), ip: std::net::Ipv4Addr::new(a, b, c, 9).into() });
+}
+
+const ONE_IN_EIGHT: u64 = u64::MAX / 8;
+
+#[test]
+fn a_station_claims_where_the_sample_asks_the_network_that_it_is_seen_in() {
+    let lab = Lab::new(REQUESTER, "seen");
+    let mut station = Station::new(config());
+    station.hear(lab.call_with(1, START, |call| call.claim_below = ONE_IN_EIGHT));
+    station.pass(MINUTE);
+    assert_eq!(station.worker.standing(&lab.id), Some(Standing::NotSampled), "it does not know where it is");
+    seen(&mut station, network(&lab, ONE_IN_EIGHT, false));
+    assert!(station.sent.is_empty());
+    seen(&mut station, network(&lab, ONE_IN_EIGHT, true));
+    station.claim();
+}
+
+#[test]
+fn only_addresses_are_dialled_where_the_sample_asks_this_station() {
+    let lab = Lab::new(REQUESTER, "families");
+    let six = Address::parse(&format!("/ip6/2001:db8:7::1/tcp/4001/p2p/{}", lab.key.node())).expect("an address");
+    let mut station = Station::new(config());
+    seen(&mut station, network(&lab, ONE_IN_EIGHT, true));
+    station.hear(lab.call_with(1, START, |call| {
+        call.claim_below = ONE_IN_EIGHT;
+        call.at = List::first([six.clone(), address(lab.key.node(), "198.51.100.7")]);
+    }));
+    let at = &station.sent.front().expect("a claim").at;
+    assert!(at.iter().eq([&address(lab.key.node(), "198.51.100.7")]), "{at:?}");
+    // Where everybody is asked, any way is good.
+    let other = Lab::new(REQUESTER, "everybody");
+    let mut station = Station::new(config());
+    station.hear(other.call_with(1, START, |call| call.at = List::first([six, address(lab.key.node(), "198.51.100.7")])));
+    assert_eq!(station.sent.front().expect("a claim").at.len(), 2);
+}
+
+#[test]
+fn behind_a_relay_it_counts_where_the_station_will_be_seen_and_on_a_private_network_its_key() {
+    let relay = key(77).node();
+    for (ip, asked) in [("198.51.100.7", true), ("10.0.0.1", false)] {
+        let by_key = |number: &u32| {
+            let lab = Lab::new(REQUESTER, &number.to_string());
+            sampling::is_sampled(&lab.id, &Cluster::Own(key(STATION).node()), ONE_IN_EIGHT) != asked
+        };
+        let lab = Lab::new(REQUESTER, &(0..1_000).find(by_key).expect("one of a thousand").to_string());
+        let mut station = Station::new(config());
+        seen(&mut station, network(&lab, ONE_IN_EIGHT, asked));
+        let text = format!("/ip4/{ip}/tcp/4001/p2p/{relay}/p2p-circuit/p2p/{}", lab.key.node());
+        station.hear(lab.call_with(1, START, |call| {
+            call.claim_below = ONE_IN_EIGHT;
+            call.at = List::first([Address::parse(&text).expect("an address")]);
+        }));
+        station.claim();
+    }
+}
+
+#[test]
+fn a_call_without_addresses_is_claimed_by_whoever_is_asked_anywhere() {
+    for asked in [false, true] {
+        let lab = Lab::new(REQUESTER, "nowhere");
+        let mut station = Station::new(config());
+        seen(&mut station, network(&lab, ONE_IN_EIGHT, asked));
+        station.hear(lab.call_with(1, START, |call| {
+            call.claim_below = ONE_IN_EIGHT;
+            call.at = List::default();
+        }));
+        assert_eq!(station.sent.is_empty(), !asked);
+    }
+}
+
+#[test]
+fn who_was_not_sampled_after_all_asks_again_after_a_higher_seq() {
+    let lab = Lab::new(REQUESTER, "misled");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    let (send, _) = station.claim();
+    station.answer(send, lab.refusal(ClaimRefused::NotSampled, 1));
+    station.pass(MINUTE);
+    assert!(station.sent.is_empty());
+    station.hear(lab.call(2, station.now));
     station.claim();
 }
 

@@ -1,0 +1,199 @@
+//! Whom a Call asks, and who gets in.
+
+use super::world::{World, claim, delivery, draft, fixed, key, measurement, name, numbered, peer};
+use crate::cluster::Cluster;
+use crate::experiment::ExperimentId;
+use crate::receipt::LeaseNumber;
+use crate::requester::{Event, Peer};
+use crate::sampling::{is_sampled, ratio};
+use crate::time::SECOND;
+use crate::work::{ClaimRefused, Delivery, Lease, Request, Response};
+
+/// The Call's own station.
+const OWN: u8 = 200;
+
+impl World {
+    fn counts(&mut self, stations: u64) {
+        self.handle(Event::Counted { topic: name("topic"), stations });
+    }
+
+    fn claim_below(&self) -> u64 {
+        self.calls().last().expect("a Call").body.claim_below
+    }
+
+    /// Stations that the present Call asks, or does not.
+    fn stations(&self, id: ExperimentId, asked: bool) -> Vec<u8> {
+        (1..OWN).filter(|number| is_sampled(&id, &peer(*number).cluster, self.claim_below()) == asked).collect()
+    }
+
+    fn claim_from(&mut self, id: ExperimentId, number: u8, cluster: Cluster) -> Response {
+        self.ask(Peer { node: key(number).node(), cluster }, Request::Claim(claim(id, &[])))
+    }
+}
+
+fn refusal(response: Response) -> ClaimRefused {
+    match response {
+        Response::Refused(refusal) => refusal.body.reason,
+        other => panic!("no refusal but {other:?}"),
+    }
+}
+
+#[test]
+fn the_sample_starts_at_four_times_what_is_wanted_and_widens_until_enough_claim() {
+    let mut world = World::new();
+    world.counts(1_200);
+    let id = world.publish(draft(fixed(3), 1));
+    assert_eq!(world.claim_below(), ratio(12, 1_200));
+    world.pass(2 * SECOND);
+    assert_eq!(world.claim_below(), ratio(12, 1_200) * 4);
+    for station in &world.stations(id, true)[..3] {
+        assert!(matches!(world.claim(id, *station, &[]), Response::Leases(_)));
+    }
+    let before = world.claim_below();
+    world.pass(10 * SECOND);
+    assert_eq!(world.claim_below(), before);
+}
+
+#[test]
+fn a_large_topic_makes_a_measurement_draw_among_the_first_claims() {
+    let mut world = World::new();
+    world.counts(80);
+    let id = world.publish(draft(measurement(2), 1));
+    let asked = world.stations(id, true)[..8].to_vec();
+    for station in &asked[..7] {
+        assert!(matches!(world.claim(id, *station, &[]), Response::Wait { ms: 2_000 }));
+    }
+    let mut drawn = 0;
+    for station in asked.iter().rev() {
+        match world.claim(id, *station, &[]) {
+            Response::Leases(_) => drawn += 1,
+            other => assert_eq!(refusal(other), ClaimRefused::NotDrawn),
+        }
+    }
+    assert_eq!(drawn, 2);
+    world.pass(10 * SECOND);
+    let enough =
+        asked.iter().filter(|station| matches!(world.claim(id, **station, &[]), Response::Refused(no) if no.body.reason == ClaimRefused::Enough));
+    assert_eq!(enough.count(), 6);
+}
+
+#[test]
+fn the_window_closes_after_two_seconds_with_those_who_came() {
+    let mut world = World::new();
+    world.counts(80);
+    let id = world.publish(draft(measurement(2), 1));
+    let asked = world.stations(id, true);
+    assert!(matches!(world.claim(id, asked[0], &[]), Response::Wait { ms: 2_000 }));
+    world.pass(2 * SECOND);
+    assert_eq!(world.leases(id, asked[0]).len(), 1);
+    assert_eq!(world.leases(id, asked[1]).len(), 1);
+}
+
+#[test]
+fn many_keys_of_one_network_neither_close_the_window_nor_win_the_draw() {
+    let (mut won, trials) = (0, 40);
+    for trial in 0..trials {
+        let mut world = World::new();
+        world.counts(80);
+        let id = world.publish(draft(measurement(2), trial + 1));
+        let asked = world.stations(id, true);
+        let crowd = peer(asked[0]).cluster;
+        for number in 100..180 {
+            assert!(matches!(world.claim_from(id, number, crowd), Response::Wait { ms: 2_000 }), "one cluster is not enough");
+        }
+        for station in &asked[1..4] {
+            assert!(matches!(world.claim(id, *station, &[]), Response::Wait { ms: 2_000 }));
+        }
+        world.pass(2 * SECOND);
+        let lucky = (100..180).filter(|number| matches!(world.claim_from(id, *number, crowd), Response::Leases(_))).count();
+        assert!(lucky <= 1, "{lucky} of one cluster");
+        won += lucky;
+    }
+    // Two of four clusters are drawn: 20 with a standard deviation of 3.2.
+    assert!((8..=32).contains(&won), "{won} of {trials}");
+}
+
+#[test]
+fn whom_the_call_does_not_ask_is_refused_until_a_wider_one_does() {
+    let mut world = World::new();
+    world.counts(400);
+    let id = world.publish(draft(fixed(3), 1));
+    let left_out = world.stations(id, false)[0];
+    assert_eq!(refusal(world.claim(id, left_out, &[])), ClaimRefused::NotSampled);
+    assert!(!ClaimRefused::NotSampled.is_final());
+    // Nobody else comes: in the end everybody is asked.
+    world.pass(10 * SECOND);
+    assert_eq!(world.claim_below(), u64::MAX);
+    assert!(matches!(world.claim(id, left_out, &[]), Response::Leases(_)));
+}
+
+#[test]
+fn no_key_gets_into_a_sample_that_leaves_its_cluster_out() {
+    let mut world = World::new();
+    world.counts(400);
+    let id = world.publish(draft(fixed(3), 1));
+    let cluster = peer(world.stations(id, false)[0]).cluster;
+    for number in 1..OWN {
+        assert_eq!(refusal(world.claim_from(id, number, cluster)), ClaimRefused::NotSampled);
+    }
+}
+
+#[test]
+fn who_is_seen_behind_a_relay_is_asked_when_everybody_is() {
+    let mut world = World::new();
+    world.counts(400);
+    let id = world.publish(draft(fixed(3), 1));
+    for relay in 1..OWN {
+        assert_eq!(refusal(world.claim_from(id, 1, Cluster::Relay(key(relay).node()))), ClaimRefused::NotSampled);
+    }
+    world.pass(10 * SECOND);
+    assert!(matches!(world.claim_from(id, 1, Cluster::Relay(key(2).node())), Response::Leases(_)));
+}
+
+#[test]
+fn who_moves_where_nobody_is_asked_gets_no_more() {
+    let mut world = World::new();
+    world.counts(400);
+    let id = world.publish(draft(fixed(3), 40));
+    let (asked, elsewhere) = (world.stations(id, true), peer(world.stations(id, false)[0]).cluster);
+    let leases = world.leases(id, asked[0]);
+    let receipts = leases.into_iter().map(|(number, lease)| super::world::delivery(id, asked[0], number, lease.index, b"out")).collect();
+    assert!(world.deliver_all(id, asked[0], receipts, &[], &[]).refused.is_empty());
+    // What it got with the answer goes back.
+    world.deliver_all(id, asked[0], Vec::new(), &[], &[1, 2, 3, 4]);
+    assert_eq!(refusal(world.claim_from(id, asked[0], elsewhere)), ClaimRefused::NotSampled);
+    assert!(!matches!(world.claim_from(id, asked[0], peer(asked[1]).cluster), Response::Refused(_)));
+}
+
+#[test]
+fn a_requester_takes_its_own_station_in_whatever_the_sample_says() {
+    for jobs in 1..20 {
+        let mut world = World::new();
+        world.counts(4_000);
+        let id = world.publish(draft(fixed(1), jobs));
+        assert!(matches!(world.claim_from(id, OWN, Cluster::Own(key(OWN).node())), Response::Leases(_)));
+    }
+}
+
+#[test]
+fn a_network_of_many_has_no_more_seats_than_others_when_those_are_on_their_way() {
+    let mut world = World::new();
+    world.counts(100);
+    let id = world.publish(draft(fixed(1), 12));
+    let asked = world.stations(id, true);
+    let (quick, other) = (asked[0], asked[1]);
+    let receipts = |from: u8, leases: &[(LeaseNumber, Lease)]| -> Vec<Delivery> {
+        leases.iter().map(|(number, lease)| delivery(id, from, *number, lease.index, b"o")).collect()
+    };
+    let first = world.leases(id, quick);
+    assert!(matches!(world.claim_from(id, OWN + 1, peer(quick).cluster), Response::Wait { .. }));
+    let theirs = world.leases(id, other);
+    // Four were asked, and two have one seat each.
+    assert!(world.deliver(id, quick, receipts(quick, &first)).leases.is_none());
+    world.pass(1_900);
+    assert!(matches!(world.claim(id, quick, &[]), Response::Wait { .. }));
+    assert_eq!(numbered(world.deliver(id, other, receipts(other, &theirs)).leases.expect("alone in its network")).len(), 2);
+    // Who has not come by then does not.
+    world.pass(101);
+    assert_eq!(world.leases(id, quick).len(), 2);
+}
