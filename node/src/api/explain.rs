@@ -101,6 +101,9 @@ fn decline(reason: DeclineReason) -> Option<&'static str> {
 
 fn refusal(reason: ClaimRefused) -> Option<&'static str> {
     match reason {
+        ClaimRefused::NotSampled => Some(
+            "some claims came from networks that the present Call does not ask, or through a relay: it asks more of them by itself when too few claim",
+        ),
         ClaimRefused::ClusterTaken => Some("some claims came from a network (/24 or /48) that has its seat already"),
         ClaimRefused::Profile => Some("some stations do not run the module's engine profile: they may need an update"),
         ClaimRefused::Labels => Some("some claims lack the labels of [where]"),

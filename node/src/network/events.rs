@@ -13,6 +13,7 @@ use futures::{AsyncRead, AsyncWrite};
 use libp2p::Multiaddr;
 use station_protocol::bounded::Name;
 use station_protocol::call::Call;
+use station_protocol::cluster::Cluster;
 use station_protocol::durable::Ticket;
 use station_protocol::work::{At, Request, Response};
 use station_protocol::worker::{Admission, SendFailure};
@@ -74,6 +75,8 @@ pub enum Event {
     Relayed { node: NodeId },
     /// This station's own addresses changed. Best first.
     Addresses(At),
+    /// A directly connected peer of the cluster `by` says that it sees this station at `ip`.
+    Seen { by: Cluster, ip: IpAddr },
     /// A station asks for content.
     Stream { from: NodeId, remote: Remote, stream: CarStream },
     /// What became of a [`Command::FindProviders`]: exactly one for each.

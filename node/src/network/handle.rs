@@ -8,6 +8,7 @@ use libp2p::gossipsub::{self, MessageAcceptance};
 use libp2p::request_response::{self, Message, ResponseChannel};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, identify};
+use station_protocol::cluster::Cluster;
 use station_protocol::work::{RELAYED_BYTES_MAX, Response};
 use station_protocol::worker::SendFailure;
 use station_protocol::{NodeId, PeerAction};
@@ -63,10 +64,21 @@ impl Network {
             BehaviourEvent::Gossip(event) => self.on_gossip(event),
             BehaviourEvent::Work(event) => self.on_work(event),
             BehaviourEvent::Kad(event) => self.on_kad(event),
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => self.on_identified(peer_id, &info),
+            BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
+                self.seen(peer_id, connection_id, &info.observed_addr);
+                self.on_identified(peer_id, &info);
+            }
             BehaviourEvent::RelayClient(event) => self.on_relay_client(&event),
             BehaviourEvent::Relay(event) => self.on_relay(&event),
             _ => {}
+        }
+    }
+
+    /// A peer says where it sees this station.
+    fn seen(&mut self, peer: PeerId, connection: ConnectionId, observed: &Multiaddr) {
+        let Some((node, remote)) = node_of(&peer).ok().and_then(|node| Some((node, self.peers.remote(node, connection)?))) else { return };
+        if let (None, Some(ip)) = (remote.relay, addresses::ip_of(observed)) {
+            self.events.push_back(Event::Seen { by: Cluster::of(node, remote.ip, None), ip });
         }
     }
 

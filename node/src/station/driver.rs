@@ -240,6 +240,7 @@ impl Driver {
                 self.worker.handle(worker::Event::Addresses(addresses.clone()), now);
                 self.requester.handle(requester::Event::Addresses(addresses), now);
             }
+            N::Seen { by, ip } => self.worker.handle(worker::Event::Seen { by, ip }, now),
             N::Stream { from, stream, .. } => self.fetches.serve(stream, from),
             N::Providers { find, providers } => {
                 if let Some(reply) = self.searching.remove(&find) {
