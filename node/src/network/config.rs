@@ -25,6 +25,9 @@ pub const TOPIC_PEERS_LOW: usize = 8;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Topic peers whose connections are held; further ones may idle out. The other end may hold them all the same.
 pub const TOPIC_PEERS_HELD: usize = 12;
+/// Topic peers beside them that may stay as long as they like: more than nine stations in ten of a simulated thousand have, and together
+/// half of the places that there are for strangers, so that those of old experiments leave room for new ones.
+pub const GUESTS_KEPT: usize = INBOUND_MAX as usize / 2 - TOPIC_PEERS_HELD;
 /// Circuits a relay serves at once, and for one peer.
 pub const RELAY_CIRCUITS: (usize, usize) = (64, 8);
 /// Longest circuit: enough to punch and to do small work without.

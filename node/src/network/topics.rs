@@ -1,8 +1,8 @@
 //! Which connected peers take part in which of this station's topics, and whose connections are held.
 //!
 //! Guarantees: at most [`TOPIC_PEERS_HELD`] peers are held; a peer is a topic peer from its first subscription to its last
-//! connection; where everybody asks, whoever is not held is a guest, and known by when it came. Deliberately lacks libp2p's swarm: it
-//! returns what to do.
+//! connection; whoever is not held is a guest, known by when it came, and where there are too many those who came first are named to
+//! go. Deliberately lacks libp2p's swarm: it returns what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use station_protocol::NodeId;
 use station_protocol::bounded::Name;
 use tokio::time::Instant;
 
-use super::config::{TOPIC_PEERS_HELD, TOPIC_PEERS_LOW};
+use super::config::{GUESTS_KEPT, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW};
 
-/// How long a guest stays at a station that everybody asks: time to be told of others and to dial them. Gossip's streams would keep the
-/// connection for ever, and the last to come would find the door shut.
+/// How long any guest may stay: time to be told of others and to dial them, and for some work. Gossip's streams would keep the connection
+/// for ever, and the last to come would find the door shut.
 const GUEST_STAYS: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
     members: BTreeMap<NodeId, BTreeSet<Name>>,
     held: BTreeSet<NodeId>,
-    /// Everybody asks this station, so that guests must go.
-    is_asked_by_all: bool,
-    /// Then: topic peers that are not held, and since when they have been there.
+    /// Guests that may stay as long as they like.
+    guests_kept: usize,
+    /// Topic peers that are not held, and since when they have been there.
     guests: BTreeMap<NodeId, Instant>,
     /// Dialled, and not yet heard to be in a topic.
     expected: BTreeSet<NodeId>,
@@ -32,7 +32,7 @@ pub(crate) struct Topics {
 impl Topics {
     /// Those of a bootstrap node, or of another station.
     pub(crate) fn new(is_bootstrap: bool) -> Self {
-        Self { is_asked_by_all: is_bootstrap, ..Self::default() }
+        Self { guests_kept: if is_bootstrap { 0 } else { GUESTS_KEPT }, ..Self::default() }
     }
 
     /// `node` subscribed to `topic`. Returns all its topics, and whether its connection is now to be held.
@@ -42,7 +42,7 @@ impl Topics {
         self.expected.remove(&node);
         let topics = topics.iter().cloned().collect();
         let hold = self.held.len() < TOPIC_PEERS_HELD && self.held.insert(node);
-        if self.is_asked_by_all && !self.held.contains(&node) {
+        if !self.held.contains(&node) {
             self.guests.entry(node).or_insert(now);
         }
         (topics, hold)
@@ -89,16 +89,21 @@ impl Topics {
         self.expected.remove(node);
     }
 
-    /// Guests that have stayed long enough. Each is named once and then again after as long.
+    /// Guests that have stayed long enough, the first to come, as many as there are too many. Each is named once and then again after as
+    /// long.
     pub(crate) fn overstayed(&mut self, now: Instant) -> Vec<NodeId> {
-        let over: Vec<NodeId> = self.guests.iter().filter(|(_, since)| **since + GUEST_STAYS <= now).map(|(node, _)| *node).collect();
-        self.guests.extend(over.iter().map(|node| (*node, now)));
-        over
+        let mut over: Vec<(Instant, NodeId)> = self.guests.iter().map(|(node, since)| (*since, *node)).collect();
+        over.sort_unstable();
+        over.truncate(self.guests.len().saturating_sub(self.guests_kept));
+        over.retain(|(since, _)| *since + GUEST_STAYS <= now);
+        self.guests.extend(over.iter().map(|(_, node)| (*node, now)));
+        over.into_iter().map(|(_, node)| node).collect()
     }
 
-    /// When the next guest has stayed long enough.
+    /// When the next guest has stayed long enough, if there are too many.
     pub(crate) fn next_overstay(&self) -> Option<Instant> {
-        self.guests.values().min().map(|since| *since + GUEST_STAYS)
+        let first = self.guests.values().min().filter(|_| self.guests.len() > self.guests_kept);
+        first.map(|since| *since + GUEST_STAYS)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -12,7 +12,7 @@ use station_protocol::{NodeId, PeerAction};
 use tokio::time::Instant;
 
 use super::super::bootstrap::Backoff;
-use super::super::config::{Reach, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW, WAITING_MAX};
+use super::super::config::{GUESTS_KEPT, Reach, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW, WAITING_MAX};
 use super::super::dialing::Dialing;
 use super::super::peer_id::{NotANode, node_of, peer_of};
 use super::super::standing::{Consequence, Standing};
@@ -239,9 +239,24 @@ fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
     assert_eq!(topics.next_overstay(), None);
     assert_eq!(topics.gone(id(1)), (true, None));
     assert_eq!(topics.gone(id(77)), (false, None));
-    let mut other = Topics::new(false);
-    (0..=TOPIC_PEERS_HELD).for_each(|number| _ = other.joined(id(number), name("t"), start));
-    assert_eq!((other.len(), other.next_overstay()), (TOPIC_PEERS_HELD + 1, None), "whom not everybody asks has no guests");
+}
+
+#[test]
+fn a_station_that_is_no_bootstrap_lets_the_first_guests_go_when_there_are_too_many() {
+    let (mut topics, start) = (Topics::new(false), Instant::now());
+    let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
+    let at = |second: usize| start + Duration::from_secs(second as u64);
+    let kept = TOPIC_PEERS_HELD + GUESTS_KEPT;
+    (0..kept).for_each(|number| _ = topics.joined(id(number), name("t"), at(number)));
+    assert_eq!((topics.len(), topics.next_overstay(), topics.overstayed(at(9_999))), (kept, None, vec![]));
+    (kept..kept + 3).for_each(|number| _ = topics.joined(id(number), name("t"), at(number)));
+    let first = at(TOPIC_PEERS_HELD + 60);
+    assert_eq!((topics.next_overstay(), topics.overstayed(first)), (Some(first), vec![id(TOPIC_PEERS_HELD)]));
+    assert_eq!(topics.overstayed(at(9_999)), [id(TOPIC_PEERS_HELD + 1), id(TOPIC_PEERS_HELD + 2), id(TOPIC_PEERS_HELD + 3)]);
+    // One went by itself, and one that works with this station was not let go: the next is another.
+    topics.gone(id(TOPIC_PEERS_HELD + 1));
+    topics.gone(id(TOPIC_PEERS_HELD + 2));
+    assert_eq!(topics.overstayed(at(20_000)), [id(TOPIC_PEERS_HELD + 4)]);
 }
 
 #[test]
