@@ -25,9 +25,6 @@ pub const TOPIC_PEERS_LOW: usize = 8;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Topic peers whose connections are held; further ones may idle out. The other end may hold them all the same.
 pub const TOPIC_PEERS_HELD: usize = 12;
-/// Topic peers beside them that may stay as long as they like: more than nine stations in ten of a simulated thousand have, and together
-/// half of the places that there are for strangers, so that those of old experiments leave room for new ones.
-pub const GUESTS_KEPT: usize = INBOUND_MAX as usize / 2 - TOPIC_PEERS_HELD;
 /// Circuits a relay serves at once, and for one peer.
 pub const RELAY_CIRCUITS: (usize, usize) = (64, 8);
 /// Longest circuit: enough to punch and to do small work without.
@@ -152,5 +149,12 @@ impl NetworkConfig {
 
     pub(crate) fn inbound_max(&self) -> u32 {
         if self.roles.bootstrap { BOOTSTRAP_INBOUND_MAX } else { INBOUND_MAX }
+    }
+
+    /// Topic peers beside those held that may stay as long as they like, where there are `inbound` places for strangers: together half
+    /// of the places, so that those of old experiments leave room for new ones and those who work now can stay. With [`INBOUND_MAX`] more
+    /// than nine stations in ten of a simulated thousand have fewer. None at a bootstrap node, which everybody asks once.
+    pub(crate) fn guests_kept(&self, inbound: u32) -> usize {
+        if self.roles.bootstrap { 0 } else { (inbound as usize / 2).saturating_sub(TOPIC_PEERS_HELD) }
     }
 }

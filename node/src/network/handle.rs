@@ -1,6 +1,5 @@
 //! What libp2p reports, into events and bookkeeping.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
@@ -282,17 +281,14 @@ impl Network {
         }
     }
 
-    /// Guests that have stayed long enough are let go, but for neighbours in the mesh, those that are being asked something or fetch
-    /// content, and those for whom this station relays.
-    fn see_off(&mut self, now: Instant) {
-        let gossip = &self.swarm.behaviour().gossip;
-        let mesh: HashSet<PeerId> = self.topic_names.keys().flat_map(|topic| gossip.mesh_peers(topic)).copied().collect();
-        for node in self.topics.overstayed(now) {
-            let peer = peer_of(node);
-            if !mesh.contains(&peer) && !self.is_busy_with(node) {
-                // Whoever went meanwhile is gone.
-                let _ = self.swarm.disconnect_peer_id(peer);
-            }
+    /// A guest is let go, unless it is a neighbour in the mesh, is being asked something, fetches content, or is relayed by this station
+    /// or relays it.
+    pub(super) fn let_go(&mut self, node: NodeId) {
+        let (gossip, peer) = (&self.swarm.behaviour().gossip, peer_of(node));
+        let is_in_mesh = self.topic_names.keys().any(|topic| gossip.mesh_peers(topic).any(|other| *other == peer));
+        if !is_in_mesh && !self.is_busy_with(node) {
+            // Whoever went meanwhile is gone.
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
 
@@ -310,7 +306,7 @@ impl Network {
         if self.search.due(now) {
             self.search();
         }
-        self.see_off(now);
+        self.events.extend(self.topics.overstayed(now).into_iter().map(|node| Event::Overstayed { node }));
         self.ask_relays(now);
         for node in self.standing.forgiven(now) {
             self.swarm.behaviour_mut().gate.refuse(peer_of(node), false);

@@ -214,7 +214,7 @@ impl Network {
             topic_names: config.topics.iter().map(|topic| (IdentTopic::new(config.topic_text(topic)).hash(), topic.clone())).collect(),
             own,
             peers: Peers::default(),
-            topics: Topics::new(config.roles.bootstrap),
+            topics: Topics::new(config.guests_kept(config.inbound_max())),
             dialing: Dialing::default(),
             standing: Standing::default(),
             judgements: BTreeMap::new(),

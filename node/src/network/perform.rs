@@ -43,7 +43,9 @@ impl Network {
             Command::SetContactLimits { more_inbound } => {
                 let inbound = self.config.inbound_max().saturating_add(more_inbound);
                 *self.swarm.behaviour_mut().limits.limits_mut() = behaviour::limits(inbound);
+                self.topics.keep_guests(self.config.guests_kept(inbound));
             }
+            Command::LetGo(node) => self.let_go(node),
             Command::Report { node, action } => self.report(node, action),
         }
     }

@@ -11,7 +11,7 @@ use station_protocol::NodeId;
 use station_protocol::bounded::Name;
 use tokio::time::Instant;
 
-use super::config::{GUESTS_KEPT, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW};
+use super::config::{TOPIC_PEERS_HELD, TOPIC_PEERS_LOW};
 
 /// How long any guest may stay: time to be told of others and to dial them, and for some work. Gossip's streams would keep the connection
 /// for ever, and the last to come would find the door shut.
@@ -30,9 +30,13 @@ pub(crate) struct Topics {
 }
 
 impl Topics {
-    /// Those of a bootstrap node, or of another station.
-    pub(crate) fn new(is_bootstrap: bool) -> Self {
-        Self { guests_kept: if is_bootstrap { 0 } else { GUESTS_KEPT }, ..Self::default() }
+    pub(crate) fn new(guests_kept: usize) -> Self {
+        Self { guests_kept, ..Self::default() }
+    }
+
+    /// So many guests may stay from now on.
+    pub(crate) fn keep_guests(&mut self, guests_kept: usize) {
+        self.guests_kept = guests_kept;
     }
 
     /// `node` subscribed to `topic`. Returns all its topics, and whether its connection is now to be held.

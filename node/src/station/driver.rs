@@ -240,6 +240,11 @@ impl Driver {
                 self.worker.handle(worker::Event::Addresses(addresses.clone()), now);
                 self.requester.handle(requester::Event::Addresses(addresses), now);
             }
+            N::Overstayed { node } => {
+                if !self.requester.works_with(&node) && !self.worker.works_for(&node) {
+                    self.network.perform(network::Command::LetGo(node));
+                }
+            }
             N::Seen { by, ip } => self.worker.handle(worker::Event::Seen { by, ip }, now),
             N::Stream { from, stream, .. } => self.fetches.serve(stream, from),
             N::Providers { find, providers } => {

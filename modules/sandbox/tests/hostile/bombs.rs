@@ -42,7 +42,7 @@ fn case_28_twenty_thousand_empty_loops() {
     is_bounded(&loops(20_000));
     attack(|_| {
         let sandbox = Sandbox::with_compile_limits(Config { program: worker(), cache_dir: None }, 704 << 20, 1);
-        let ended = sandbox.compile(&loops(170_000)).map(|_| ());
+        let ended = sandbox.compile(&loops(60_000)).map(|_| ());
         assert!(matches!(ended, Err(CompileError::TooCostly(CompileLimit::ProcessorTime | CompileLimit::WallTime))), "{ended:?}");
     });
 }

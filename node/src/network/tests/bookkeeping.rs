@@ -12,7 +12,7 @@ use station_protocol::{NodeId, PeerAction};
 use tokio::time::Instant;
 
 use super::super::bootstrap::Backoff;
-use super::super::config::{GUESTS_KEPT, Reach, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW, WAITING_MAX};
+use super::super::config::{Reach, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW, WAITING_MAX};
 use super::super::dialing::Dialing;
 use super::super::peer_id::{NotANode, node_of, peer_of};
 use super::super::standing::{Consequence, Standing};
@@ -215,7 +215,7 @@ fn rare_slips_are_forgotten_and_a_let_go_peer_may_return_after_an_hour() {
 
 #[test]
 fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
-    let (mut topics, start) = (Topics::new(true), Instant::now());
+    let (mut topics, start) = (Topics::new(0), Instant::now());
     let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
     assert!(topics.want_more() && topics.has_room());
     (0..TOPIC_PEERS_LOW).for_each(|number| topics.expect(id(200 + number)));
@@ -242,11 +242,12 @@ fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
 }
 
 #[test]
-fn a_station_that_is_no_bootstrap_lets_the_first_guests_go_when_there_are_too_many() {
-    let (mut topics, start) = (Topics::new(false), Instant::now());
+fn a_station_lets_the_first_guests_go_when_there_are_too_many() {
+    const GUESTS: usize = 20;
+    let (mut topics, start) = (Topics::new(GUESTS), Instant::now());
     let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
     let at = |second: usize| start + Duration::from_secs(second as u64);
-    let kept = TOPIC_PEERS_HELD + GUESTS_KEPT;
+    let kept = TOPIC_PEERS_HELD + GUESTS;
     (0..kept).for_each(|number| _ = topics.joined(id(number), name("t"), at(number)));
     assert_eq!((topics.len(), topics.next_overstay(), topics.overstayed(at(9_999))), (kept, None, vec![]));
     (kept..kept + 3).for_each(|number| _ = topics.joined(id(number), name("t"), at(number)));
@@ -257,6 +258,9 @@ fn a_station_that_is_no_bootstrap_lets_the_first_guests_go_when_there_are_too_ma
     topics.gone(id(TOPIC_PEERS_HELD + 1));
     topics.gone(id(TOPIC_PEERS_HELD + 2));
     assert_eq!(topics.overstayed(at(20_000)), [id(TOPIC_PEERS_HELD + 4)]);
+    // More may stay while an experiment of its own invites more.
+    topics.keep_guests(GUESTS + 1);
+    assert_eq!((topics.next_overstay(), topics.overstayed(at(30_000))), (None, vec![]));
 }
 
 #[test]
@@ -286,4 +290,13 @@ fn nobody_is_everybodys_first_choice() {
     let most = chosen.values().max().copied().unwrap_or(0);
     // Five each on average; twenty would be seven standard deviations.
     assert!(chosen.len() >= 10 && most < 20, "{chosen:?}");
+}
+
+#[test]
+fn half_of_the_places_for_strangers_are_kept_free_of_guests_however_many_there_are() {
+    let config = super::config(&["t"]);
+    for inbound in [config.inbound_max(), 144, 576] {
+        assert_eq!(TOPIC_PEERS_HELD + config.guests_kept(inbound), inbound as usize / 2);
+    }
+    assert_eq!(super::dht_server().guests_kept(512), 0, "everybody asks a bootstrap node once");
 }

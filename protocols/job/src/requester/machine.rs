@@ -12,7 +12,7 @@ use super::{Action, Config, Draft, Effect, Event, Note, Peer, PublishError, View
 use crate::bounded::List;
 use crate::durable::{RestoreError, Ticket};
 use crate::experiment::ExperimentId;
-use crate::identity::SigningKey;
+use crate::identity::{NodeId, SigningKey};
 use crate::log::Entry;
 use crate::time::Time;
 use crate::work::{Ack, ClaimRefused, Deliver, ReceiptRefused, Request, Response, Status};
@@ -90,6 +90,13 @@ impl Requester {
         let open = self.open.values().map(Run::next_deadline);
         let closed = self.closed.values().filter_map(|closed| closed.renew_at);
         open.chain(closed).min()
+    }
+
+    /// Whether `node` has leases of an open experiment: a connection with it must not be ended, for it may not find its way back in.
+    #[must_use]
+    pub fn works_with(&self, node: &NodeId) -> bool {
+        let mut claimants = self.open.values().filter_map(|run| run.claimants.get(node));
+        claimants.any(|claimant| !claimant.outstanding.is_empty())
     }
 
     /// Every experiment known here, open or closed.

@@ -205,6 +205,12 @@ impl Worker {
         self.sends.contains_key(&send)
     }
 
+    /// Whether this station has leases of `requester`, or receipts that it has not taken: a connection with it must not be ended.
+    #[must_use]
+    pub fn works_for(&self, requester: &NodeId) -> bool {
+        self.works.values().filter(|work| work.requester() == *requester).any(|work| !work.leases.is_empty() || !work.outbox.is_empty())
+    }
+
     /// When to send [`Event::Tick`] at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {

@@ -6,7 +6,7 @@ use crate::experiment::ExperimentId;
 use crate::receipt::LeaseNumber;
 use crate::requester::{Event, Peer};
 use crate::sampling::{is_sampled, ratio};
-use crate::time::SECOND;
+use crate::time::{MINUTE, SECOND};
 use crate::work::{ClaimRefused, Delivery, Lease, Request, Response};
 
 /// The Call's own station.
@@ -196,4 +196,20 @@ fn a_network_of_many_has_no_more_seats_than_others_when_those_are_on_their_way()
     // Who has not come by then does not.
     world.pass(101);
     assert_eq!(world.leases(id, quick).len(), 2);
+}
+
+#[test]
+fn a_requester_works_with_a_station_while_it_has_leases() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(1), 1));
+    let station = peer(1).node;
+    assert!(!world.machine.works_with(&station));
+    world.leases(id, 1);
+    assert!(world.machine.works_with(&station) && !world.machine.works_with(&peer(2).node));
+    world.pass(30 * MINUTE);
+    assert!(!world.machine.works_with(&station), "a lease that has run out is none");
+    let hand = world.leases(id, 2);
+    assert!(world.machine.works_with(&peer(2).node));
+    world.deliver(id, 2, vec![delivery(id, 2, hand[0].0, hand[0].1.index, b"o")]);
+    assert!(!world.machine.works_with(&peer(2).node), "what it had is here");
 }

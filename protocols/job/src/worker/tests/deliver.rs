@@ -217,3 +217,21 @@ fn a_second_copy_that_waits_for_the_disk_is_not_sent_once_the_first_was_answered
     assert!(!station.sent.iter().any(|out| matches!(&out.request, Request::Deliver(deliver) if !deliver.receipts.is_empty())));
     assert_eq!(station.worker.outbox_len(), 0);
 }
+
+#[test]
+fn a_station_works_for_a_requester_until_the_last_receipt_is_taken() {
+    let lab = Lab::new(REQUESTER, "works for");
+    let mut station = Station::new(config());
+    let (requester, other) = (lab.key.node(), key(77).node());
+    station.hear(lab.call(1, station.now));
+    assert!(!station.worker.works_for(&requester), "a Call alone is no work");
+    let (send, _) = station.claim();
+    station.answer(send, lab.leases(0, 1, 60_000));
+    assert!(station.worker.works_for(&requester) && !station.worker.works_for(&other));
+    station.fetched();
+    station.finish();
+    assert!(station.worker.works_for(&requester), "the receipt is still here");
+    let (send, _) = station.deliver();
+    station.answer(send, lab.holds(&[0]));
+    assert!(!station.worker.works_for(&requester));
+}
