@@ -5,6 +5,7 @@
 //! [`SEEDS_MIN`] seeds. Deliberately lacks corrections for many comparisons: who sweeps twenty parameters finds one better by chance.
 
 use serde::{Deserialize, Serialize};
+use station_node::results::stats::quantile;
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ impl Quantiles {
     pub fn of(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
-        let at = |q| quantile(&sorted, q).unwrap_or(max);
+        let at = |q| quantile(&sorted, q);
         Some(Self { n: sorted.len() as u64, min, mean: mean(&sorted), p50: at(0.5), p90: at(0.9), p99: at(0.99), max })
     }
 }
@@ -47,14 +48,6 @@ fn sorted(values: &[f64]) -> Vec<f64> {
 #[expect(clippy::cast_precision_loss, reason = "counts of values in memory")]
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// The nearest-rank `q`-quantile of sorted values.
-#[must_use]
-pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a rank of a list in memory")]
-    let rank = (q * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
 }
 
 /// A distribution for a chart: value → share of all that are not larger.

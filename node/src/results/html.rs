@@ -168,7 +168,8 @@ fn chart(results: &Results, field: &str) -> String {
 }
 
 /// Text as HTML text or attribute value, without what the table leaves out too.
-fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars().filter(|c| !is_unprintable(*c)) {
         match c {

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use station_node::results::html::escape;
+
 use crate::metrics::{Metrics, Series};
 
 const WIDTH: f64 = 600.0;
@@ -26,22 +28,6 @@ pub(super) struct Curve<'a> {
 pub(super) struct Bar {
     pub(super) label: String,
     pub(super) values: Vec<f64>,
-}
-
-/// Text as HTML text or attribute value.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// Three digits that count.

@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+use station_node::results::html::escape;
 
-use super::chart::{Curve, cdf, escape, intervals, number};
+use super::chart::{Curve, cdf, intervals, number};
 use super::{facts, head};
 use crate::metrics::Metrics;
 use crate::scenario::check::{Figure, Latency, Measure, Statistic, Unit};

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use station_node::results::html::escape;
+
 use crate::metrics::{Dials, Lookups, Metrics};
 use crate::scenario::check::{Figure, Latency};
 
@@ -13,7 +15,7 @@ pub mod compare;
 #[cfg(test)]
 mod tests;
 
-use chart::{Bar, Curve, bars, escape, number};
+use chart::{Bar, Curve, bars, number};
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#667085;--line:#d9dee7;--card:#fff;--page:#f6f7f9;--good:#1a7f4b;--bad:#b42318;--c0:#2f6fde;--c1:#c2410c;--c2:#0e9384;--c3:#7a5af8;--c4:#b26a00;--c5:#667085}
