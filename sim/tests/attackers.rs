@@ -145,7 +145,7 @@ requester = "lab"
 at = "20s"
 every = "10s"
 count = 4
-jobs = 4
+jobs = 12
 wall = "5s"
 pure = {{ trust = "fixed:3" }}
 [[check]]

@@ -75,8 +75,9 @@ pub enum Event {
     Relayed { node: NodeId },
     /// This station's own addresses changed. Best first.
     Addresses(At),
-    /// A guest has stayed long enough and others may want its place: whoever does not work with it lets it go by [`Command::LetGo`].
-    Overstayed { node: NodeId },
+    /// There are `too_many` guests. These have stayed long enough; those with whom nothing is at work are let go in this order by
+    /// [`Command::LetGo`].
+    Crowded { guests: Vec<NodeId>, too_many: usize },
     /// A directly connected peer of the cluster `by` says that it sees this station at `ip`.
     Seen { by: Cluster, ip: IpAddr },
     /// A station asks for content.
@@ -137,7 +138,7 @@ pub enum Command {
     SetContactLimits {
         more_inbound: u32,
     },
-    /// Ends the connections with a guest, unless they carry something.
+    /// Ends the connections with a guest.
     LetGo(NodeId),
     /// Moves a peer's standing; far enough down and it is let go for a while.
     Report {

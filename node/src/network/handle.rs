@@ -1,5 +1,6 @@
 //! What libp2p reports, into events and bookkeeping.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
@@ -281,15 +282,24 @@ impl Network {
         }
     }
 
-    /// A guest is let go, unless it is a neighbour in the mesh, is being asked something, fetches content, or is relayed by this station
-    /// or relays it.
-    pub(super) fn let_go(&mut self, node: NodeId) {
-        let (gossip, peer) = (&self.swarm.behaviour().gossip, peer_of(node));
-        let is_in_mesh = self.topic_names.keys().any(|topic| gossip.mesh_peers(topic).any(|other| *other == peer));
-        if !is_in_mesh && !self.is_busy_with(node) {
-            // Whoever went meanwhile is gone.
-            let _ = self.swarm.disconnect_peer_id(peer);
+    /// Guests may have to go, but for neighbours in the mesh, those that are being asked something or fetch content, and those that this
+    /// station relays or is relayed by.
+    fn look_at_guests(&mut self, now: Instant) {
+        if self.topics.next_look().is_none_or(|at| at > now) {
+            return;
         }
+        let gossip = &self.swarm.behaviour().gossip;
+        let mesh: HashSet<PeerId> = self.topic_names.keys().flat_map(|topic| gossip.mesh_peers(topic)).copied().collect();
+        let busy: HashSet<NodeId> = self.topics.guests().filter(|node| self.is_busy_with(*node)).collect();
+        let cluster = |node| self.peers.best(node).map(|remote| Cluster::of(node, remote.ip, remote.relay));
+        let may_go = |node| !mesh.contains(&peer_of(node)) && !busy.contains(&node);
+        self.events.extend(self.topics.crowd(now, cluster, may_go).map(|(guests, too_many)| Event::Crowded { guests, too_many }));
+    }
+
+    /// A guest is let go.
+    pub(super) fn let_go(&mut self, node: NodeId) {
+        // Whoever went meanwhile is gone.
+        let _ = self.swarm.disconnect_peer_id(peer_of(node));
     }
 
     /// Whether something goes on with `node` that the end of its connections would break off.
@@ -306,7 +316,7 @@ impl Network {
         if self.search.due(now) {
             self.search();
         }
-        self.events.extend(self.topics.overstayed(now).into_iter().map(|node| Event::Overstayed { node }));
+        self.look_at_guests(now);
         self.ask_relays(now);
         for node in self.standing.forgiven(now) {
             self.swarm.behaviour_mut().gate.refuse(peer_of(node), false);

@@ -306,7 +306,7 @@ impl Network {
 
     fn next_deadline(&self) -> Option<Instant> {
         let circuits = self.spent_circuits.front().map(|(at, ..)| *at);
-        let guests = self.topics.next_overstay();
+        let guests = self.topics.next_look();
         let relays = self.relays.deadline();
         [self.bootstrap.next(), self.search.next(), self.standing.next_deadline(), circuits, guests, relays].into_iter().flatten().min()
     }

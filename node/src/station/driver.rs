@@ -240,10 +240,9 @@ impl Driver {
                 self.worker.handle(worker::Event::Addresses(addresses.clone()), now);
                 self.requester.handle(requester::Event::Addresses(addresses), now);
             }
-            N::Overstayed { node } => {
-                if !self.requester.works_with(&node) && !self.worker.works_for(&node) {
-                    self.network.perform(network::Command::LetGo(node));
-                }
+            N::Crowded { guests, too_many } => {
+                let idle = guests.into_iter().filter(|node| !self.requester.works_with(node) && !self.worker.works_for(node));
+                idle.take(too_many).for_each(|node| self.network.perform(network::Command::LetGo(node)));
             }
             N::Seen { by, ip } => self.worker.handle(worker::Event::Seen { by, ip }, now),
             N::Stream { from, stream, .. } => self.fetches.serve(stream, from),

@@ -7,12 +7,13 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use station_protocol::address::Address;
 use station_protocol::bounded::List;
+use station_protocol::cluster::Cluster;
 use station_protocol::work::At;
 use station_protocol::{NodeId, PeerAction};
 use tokio::time::Instant;
 
 use super::super::bootstrap::Backoff;
-use super::super::config::{Reach, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW, WAITING_MAX};
+use super::super::config::{Reach, TOPIC_PEERS_CHOSEN, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW, WAITING_MAX};
 use super::super::dialing::Dialing;
 use super::super::peer_id::{NotANode, node_of, peer_of};
 use super::super::standing::{Consequence, Standing};
@@ -213,10 +214,13 @@ fn rare_slips_are_forgotten_and_a_let_go_peer_may_return_after_an_hour() {
     assert_eq!(standing.next_deadline(), None);
 }
 
+fn id(number: usize) -> NodeId {
+    NodeId([u8::try_from(number).expect("small"); 32])
+}
+
 #[test]
 fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
     let (mut topics, start) = (Topics::new(0), Instant::now());
-    let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
     assert!(topics.want_more() && topics.has_room());
     (0..TOPIC_PEERS_LOW).for_each(|number| topics.expect(id(200 + number)));
     assert!(topics.want_more() && !topics.has_room(), "as many as are wanted are being dialled");
@@ -224,6 +228,7 @@ fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
     assert!(topics.has_room());
     (0..TOPIC_PEERS_LOW).for_each(|number| assert_eq!(topics.gone(id(200 + number)), (false, None)));
     for number in 0..TOPIC_PEERS_HELD {
+        topics.expect(id(number));
         assert_eq!(topics.joined(id(number), name("t"), start), (vec![name("t")], true));
     }
     assert!(!topics.want_more() && !topics.has_room());
@@ -232,35 +237,55 @@ fn a_bounded_number_of_topic_peers_is_held_and_one_that_leaves_makes_room() {
     assert_eq!(topics.left(id(90), &name("t")), [name("u")]);
     // A guest has stayed long enough after a minute; one that is held stays.
     let minute = start + Duration::from_secs(60);
-    assert_eq!(topics.next_overstay(), Some(minute));
-    assert_eq!((topics.overstayed(minute - Duration::from_millis(1)), topics.overstayed(minute)), (vec![], vec![id(90)]));
-    assert_eq!(topics.next_overstay(), Some(minute + Duration::from_secs(60)), "unless it was kept");
+    assert_eq!(topics.next_look(), Some(minute));
+    let mut look = |now| topics.crowd(now, |_| None, |_| true);
+    assert_eq!((look(minute - Duration::from_millis(1)), look(minute)), (None, Some((vec![id(90)], 1))));
+    assert_eq!(topics.next_look(), Some(minute + Duration::from_secs(10)), "unless it was kept");
     assert_eq!(topics.gone(id(0)), (true, Some(id(90))));
-    assert_eq!(topics.next_overstay(), None);
+    assert_eq!(topics.next_look(), None);
     assert_eq!(topics.gone(id(1)), (true, None));
     assert_eq!(topics.gone(id(77)), (false, None));
 }
 
 #[test]
-fn a_station_lets_the_first_guests_go_when_there_are_too_many() {
+fn a_station_surrounded_by_those_who_dialled_it_dials_some_itself() {
+    let (mut topics, start) = (Topics::new(0), Instant::now());
+    (0..2 * TOPIC_PEERS_LOW).for_each(|number| _ = topics.joined(id(number), name("t"), start));
+    assert!(topics.want_more() && topics.has_room(), "they may all be of one attacker");
+    for number in 100..100 + TOPIC_PEERS_CHOSEN {
+        assert!(topics.has_room());
+        topics.expect(id(number));
+    }
+    assert!(topics.want_more() && !topics.has_room());
+    (100..100 + TOPIC_PEERS_CHOSEN).for_each(|number| _ = topics.joined(id(number), name("t"), start));
+    assert!(!topics.want_more());
+    topics.gone(id(100));
+    assert!(topics.want_more() && topics.has_room(), "one that leaves is replaced");
+}
+
+#[test]
+fn where_there_are_too_many_guests_crowds_of_one_network_go_first_and_then_the_last_to_come() {
     const GUESTS: usize = 20;
     let (mut topics, start) = (Topics::new(GUESTS), Instant::now());
-    let id = |number: usize| NodeId([u8::try_from(number).expect("small"); 32]);
     let at = |second: usize| start + Duration::from_secs(second as u64);
     let kept = TOPIC_PEERS_HELD + GUESTS;
+    // The first three guests share a network, and so do two others.
+    let crowds = |node: NodeId| match usize::from(node.0[0]) {
+        12..=14 => Some(Cluster::Relay(id(250))),
+        20 | 21 => Some(Cluster::Relay(id(251))),
+        _ => Some(Cluster::Relay(node)),
+    };
     (0..kept).for_each(|number| _ = topics.joined(id(number), name("t"), at(number)));
-    assert_eq!((topics.len(), topics.next_overstay(), topics.overstayed(at(9_999))), (kept, None, vec![]));
-    (kept..kept + 3).for_each(|number| _ = topics.joined(id(number), name("t"), at(number)));
+    assert_eq!((topics.len(), topics.next_look(), topics.crowd(at(9_999), crowds, |_| true)), (kept, None, None));
+    (kept..kept + 6).for_each(|number| _ = topics.joined(id(number), name("t"), at(number)));
     let first = at(TOPIC_PEERS_HELD + 60);
-    assert_eq!((topics.next_overstay(), topics.overstayed(first)), (Some(first), vec![id(TOPIC_PEERS_HELD)]));
-    assert_eq!(topics.overstayed(at(9_999)), [id(TOPIC_PEERS_HELD + 1), id(TOPIC_PEERS_HELD + 2), id(TOPIC_PEERS_HELD + 3)]);
-    // One went by itself, and one that works with this station was not let go: the next is another.
-    topics.gone(id(TOPIC_PEERS_HELD + 1));
-    topics.gone(id(TOPIC_PEERS_HELD + 2));
-    assert_eq!(topics.overstayed(at(20_000)), [id(TOPIC_PEERS_HELD + 4)]);
+    assert_eq!(topics.next_look(), Some(first));
+    assert_eq!(topics.crowd(first, crowds, |_| true), Some((vec![id(12)], 6)), "the others have not stayed long enough");
+    let (order, too_many) = topics.crowd(at(9_999), crowds, |node| node != id(37)).expect("too many");
+    assert_eq!((too_many, &order[..6]), (6, &[id(14), id(21), id(13), id(36), id(35), id(34)][..]), "37 may not go");
     // More may stay while an experiment of its own invites more.
-    topics.keep_guests(GUESTS + 1);
-    assert_eq!((topics.next_overstay(), topics.overstayed(at(30_000))), (None, vec![]));
+    topics.keep_guests(GUESTS + 6);
+    assert_eq!((topics.next_look(), topics.crowd(at(30_000), crowds, |_| true)), (None, None));
 }
 
 #[test]
