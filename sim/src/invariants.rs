@@ -2,7 +2,7 @@
 //!
 //! | invariant | broken when |
 //! |---|---|
-//! | no job settled twice | a requester says a second verdict on a job |
+//! | no job settled twice | a requester that keeps the rules says a second verdict on a job |
 //! | no accepted wrong result | a verdict says what no honest engine does, and most of the job's executions were honest |
 //! | no credit after expiry | a receipt is held whose lease the requester had ended |
 //! | seats by cluster | a certificate names two receipts of one node or one cluster; or an attacker has more of the work than of the clusters ([`parts`]) |
@@ -83,6 +83,7 @@ struct Seat {
 #[derive(Default)]
 pub struct Watch {
     who: BTreeMap<NodeId, Identity>,
+    two_faced: BTreeSet<ExperimentId>,
     truths: BTreeMap<ExperimentId, Truth>,
     settled: BTreeSet<(ExperimentId, u64)>,
     ended: BTreeSet<(ExperimentId, LeaseNumber)>,
@@ -137,6 +138,11 @@ impl Watch {
     /// Of everything that has a bound, the fullest that any station had.
     pub fn fullest(&self) -> impl Iterator<Item = &Gauge> {
         self.fullest.values()
+    }
+
+    /// The requester of `experiment` breaks the rules: that it settles a job twice is its misconduct and no fault of the network.
+    pub fn two_faced(&mut self, experiment: ExperimentId) {
+        self.two_faced.insert(experiment);
     }
 
     /// Something a requester noted.
@@ -232,7 +238,7 @@ impl Watch {
 
     fn settled(&mut self, at_ms: u64, experiment: ExperimentId, verdict: &JobVerdict) {
         let index = verdict.index;
-        if !self.settled.insert((experiment, index)) {
+        if !self.settled.insert((experiment, index)) && !self.two_faced.contains(&experiment) {
             self.violate(at_ms, Invariant::NoJobSettledTwice, format!("job {index} is settled twice"));
         }
         let Decision::Agreed { canonical, certificate, against } = &verdict.decision else { return };

@@ -49,6 +49,15 @@ fn broken(watch: &Watch) -> Vec<Invariant> {
 }
 
 #[test]
+fn that_a_requester_of_bad_conduct_settles_twice_is_no_fault_of_the_network() {
+    let mut watch = watch(0);
+    watch.two_faced(experiment());
+    watch.note(6, &settled(7, b"true", &[]));
+    watch.note(8, &settled(7, b"true", &[]));
+    assert_eq!(broken(&watch), []);
+}
+
+#[test]
 fn an_ordinary_job_breaks_nothing() {
     let mut watch = watch(0);
     for (number, lease) in [(1, 0), (2, 1), (3, 2)] {

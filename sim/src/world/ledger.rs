@@ -157,6 +157,9 @@ impl Ledger {
         let mut inner = self.lock();
         let story = inner.experiments.entry(experiment).or_default();
         (story.requester, story.published_ms, story.jobs) = (number, now_ms, truths.len() as u64);
+        if !inner.honest.contains(&number) {
+            inner.watch.two_faced(experiment);
+        }
         inner.watch.published(experiment, move |index| truths.get(usize::try_from(index).ok()?).cloned().flatten());
     }
 
