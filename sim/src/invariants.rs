@@ -83,7 +83,7 @@ struct Seat {
 #[derive(Default)]
 pub struct Watch {
     who: BTreeMap<NodeId, Identity>,
-    two_faced: BTreeSet<ExperimentId>,
+    excused: BTreeSet<ExperimentId>,
     truths: BTreeMap<ExperimentId, Truth>,
     settled: BTreeSet<(ExperimentId, u64)>,
     ended: BTreeSet<(ExperimentId, LeaseNumber)>,
@@ -141,8 +141,8 @@ impl Watch {
     }
 
     /// The requester of `experiment` breaks the rules: that it settles a job twice is its misconduct and no fault of the network.
-    pub fn two_faced(&mut self, experiment: ExperimentId) {
-        self.two_faced.insert(experiment);
+    pub fn excuse(&mut self, experiment: ExperimentId) {
+        self.excused.insert(experiment);
     }
 
     /// Something a requester noted.
@@ -238,7 +238,7 @@ impl Watch {
 
     fn settled(&mut self, at_ms: u64, experiment: ExperimentId, verdict: &JobVerdict) {
         let index = verdict.index;
-        if !self.settled.insert((experiment, index)) && !self.two_faced.contains(&experiment) {
+        if !self.settled.insert((experiment, index)) && !self.excused.contains(&experiment) {
             self.violate(at_ms, Invariant::NoJobSettledTwice, format!("job {index} is settled twice"));
         }
         let Decision::Agreed { canonical, certificate, against } = &verdict.decision else { return };

@@ -75,6 +75,6 @@ fn the_door_of_a_requester_does_not_stay_shut_because_of_those_who_claimed_once(
     std::fs::write(&file, SCENARIO).expect("a file");
     let result = result(&["run", &file.to_string_lossy()]);
     let late = number(&result, "/connections/max");
-    assert!(late <= 40.0, "the first to come are let go after a minute: {late} of 72 are left");
+    assert!(late <= 40.0, "whoever has no work is let go after a minute: {late} of 72 are left");
     assert!(number(&result, "/metrics/jobs/agreed") >= 360.0, "whoever works is not in the way of that");
 }

@@ -112,10 +112,8 @@ impl Topics {
         cluster: impl Fn(NodeId) -> Option<Cluster>,
         may_go: impl Fn(NodeId) -> bool,
     ) -> Option<(Vec<NodeId>, usize)> {
-        let too_many = self.guests.len().checked_sub(self.guests_kept).filter(|count| *count > 0)?;
-        if self.next_look()? > now {
-            return None;
-        }
+        self.next_look().filter(|at| *at <= now)?;
+        let too_many = self.guests.len() - self.guests_kept;
         self.looked_at = Some(now);
         let mut clusters = BTreeMap::<Option<Cluster>, Vec<(Instant, NodeId)>>::new();
         for (node, since) in &self.guests {

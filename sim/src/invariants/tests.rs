@@ -51,7 +51,7 @@ fn broken(watch: &Watch) -> Vec<Invariant> {
 #[test]
 fn that_a_requester_of_bad_conduct_settles_twice_is_no_fault_of_the_network() {
     let mut watch = watch(0);
-    watch.two_faced(experiment());
+    watch.excuse(experiment());
     watch.note(6, &settled(7, b"true", &[]));
     watch.note(8, &settled(7, b"true", &[]));
     assert_eq!(broken(&watch), []);

@@ -158,7 +158,7 @@ impl Ledger {
         let story = inner.experiments.entry(experiment).or_default();
         (story.requester, story.published_ms, story.jobs) = (number, now_ms, truths.len() as u64);
         if !inner.honest.contains(&number) {
-            inner.watch.two_faced(experiment);
+            inner.watch.excuse(experiment);
         }
         inner.watch.published(experiment, move |index| truths.get(usize::try_from(index).ok()?).cloned().flatten());
     }

@@ -37,7 +37,7 @@ fn case_27_fifteen_thousand_blocks_that_each_set_a_local() {
 fn case_28_twenty_thousand_empty_loops() {
     compiles(&command(&"(loop)".repeat(1_000)));
     // Three bytes each: `loop`, no result, `end`. The compiler's time grows with their square, so that what fits one function is bounded
-    // by its time alone, and by that on any machine.
+    // by its time alone, and by that on any machine; its memory grows with their number, and with few of them does not end it first.
     let loops = |count: usize| module(&[(0, [0x03, 0x40, 0x0b].repeat(count))]);
     is_bounded(&loops(20_000));
     attack(|_| {
