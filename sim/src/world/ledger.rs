@@ -21,6 +21,9 @@ use crate::invariants::lies::Lies;
 use crate::invariants::{Damage, Identity, Part, Violation, Watch};
 use crate::net::fabric::NodeIndex;
 
+/// A younger Call may still be on its way: scenarios ask for two seconds.
+pub const DELIVERED_WITHIN_MS: u64 = 5_000;
+
 #[derive(Debug, Default)]
 pub struct Ledger {
     inner: Mutex<Inner>,
@@ -37,6 +40,8 @@ struct Inner {
     contacts: Contacts,
     nodes: BTreeMap<NodeIndex, NodeId>,
     honest: BTreeSet<NodeIndex>,
+    /// Honest stations that run.
+    up: BTreeSet<NodeIndex>,
     overhearing: BTreeSet<NodeIndex>,
     overheard: Vec<(NodeIndex, ExperimentId, u64)>,
     /// Calls that somebody heard, renewals and closings too.
@@ -51,8 +56,23 @@ struct Heard {
     claim_below: u64,
     /// Whether its requester is.
     honest: bool,
-    /// Of the honest stations that heard it.
+    /// Of the honest stations that heard it, each once.
     after_ms: Vec<u32>,
+    /// Honest stations that ran when it was made and since then, without its requester.
+    due: u64,
+    /// Those of them that heard neither it nor a later Call of its experiment.
+    missing: BTreeSet<NodeIndex>,
+}
+
+/// How far the Calls of honest requesters came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// From a Call to each honest station that heard it, in ms, sorted.
+    pub after_ms: Vec<u32>,
+    /// Pairs of a Call and an honest station that should have heard it: of Calls at least [`DELIVERED_WITHIN_MS`] old.
+    pub due: u64,
+    /// Pairs of these where the station heard it, or a later Call of its experiment. Never more than `due`.
+    pub reached: u64,
 }
 
 /// One experiment from publication to its Log, in ms since the start of the run.
@@ -251,14 +271,38 @@ impl Ledger {
         stories
     }
 
-    /// From an honest requester's Call to each honest station that heard it, in ms, sorted; with the number of such Calls.
+    /// The station `number` runs from now on.
+    pub fn started(&self, number: NodeIndex) {
+        let mut inner = self.lock();
+        if inner.honest.contains(&number) {
+            inner.up.insert(number);
+        }
+    }
+
+    /// The station `number` does not run any more: what it has not heard by now, it need not hear.
+    pub fn stopped(&self, number: NodeIndex) {
+        let mut inner = self.lock();
+        if inner.up.remove(&number) {
+            for heard in inner.calls.values_mut() {
+                heard.due -= u64::from(heard.missing.remove(&number));
+            }
+        }
+    }
+
+    /// How far the Calls of honest requesters came by `now_ms`.
     #[must_use]
-    pub fn propagation(&self) -> (Vec<u32>, usize) {
+    pub fn delivery(&self, now_ms: u64) -> Delivery {
         let inner = self.lock();
-        let counted = inner.calls.values().filter(|heard| heard.honest && heard.called_ms >= inner.counted_from_ms);
-        let mut all: Vec<u32> = counted.clone().flat_map(|heard| heard.after_ms.iter().copied()).collect();
-        all.sort_unstable();
-        (all, counted.count())
+        let mut delivery = Delivery::default();
+        for heard in inner.calls.values().filter(|heard| heard.honest && heard.called_ms >= inner.counted_from_ms) {
+            delivery.after_ms.extend(&heard.after_ms);
+            if heard.called_ms + DELIVERED_WITHIN_MS <= now_ms {
+                delivery.due += heard.due;
+                delivery.reached += heard.due - heard.missing.len() as u64;
+            }
+        }
+        delivery.after_ms.sort_unstable();
+        delivery
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -278,8 +322,13 @@ impl Inner {
                     self.counts.calls_told += u64::from(self.told.insert((*experiment, *seq)));
                     self.paths.heard((*experiment, *seq), *requester, *from, *to);
                 }
+                // Whoever has a later Call needs no earlier one.
+                for (_, earlier) in self.calls.range_mut((*experiment, 0)..(*experiment, *seq)) {
+                    earlier.missing.remove(&number);
+                }
                 if let Some(heard) = self.calls.get_mut(&(*experiment, *seq)) {
-                    if self.honest.contains(&number) {
+                    // A station that forgot an experiment hears of it again: that is no second delivery.
+                    if heard.missing.remove(&number) {
                         heard.after_ms.push(u32::try_from(now_ms - heard.called_ms).unwrap_or(u32::MAX));
                     }
                     if self.overhearing.contains(&number) {
@@ -310,7 +359,9 @@ impl Inner {
             N::Called { experiment, seq, claim_below } => {
                 self.counts.calls += one;
                 let honest = self.honest.contains(&number);
-                let heard = Heard { called_ms: now_ms, claim_below: *claim_below, honest, after_ms: Vec::new() };
+                let missing: BTreeSet<NodeIndex> = self.up.iter().copied().filter(|up| *up != number).collect();
+                let due = missing.len() as u64;
+                let heard = Heard { called_ms: now_ms, claim_below: *claim_below, honest, after_ms: Vec::new(), due, missing };
                 self.calls.entry((*experiment, *seq)).or_insert(heard);
             }
             N::Claimed { experiment, .. } => _ = self.story(experiment).first_claim_ms.get_or_insert(now_ms),
@@ -343,3 +394,6 @@ impl Inner {
         self.experiments.entry(*experiment).or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

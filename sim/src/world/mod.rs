@@ -344,14 +344,12 @@ impl<'a> World<'a> {
     async fn end(&self, now_ms: u64) -> End {
         let (hash, events) = (self.around.trace.hash(now_ms), self.around.trace.events());
         let progress = self.progress(now_ms);
-        let honest = self.residents.iter().filter(|resident| resident.handle().is_some() && resident.is_honest()).count();
         End {
             hash,
             events,
             progress,
             warm: self.warm,
             statuses: self.statuses().await,
-            honest,
             attackers: self.attackers(),
             traffic: self.traffic(),
             warm_traffic: self.warm_traffic.clone(),

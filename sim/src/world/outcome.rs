@@ -33,8 +33,6 @@ pub(super) struct End {
     pub(super) warm: Progress,
     /// Of each station that is up.
     pub(super) statuses: Vec<(NodeIndex, Status)>,
-    /// Honest stations that are up.
-    pub(super) honest: usize,
     pub(super) attackers: Vec<Attackers>,
     /// Bytes out and in of each station.
     pub(super) traffic: Vec<(u64, u64)>,
@@ -170,7 +168,7 @@ pub(super) fn metrics(plan: &Plan, seed: u64, around: &Surroundings, end: &End) 
         undecided: sum(|story| story.undecided),
         expired: sum(|story| story.expired),
     };
-    let (heard, calls) = around.ledger.propagation();
+    let delivery = around.ledger.delivery(end.progress.virtual_ms);
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
     let (messages, copies) =
         end.statuses.iter().fold((0, 0), |(messages, copies), (_, of)| (messages + of.gossip.messages, copies + of.gossip.copies));
@@ -179,7 +177,7 @@ pub(super) fn metrics(plan: &Plan, seed: u64, around: &Surroundings, end: &End) 
     let figures = [
         (Figure::Dialled, share(made, tried)),
         (Figure::Duplicates, share(copies - messages, messages)),
-        (Figure::Delivered, share(heard.len() as u64, (calls * end.honest) as u64)),
+        (Figure::Delivered, share(delivery.reached, delivery.due)),
         (Figure::Settled, share(jobs.agreed + jobs.undecided, jobs.published)),
         (Figure::Wrong, share(around.ledger.damage().wrong_verdicts, jobs.agreed)),
         (Figure::Redundancy, share(sum(|story| story.receipts), jobs.published)),
@@ -193,7 +191,7 @@ pub(super) fn metrics(plan: &Plan, seed: u64, around: &Surroundings, end: &End) 
         virtual_ms: end.progress.virtual_ms,
         warmup_ms: plan.warmup_ms,
         jobs,
-        latencies: latencies(&counted, &heard),
+        latencies: latencies(&counted, &delivery.after_ms),
         figures: figures.into_iter().filter_map(|(figure, value)| Some((figure, value?))).collect(),
         mesh_degree: degrees(end.statuses.iter().map(|(_, of)| of.gossip.mesh)),
         lookups: end.statuses.iter().map(|(_, of)| of.dht).fold(Lookups::default(), |all, of| Lookups {

@@ -284,6 +284,7 @@ impl Resident {
         let skew = self.skew_ms;
         let station = poll_fn(|context| clock::with_skew(skew, || starting.as_mut().poll(context))).await?;
         let handle = station.handle();
+        self.around.ledger.started(number);
         tokio::spawn(listen(number, handle.clone(), self.around.clone()));
         let ledger = self.around.ledger.clone();
         let main = wrap(Box::pin(async move {
@@ -300,6 +301,7 @@ impl Resident {
     pub fn crash(&mut self, disk: Disk) {
         self.deeds = self.deeds();
         if self.process.take().is_some() {
+            self.around.ledger.stopped(self.number);
             if disk == Disk::LoseUnsynced {
                 self.store = self.store.crash();
             }
