@@ -54,7 +54,7 @@ async fn stations_agree_that_one_gateway_is_good_and_that_another_lies() {
     let mesh = Mesh::start(&plan, dir.path()).await.expect("a mesh");
     let experiment = format!(
         "name = \"g\"\ntopic = \"tests\"\nmodule = \"gateway-check\"\ncontact = \"mailto:t@example.org\"\n[jobs]\ngateway = [{:?}, {:?}]\ncid = [\"{}\"]\n\
-         [measurement]\nstations = 3\nexact = [\"verdict\", \"body_sha256\"]\nreport = [\"ttfb_ms\"]\n[needs]\nhttp = [{targets}]\n[run]\ndeadline = \"50s\"\n",
+         [measurement]\nstations = 3\nexact = [\"verdict\", \"body_sha256\"]\nreport = [\"ttfb_ms\"]\n[needs]\nhttp = [{targets}]\n[run]\ndeadline = \"10m\"\n",
         good.url(),
         lying.url(),
         file.root
@@ -83,7 +83,7 @@ async fn a_pure_experiment_agrees_on_output_and_fuel() {
     };
     let mesh = Mesh::start(&plan, dir.path()).await.expect("a mesh");
     let experiment = "name = \"p\"\ntopic = \"tests\"\nmodule = \"primes\"\ncontact = \"mailto:t@example.org\"\n[jobs]\nfrom = [0, 50]\nto = [100, 1000]\n\
-                      [pure]\ntrust = \"fixed:3\"\n[run]\ndeadline = \"50s\"\n";
+                      [pure]\ntrust = \"fixed:3\"\n[run]\ndeadline = \"10m\"\n";
     let results = complete(&mesh.handles()[0], "primes", experiment).await;
     mesh.stop().await;
     assert_eq!(results.rows.len(), 4, "{results:?}");

@@ -47,7 +47,7 @@ impl Net {
 fn primes(jobs: u32, trust: u32, span: u32) -> String {
     let from: Vec<String> = (0..jobs).map(|job| (job * 10).to_string()).collect();
     format!(
-        "name = \"primes\"\ntopic = \"tests\"\nmodule = \"primes\"\ncontact = \"mailto:test@example.org\"\n[jobs]\nfrom = [{}]\nto = [{span}]\n[pure]\ntrust = \"fixed:{trust}\"\n[run]\ndeadline = \"5m\"\n",
+        "name = \"primes\"\ntopic = \"tests\"\nmodule = \"primes\"\ncontact = \"mailto:test@example.org\"\n[jobs]\nfrom = [{}]\nto = [{span}]\n[pure]\ntrust = \"fixed:{trust}\"\n[run]\ndeadline = \"10m\"\n",
         from.join(", ")
     )
 }
@@ -154,7 +154,7 @@ async fn with_the_default_policy_a_measurement_is_declined_and_nothing_outside_i
         "experiment.toml",
         &format!(
             "name = \"m\"\ntopic = \"tests\"\nmodule = \"gateway-check\"\ncontact = \"mailto:test@example.org\"\n[jobs]\ngateway = [\"http://{addr}\"]\ncid = [\"bafkqaaa\"]\n\
-             [measurement]\nstations = 1\nexact = [\"verdict\"]\n[needs]\nhttp = [\"{addr}\"]\n[run]\ndeadline = \"30s\"\n"
+             [measurement]\nstations = 1\nexact = [\"verdict\"]\n[needs]\nhttp = [\"{addr}\"]\n[run]\ndeadline = \"10m\"\n"
         ),
     );
     let file = publisher.dir().join("experiment.toml");

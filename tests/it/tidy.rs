@@ -105,21 +105,101 @@ fn nothing_is_left_for_later() {
     refuse(&findings, "what is not done is said in an issue, not in the code");
 }
 
+/// What of a file is test code: all of it in a file or folder of tests, else what follows `#[cfg(test)]`. Lines keep their numbers.
+fn test_code(path: &Path, text: &str) -> String {
+    let name = path.to_string_lossy();
+    if name.ends_with("tests.rs")
+        || name.ends_with("fake.rs")
+        || name.contains("/tests/")
+        || name.starts_with("tests/it")
+        || name.starts_with("tests/src")
+    {
+        return text.to_owned();
+    }
+    let Some(at) = text.find("#[cfg(test)]\nmod tests {") else { return String::new() };
+    "\n".repeat(text[..at].lines().count()) + &text[at..]
+}
+
 #[test]
 fn tests_wait_for_events_and_do_not_sleep() {
     let banned = [["thread::", "sleep"].concat(), ["time::", "sleep("].concat()];
     let mut findings = Vec::new();
     for (path, text) in sources(".") {
-        let name = path.to_string_lossy();
-        if name.ends_with("tests.rs") || name.contains("/tests/") || name.starts_with("tests/it") {
-            for word in &banned {
-                findings.extend(
-                    text.lines().enumerate().filter(|(_, line)| line.contains(word.as_str())).map(|(number, _)| format!("{name}:{}", number + 1)),
-                );
-            }
+        for word in &banned {
+            let lines =
+                test_code(&path, &text).lines().enumerate().filter(|(_, line)| line.contains(word.as_str())).map(|(n, _)| n + 1).collect::<Vec<_>>();
+            findings.extend(lines.iter().map(|line| format!("{}:{line}", path.display())));
         }
     }
     refuse(&findings, "a test that sleeps has its logic in the wrong room");
+}
+
+/// Files whose tests are about the machine's own clock or entropy, and take whatever it says.
+const OF_THE_MACHINE: [&str; 3] = ["node/src/clock/tests.rs", "sim/src/det/canary/tests.rs", "tests/it/tidy.rs"];
+
+#[test]
+fn no_test_takes_its_end_from_the_day_the_place_or_the_machine() {
+    let banned = [
+        "Clock::start",
+        "SystemTime",
+        "Utc",
+        "Local",
+        "available_parallelism",
+        "num_cpus",
+        "loadavg",
+        "getrandom",
+        "OsRng",
+        "thread_rng",
+        "from_os_rng",
+        "RandomState",
+        "generate_ed25519",
+        "temp_dir",
+    ];
+    let mut findings = Vec::new();
+    for (path, text) in sources(".").into_iter().filter(|(path, _)| OF_THE_MACHINE.iter().all(|own| path != Path::new(own))) {
+        let code = test_code(&path, &text);
+        for word in banned {
+            findings.extend(says(&code, word).iter().map(|line| format!("{}:{line}: {word}", path.display())));
+        }
+    }
+    refuse(&findings, "a test is handed its time, luck and ports: Clock::at, a seed, tempfile, port 0");
+}
+
+#[test]
+fn no_test_is_measured_but_under_a_clock_it_moves_itself() {
+    let mut findings = Vec::new();
+    for (path, text) in sources(".").into_iter().filter(|(path, _)| OF_THE_MACHINE.iter().all(|own| path != Path::new(own))) {
+        let code = test_code(&path, &text);
+        let mut paused = true;
+        for (number, line) in code.lines().enumerate() {
+            if line.trim_start().starts_with("#[test]") || line.contains("::test") && line.trim_start().starts_with("#[") {
+                paused = line.contains("start_paused");
+            }
+            // A lower bound holds on the slowest machine.
+            if !paused && line.contains("elapsed()") && !line.contains("elapsed() >= ") {
+                findings.push(format!("{}:{}", path.display(), number + 1));
+            }
+        }
+    }
+    refuse(&findings, "how long something takes is a benchmark, not a test");
+}
+
+#[test]
+fn tests_listen_where_the_system_lets_them() {
+    let mut findings = Vec::new();
+    for (path, text) in sources(".") {
+        // The simulator's sockets are its own.
+        if path.starts_with("sim") || path == Path::new("tests/it/tidy.rs") {
+            continue;
+        }
+        for (number, line) in test_code(&path, &text).lines().enumerate() {
+            let binds = ["TcpListener::bind(", "UdpSocket::bind(", ".bind("].iter().any(|call| line.contains(call));
+            if binds && !line.contains(":0\"") && !line.contains(", 0)") {
+                findings.push(format!("{}:{}", path.display(), number + 1));
+            }
+        }
+    }
+    refuse(&findings, "a port with a number may be another program's");
 }
 
 #[test]

@@ -260,9 +260,10 @@ async fn an_address_left_by_a_killed_station_is_no_station() {
     let place = Place::with_station().await;
     let home = Home::new(place.dir.path().to_owned());
     home.new_token().expect("a token");
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    home.write("api.addr", &listener.local_addr().expect("bound").to_string()).expect("written");
-    drop(listener);
+    // Bound and not listening, so that no other program can take the port meanwhile.
+    let held = tokio::net::TcpSocket::new_v4().expect("a socket");
+    held.bind(std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0))).expect("loopback");
+    home.write("api.addr", &held.local_addr().expect("bound").to_string()).expect("written");
     assert_eq!(place.ask(&["status"]).await.0, Exit::NotRunning);
     assert_eq!(place.ask(&["id"]).await.0, Exit::Done);
 }

@@ -12,7 +12,7 @@ use station_protocol::{NodeId, SigningKey};
 use station_sandbox::{Done, HostCall, Reply};
 
 use super::*;
-use crate::clock::Clock;
+use crate::clock::{Clock, NOON};
 use crate::library::BUNDLED;
 use crate::outside::fake::Fake;
 use crate::store::MemoryStore;
@@ -145,7 +145,7 @@ fn node() -> NodeId {
 
 async fn executor(engine: &FakeEngine) -> Executor {
     let store = Arc::new(MemoryStore::default());
-    let host = Host::new(Arc::new(Fake::default()), node(), Policy::default(), Clock::start(), store.clone()).await.expect("the disk works");
+    let host = Host::new(Arc::new(Fake::default()), node(), Policy::default(), Clock::at(NOON), store.clone()).await.expect("the disk works");
     Executor::new(Arc::new(engine.clone()), Library::new(store), host, Tasks::new())
 }
 

@@ -10,7 +10,7 @@ use station_protocol::limits::Limits;
 use tokio::io::AsyncWriteExt;
 
 use super::*;
-use crate::clock::Clock;
+use crate::clock::{Clock, NOON};
 use crate::outside::fake::{Fake, get, read_head, response};
 use crate::outside::politeness::Forgetful;
 use crate::outside::quota::Quotas;
@@ -70,7 +70,7 @@ fn world(body: &'static [u8]) -> Fake {
 
 fn broker_with(outside: Fake, execution: &Execution, rules: Rules, quota: u64) -> Broker {
     let node = SigningKey::from_bytes(&[2; 32]).node();
-    let politeness = Arc::new(Politeness::new(node, Clock::start(), Quotas::restore(quota, []), Arc::new(Forgetful)));
+    let politeness = Arc::new(Politeness::new(node, Clock::at(NOON), Quotas::restore(quota, []), Arc::new(Forgetful)));
     Broker::new(BrokerConfig { gate: Arc::new(rules), outside: Arc::new(outside), tls: Tls::default(), politeness }, execution)
 }
 
@@ -302,7 +302,7 @@ async fn bodies_in_memory_are_bounded_until_their_handles_are_closed() {
 #[tokio::test(start_paused = true)]
 async fn the_stations_daily_quota_for_a_target_holds_across_executions() {
     let node = SigningKey::from_bytes(&[2; 32]).node();
-    let politeness = Arc::new(Politeness::new(node, Clock::start(), Quotas::restore(3, []), Arc::new(Forgetful)));
+    let politeness = Arc::new(Politeness::new(node, Clock::at(NOON), Quotas::restore(3, []), Arc::new(Forgetful)));
     let mut errors = Vec::new();
     for _ in 0..4 {
         let gate = Arc::new(Rules { hosts: vec!["127.0.0.1"], budget: Mutex::new(1 << 40) });

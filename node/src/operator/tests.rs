@@ -12,6 +12,7 @@ use station_protocol::limits::Limits;
 use station_sandbox::{HostCall as Call, Reply};
 
 use super::*;
+use crate::clock::NOON;
 use crate::library::bundled_names;
 use crate::outside::fake::{Fake, get, response};
 use crate::store::MemoryStore;
@@ -66,7 +67,7 @@ fn counting_world() -> (Arc<Fake>, Arc<AtomicU64>) {
 
 async fn host(policy: Policy, store: &MemoryStore, outside: Arc<Fake>) -> Host {
     let node = SigningKey::from_bytes(&[2; 32]).node();
-    Host::new(outside, node, policy, Clock::start(), Arc::new(store.clone())).await.expect("the disk works")
+    Host::new(outside, node, policy, Clock::at(NOON), Arc::new(store.clone())).await.expect("the disk works")
 }
 
 /// One fetch by a guest: what became of it, and how many bytes it saw.
@@ -232,7 +233,7 @@ fn a_spoilt_quota_is_over_tomorrow() {
 #[tokio::test(start_paused = true)]
 async fn records_of_days_gone_by_are_deleted_and_take_nobodys_place() {
     let store = MemoryStore::default();
-    let today = Clock::start().now().day();
+    let today = NOON.day();
     let puts = (0..10_u64).map(|number| {
         let record = QuotaRecord { target: Target::filed(format!("t{number}.example")), day: today - number.min(1), reserved: 10, cap: None };
         (Table::Node, Key([QUOTA_KEY, record.target.as_str().as_bytes()].concat()), codec::encode(&record))

@@ -131,8 +131,11 @@ async fn a_station_listens_on_quic_and_tcp_and_is_reached_over_quic() {
 #[tokio::test]
 async fn nobody_at_the_address_is_unreachable() {
     let mut lab = Lab::new(vec![config(&["t"])]).await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port that is free again");
-    let address = Address::parse(&format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", free.port(), node(2))).expect("an address");
+    // Bound and not listening: whoever knocks is refused, and no other program can take the port meanwhile.
+    let held = tokio::net::TcpSocket::new_v4().expect("a socket");
+    held.bind(std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0))).expect("loopback");
+    let port = held.local_addr().expect("bound").port();
+    let address = Address::parse(&format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", node(2))).expect("an address");
     send(&mut lab, 0, node(2), List::first([address]));
     assert_eq!(answer(&mut lab, 0).await, Err(SendFailure::Unreachable));
     send(&mut lab, 0, node(3), At::default());

@@ -5,6 +5,7 @@ use station_protocol::hostcall::FetchError;
 use tokio::time::Instant;
 
 use super::*;
+use crate::clock::NOON;
 use crate::outside::fake::{Fake, get, response};
 use crate::outside::http::{Fetcher, Permit};
 use crate::outside::tls::Tls;
@@ -45,7 +46,7 @@ impl QuotaLog for Arc<Log> {
 fn polite(key: u8, stations: u64, per_day: u64, log: &Arc<Log>) -> Polite {
     let node = SigningKey::from_bytes(&[key; 32]).node();
     let quotas = Quotas::restore(per_day, []);
-    Polite { politeness: Politeness::new(node, Clock::start(), quotas, Arc::new(log.clone())), stations }
+    Polite { politeness: Politeness::new(node, Clock::at(NOON), quotas, Arc::new(log.clone())), stations }
 }
 
 /// `file` at /.well-known/station, a page elsewhere; counts both.
@@ -142,7 +143,7 @@ async fn a_restarted_station_knows_what_the_file_said_today() {
             let mut permit = polite(1, 8, 100, &log);
             let records = log.0.lock().unwrap().last().cloned();
             assert_eq!(records.is_some(), life > 0, "durable also where nothing was asked");
-            permit.politeness = Politeness::new(permit.politeness.node, Clock::start(), Quotas::restore(100, records), Arc::new(log.clone()));
+            permit.politeness = Politeness::new(permit.politeness.node, Clock::at(NOON), Quotas::restore(100, records), Arc::new(log.clone()));
             let fetched = fetcher(&outside).fetch(&get("http://127.0.0.1:4567/"), &permit).await;
             // The share of one in eight is four requests at a cap of forty, and what is reserved is gone after a restart.
             assert_eq!(fetched.head.error.is_none(), requests > 0 && life == 0, "{file}");

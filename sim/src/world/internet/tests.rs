@@ -17,11 +17,13 @@ use station_protocol::experiment::Experiment;
 use station_protocol::hostcall::{FetchError, FetchRequest, Method};
 use station_protocol::policy::Policy;
 use station_protocol::sampling::TARGET_QUOTA_PER_DAY;
+use station_protocol::time::{SECOND, Time};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::server::Downlink;
 use super::*;
+use crate::det::clock::WALL_START;
 use crate::net::fabric::Access;
 use crate::scenario::check::Invariant;
 use crate::scenario::units::{Rate, Share};
@@ -32,6 +34,8 @@ use crate::world::storage::Watched;
 use crate::world::works;
 
 const DOWN: u64 = 8_000_000;
+/// Where the stations' clocks begin: which of them a target lets in is the luck of a day.
+const WALL: Time = Time(WALL_START.as_secs() * SECOND);
 
 fn host(name: &str, more: &str) -> Host {
     toml::from_str(&format!("name = \"{name}\"\nthink = \"20ms\"\n{more}")).expect("a host")
@@ -191,7 +195,7 @@ async fn crowd(host: Host, are_polite: bool, policy: &str) -> (Vec<Invariant>, T
         let node = SigningKey::from_bytes(&[number; 32]).node();
         ledger.allowed(number.into(), node, Policy::parse(policy, &bundled_names()).expect("a policy"));
         let station = Door { asker: Asker { number: number.into(), node }, ..first.clone() };
-        let polite = Politeness::new(node, Clock::start(), Quotas::restore(TARGET_QUOTA_PER_DAY, []), Arc::new(Forgetful));
+        let polite = Politeness::new(node, Clock::at(WALL), Quotas::restore(TARGET_QUOTA_PER_DAY, []), Arc::new(Forgetful));
         let manners = Manners { polite: are_polite.then_some(polite), stations: STATIONS.into() };
         let fetcher = Fetcher::new(Arc::new(station), Tls::default(), &agent);
         for _ in 0..15 {
