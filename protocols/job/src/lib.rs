@@ -1,7 +1,7 @@
 //! The rules of Station: every message, and the two machines that decide what to say next.
 //!
 //! Read in this order: [`time`], [`identity`], [`codec`], [`bounded`] (the alphabet); [`experiment`], [`call`], [`work`], [`receipt`],
-//! [`verdict`], [`log`] (the words); [`sampling`], [`census`], [`cluster`], [`lease`], [`quorum`], [`policy`] (leaf algorithms);
+//! [`verdict`], [`log`] (the words); [`accounts`], [`sampling`], [`census`], [`cluster`], [`lease`], [`quorum`], [`policy`] (leaf algorithms);
 //! [`worker`] and [`requester`] (the machines).
 //!
 //! A machine has four verbs: `restore` it from its records, `handle` an event at a time, `poll` actions until there are none,
@@ -10,6 +10,7 @@
 //! Deliberately absent: clocks, entropy, IO, tokio, libp2p, wasmer, hash maps. Time is an argument, luck is a seed, and what a
 //! remote sends is never a reason to panic.
 
+pub mod accounts;
 pub mod address;
 #[cfg(test)]
 pub(crate) mod arbitrary;

@@ -1,0 +1,156 @@
+//! What may be charged, and how much of it whom: the one table of the budgets of strangers.
+//!
+//! Guarantees: of each kind a payer's share is at most its cluster's, and a cluster's at most a quarter of what all strangers have, so
+//! that no single network can shut the door to others. Deliberately lacks shares that an operator could set.
+
+/// A budget: how much at once after a quiet time, and how fast it comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub burst: u64,
+    pub per_minute: u64,
+}
+
+impl Share {
+    pub(super) const fn times(self, times: u64) -> Self {
+        Self { burst: self.burst * times, per_minute: self.per_minute * times }
+    }
+}
+
+/// Payers remembered by name: above all places for connections of a bootstrap node, several times over. About 1 KiB each at most.
+pub const PAYERS_MAX: usize = 4_096;
+/// Of them strangers: the others keep room for those that work is done with, however many keys come.
+pub const STRANGERS_MAX: usize = PAYERS_MAX / 4 * 3;
+/// Of one cluster: far above the connections it can have. Its others pay together, so that a /24 full of keys cannot fill the table.
+pub const CLUSTER_PAYERS_MAX: usize = 64;
+/// Clusters remembered: those of all connections of a bootstrap node, twice.
+pub const CLUSTERS_MAX: usize = 1_024;
+/// Shares of a peer with a history of work that was held: such a history costs work, and a relation is worth more than a key.
+pub const KNOWN_TIMES: u64 = 4;
+/// Shares of a bootstrap node, which the operator named and everybody's messages come through.
+pub const BOOTSTRAP_TIMES: u64 = 8;
+/// Shares of a private address where the network allows them: twenty stations of a bench or a class room are behind one.
+pub const SHARED_HOST_TIMES: u64 = 16;
+/// What all that are no strangers have together, in shares of all strangers: they are those that work is done with.
+pub const ACQUAINTED_TIMES: u64 = 2;
+
+/// What a stranger's word or key makes this station do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Charge {
+    /// Signatures verified. One takes about 50 µs.
+    Signatures,
+    /// Messages on gossip that were not accepted, whatever the reason.
+    NotAccepted,
+    /// Calls told on gossip or in an answer.
+    Calls,
+    /// Peer records told in an answer.
+    Records,
+    /// Requests of the `work` protocol.
+    Questions,
+    /// Addresses dialled on somebody's word.
+    Dials,
+    /// Bytes of content written.
+    BytesServed,
+    /// Milliseconds of compiling a module.
+    CompileMs,
+    /// Connections established.
+    Connections,
+    /// Handshakes begun.
+    Handshakes,
+}
+
+/// All kinds, in the order in which they are shown.
+pub const CHARGES: [Charge; 10] = [
+    Charge::Signatures,
+    Charge::NotAccepted,
+    Charge::Calls,
+    Charge::Records,
+    Charge::Questions,
+    Charge::Dials,
+    Charge::BytesServed,
+    Charge::CompileMs,
+    Charge::Connections,
+    Charge::Handshakes,
+];
+
+/// The shares of a payer, a cluster and all strangers.
+struct Row {
+    payer: Share,
+    cluster: Share,
+    strangers: Share,
+}
+
+const fn row(payer: (u64, u64), cluster: (u64, u64), strangers: (u64, u64)) -> Row {
+    const fn share((burst, per_minute): (u64, u64)) -> Share {
+        Share { burst, per_minute }
+    }
+    Row { payer: share(payer), cluster: share(cluster), strangers: share(strangers) }
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Charge {
+    /// The table: (burst, per minute) of a payer, a cluster, all strangers.
+    const fn row(self) -> Row {
+        match self {
+            // A new topic peer tells up to 32 Calls of two signatures and 272 records: three topics of that at once. All strangers
+            // together take half a second at once, and then 2.5 % of a core.
+            Self::Signatures => row((1_024, 1_200), (2_048, 6_000), (8_192, 30_000)),
+            // An honest neighbour forwards what it accepts: unknown authors' Calls at one a second and topic, of which all may be over
+            // this station's own share. Four topics of that, and what gathers while a link stalls. Gossip remembers each message for
+            // minutes, so that this bounds memory too.
+            Self::NotAccepted => row((128, 240), (512, 960), (2_048, 3_840)),
+            // Answers to the first questions in two topics, and what a neighbour forwards when everybody publishes.
+            Self::Calls => row((64, 240), (256, 960), (1_024, 3_840)),
+            // An answer has at most 272: four topics at once; later one answer in 3 min and topic.
+            Self::Records => row((1_088, 360), (4_352, 1_440), (17_408, 5_760)),
+            // A claimant with 64 slots of jobs that take seconds, each delivered by itself.
+            Self::Questions => row((256, 1_920), (1_024, 7_680), (4_096, 30_720)),
+            // Two addresses of each of eight experiments at once. A dial costs the station little and the one dialled, who asked for
+            // nothing, a connection: one /24 makes a station knock four times a minute.
+            Self::Dials => row((16, 2), (32, 4), (128, 60)),
+            // A module of the largest size four times at once, then 2 MiB a second; a home line of 100 Mbit/s stays usable.
+            Self::BytesServed => row((64 * MIB, 120 * MIB), (64 * MIB, 120 * MIB), (256 * MIB, 480 * MIB)),
+            // The dearest module once, then a fifth of one core's time for one requester, half a core for all unknown ones.
+            Self::CompileMs => row((60_000, 7_200), (60_000, 7_200), (240_000, 30_000)),
+            // A station that restarts, loses its line and dials again; a hundred of one provider after an outage.
+            Self::Connections => row((16, 12), (64, 60), (512, 1_200)),
+            // The same, with those that fail. They cost a key exchange each, about 200 µs.
+            Self::Handshakes => row((32, 30), (128, 120), (1_024, 2_400)),
+        }
+    }
+
+    /// The share of one payer.
+    #[must_use]
+    pub const fn payer(self) -> Share {
+        self.row().payer
+    }
+
+    /// The share of one cluster.
+    #[must_use]
+    pub const fn cluster(self) -> Share {
+        self.row().cluster
+    }
+
+    /// The share of all strangers together.
+    #[must_use]
+    pub const fn strangers(self) -> Share {
+        self.row().strangers
+    }
+
+    /// In plain words, the same in every version that has it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Signatures => "signatures verified",
+            Self::NotAccepted => "messages not accepted",
+            Self::Calls => "calls told",
+            Self::Records => "records told",
+            Self::Questions => "questions asked",
+            Self::Dials => "dials caused",
+            Self::BytesServed => "bytes served",
+            Self::CompileMs => "compile milliseconds",
+            Self::Connections => "connections",
+            Self::Handshakes => "handshakes",
+        }
+    }
+}

@@ -1,0 +1,189 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::time::{HOUR, MINUTE};
+
+const START: Time = Time(1_800_000_000_000);
+
+fn key(number: u32) -> NodeId {
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    NodeId(bytes)
+}
+
+fn stranger(number: u32, network: u8) -> Payer {
+    Payer::node(key(number), Some(Cluster::V4([198, 51, network])), Acquaintance::Stranger)
+}
+
+/// How much of `charge` is paid, unit by unit, before the first refusal.
+fn paid(accounts: &mut Accounts, payer: &Payer, charge: Charge, now: Time) -> u64 {
+    (0..u64::MAX).find(|_| accounts.charge(payer, charge, 1, now).is_err()).expect("refused in the end")
+}
+
+#[test]
+fn the_table_keeps_its_promise_that_no_network_can_shut_the_door() {
+    for charge in CHARGES {
+        let (payer, cluster, strangers) = (charge.payer(), charge.cluster(), charge.strangers());
+        assert!(payer.burst <= cluster.burst && payer.per_minute <= cluster.per_minute, "{charge:?}");
+        assert!(cluster.burst * 4 <= strangers.burst && cluster.per_minute * 4 <= strangers.per_minute, "{charge:?}");
+        assert!(payer.burst > 0 && payer.per_minute > 0, "{charge:?}");
+    }
+}
+
+#[test]
+fn a_stranger_pays_its_burst_and_then_its_rate() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::NotAccepted);
+    let share = charge.payer();
+    assert_eq!(paid(&mut accounts, &stranger(1, 1), charge, START), share.burst);
+    assert_eq!(paid(&mut accounts, &stranger(1, 1), charge, START.plus(MINUTE)), share.per_minute.min(share.burst));
+    assert_eq!(paid(&mut accounts, &stranger(1, 1), charge, START.plus(10 * HOUR)), share.burst, "no more than the burst is saved up");
+}
+
+#[test]
+fn a_hundred_thousand_keys_of_one_network_pay_together_what_one_network_may() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::NotAccepted);
+    let total = (0..100_000).filter(|number| accounts.charge(&stranger(*number, 1), charge, 8, START).is_ok()).count();
+    assert_eq!(8 * total as u64, charge.cluster().burst);
+    assert_eq!(accounts.payers.len(), CLUSTER_PAYERS_MAX);
+    assert_eq!(paid(&mut accounts, &stranger(200_000, 2), charge, START), charge.payer().burst, "another network is not refused");
+}
+
+#[test]
+fn who_has_a_history_is_not_refused_for_what_strangers_of_its_network_do() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::Questions);
+    for number in 0..10_000 {
+        let _ = accounts.charge(&stranger(number, u8::try_from(number % 250).expect("small")), charge, 10, START);
+    }
+    let known = Payer { acquaintance: Acquaintance::Known, ..stranger(70_000, 1) };
+    assert_eq!(paid(&mut accounts, &known, charge, START), charge.payer().burst * KNOWN_TIMES, "larger, and not infinite");
+}
+
+#[test]
+fn whoever_goes_on_when_refused_is_let_go_and_whoever_keeps_to_its_rate_is_not() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::NotAccepted);
+    let share = charge.payer();
+    let outcomes: Vec<_> = (0..1_000).map(|_| accounts.charge(&stranger(1, 1), charge, 1, START)).collect();
+    let first = outcomes.iter().position(|outcome| outcome.is_err_and(|over| over.let_go)).expect("let go");
+    assert_eq!(first as u64, 2 * share.burst, "its share, and as much again that was refused");
+    let figure = accounts.figure(charge);
+    assert_eq!((figure.charged, figure.refused), (share.burst, 1_000 - share.burst));
+    assert_eq!(figure.let_go, 1_000 - 2 * share.burst);
+    // One that sends at its rate for hours, and its network is full of others.
+    let mut accounts = Accounts::default();
+    for step in 0..10_000 {
+        let now = START.plus(step * MINUTE / share.per_minute);
+        let _ = accounts.charge(&stranger(u32::try_from(step).expect("small") + 10, 1), charge, 100, now);
+        let outcome = accounts.charge(&stranger(1, 1), charge, 1, now);
+        assert!(!outcome.is_err_and(|over| over.let_go), "at {step}");
+    }
+}
+
+#[test]
+fn the_tables_are_bounded_and_being_forgotten_gives_nothing() {
+    let mut accounts = Accounts::default();
+    let victim = stranger(1, 1);
+    while accounts.charge(&victim, Charge::Questions, 1, START).is_ok() {}
+    for number in 0..200_000_u32 {
+        let [_, high, low, _] = number.to_be_bytes();
+        let payer = Payer::node(key(number + 10), Some(Cluster::V4([100, high, low])), Acquaintance::Stranger);
+        let _ = accounts.charge(&payer, Charge::NotAccepted, 64, START.plus(u64::from(number) / 100));
+    }
+    assert!(accounts.gauges().iter().all(|gauge| !gauge.is_exceeded()), "{:?}", accounts.gauges());
+    assert_eq!(accounts.payers.len(), STRANGERS_MAX, "all that strangers may have");
+    assert!(accounts.payers.contains_key(&victim.who), "who owes is not forgotten for those who come");
+    let again = paid(&mut accounts, &victim, Charge::Questions, START.plus(2_000));
+    assert_eq!(again, Charge::Questions.payer().per_minute * 2_000 / MINUTE, "no more than what two seconds added");
+}
+
+#[test]
+fn a_network_whose_names_are_used_up_shares_one_account() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::Records);
+    for number in 0..u32::try_from(CLUSTER_PAYERS_MAX).expect("small") {
+        accounts.charge(&stranger(number, 1), charge, 1, START).expect("paid");
+    }
+    let crowd: u64 = (1_000..1_010).map(|number| paid(&mut accounts, &stranger(number, 1), charge, START)).sum();
+    assert_eq!(crowd, charge.payer().burst, "all together what one may");
+}
+
+#[test]
+fn what_is_not_used_comes_back_and_what_is_owed_is_paid_later() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::CompileMs);
+    let (payer, share) = (stranger(1, 1), charge.payer());
+    accounts.charge(&payer, charge, share.burst, START).expect("paid");
+    assert!(!accounts.could_pay(&payer, charge, 1, START));
+    accounts.give_back(&payer, charge, 100, START);
+    assert_eq!(paid(&mut accounts, &payer, charge, START), 100);
+    accounts.give_back(&payer, charge, u64::MAX, START);
+    assert_eq!(paid(&mut accounts, &payer, charge, START), share.burst, "no more than the burst comes back");
+    accounts.owe(&payer, charge, u64::MAX, START);
+    let whole = share.burst * MINUTE / share.per_minute;
+    assert!(!accounts.could_pay(&payer, charge, 1, START.plus(whole)), "what is owed comes first");
+    assert!(accounts.could_pay(&payer, charge, share.burst, START.plus(2 * whole + MINUTE)), "and has an end");
+}
+
+#[test]
+fn one_machine_is_an_ipv4_address_or_a_64() {
+    let host = |text: &str| Host::of(text.parse().expect("an address"));
+    assert_eq!(host("::ffff:192.0.2.1"), host("192.0.2.1"));
+    assert_ne!(host("192.0.2.1"), host("192.0.2.2"));
+    assert_eq!(host("2001:db8:1:2::1"), host("2001:db8:1:2:ffff::9"));
+    assert_ne!(host("2001:db8:1:2::1"), host("2001:db8:1:3::1"));
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    payer: u32,
+    network: u8,
+    known: bool,
+    charge: usize,
+    amount: u64,
+    pause_ms: i64,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // Pauses may be negative: clocks are set back.
+    (0u32..6, 0u8..3, prop::bool::weighted(0.1), 0..CHARGES.len(), 1u64..400, -5_000i64..20_000)
+        .prop_map(|(payer, network, known, charge, amount, pause_ms)| Step { payer, network, known, charge, amount, pause_ms })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(11), ..ProptestConfig::default() })]
+    #[test]
+    fn nobody_ever_pays_more_than_its_burst_and_what_time_added(steps in prop::collection::vec(step(), 0..300)) {
+        let mut accounts = Accounts::default();
+        let (mut now, mut latest) = (START, START);
+        let mut by_payer = BTreeMap::<(u32, Charge), u64>::new();
+        let mut by_network = BTreeMap::<(u8, Charge), u64>::new();
+        let mut by_all = BTreeMap::<(bool, Charge), u64>::new();
+        for step in steps {
+            now = Time(now.0.saturating_add_signed(step.pause_ms));
+            latest = latest.max(now);
+            let charge = CHARGES[step.charge];
+            // Amounts near the bursts, so that refusals happen.
+            let amount = step.amount * charge.payer().burst.div_ceil(200);
+            // Who has a history has it all the time here: with another key.
+            let (number, acquaintance) = if step.known { (step.payer + 100, Acquaintance::Known) } else { (step.payer, Acquaintance::Stranger) };
+            let payer = Payer { acquaintance, ..stranger(number, step.network) };
+            if accounts.charge(&payer, charge, amount, now).is_ok() {
+                *by_payer.entry((number, charge)).or_default() += amount;
+                *by_all.entry((step.known, charge)).or_default() += amount;
+                if !step.known {
+                    *by_network.entry((step.network, charge)).or_default() += amount;
+                }
+            }
+        }
+        let lasted = latest.since(START);
+        let most = |share: Share, times: u64| times * (share.burst + (share.per_minute * lasted).div_ceil(MINUTE));
+        for ((number, charge), total) in by_payer {
+            let times = if number < 100 { 1 } else { KNOWN_TIMES };
+            prop_assert!(total <= most(charge.payer(), times));
+        }
+        for ((_, charge), total) in by_network {
+            prop_assert!(total <= most(charge.cluster(), 1));
+        }
+        for ((known, charge), total) in by_all {
+            let times = if known { ACQUAINTED_TIMES } else { 1 };
+            prop_assert!(total <= most(charge.strangers(), times));
+        }
+    }
+}
