@@ -130,7 +130,7 @@ impl Mesh {
     async fn listening(&self, number: usize) -> Result<Vec<Multiaddr>, MeshError> {
         self.until(|| async {
             let addresses = self.handles[number].status().await?.addresses;
-            Ok((!addresses.is_empty()).then(|| addresses.iter().filter_map(|address| address.as_str().parse().ok()).collect()))
+            Ok((!addresses.is_empty()).then(|| addresses.iter().filter_map(|address| address.to_string().parse().ok()).collect()))
         })
         .await
     }

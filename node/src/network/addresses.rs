@@ -57,9 +57,7 @@ pub(crate) fn remote(ours: Option<&Multiaddr>, theirs: &Multiaddr, relay_ip: imp
 
 /// Whether a stranger may make a station dial `ip`.
 pub(crate) fn is_dialable(ip: IpAddr, reach: Reach) -> bool {
-    let ip = ip.to_canonical();
-    let never = ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255; 4]);
-    !never && (reach == Reach::Any || !is_private(ip))
+    reach.allows(ip)
 }
 
 /// What this station tells others, out of all addresses it knows of itself.
@@ -105,7 +103,7 @@ fn complete(address: &Multiaddr, own: NodeId) -> Option<String> {
 
 /// The addresses of an `At` for the swarm.
 pub(crate) fn multiaddrs(at: &At) -> Vec<Multiaddr> {
-    at.iter().filter_map(|address| address.as_str().parse().ok()).collect()
+    at.iter().filter_map(|address| address.to_string().parse().ok()).collect()
 }
 
 /// What libp2p knows of a peer, as an `At`.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use libp2p::{Multiaddr, StreamProtocol};
+pub use station_protocol::address::Reach;
 use station_protocol::bounded::Name;
 
 /// Connections that others opened: a household router's table has a few thousand entries; this takes a few per cent.
@@ -48,15 +49,6 @@ pub const CAR_STREAMS_MAX: (usize, usize) = (32, 4);
 pub const FINDS_MAX: usize = 64;
 /// Providers reported of one search: enough to choose from.
 pub const PROVIDERS_MAX: usize = 8;
-
-/// Which addresses a station may dial on a stranger's word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Globally routable ones only, so that nobody makes stations knock at doors inside their own homes.
-    Global,
-    /// Private and loopback ones too: a network of one room, the demo, tests, the simulator.
-    Any,
-}
 
 /// What a station does for others. All off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,11 +1,12 @@
-//! Which addresses, names and ports a guest may contact: the table that keeps a volunteer's own network out of reach.
+//! Which addresses, names and ports a guest may contact: the rules that keep a volunteer's own network out of reach.
 //!
-//! Guarantees: an address is allowed only if it is global unicast and in no special-purpose range; addresses that carry an IPv4
-//! address inside (mapped, translated, tunnelled) are refused whatever they carry; of a name every candidate must be allowed.
+//! Guarantees: an address is allowed only if the table of special-purpose addresses, which is the protocol's, has nothing against it;
+//! of a name every candidate must be allowed.
 //! Deliberately lacks configuration: the only way around a rule is a socket the builder of the `Outside` named.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
+use station_protocol::address::special::{self, SpecialUse};
 use station_protocol::hostcall::FetchError;
 use url::{Host, Url};
 
@@ -14,30 +15,8 @@ use super::Outside;
 /// Why an address may not be contacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressRefused {
-    #[error("it means this machine or network")]
-    ThisNetwork,
-    #[error("it is loopback")]
-    Loopback,
-    #[error("it is private")]
-    Private,
-    #[error("it is shared address space of a provider, where clouds keep metadata")]
-    Shared,
-    #[error("it is link-local")]
-    LinkLocal,
-    #[error("it is reserved for protocols")]
-    Special,
-    #[error("it is for documentation")]
-    Documentation,
-    #[error("it is for benchmarks")]
-    Benchmark,
-    #[error("it is multicast")]
-    Multicast,
-    #[error("it is reserved")]
-    Reserved,
-    #[error("it carries an IPv4 address through a tunnel or translator")]
-    Translated,
-    #[error("it is not global unicast")]
-    NotGlobal,
+    #[error(transparent)]
+    Special(#[from] SpecialUse),
     #[error("it is one of this machine's own")]
     Own,
     #[error("the name belongs to a local network")]
@@ -46,73 +25,9 @@ pub enum AddressRefused {
     Port,
 }
 
-/// Refused IPv4 ranges (IANA special-purpose registry, and clouds' habits).
-const V4: [(Ipv4Addr, u32, AddressRefused); 18] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8, AddressRefused::ThisNetwork),
-    (Ipv4Addr::new(10, 0, 0, 0), 8, AddressRefused::Private),
-    (Ipv4Addr::new(100, 64, 0, 0), 10, AddressRefused::Shared),
-    (Ipv4Addr::new(127, 0, 0, 0), 8, AddressRefused::Loopback),
-    (Ipv4Addr::new(169, 254, 0, 0), 16, AddressRefused::LinkLocal),
-    (Ipv4Addr::new(172, 16, 0, 0), 12, AddressRefused::Private),
-    (Ipv4Addr::new(192, 0, 0, 0), 24, AddressRefused::Special),
-    (Ipv4Addr::new(192, 0, 2, 0), 24, AddressRefused::Documentation),
-    (Ipv4Addr::new(192, 31, 196, 0), 24, AddressRefused::Special),
-    (Ipv4Addr::new(192, 52, 193, 0), 24, AddressRefused::Special),
-    (Ipv4Addr::new(192, 88, 99, 0), 24, AddressRefused::Special),
-    (Ipv4Addr::new(192, 168, 0, 0), 16, AddressRefused::Private),
-    (Ipv4Addr::new(192, 175, 48, 0), 24, AddressRefused::Special),
-    (Ipv4Addr::new(198, 18, 0, 0), 15, AddressRefused::Benchmark),
-    (Ipv4Addr::new(198, 51, 100, 0), 24, AddressRefused::Documentation),
-    (Ipv4Addr::new(203, 0, 113, 0), 24, AddressRefused::Documentation),
-    (Ipv4Addr::new(224, 0, 0, 0), 4, AddressRefused::Multicast),
-    (Ipv4Addr::new(240, 0, 0, 0), 4, AddressRefused::Reserved),
-];
-
-/// Refused IPv6 ranges, by first match; what is left outside of 2000::/3 is refused too.
-const V6: [(Ipv6Addr, u32, AddressRefused); 13] = [
-    (Ipv6Addr::UNSPECIFIED, 128, AddressRefused::ThisNetwork),
-    (Ipv6Addr::LOCALHOST, 128, AddressRefused::Loopback),
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 96, AddressRefused::Translated),
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, AddressRefused::Translated),
-    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96, AddressRefused::Translated),
-    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, AddressRefused::Translated),
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, AddressRefused::Special),
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, AddressRefused::Documentation),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, AddressRefused::Translated),
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, AddressRefused::Documentation),
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, AddressRefused::Private),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, AddressRefused::LinkLocal),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, AddressRefused::Multicast),
-];
-
-/// Whether a guest may contact `ip`. Of an address that carries an IPv4 address, the reason is the inner one's where it has one.
+/// Whether a guest may contact `ip`.
 pub fn judge(ip: IpAddr) -> Result<(), AddressRefused> {
-    match ip {
-        IpAddr::V4(v4) => judge_v4(v4),
-        IpAddr::V6(v6) => match V6.iter().find(|(net, prefix, _)| v6.to_bits() >> (128 - prefix) == net.to_bits() >> (128 - prefix)) {
-            Some((_, _, reason)) => Err(carried(v6).and_then(|inner| judge_v4(inner).err()).unwrap_or(*reason)),
-            None if v6.to_bits() >> 125 == 1 => Ok(()),
-            None => Err(AddressRefused::NotGlobal),
-        },
-    }
-}
-
-fn judge_v4(ip: Ipv4Addr) -> Result<(), AddressRefused> {
-    let within = |net: Ipv4Addr, prefix: u32| ip.to_bits() >> (32 - prefix) == net.to_bits() >> (32 - prefix);
-    V4.iter().find(|(net, prefix, _)| within(*net, *prefix)).map_or(Ok(()), |(_, _, reason)| Err(*reason))
-}
-
-/// The IPv4 address inside a mapped, NAT64, 6to4 or Teredo address.
-fn carried(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let low = u32::try_from(ip.to_bits() & 0xffff_ffff).ok()?;
-    let inner = match ip.segments() {
-        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, ..] => low,
-        [0, 0, 0, 0, 0, 0, ..] if low > 1 => low,
-        [0x2002, high, next, ..] => u32::from(high) << 16 | u32::from(next),
-        [0x2001, 0, ..] => !low,
-        _ => return None,
-    };
-    Some(Ipv4Addr::from_bits(inner))
+    Ok(special::judge(ip)?)
 }
 
 /// Endings of names that belong to a local network or leave the DNS.

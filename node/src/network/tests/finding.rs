@@ -9,7 +9,7 @@ use super::{Lab, config, dht_server, node};
 /// A DHT server, and two stations that know only it.
 async fn strangers() -> Lab {
     let mut lab = Lab::new(vec![dht_server()]).await;
-    let bootstrap = vec![lab.at[0][0].as_str().parse().expect("a multiaddr")];
+    let bootstrap = vec![lab.at[0][0].to_string().parse().expect("a multiaddr")];
     for _ in 0..2 {
         lab.add(NetworkConfig { bootstrap: bootstrap.clone(), ..config(&["t"]) }).await;
     }

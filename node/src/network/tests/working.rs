@@ -68,7 +68,7 @@ fn drive(mut swarm: Swarm<libp2p_stream::Behaviour>) {
 async fn misconduct(frame: Vec<u8>) -> PeerAction {
     let mut lab = Lab::new(vec![config(&["t"])]).await;
     let (mut swarm, _) = raw_peer(9).await;
-    let address: Multiaddr = lab.at[0][0].as_str().parse().expect("a multiaddr");
+    let address: Multiaddr = lab.at[0][0].to_string().parse().expect("a multiaddr");
     swarm.dial(address).expect("dials");
     let mut control = swarm.behaviour().new_control();
     drive(swarm);
@@ -117,8 +117,8 @@ async fn a_station_listens_on_quic_and_tcp_and_is_reached_over_quic() {
         let both = super::NetworkConfig { listen: vec![quic, loopback()], ..config(&["t"]) };
         lab.add_over(both, |key| transport::build(key).expect("a transport")).await;
     }
-    let quic = |lab: &Lab| lab.at[1].iter().find(|address| address.as_str().contains("/quic-v1/")).cloned();
-    let tcp = |lab: &Lab| lab.at[1].iter().any(|address| address.as_str().contains("/tcp/"));
+    let quic = |lab: &Lab| lab.at[1].iter().find(|address| address.to_string().contains("/quic-v1/")).cloned();
+    let tcp = |lab: &Lab| lab.at[1].iter().any(|address| address.to_string().contains("/tcp/"));
     while quic(&lab).is_none() || !tcp(&lab) {
         lab.step().await;
     }
@@ -311,7 +311,7 @@ async fn a_request_too_large_for_a_relay_passes_a_direct_connection() {
 async fn a_relayed_request_names_its_relay_and_a_large_one_is_refused() {
     let relay = super::NetworkConfig { roles: Roles { relay: true, ..Roles::default() }, ..config(&[]) };
     let mut lab = Lab::new(vec![relay]).await;
-    let circuit: Multiaddr = lab.at[0][0].as_str().parse().expect("a multiaddr");
+    let circuit: Multiaddr = lab.at[0][0].to_string().parse().expect("a multiaddr");
     let mut hidden = config(&["t"]);
     hidden.listen = vec![circuit.with(Protocol::P2pCircuit)];
     lab.add(hidden).await;
