@@ -5,10 +5,12 @@
 //! they are used, so that a restart gives nothing anew; a record that cannot be read counts as all used up today. Deliberately lacks
 //! the rules: those are `station_protocol::policy`, `station_protocol::sampling` and `outside::quota`.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures::future::BoxFuture;
 use station_protocol::capability::Capability;
+use station_protocol::cluster::Cluster;
 use station_protocol::durable::Key;
 use station_protocol::policy::{HostCall, Policy};
 use station_protocol::sampling::{LargestCount, TARGET_QUOTA_PER_DAY};
@@ -21,14 +23,16 @@ use crate::outside::Outside;
 use crate::outside::politeness::{Politeness, QuotaLog};
 use crate::outside::quota::{BytesRecord, DailyBytes, QuotaRecord, Quotas, Target};
 use crate::outside::tls::Tls;
+use crate::outside::vicinity::Vicinity;
 use crate::store::{Batch, Records, Store, StoreError, Table};
+use crate::tasks::Tasks;
 
 /// Quota records in the node's table begin with this.
 const QUOTA_KEY: &[u8] = b"quota/";
 /// The record of the day's bytes in the node's table.
 const BYTES_KEY: &[u8] = b"bytes-per-day";
-/// Largest record of either kind: a target's name and two numbers.
-const RECORD_BYTES_MAX: usize = 1 << 10;
+/// Largest record of either kind: a target's name, numbers, and the origins whose file was read.
+const RECORD_BYTES_MAX: usize = 4 << 10;
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -39,7 +43,14 @@ pub struct Host {
 
 impl Host {
     /// The host calls of `node` under `policy`, with the quotas that the store remembers.
-    pub async fn new(outside: Arc<dyn Outside>, node: NodeId, policy: Policy, clock: Clock, store: Arc<dyn Store>) -> Result<Self, StoreError> {
+    pub async fn new(
+        outside: Arc<dyn Outside>,
+        node: NodeId,
+        policy: Policy,
+        clock: Clock,
+        store: Arc<dyn Store>,
+        tasks: Tasks,
+    ) -> Result<Self, StoreError> {
         let restored = Restored::of(store.load(Table::Node).await?, clock.now().day());
         if !restored.stale.is_empty() {
             store.commit(Batch { deletes: restored.stale, ..Batch::default() }).await?;
@@ -53,8 +64,8 @@ impl Host {
             clock,
         });
         let quotas = Quotas::restore(TARGET_QUOTA_PER_DAY, restored.quotas);
-        let politeness = Arc::new(Politeness::new(node, clock, quotas, Arc::new(StoredQuotas(store))));
-        Ok(Self { broker: BrokerConfig { gate: operator.clone(), outside, tls: Tls::default(), politeness }, operator })
+        let politeness = Politeness::new(node, clock, quotas, Arc::new(StoredQuotas(store)), tasks);
+        Ok(Self { broker: BrokerConfig { gate: operator.clone(), vicinity: Vicinity::new(outside), tls: Tls::default(), politeness }, operator })
     }
 
     /// The host side of one execution.
@@ -66,6 +77,16 @@ impl Host {
     /// Holds from the next host call on.
     pub fn set_policy(&self, policy: Policy) {
         *self.operator.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// A peer in the cluster `by` sees this station at `ip`, where its router is, then: out of bounds for guests.
+    pub fn seen(&self, by: Cluster, ip: IpAddr) {
+        self.broker.vicinity.seen(by, ip, self.operator.clock.now());
+    }
+
+    /// The operator says that this station is at `ip`: out of bounds for guests.
+    pub fn announced(&self, ip: IpAddr) {
+        self.broker.vicinity.announced(ip);
     }
 
     /// The counted size of the largest topic: the cap per target is shared among at least so many, today and tomorrow.
@@ -181,6 +202,10 @@ impl Gate for Operator {
         Box::pin(self.take(wanted))
     }
 
+    fn give_back(&self, bytes: u64) {
+        self.bytes(|day, _, today| day.give_back(bytes, today));
+    }
+
     fn expect_bytes(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             // A disk that fails shows when the bytes are taken.
@@ -193,13 +218,21 @@ impl Gate for Operator {
     }
 }
 
+fn quota_key(target: &Target) -> Key {
+    Key([QUOTA_KEY, target.as_str().as_bytes()].concat())
+}
+
 /// Quotas in the node's own table.
 struct StoredQuotas(Arc<dyn Store>);
 
 impl QuotaLog for StoredQuotas {
     fn reserve(&self, record: QuotaRecord) -> BoxFuture<'static, Result<(), StoreError>> {
-        let key = Key([QUOTA_KEY, record.target.as_str().as_bytes()].concat());
-        self.0.commit(Batch { puts: vec![(Table::Node, key, codec::encode(&record))], ..Batch::default() })
+        self.0.commit(Batch { puts: vec![(Table::Node, quota_key(&record.target), codec::encode(&record))], ..Batch::default() })
+    }
+
+    fn forget(&self, targets: Vec<Target>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let deletes = targets.iter().map(|target| (Table::Node, quota_key(target))).collect();
+        self.0.commit(Batch { deletes, ..Batch::default() })
     }
 }
 

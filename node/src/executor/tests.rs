@@ -145,7 +145,8 @@ fn node() -> NodeId {
 
 async fn executor(engine: &FakeEngine) -> Executor {
     let store = Arc::new(MemoryStore::default());
-    let host = Host::new(Arc::new(Fake::default()), node(), Policy::default(), Clock::at(NOON), store.clone()).await.expect("the disk works");
+    let host =
+        Host::new(Arc::new(Fake::default()), node(), Policy::default(), Clock::at(NOON), store.clone(), Tasks::new()).await.expect("the disk works");
     Executor::new(Arc::new(engine.clone()), Library::new(store), host, Tasks::new())
 }
 

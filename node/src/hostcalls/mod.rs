@@ -1,7 +1,7 @@
 //! What a guest may ask of the host: [`Broker`] answers one execution's host calls between the steps of its sandbox.
 //!
 //! Guarantees: nothing is contacted that the experiment did not need and the [`Gate`] does not permit at that moment; handles,
-//! operations, bytes, connections, progress and checkpoints are bounded; each request that was made or refused is in the
+//! operations, targets, bytes of both ways, connections, progress and checkpoints are bounded; each request that was made or refused is in the
 //! transcript, those that the guest did not wait for too. Operations advance only while the broker is polled: await
 //! [`Broker::drive`] beside the sandbox's step, so that times are those of the network and not of the guest. Deliberately lacks
 //! tasks of its own, so that dropping it ends everything it began.
@@ -23,11 +23,11 @@ use station_protocol::worker::Execution;
 use station_sandbox::{HostCall, Reply};
 use tokio::time::Instant;
 
-use crate::outside::Outside;
 use crate::outside::http::{Fetched, Fetcher};
 use crate::outside::politeness::Politeness;
 use crate::outside::request::user_agent;
 use crate::outside::tls::Tls;
+use crate::outside::vicinity::Vicinity;
 
 mod grant;
 
@@ -42,8 +42,10 @@ pub trait Gate: Send + Sync + 'static {
     fn per_day(&self, job: &Execution, capability: Capability, host: &str, port: u16) -> Option<u64>;
     /// The counted size N of the topic `job` came on.
     fn stations(&self, job: &Execution) -> u64;
-    /// Takes up to `wanted` bytes from what the operator lets in per day; how many there were.
+    /// Takes up to `wanted` bytes from what the operator lets pass per day, in and out; how many there were.
     fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64>;
+    /// Bytes that were taken and did not pass.
+    fn give_back(&self, bytes: u64);
     /// Makes room for bytes to come, so that taking them need not wait for the disk.
     fn expect_bytes(&self) -> BoxFuture<'_, ()>;
     /// Whether that budget is used up.
@@ -54,7 +56,7 @@ pub trait Gate: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct BrokerConfig {
     pub gate: Arc<dyn Gate>,
-    pub outside: Arc<dyn Outside>,
+    pub vicinity: Arc<Vicinity>,
     pub tls: Tls,
     pub politeness: Arc<Politeness>,
 }
@@ -118,7 +120,7 @@ impl Broker {
     pub fn new(config: BrokerConfig, execution: &Execution) -> Self {
         let agent = user_agent(&execution.contact, &execution.experiment.to_string());
         Self {
-            fetcher: Arc::new(Fetcher::new(config.outside, config.tls, &agent)),
+            fetcher: Arc::new(Fetcher::new(config.vicinity, config.tls, &agent)),
             job: Arc::new(Job::new(execution.clone(), config.gate, config.politeness)),
             running: FuturesUnordered::new(),
             handles: BTreeMap::new(),

@@ -14,6 +14,7 @@ use crate::clock::{Clock, NOON};
 use crate::outside::fake::{Fake, get, read_head, response};
 use crate::outside::politeness::Forgetful;
 use crate::outside::quota::Quotas;
+use crate::tasks::Tasks;
 
 const GATEWAY: &str = "127.0.0.1:4567";
 const URL: &str = "http://127.0.0.1:4567/";
@@ -39,6 +40,9 @@ impl Gate for Rules {
         let taken = wanted.min(*budget);
         *budget -= taken;
         Box::pin(std::future::ready(taken))
+    }
+    fn give_back(&self, bytes: u64) {
+        *self.budget.lock().unwrap() += bytes;
     }
     fn expect_bytes(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
@@ -69,9 +73,13 @@ fn world(body: &'static [u8]) -> Fake {
 }
 
 fn broker_with(outside: Fake, execution: &Execution, rules: Rules, quota: u64) -> Broker {
+    broker_of(outside, execution, Arc::new(rules), quota)
+}
+
+fn broker_of(outside: Fake, execution: &Execution, gate: Arc<Rules>, quota: u64) -> Broker {
     let node = SigningKey::from_bytes(&[2; 32]).node();
-    let politeness = Arc::new(Politeness::new(node, Clock::at(NOON), Quotas::restore(quota, []), Arc::new(Forgetful)));
-    Broker::new(BrokerConfig { gate: Arc::new(rules), outside: Arc::new(outside), tls: Tls::default(), politeness }, execution)
+    let politeness = Politeness::new(node, Clock::at(NOON), Quotas::restore(quota, []), Arc::new(Forgetful), Tasks::new());
+    Broker::new(BrokerConfig { gate, vicinity: Vicinity::new(Arc::new(outside)), tls: Tls::default(), politeness }, execution)
 }
 
 fn broker(outside: Fake) -> Broker {
@@ -256,18 +264,106 @@ async fn what_the_guest_did_not_wait_for_is_in_the_transcript() {
 #[tokio::test(start_paused = true)]
 async fn bytes_are_bounded_by_the_job_and_by_the_operators_day() {
     let body: &'static [u8] = &[7; 10_000];
+    let head = response("200 OK", "", body).len() as u64 - 10_000;
     let mut small = execution(&["127.0.0.1"]);
-    small.limits.in_bytes = 15_000;
-    let rules = |budget| Rules { hosts: vec!["127.0.0.1"], budget: Mutex::new(budget) };
-    for (execution, budget) in [(small, 1 << 40), (execution(&["127.0.0.1"]), 15_000)] {
-        let mut broker = broker_with(world(body), &execution, rules(budget), 10_000);
-        let mut seen = Vec::new();
-        for _ in 0..3 {
-            let (head, body) = fetch(&mut broker, URL).await;
-            seen.push((head.error, body.len()));
-        }
-        assert_eq!(seen, [(None, 10_000), (Some(FetchError::TooLarge), 5_000), (Some(FetchError::Quota), 0)]);
+    small.limits.in_bytes = 15_000 + 2 * head;
+    let mut broker = broker_of(world(body), &small, Arc::new(rules(1 << 40)), 10_000);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let (head, body) = fetch(&mut broker, URL).await;
+        seen.push((head.error, body.len()));
     }
+    assert_eq!(seen, [(None, 10_000), (Some(FetchError::TooLarge), 5_000), (Some(FetchError::Quota), 0)]);
+    let day = Arc::new(rules(30_000));
+    let mut broker = broker_of(world(body), &execution(&["127.0.0.1"]), day.clone(), 10_000);
+    let mut bodies = 0;
+    while let (None | Some(FetchError::TooLarge), body) = {
+        let (head, body) = fetch(&mut broker, URL).await;
+        (head.error, body.len())
+    } {
+        bodies += body;
+    }
+    drop(broker);
+    let passed = 30_000 - *day.budget.lock().unwrap();
+    assert!(bodies >= 10_000 && (bodies as u64) < passed && passed <= 30_000, "{bodies} of {passed}");
+}
+
+fn rules(budget: u64) -> Rules {
+    Rules { hosts: vec!["127.0.0.1"], budget: Mutex::new(budget) }
+}
+
+/// What a server may send beside bodies, and the most that comes in of it before the fetch is given up.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_body_is_paid_for_and_bounded() {
+    let floods: [(&'static str, &'static [u8], FetchError); 4] = [
+        ("heads that announce", b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", FetchError::TooLarge),
+        ("chunk frames", b"1;a=b\r\nx\r\n", FetchError::TooLarge),
+        ("trailers", b"x: y\r\n", FetchError::Protocol),
+        ("a body of which little is wanted", b"xxxxxxxxxxxxxxxx", FetchError::TooLarge),
+    ];
+    for (what, piece, error) in floods {
+        let begin: &[u8] = match what {
+            "heads that announce" => b"",
+            "chunk frames" => b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+            "trailers" => b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+            _ => b"HTTP/1.1 200 OK\r\n\r\n",
+        };
+        let outside = Fake::default().with_exempt(GATEWAY).with_pipe(GATEWAY, move |mut pipe| async move {
+            let Some(head) = read_head(&mut pipe).await else { return };
+            if head.contains("station ") {
+                return;
+            }
+            let _ = pipe.write_all(begin).await;
+            let many = piece.repeat(100);
+            while pipe.write_all(&many).await.is_ok() {}
+        });
+        let mut execution = execution(&["127.0.0.1"]);
+        execution.limits.in_bytes = 1 << 30;
+        let gate = Arc::new(rules(1 << 40));
+        let mut broker = broker_of(outside, &execution, gate.clone(), 10_000);
+        let handle = submit(&mut broker, &FetchRequest { max_bytes: 1_000, ..get(URL) }).await;
+        assert_eq!(result(&mut broker, handle).await.0.error, Some(error), "{what}");
+        drop(broker);
+        let passed = (1 << 40) - *gate.budget.lock().unwrap();
+        assert!(passed > 1_000 && passed < 140_000, "{what}: {passed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_execution_asks_sixty_four_targets_and_no_more() {
+    let mut fake = Fake::default();
+    for number in 0..70 {
+        let socket = format!("127.0.0.1:{}", 5_000 + number);
+        fake = fake.with_exempt(&socket).with_server(&socket, |_| response("200 OK", "", b"x"));
+    }
+    let mut broker = broker(fake);
+    let mut answered = 0;
+    for number in 0..70 {
+        let handle = submit(&mut broker, &get(&format!("http://127.0.0.1:{}/", 5_000 + number))).await;
+        answered += usize::from(result(&mut broker, handle).await.0.error.is_none());
+        broker.answer(HostCall::Close { handle: handle.unsigned_abs() }).await;
+    }
+    assert_eq!(answered, 64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_sends_no_more_than_it_may() {
+    let outside = Fake::default().with_exempt(GATEWAY).with_server(GATEWAY, |_| response("200 OK", "", b""));
+    let gate = Arc::new(rules(1 << 40));
+    let mut broker = broker_of(outside, &execution(&["127.0.0.1"]), gate.clone(), 10_000);
+    let long: Vec<_> = ["accept", "prefer", "if-none-match"].iter().map(|name| (Text::cut(name), Text::cut(&"x".repeat(1_024)))).collect();
+    let url = format!("{URL}{}", "y".repeat(2_000));
+    let request = FetchRequest { headers: List::new(long).unwrap(), ..get(&url) };
+    let mut last = None;
+    for _ in 0..OPS_MAX {
+        let handle = submit(&mut broker, &request).await;
+        last = result(&mut broker, handle).await.0.error;
+        broker.answer(HostCall::Close { handle: handle.unsigned_abs() }).await;
+    }
+    assert_eq!(last, Some(FetchError::Quota));
+    drop(broker);
+    let passed = (1 << 40) - *gate.budget.lock().unwrap();
+    assert!(passed < 5 << 20, "{passed}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,11 +398,11 @@ async fn bodies_in_memory_are_bounded_until_their_handles_are_closed() {
 #[tokio::test(start_paused = true)]
 async fn the_stations_daily_quota_for_a_target_holds_across_executions() {
     let node = SigningKey::from_bytes(&[2; 32]).node();
-    let politeness = Arc::new(Politeness::new(node, Clock::at(NOON), Quotas::restore(3, []), Arc::new(Forgetful)));
+    let politeness = Politeness::new(node, Clock::at(NOON), Quotas::restore(3, []), Arc::new(Forgetful), Tasks::new());
     let mut errors = Vec::new();
     for _ in 0..4 {
         let gate = Arc::new(Rules { hosts: vec!["127.0.0.1"], budget: Mutex::new(1 << 40) });
-        let config = BrokerConfig { gate, outside: Arc::new(world(b"x")), tls: Tls::default(), politeness: politeness.clone() };
+        let config = BrokerConfig { gate, vicinity: Vicinity::new(Arc::new(world(b"x"))), tls: Tls::default(), politeness: politeness.clone() };
         let mut broker = Broker::new(config, &execution(&["127.0.0.1"]));
         errors.push(fetch(&mut broker, URL).await.0.error);
     }

@@ -51,7 +51,7 @@ fn execution() -> Execution {
 }
 
 fn world() -> Arc<Fake> {
-    Arc::new(Fake::default().with_exempt(GATEWAY).with_server(GATEWAY, |_| response("200 OK", "", BODY)))
+    counting_world().0
 }
 
 /// The same, counting the guests' requests: a target's own file may be asked for before them.
@@ -60,14 +60,14 @@ fn counting_world() -> (Arc<Fake>, Arc<AtomicU64>) {
     let counted = requests.clone();
     let answer = move |head: &str| {
         counted.fetch_add(u64::from(head.starts_with("GET / ")), Ordering::Relaxed);
-        response("200 OK", "", BODY)
+        if head.starts_with("GET / ") { response("200 OK", "", BODY) } else { response("404 Not Found", "", b"") }
     };
     (Arc::new(Fake::default().with_exempt(GATEWAY).with_server(GATEWAY, answer)), requests)
 }
 
 async fn host(policy: Policy, store: &MemoryStore, outside: Arc<Fake>) -> Host {
     let node = SigningKey::from_bytes(&[2; 32]).node();
-    Host::new(outside, node, policy, Clock::at(NOON), Arc::new(store.clone())).await.expect("the disk works")
+    Host::new(outside, node, policy, Clock::at(NOON), Arc::new(store.clone()), Tasks::new()).await.expect("the disk works")
 }
 
 /// One fetch by a guest: what became of it, and how many bytes it saw.
@@ -111,10 +111,13 @@ async fn a_changed_policy_holds_from_the_next_host_call_of_a_running_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_days_bytes_end_exactly_at_the_budget() {
+async fn a_days_bytes_end_exactly_at_the_budget_heads_and_requests_included() {
     let outside = world();
     let host = host(allowing("1MiB"), &MemoryStore::default(), outside.clone()).await;
-    assert_eq!(fetch_all(&host).await, 1 << 20);
+    let bodies = fetch_all(&host).await;
+    assert!(host.operator.is_spent());
+    // Eleven connections with some 200 bytes of heads each way, and the file that was not there.
+    assert!(bodies < (1 << 20) - 11 * 100 && bodies > (1 << 20) - 11 * 400, "{bodies}");
     let before = outside.connections();
     assert_eq!(fetch(&mut host.broker(&execution())).await, (Some(FetchError::Quota), 0));
     assert_eq!(outside.connections(), before, "nobody is asked for what may not come in");
@@ -132,7 +135,7 @@ async fn a_restart_gives_no_bytes_anew_and_loses_at_most_a_block() {
         let again = host(allowing("2MiB"), &store.crash(), world()).await;
         came += fetch_all(&again).await;
         assert!(came <= 2 << 20, "{came} after {fetches}");
-        assert!(came > (2 << 20) - (64 << 10), "a block is 64 KiB here: {came} after {fetches}");
+        assert!(came > (2 << 20) - (64 << 10) - (16 << 10) - 25 * 400, "a block is 64 KiB here: {came} after {fetches}");
     }
 }
 
@@ -192,7 +195,7 @@ async fn a_quota_is_durable_before_the_request_it_covers_and_holds_after_a_resta
     let kept = records.load(Table::Node).await.expect("the disk works");
     let kept: Vec<QuotaRecord> =
         kept.iter().filter(|(key, _)| key.0.starts_with(QUOTA_KEY)).map(|(_, value)| codec::decode(value, RECORD_BYTES_MAX).expect("ours")).collect();
-    assert!(matches!(&kept[..], [record] if record.target.as_str() == GATEWAY && record.reserved >= 1), "{kept:?}");
+    assert!(matches!(&kept[..], [record] if record.read.len() == 1 && record.target.as_str() == GATEWAY && record.reserved >= 1), "{kept:?}");
     let again = host(allowing("1GiB"), &records, world()).await;
     let mut sent = 0;
     while fetch(&mut again.broker(&execution())).await.0.is_none() {
@@ -235,7 +238,13 @@ async fn records_of_days_gone_by_are_deleted_and_take_nobodys_place() {
     let store = MemoryStore::default();
     let today = NOON.day();
     let puts = (0..10_u64).map(|number| {
-        let record = QuotaRecord { target: Target::filed(format!("t{number}.example")), day: today - number.min(1), reserved: 10, cap: None };
+        let record = QuotaRecord {
+            target: Target::filed(format!("t{number}.example")),
+            day: today - number.min(1),
+            reserved: 10,
+            cap: None,
+            read: List::default(),
+        };
         (Table::Node, Key([QUOTA_KEY, record.target.as_str().as_bytes()].concat()), codec::encode(&record))
     });
     let other = (Table::Node, Key(b"reputation".to_vec()), b"not a quota".to_vec());
@@ -243,6 +252,30 @@ async fn records_of_days_gone_by_are_deleted_and_take_nobodys_place() {
     host(allowing("1GiB"), &store, world()).await;
     let kept: Vec<_> = store.load(Table::Node).await.expect("the disk works").into_iter().map(|(key, _)| key.0).collect();
     assert_eq!(kept, [[QUOTA_KEY, b"t0.example"].concat(), b"reputation".to_vec()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_station_that_runs_for_days_keeps_the_records_of_today_alone() {
+    let store = MemoryStore::default();
+    let host = host(allowing("1GiB"), &store, world()).await;
+    let log = StoredQuotas(Arc::new(store.clone()));
+    let name = Target::filed("yesterday.example".into());
+    log.reserve(QuotaRecord::spent(name.clone(), NOON.day())).await.expect("the disk works");
+    assert_eq!(fetch(&mut host.broker(&execution())).await.0, None);
+    log.forget(vec![name]).await.expect("the disk works");
+    let kept = store.load(Table::Node).await.expect("the disk works");
+    let kept: Vec<_> = kept.iter().filter(|(key, _)| key.0.starts_with(QUOTA_KEY)).map(|(key, _)| &key.0[QUOTA_KEY.len()..]).collect();
+    assert_eq!(kept, [GATEWAY.as_bytes()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_peers_see_the_station_and_what_it_announces_is_out_of_bounds() {
+    let host = host(allowing("1GiB"), &MemoryStore::default(), world()).await;
+    let ip = |text: &str| text.parse().expect("an address");
+    host.seen(Cluster::of(SigningKey::from_bytes(&[3; 32]).node(), ip("9.9.9.9"), None), ip("8.8.8.8"));
+    host.announced(ip("8.8.4.4"));
+    let near = |text: &str| host.broker.vicinity.judge(ip(text)).is_err();
+    assert_eq!([near("8.8.8.8"), near("8.8.4.4"), near("1.1.1.1")], [true, true, false]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,15 +10,17 @@ use station_protocol::address::special::{self, SpecialUse};
 use station_protocol::hostcall::FetchError;
 use url::{Host, Url};
 
-use super::Outside;
+use super::vicinity::Vicinity;
 
 /// Why an address may not be contacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressRefused {
     #[error(transparent)]
     Special(#[from] SpecialUse),
-    #[error("it is one of this machine's own")]
+    #[error("it belongs to this machine, its links, its home or its router")]
     Own,
+    #[error("it may be this machine's own: the interfaces cannot be listed")]
+    Unlisted,
     #[error("the name belongs to a local network")]
     LocalName,
     #[error("the port is not one for the web")]
@@ -101,15 +103,27 @@ pub struct Located {
     pub exempt: bool,
 }
 
+/// Judges what can be judged of `origin` before anybody is asked anything: its name or address, and its port. Whether its socket is one
+/// that the builder of the `Outside` named, as far as that can be known of a name.
+pub fn judge_form(vicinity: &Vicinity, origin: &Origin) -> Result<bool, FetchError> {
+    let exempt = origin.literal.is_some_and(|ip| vicinity.outside().is_exempt(SocketAddr::new(ip, origin.port)));
+    if exempt {
+        return Ok(true);
+    }
+    let form = match origin.literal {
+        Some(ip) => judge(ip).and_then(|()| vicinity.judge(ip)),
+        None if vicinity.outside().has_exempt() => return Ok(false),
+        None => judge_name(&origin.host),
+    };
+    form.and(judge_port(origin.port)).map_err(|reason| refused(origin, reason)).map(|()| false)
+}
+
 /// Resolves `origin` once and judges every candidate: one that is refused refuses the whole name.
-pub async fn locate(outside: &dyn Outside, origin: &Origin) -> Result<Located, FetchError> {
+pub async fn locate(vicinity: &Vicinity, origin: &Origin) -> Result<Located, FetchError> {
+    judge_form(vicinity, origin)?;
+    let outside = vicinity.outside();
     let name = if origin.literal.is_some() { Ok(()) } else { judge_name(&origin.host) };
     let form = name.and(judge_port(origin.port));
-    if let Err(reason) = form
-        && !outside.has_exempt()
-    {
-        return Err(refused(origin, reason));
-    }
     let ips = match origin.literal {
         Some(ip) => vec![ip],
         None => outside.resolve(origin.host.clone()).await.map_err(|_| FetchError::Dns)?,
@@ -117,14 +131,12 @@ pub async fn locate(outside: &dyn Outside, origin: &Origin) -> Result<Located, F
     if ips.is_empty() {
         return Err(FetchError::Dns);
     }
-    let own = outside.interfaces();
     let mut located = Located { sockets: Vec::new(), exempt: true };
     for ip in ips {
         let socket = SocketAddr::new(ip, origin.port);
         if !outside.is_exempt(socket) {
             located.exempt = false;
-            let not_own = if own.iter().any(|own| own.to_canonical() == ip.to_canonical()) { Err(AddressRefused::Own) } else { Ok(()) };
-            form.and(judge(ip)).and(not_own).map_err(|reason| refused(origin, reason))?;
+            form.and(judge(ip)).and_then(|()| vicinity.judge(ip)).map_err(|reason| refused(origin, reason))?;
         }
         located.sockets.push(socket);
     }

@@ -1,7 +1,8 @@
 //! One HTTP/1.1 connection to a judged address, polled by whoever uses it.
 //!
-//! Guarantees: the first byte of a response is timed where it leaves the stream; a response head stays within its bounds; one
-//! that comes too slowly is given up. Deliberately lacks tasks of its own: an idle connection does nothing until it is used.
+//! Guarantees: the first byte of a response is timed where it leaves the stream; a response head stays within its bounds, and so does
+//! all that comes before it; one that comes too slowly is given up; trailers are bounded by hyper (16 KiB) and thrown away. The pace is
+//! taken above TLS, so that padding is no progress. Deliberately lacks tasks of its own: an idle connection does nothing until it is used.
 
 use std::io;
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 use super::Stream;
 use super::address::Origin;
+use super::toll::Toll;
 
 type Driver = Pin<Box<http1::Connection<TokioIo<Metered>, Empty<Bytes>>>>;
 
@@ -31,6 +33,10 @@ const PACE_BYTES: u64 = 10 << 10;
 const PACE_WINDOW: Duration = Duration::from_secs(10);
 /// How often the pace is looked at.
 const PACE_LOOK: Duration = Duration::from_secs(1);
+
+/// Bytes that may come before a response's head is whole: the largest head, and as much of those with a status of 1xx, which servers
+/// may send in any number.
+const HEADS_BYTES_MAX: u64 = 2 * RESPONSE_HEAD_BYTES_MAX as u64;
 
 /// A connection with one request at most in flight.
 pub(super) struct Connection {
@@ -42,17 +48,29 @@ pub(super) struct Connection {
     /// None once the connection ended.
     driver: Option<Driver>,
     meter: Arc<Meter>,
+    toll: Arc<Toll>,
 }
 
 impl Connection {
-    /// Speaks HTTP over `stream`, which leads to `ip`.
-    pub(super) async fn open(origin: Origin, ip: IpAddr, exempt: bool, stream: Box<dyn Stream>) -> Result<Self, FetchError> {
+    /// Speaks HTTP to `origin` over `line`.
+    pub(super) async fn open(origin: Origin, line: Line) -> Result<Self, FetchError> {
         let meter = Arc::new(Meter::default());
+        let Line { stream, ip, exempt, toll } = line;
         let io = TokioIo::new(Metered { stream, meter: meter.clone() });
         let mut builder = http1::Builder::new();
         builder.max_buf_size(RESPONSE_HEAD_BYTES_MAX).max_headers(RESPONSE_HEADERS_MAX);
         let (sender, driver) = builder.handshake(io).await.map_err(|_| FetchError::Protocol)?;
-        Ok(Self { origin, ip, exempt, sender, driver: Some(Box::pin(driver)), meter })
+        Ok(Self { origin, ip, exempt, sender, driver: Some(Box::pin(driver)), meter, toll })
+    }
+
+    /// Another exchange begins, that is to bring a body of `body_bytes` at most.
+    pub(super) fn begin(&self, body_bytes: u64) {
+        self.toll.begin(body_bytes);
+    }
+
+    /// What was paid for and not used is for other connections.
+    pub(super) fn settle(&self) {
+        self.toll.settle();
     }
 
     /// Sends `request` and awaits the response's head. `None`: the connection was closed before it answered anything.
@@ -60,9 +78,15 @@ impl Connection {
         self.meter.arm();
         let response = self.sender.send_request(request);
         let error = match drive(&mut self.driver, &self.meter, response).await.map_err(Some)? {
-            Ok(response) => return Ok(response),
+            Ok(response) => {
+                self.meter.head_came();
+                return Ok(response);
+            }
             Err(error) => error,
         };
+        if let Some(failure) = self.meter.flood().or(self.toll.failure()) {
+            return Err(Some(failure));
+        }
         if error.is_parse_too_large() {
             return Err(Some(FetchError::TooLarge));
         }
@@ -81,6 +105,8 @@ impl Connection {
                     Ok(data) => return Ok(Some(data)),
                     Err(_trailers) => {}
                 },
+                // However it ended, bytes of the body are there: it was larger than could be let in.
+                Some(Err(_)) if self.toll.failure().is_some() => return Err(FetchError::TooLarge),
                 Some(Err(error)) => return Err(body_error(&error)),
             }
         }
@@ -150,6 +176,14 @@ fn body_error(error: &hyper::Error) -> FetchError {
     if error.is_parse() { FetchError::Protocol } else { FetchError::Truncated }
 }
 
+/// A stream that leads to an address, and who pays for it.
+pub(super) struct Line {
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) ip: IpAddr,
+    pub(super) exempt: bool,
+    pub(super) toll: Arc<Toll>,
+}
+
 #[derive(Debug, Default)]
 struct Meter(Mutex<MeterState>);
 
@@ -157,6 +191,8 @@ struct Meter(Mutex<MeterState>);
 struct MeterState {
     first: Option<Instant>,
     bytes: u64,
+    /// Whether a request was sent whose response has no head yet.
+    awaits_head: bool,
     /// Where the present window began, and the bytes until then.
     window: Option<(Instant, u64)>,
 }
@@ -179,7 +215,17 @@ impl Meter {
     }
 
     fn arm(&self) {
-        *self.state() = MeterState::default();
+        *self.state() = MeterState { awaits_head: true, ..MeterState::default() };
+    }
+
+    fn head_came(&self) {
+        self.state().awaits_head = false;
+    }
+
+    /// Whether more came than all heads of one response may have.
+    fn flood(&self) -> Option<FetchError> {
+        let state = self.state();
+        (state.awaits_head && state.bytes > HEADS_BYTES_MAX).then_some(FetchError::TooLarge)
     }
 
     fn first_byte(&self) -> Option<Instant> {
@@ -208,6 +254,10 @@ struct Metered {
 
 impl AsyncRead for Metered {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Here, because hyper reads on over heads that it skips without giving anybody else a turn.
+        if self.meter.flood().is_some() {
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         self.meter.count(buffer.filled().len() - before);

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use station_protocol::bounded::{List, Text};
-use station_protocol::hostcall::{FetchError, FetchRequest, Method};
+use station_protocol::hostcall::{FetchError, FetchRequest, Method, REQUEST_HEADERS_MAX, RequestHeader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::http::{Permit, Visit};
+use super::toll::{Purse, Way};
+use super::vicinity::Interface;
 use super::{Outside, ResolveError, Stream};
 
 type Server = Arc<dyn Fn(DuplexStream) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -21,7 +24,8 @@ pub(crate) struct Fake {
     names: Mutex<BTreeMap<String, VecDeque<Vec<IpAddr>>>>,
     servers: BTreeMap<SocketAddr, Server>,
     exempt: BTreeSet<SocketAddr>,
-    own: Vec<IpAddr>,
+    own: Vec<Interface>,
+    is_blind: bool,
     pub(crate) connected: Mutex<Vec<SocketAddr>>,
     pub(crate) resolved: Mutex<Vec<String>>,
 }
@@ -34,8 +38,16 @@ impl Fake {
         self
     }
 
-    pub(crate) fn with_own(mut self, ip: &str) -> Self {
-        self.own.push(ip.parse().unwrap());
+    /// An interface, like `5.6.7.8/24`.
+    pub(crate) fn with_own(mut self, interface: &str) -> Self {
+        let (ip, prefix) = interface.split_once('/').unwrap();
+        self.own.push(Interface { ip: ip.parse().unwrap(), prefix: prefix.parse().unwrap() });
+        self
+    }
+
+    /// Its interfaces cannot be listed.
+    pub(crate) fn blind(mut self) -> Self {
+        self.is_blind = true;
         self
     }
 
@@ -102,10 +114,16 @@ pub(crate) fn get(url: &str) -> FetchRequest {
     }
 }
 
+/// Request headers.
+pub(crate) fn header_list(all: &[(&str, &str)]) -> List<RequestHeader, REQUEST_HEADERS_MAX> {
+    List::new(all.iter().map(|(name, value)| (Text::new(*name).unwrap(), Text::new(*value).unwrap())).collect()).unwrap()
+}
+
 /// Permits everything and counts what it admitted.
 #[derive(Debug, Default)]
 pub(crate) struct Anything {
     pub(crate) admitted: Mutex<Vec<String>>,
+    pub(crate) purse: Arc<Counting>,
 }
 
 impl Permit for Anything {
@@ -119,11 +137,50 @@ impl Permit for Anything {
         self.admitted.lock().unwrap().push(visit.origin.host.clone());
         Box::pin(std::future::ready(Ok(())))
     }
+    fn arrive<'a>(&'a self, _: Visit<'a>, _: IpAddr) -> BoxFuture<'a, Result<(), FetchError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     fn is_spent(&self) -> bool {
         false
     }
-    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64> {
-        Box::pin(std::future::ready(wanted))
+    fn purse(&self) -> Arc<dyn Purse> {
+        self.purse.clone()
+    }
+    fn keep(&self, wanted: u64) -> u64 {
+        wanted
+    }
+}
+
+/// A purse of `left` bytes both ways together, all there are unless it is told otherwise; counts what passed.
+#[derive(Debug)]
+pub(crate) struct Counting {
+    pub(crate) left: AtomicU64,
+    /// In and out.
+    pub(crate) passed: [AtomicU64; 2],
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        Self { left: AtomicU64::new(u64::MAX / 2), passed: Default::default() }
+    }
+}
+
+impl Counting {
+    pub(crate) fn came_in(&self) -> u64 {
+        self.passed[0].load(Ordering::Relaxed)
+    }
+}
+
+impl Purse for Counting {
+    fn take(&self, way: Way, wanted: u64) -> BoxFuture<'static, u64> {
+        let taken = wanted.min(self.left.load(Ordering::Relaxed));
+        self.left.fetch_sub(taken, Ordering::Relaxed);
+        self.passed[usize::from(way == Way::Out)].fetch_add(taken, Ordering::Relaxed);
+        Box::pin(std::future::ready(taken))
+    }
+    fn give_back(&self, way: Way, bytes: u64) {
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+        self.passed[usize::from(way == Way::Out)].fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -146,8 +203,8 @@ impl Outside for Fake {
         })
     }
 
-    fn interfaces(&self) -> Vec<IpAddr> {
-        self.own.clone()
+    fn interfaces(&self) -> io::Result<Vec<Interface>> {
+        if self.is_blind { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(self.own.clone()) }
     }
 
     fn is_exempt(&self, to: SocketAddr) -> bool {

@@ -1,65 +1,46 @@
-//! `http.fetch` over any [`Outside`]: GET and HEAD by HTTP/1.1, with and without TLS (no HTTP/2 or 3 yet).
+//! `http.fetch` over any `Outside`: GET and HEAD by HTTP/1.1, with and without TLS (no HTTP/2 or 3 yet).
 //!
-//! Guarantees: a name is resolved once, every candidate judged, and exactly a judged socket connected to; each redirect is judged
-//! anew; nothing a server does exceeds the request's time, bytes and headers; times are taken at the stream. What goes wrong is
-//! data. Deliberately lacks cookies, credentials, proxies, caches and decompression.
+//! Guarantees: nothing is looked up or contacted that may not be, by its form, its address and its [`Permit`]; a name is resolved once,
+//! every candidate judged, and exactly a judged socket connected to; each redirect is judged anew; nothing a server does exceeds the
+//! request's time, bytes and headers; times are taken at the stream. What goes wrong is data. Deliberately lacks cookies, credentials,
+//! proxies, caches and decompression.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Request, Response, StatusCode};
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Request, Response};
 use sha2::{Digest, Sha256};
 use station_protocol::bounded::{List, Text};
 use station_protocol::hostcall::{BODY_BYTES_MAX, FetchError, FetchHead, FetchRequest, HTTP_FETCH, Method, REDIRECTS_MAX, Record};
 use station_protocol::identity::Hash32;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use url::Url;
 
-use super::address::{Origin, locate};
-use super::connection::Connection;
+use super::address::{Origin, judge_form};
+use super::caller::Caller;
+use super::connection::{Connection, Line};
 use super::request::{Step, follow, guest_headers, location};
 use super::tls::Tls;
-use super::{Outside, Stream};
+use super::toll::Purse;
+use super::vicinity::Vicinity;
 
 /// Connections one execution may have, used and idle: what browsers open to one host.
 pub const CONNECTIONS_MAX: usize = 6;
 
-/// The path of the file by which a target says how much it takes.
-const STATION_FILE: &str = "/.well-known/station";
-/// Its largest size: a number needs no more, and the station did not ask for content.
-const STATION_FILE_BYTES_MAX: u64 = 4 << 10;
-/// Patience with a target that is asked for it; a target that says nothing has the default.
-const STATION_FILE_PATIENCE: Duration = Duration::from_secs(3);
-/// The same for a socket that the builder of the `Outside` named: it is near, and people wait for a demo.
-const STATION_FILE_PATIENCE_EXEMPT: Duration = Duration::from_millis(250);
-
-/// Patience with one candidate address before the next is tried.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// A request about to be sent, for [`Permit::admit`].
+/// A request about to be sent, for [`Permit`].
 #[derive(Clone, Copy, Debug)]
 pub struct Visit<'a> {
-    fetcher: &'a Fetcher,
+    /// Who would send it.
+    pub caller: &'a Caller,
     pub origin: &'a Origin,
-    /// The judged sockets, for who must ask the target first; empty when an open connection serves.
-    pub sockets: &'a [SocketAddr],
-    /// Whether the builder of the `Outside` named them all.
+    /// Whether the builder of the `Outside` named the socket.
     pub exempt: bool,
-}
-
-impl Visit<'_> {
-    /// Asks the target for its `/.well-known/station`, by a connection that serves nothing else, so that the guest's is as cold as
-    /// it would be without. `None`: it has none, or did not answer in time.
-    pub async fn station_file(&self) -> Option<String> {
-        let patience = if self.exempt { STATION_FILE_PATIENCE_EXEMPT } else { STATION_FILE_PATIENCE };
-        tokio::time::timeout(patience, self.fetcher.station_file(self)).await.ok()?.ok()
-    }
 }
 
 /// What stands between a guest's wish and the wire: policy, quotas, politeness.
@@ -68,12 +49,17 @@ pub trait Permit: Send + Sync {
     fn permits(&self, host: &str, port: u16) -> bool;
     /// Counts one more request because of a redirect; false when the execution may make no more.
     fn count_redirect(&self) -> bool;
-    /// Waits until one more request to this target is polite, and counts it. Waiting is not charged to the request's time.
+    /// Waits until one more request to this target is polite, and counts it, before its name is looked up. Waiting is not charged to the
+    /// request's time.
     fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>>;
+    /// The same of an address, before it is contacted.
+    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), FetchError>>;
     /// Whether no more bytes may come in, so that nothing should be asked for.
     fn is_spent(&self) -> bool;
-    /// Takes up to `wanted` bytes of what may still come in; how many it got. Waits only for what must be durable first.
-    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64>;
+    /// Who pays for the bytes at the socket.
+    fn purse(&self) -> Arc<dyn Purse>;
+    /// Makes room for up to `wanted` bytes of a body in memory; how many fit.
+    fn keep(&self, wanted: u64) -> u64;
 }
 
 /// A finished fetch.
@@ -87,16 +73,14 @@ pub struct Fetched {
 
 /// Fetches for one execution, whose connections it keeps.
 pub struct Fetcher {
-    outside: Arc<dyn Outside>,
-    tls: Tls,
-    agent: HeaderValue,
+    caller: Caller,
     idle: Mutex<Vec<Connection>>,
     slots: Semaphore,
 }
 
 impl std::fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fetcher").field("agent", &self.agent).finish_non_exhaustive()
+        f.debug_struct("Fetcher").field("caller", &self.caller).finish_non_exhaustive()
     }
 }
 
@@ -125,9 +109,8 @@ impl TimeLeft {
 impl Fetcher {
     /// A fetcher that names itself `agent` (see [`super::request::user_agent`]).
     #[must_use]
-    pub fn new(outside: Arc<dyn Outside>, tls: Tls, agent: &str) -> Self {
-        let agent = HeaderValue::from_str(agent).unwrap_or_else(|_| HeaderValue::from_static("station"));
-        Self { outside, tls, agent, idle: Mutex::default(), slots: Semaphore::new(CONNECTIONS_MAX) }
+    pub fn new(vicinity: Arc<Vicinity>, tls: Tls, agent: &str) -> Self {
+        Self { caller: Caller::new(vicinity, tls, agent), idle: Mutex::default(), slots: Semaphore::new(CONNECTIONS_MAX) }
     }
 
     /// Performs `request`. Never fails: what goes wrong stands in the head.
@@ -179,115 +162,92 @@ impl Fetcher {
         if !permit.permits(&origin.host, origin.port) {
             return Err(FetchError::NotGranted);
         }
-        let request = self.request(&url, headers, wanted.method)?;
+        let request = self.caller.request(&url, headers, wanted.method)?;
         if permit.is_spent() {
             return Err(FetchError::Quota);
         }
+        let exempt = judge_form(&self.caller.vicinity, &origin)?;
+        let visit = Visit { caller: &self.caller, origin: &origin, exempt };
+        permit.admit(visit).await?;
         let idle = if wanted.fresh { None } else { self.idle_to(&origin).await };
-        if let Some(mut connection) = idle {
-            let visit = Visit { fetcher: self, origin: &origin, sockets: &[], exempt: connection.exempt };
-            permit.admit(visit).await?;
-            let _slot = self.slots.acquire().await.map_err(|_| FetchError::Cancelled)?;
+        if let Some(connection) = idle {
+            permit.arrive(Visit { exempt: connection.exempt, ..visit }, connection.ip).await?;
+            let _slot = self.slot().await?;
             hop.head.reused = true;
             hop.head.ip = Some(Text::cut(&connection.ip.to_string()));
-            match time.within(exchange(&mut connection, request.clone(), wanted, permit, hop)).await? {
-                Answer::Came { reusable: true } => {
-                    self.idle().push(connection);
-                    return Ok(());
-                }
-                Answer::Came { reusable: false } => return Ok(()),
-                // The server had closed it meanwhile, as it may: a request that was not answered is repeated on a new one.
-                Answer::Closed => *hop = Hop::default(),
+            connection.begin(wanted.max_bytes.min(BODY_BYTES_MAX));
+            if self.exchange(connection, request.clone(), wanted, time, permit, hop).await? {
+                return Ok(());
             }
+            // The server had closed it meanwhile, as it may: a request that was not answered is repeated on a new one.
+            *hop = Hop::default();
         }
-        let (located, dns) = time.within(timed(locate(self.outside.as_ref(), &origin))).await?;
-        hop.head.dns_us = origin.literal.is_none().then_some(dns);
-        permit.admit(Visit { fetcher: self, origin: &origin, sockets: &located.sockets, exempt: located.exempt }).await?;
-        let _slot = self.slots.acquire().await.map_err(|_| FetchError::Cancelled)?;
-        self.make_room();
-        time.within(async {
-            let (stream, socket) = self.connect(&located.sockets, hop).await?;
-            let stream = self.secure(&origin, stream, hop).await?;
-            let mut connection = Connection::open(origin, socket.ip(), located.exempt, stream).await?;
-            match exchange(&mut connection, request, wanted, permit, hop).await? {
-                Answer::Came { reusable: true } => self.idle().push(connection),
-                Answer::Came { reusable: false } => {}
-                Answer::Closed => return Err(FetchError::Truncated),
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    fn request(&self, url: &Url, headers: &HeaderMap, method: Method) -> Result<Request<Empty<Bytes>>, FetchError> {
-        let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let host = HeaderValue::from_str(authority).map_err(|_| FetchError::BadRequest)?;
-        let method = match method {
-            Method::Get => hyper::Method::GET,
-            Method::Head => hyper::Method::HEAD,
-        };
-        let mut request = Request::builder().method(method).uri(target).body(Empty::new()).map_err(|_| FetchError::BadRequest)?;
-        let all = request.headers_mut();
-        all.insert(header::HOST, host);
-        all.insert(header::USER_AGENT, self.agent.clone());
-        all.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        all.extend(headers.clone());
-        Ok(request)
-    }
-
-    /// Tries the judged sockets in order.
-    async fn connect(&self, sockets: &[SocketAddr], hop: &mut Hop) -> Result<(Box<dyn Stream>, SocketAddr), FetchError> {
-        for socket in sockets {
-            hop.head.ip = Some(Text::cut(&socket.ip().to_string()));
-            let begun = Instant::now();
-            match tokio::time::timeout(CONNECT_PATIENCE, self.outside.connect(*socket)).await {
-                Ok(Ok(stream)) => {
-                    hop.head.connect_us = Some(micros(begun.elapsed()));
-                    return Ok((stream, *socket));
-                }
-                Ok(Err(error)) => tracing::debug!(%socket, %error, "not connected"),
-                Err(_) => tracing::debug!(%socket, "not connected in time"),
-            }
-        }
-        Err(FetchError::Connect)
-    }
-
-    async fn secure(&self, origin: &Origin, stream: Box<dyn Stream>, hop: &mut Hop) -> Result<Box<dyn Stream>, FetchError> {
-        if !origin.https {
-            return Ok(stream);
-        }
+        let (line, _slot) = self.connect(visit, wanted, time, permit, hop).await?;
         let begun = Instant::now();
-        let stream = self.tls.handshake(&origin.host, stream).await.map_err(|error| {
-            tracing::debug!(host = %origin.host, %error, "no TLS");
-            FetchError::Tls
-        })?;
-        hop.head.tls_us = Some(micros(begun.elapsed()));
-        Ok(stream)
+        let line = if origin.https {
+            let line = time.within(self.caller.secure(&origin, line)).await?;
+            hop.head.tls_us = Some(micros(begun.elapsed()));
+            line
+        } else {
+            line
+        };
+        let connection = time.within(Connection::open(origin, line)).await?;
+        if self.exchange(connection, request, wanted, time, permit, hop).await? { Ok(()) } else { Err(FetchError::Truncated) }
     }
 
-    async fn station_file(&self, visit: &Visit<'_>) -> Result<String, FetchError> {
-        let _slot = self.slots.acquire().await.map_err(|_| FetchError::Cancelled)?;
-        self.make_room();
-        let mut hop = Hop::default();
-        let (stream, socket) = self.connect(visit.sockets, &mut hop).await?;
-        let stream = self.secure(visit.origin, stream, &mut hop).await?;
-        let mut connection = Connection::open(visit.origin.clone(), socket.ip(), visit.exempt, stream).await?;
-        let url = Url::parse(&visit.origin.url()).map_err(|_| FetchError::BadRequest)?.join(STATION_FILE).map_err(|_| FetchError::BadRequest)?;
-        let request = self.request(&url, &HeaderMap::new(), Method::Get)?;
-        let response = connection.send(request).await.map_err(|error| error.unwrap_or(FetchError::Truncated))?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Protocol);
+    /// Sends `request` and reads the answer into `hop`; false if the connection ended before a byte of it. Keeps a connection that can
+    /// serve again.
+    async fn exchange(
+        &self,
+        mut connection: Connection,
+        request: Request<Empty<Bytes>>,
+        wanted: &FetchRequest,
+        time: &mut TimeLeft,
+        permit: &dyn Permit,
+        hop: &mut Hop,
+    ) -> Result<bool, FetchError> {
+        let answer = time.within(exchange(&mut connection, request, wanted, permit, hop)).await?;
+        connection.settle();
+        if matches!(answer, Answer::Came { reusable: true }) {
+            self.idle().push(connection);
         }
-        let mut body = response.into_body();
-        let mut bytes = Vec::new();
-        while let Some(data) = connection.next(&mut body).await? {
-            bytes.extend_from_slice(&data);
-            if bytes.len() as u64 > STATION_FILE_BYTES_MAX {
-                return Err(FetchError::TooLarge);
+        Ok(matches!(answer, Answer::Came { .. }))
+    }
+
+    /// A line to the first of the origin's sockets that may be contacted and answers, and a place among the connections.
+    async fn connect(
+        &self,
+        visit: Visit<'_>,
+        wanted: &FetchRequest,
+        time: &mut TimeLeft,
+        permit: &dyn Permit,
+        hop: &mut Hop,
+    ) -> Result<(Line, SemaphorePermit<'_>), FetchError> {
+        let (located, dns) = time.within(timed(self.caller.locate(visit.origin))).await?;
+        hop.head.dns_us = visit.origin.literal.is_none().then_some(dns);
+        let mut failure = FetchError::Connect;
+        for socket in located.sockets {
+            if let Err(error) = permit.arrive(Visit { exempt: located.exempt, ..visit }, socket.ip()).await {
+                failure = error;
+                continue;
+            }
+            let slot = self.slot().await?;
+            self.make_room();
+            hop.head.ip = Some(Text::cut(&socket.ip().to_string()));
+            let body_bytes = wanted.max_bytes.min(BODY_BYTES_MAX);
+            match time.within(timed(self.caller.connect(socket, located.exempt, permit.purse(), body_bytes))).await {
+                Ok((line, took)) => {
+                    hop.head.connect_us = Some(took);
+                    return Ok((line, slot));
+                }
+                Err(error) => failure = error,
             }
         }
-        String::from_utf8(bytes).map_err(|_| FetchError::Protocol)
+        Err(failure)
+    }
+
+    async fn slot(&self) -> Result<SemaphorePermit<'_>, FetchError> {
+        self.slots.acquire().await.map_err(|_| FetchError::Cancelled)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -356,7 +316,7 @@ async fn read_body(
     let max = wanted.max_bytes.min(BODY_BYTES_MAX);
     while let Some(data) = connection.next(body).await? {
         let room = max.saturating_sub(hop.body.len() as u64).min(data.len() as u64);
-        let taken = permit.take_bytes(room).await;
+        let taken = permit.keep(room);
         hop.body.extend_from_slice(&data[..usize::try_from(taken).unwrap_or(data.len()).min(data.len())]);
         if taken < data.len() as u64 {
             return Err(FetchError::TooLarge);

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub mod address;
+pub mod caller;
 mod connection;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -19,6 +20,10 @@ pub mod politeness;
 pub mod quota;
 pub mod request;
 pub mod tls;
+pub mod toll;
+pub mod vicinity;
+
+use vicinity::Interface;
 
 /// A byte stream to a target.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -38,8 +43,9 @@ pub trait Outside: Send + Sync + 'static {
     fn resolve(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>>;
     /// Connects to exactly this address.
     fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Stream>>>;
-    /// This machine's own addresses, which guests may not contact.
-    fn interfaces(&self) -> Vec<IpAddr>;
+    /// This machine's addresses as they are now, with the links that they are on: guests may contact none of these, and nobody where
+    /// this fails.
+    fn interfaces(&self) -> io::Result<Vec<Interface>>;
     /// Whether the program that built this named `to` as one of the loopback or private sockets it may reach (demo, tests).
     fn is_exempt(&self, to: SocketAddr) -> bool;
     /// Whether there are such sockets. Where there are none, a name of a local network is not even resolved.

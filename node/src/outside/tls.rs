@@ -54,3 +54,20 @@ impl Tls {
         Ok(Box::new(self.0.connect(name, stream).await?))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A server for `example.org`, and a client that believes it.
+    pub(crate) fn authority() -> (tokio_rustls::TlsAcceptor, Tls) {
+        let made = rcgen::generate_simple_self_signed(vec!["example.org".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.key_pair.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let server = server.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        (tokio_rustls::TlsAcceptor::from(Arc::new(server)), Tls::trusting(roots))
+    }
+}

@@ -9,9 +9,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use futures::future::BoxFuture;
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ResolveHosts, ResolverOpts};
+use if_addrs::IfAddr;
 use tokio::net::TcpStream;
 
+use crate::outside::vicinity::Interface;
 use crate::outside::{Outside, ResolveError, Stream};
+
+/// Answers that the resolver remembers: more names than its jobs ask in a minute. An answer may be 64 KiB with thousands of addresses, so
+/// that all of them take some 40 MB at the worst.
+const ANSWERS_CACHED_MAX: u64 = 64;
 
 /// The world as this machine sees it.
 pub struct RealOutside {
@@ -30,12 +37,22 @@ impl RealOutside {
     /// The world with `exempt` as the only loopback or private sockets that may be reached. A station that serves others has none.
     #[must_use]
     pub fn new(exempt: BTreeSet<SocketAddr>) -> Self {
-        let resolver = TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
+        let resolver = TokioResolver::builder_tokio().and_then(|mut builder| {
+            modest(builder.options_mut());
+            builder.build()
+        });
         if let Err(error) = &resolver {
             tracing::warn!(%error, "no resolver: names cannot be looked up");
         }
         Self { resolver: resolver.ok(), exempt }
     }
+}
+
+/// The options of a resolver that strangers have questions for.
+fn modest(options: &mut ResolverOpts) {
+    // The machine's own table of hosts says nothing of the world, and may name what only the operator should reach.
+    options.use_hosts_file = ResolveHosts::Never;
+    options.cache_size = ANSWERS_CACHED_MAX;
 }
 
 impl Outside for RealOutside {
@@ -59,8 +76,12 @@ impl Outside for RealOutside {
         })
     }
 
-    fn interfaces(&self) -> Vec<IpAddr> {
-        if_addrs::get_if_addrs().map(|all| all.iter().map(if_addrs::Interface::ip).collect()).unwrap_or_default()
+    fn interfaces(&self) -> io::Result<Vec<Interface>> {
+        let prefix = |addr: &IfAddr| match addr {
+            IfAddr::V4(v4) => v4.prefixlen,
+            IfAddr::V6(v6) => v6.prefixlen,
+        };
+        Ok(if_addrs::get_if_addrs()?.iter().map(|interface| Interface { ip: interface.ip(), prefix: prefix(&interface.addr) }).collect())
     }
 
     fn is_exempt(&self, to: SocketAddr) -> bool {

@@ -244,7 +244,10 @@ impl Driver {
                 let idle = guests.into_iter().filter(|node| !self.requester.works_with(node) && !self.worker.works_for(node));
                 idle.take(too_many).for_each(|node| self.network.perform(network::Command::LetGo(node)));
             }
-            N::Seen { by, ip } => self.worker.handle(worker::Event::Seen { by, ip }, now),
+            N::Seen { by, ip } => {
+                self.host.seen(by, ip);
+                self.worker.handle(worker::Event::Seen { by, ip }, now);
+            }
             N::Stream { from, stream, .. } => self.fetches.serve(stream, from),
             N::Providers { find, providers } => {
                 if let Some(reply) = self.searching.remove(&find) {

@@ -17,11 +17,13 @@ mod fetches;
 mod handle;
 mod narrate;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use libp2p::PeerId;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
 use station_protocol::bounded::Text;
 use station_protocol::durable::RestoreError;
 use station_protocol::experiment::EngineProfile;
@@ -130,7 +132,8 @@ impl Station {
         let machines = restore(worker_config, network, &key, parts.seed, &*parts.store, clock.now()).await?;
         let swarm = Network::new(network_config(config, network, &policy), &peer_id::keypair(parts.secret), parts.transport, tasks.clone())?;
         let library = Library::new(parts.store.clone());
-        let host = Host::new(parts.outside, key.node(), policy, clock, parts.store.clone()).await?;
+        let host = Host::new(parts.outside, key.node(), policy, clock, parts.store.clone(), tasks.clone()).await?;
+        config.announce.iter().flat_map(ips).for_each(|ip| host.announced(ip));
         let (commands, inbox) = mpsc::channel(handle::COMMANDS_WAITING_MAX);
         let (notes, _) = broadcast::channel(parts.notes_kept);
         let handle = Handle { commands, notes, identity: Arc::new(identity), library, store: parts.store };
@@ -166,6 +169,15 @@ async fn restore(
     let config = requester::Config { network: network.name.clone() };
     let seed = station_protocol::content::sha256(&[b"requester", &seed]);
     Ok((worker, Requester::restore(config, key.clone(), seed, records.into_iter(), now)?))
+}
+
+/// The addresses that `address` names, a relay's among them: none of them is for guests.
+fn ips(address: &Multiaddr) -> impl Iterator<Item = IpAddr> {
+    address.iter().filter_map(|part| match part {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(ip.into()),
+        _ => None,
+    })
 }
 
 fn network_config(config: &Config, network: &NetworkFile, policy: &Policy) -> NetworkConfig {

@@ -128,6 +128,25 @@ pub fn target_share(target: &str, day: u64, node: &NodeId, cap: u64, stations: u
     if share > 0 && is_among(target, day, node, below) { share } else { 0 }
 }
 
+/// Names that may honestly stand behind one /24 or /48 and be measured on one day: a content network has many there, and each has a cap
+/// of its own. Whoever lets any number of names point at a victim sends it this many times what one name gets.
+pub const NETWORK_NAMES_MAX: u64 = 8;
+/// Requests a day that the whole network sends to one /24 or /48, by whatever names.
+pub const NETWORK_CAP_PER_DAY: u64 = NETWORK_NAMES_MAX * TARGET_CAP_PER_DAY;
+/// Stations that may contact one /24 or /48 on one day.
+pub const NETWORK_STATIONS_MAX: u64 = NETWORK_NAMES_MAX * TARGET_STATIONS_MAX;
+
+/// Requests, readings among them, that `node` may send to addresses in `network` (a /24 or /48) on UTC `day`, beside what the names allow,
+/// where the operator lets a name have `quota`. It is drawn as a target is, so that who may contact an address by itself may do so here.
+#[must_use]
+pub fn network_share(network: &str, day: u64, node: &NodeId, stations: u64, quota: u64) -> u64 {
+    let stations = counted(stations);
+    if !is_among(network, day, node, ratio(NETWORK_STATIONS_MAX, stations)) {
+        return 0;
+    }
+    (NETWORK_CAP_PER_DAY / stations.min(NETWORK_STATIONS_MAX)).min(quota.saturating_mul(NETWORK_NAMES_MAX))
+}
+
 fn is_among(target: &str, day: u64, node: &NodeId, below: u64) -> bool {
     below == u64::MAX || fraction("target", &[target.as_bytes(), &[0], &day.to_be_bytes(), &node.0]) < below
 }

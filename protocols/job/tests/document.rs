@@ -60,6 +60,9 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
         sampling::TARGET_QUOTA_PER_DAY,
         sampling::TARGET_STATIONS_MAX,
         sampling::TARGET_SHARE_MIN,
+        sampling::NETWORK_NAMES_MAX,
+        sampling::NETWORK_CAP_PER_DAY,
+        sampling::NETWORK_STATIONS_MAX,
     ];
     for (name, value) in &bounds {
         assert!(DOCUMENT.contains(&format!("| `{name}` | {value} |")), "{name} is {value}");

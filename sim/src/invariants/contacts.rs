@@ -3,19 +3,21 @@
 //!
 //! | invariant | broken when |
 //! |---|---|
-//! | target caps | a host gets more than 1.2 times its cap on one UTC day, readings of its `/.well-known/station` counted |
+//! | target caps | a host gets more than 1.2 times its cap on one UTC day, readings of its `/.well-known/station` counted; or the hosts of one /24 or /48 together 1.2 times a network's |
 //! | only what policy allows | a request reaches a host for an experiment that did not need it or that the station's policy does not let ask it; a station starts a job, or stores content, of somebody's experiment that its policy declines |
 //!
 //! Guarantees: policies are judged by the protocol's own rules, beside the node and after it. Deliberately lacks policies that change
 //! during a run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use cid::Cid;
 use station_protocol::NodeId;
 use station_protocol::capability::Capability;
 use station_protocol::experiment::{Experiment, ExperimentId};
 use station_protocol::policy::Policy;
+use station_protocol::sampling::{NETWORK_CAP_PER_DAY, target_of_host};
 
 use crate::scenario::check::Invariant;
 
@@ -31,6 +33,7 @@ const TOLERANCE: (u64, u64) = (6, 5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
     pub host: String,
+    pub ip: IpAddr,
     /// Requests a day that it may get from the whole network.
     pub cap: u64,
     /// UTC day from the epoch.
@@ -42,10 +45,18 @@ pub struct Contact {
     pub is_reading: bool,
 }
 
+/// Counts a request to `whom`, and says so when it is the first one too many. Said once a day: whatever follows is the same breach.
+fn over(asked: &mut BTreeMap<(String, u64), u64>, whom: &str, day: u64, cap: u64) -> Option<Broken> {
+    let count = asked.entry((whom.to_owned(), day)).or_default();
+    *count += 1;
+    let most = cap * TOLERANCE.0 / TOLERANCE.1;
+    (*count == most + 1).then(|| (Invariant::TargetCaps, format!("{whom} got more than {most} requests on day {day}, its cap being {cap}")))
+}
+
 /// What broke, in a sentence.
 pub type Broken = (Invariant, String);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Contacts {
     policies: BTreeMap<NodeId, Policy>,
     experiments: BTreeMap<ExperimentId, Experiment>,
@@ -53,6 +64,23 @@ pub struct Contacts {
     content: BTreeMap<Cid, BTreeSet<ExperimentId>>,
     /// By host and UTC day.
     asked: BTreeMap<(String, u64), u64>,
+    /// By network of addresses and UTC day.
+    asked_in: BTreeMap<(String, u64), u64>,
+    /// Requests a day that one network of addresses may get.
+    network_cap: u64,
+}
+
+impl Default for Contacts {
+    fn default() -> Self {
+        Self {
+            policies: BTreeMap::new(),
+            experiments: BTreeMap::new(),
+            content: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            asked_in: BTreeMap::new(),
+            network_cap: NETWORK_CAP_PER_DAY,
+        }
+    }
 }
 
 impl Contacts {
@@ -70,16 +98,12 @@ impl Contacts {
 
     /// A request reached a host.
     pub fn asked(&mut self, contact: &Contact) -> Vec<Broken> {
-        let count = self.asked.entry((contact.host.clone(), contact.day)).or_default();
-        *count += 1;
-        let most = contact.cap * TOLERANCE.0 / TOLERANCE.1;
-        // Said once a day: whatever follows is the same breach.
-        let over = (*count == most + 1).then(|| {
-            (Invariant::TargetCaps, format!("{} got more than {most} requests on day {}, its cap being {}", contact.host, contact.day, contact.cap))
-        });
+        let network = target_of_host(&contact.ip.to_string());
+        let host = over(&mut self.asked, &contact.host, contact.day, contact.cap);
+        let network = over(&mut self.asked_in, &network, contact.day, self.network_cap);
         let forbidden =
             self.forbidden(contact).map(|why| (Invariant::OnlyWhatPolicyAllows, format!("{} asked {}: {why}", contact.node, contact.host)));
-        over.into_iter().chain(forbidden).collect()
+        host.into_iter().chain(network).chain(forbidden).collect()
     }
 
     /// A station starts a job of `experiment`.

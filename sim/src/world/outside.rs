@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use station_node::outside::vicinity::Interface;
 use station_node::outside::{Outside, ResolveError, Stream};
 use station_protocol::NodeId;
 use tokio::time::sleep;
@@ -67,8 +68,8 @@ impl Outside for Door {
         .boxed()
     }
 
-    fn interfaces(&self) -> Vec<IpAddr> {
-        self.own.clone()
+    fn interfaces(&self) -> io::Result<Vec<Interface>> {
+        Ok(self.own.iter().map(|ip| Interface { ip: *ip, prefix: if ip.is_ipv4() { 32 } else { 128 } }).collect())
     }
 
     fn is_exempt(&self, _: SocketAddr) -> bool {

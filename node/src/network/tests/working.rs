@@ -145,7 +145,7 @@ async fn nobody_at_the_address_is_unreachable() {
 #[tokio::test]
 async fn another_key_at_the_address_is_the_wrong_node() {
     let mut lab = Lab::new(vec![config(&["t"]), config(&["t"])]).await;
-    let there = lab.at[1][0].as_str().replace(&node(2).to_string(), &node(5).to_string());
+    let there = lab.at[1][0].to_string().replace(&node(2).to_string(), &node(5).to_string());
     send(&mut lab, 0, node(5), List::first([Address::parse(&there).expect("an address")]));
     assert_eq!(answer(&mut lab, 0).await, Err(SendFailure::WrongNode));
 }

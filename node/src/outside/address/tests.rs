@@ -25,7 +25,7 @@ fn names_of_local_networks_are_refused() {
 }
 
 /// URLs that no guest may fetch. Names resolve as in [`hostile_world`].
-const CORPUS: [&str; 58] = [
+const CORPUS: [&str; 60] = [
     "http://127.0.0.1/",
     "http://127.1/",
     "http://0x7f.1/",
@@ -83,14 +83,17 @@ const CORPUS: [&str; 58] = [
     "http://metadata.example/",
     "http://six.example/",
     "http://own.example/",
+    "http://neighbour.example/",
+    "http://5.6.7.1/",
     "http://\u{ff11}\u{ff12}\u{ff17}.0.0.1/",
 ];
 
 fn hostile_world() -> Fake {
-    let fake = Fake::default().with_own("5.6.7.8");
+    let fake = Fake::default().with_own("5.6.7.8/24");
     let fake = fake.with_name("public.example", &[&["1.2.3.4"]]).with_name("private.example", &[&["192.168.0.10"]]);
     let fake = fake.with_name("mixed.example", &[&["1.2.3.4", "10.0.0.1"]]).with_name("metadata.example", &[&["169.254.169.254"]]);
     let fake = fake.with_name("six.example", &[&["::ffff:10.0.0.1"]]).with_name("own.example", &[&["5.6.7.8"]]);
+    let fake = fake.with_name("neighbour.example", &[&["5.6.7.254"]]);
     ["localhost", "router", "printer.local", "vault.internal", "nas.lan", "fritz.home.arpa", "hidden.onion"]
         .iter()
         .fold(fake, |fake, name| fake.with_name(name, &[&["1.2.3.4"]]))
@@ -99,15 +102,17 @@ fn hostile_world() -> Fake {
 #[tokio::test(start_paused = true)]
 async fn no_url_of_the_corpus_causes_a_connection() {
     let outside = Arc::new(hostile_world().with_server("1.2.3.4:80", |_| response("200 OK", "", b"")));
-    let fetcher = Fetcher::new(outside.clone(), Tls::default(), "station/test");
+    let fetcher = Fetcher::new(Vicinity::new(outside.clone()), Tls::default(), "station/test");
+    let permit = Anything::default();
     for url in CORPUS {
-        let fetched = fetcher.fetch(&get(url), &Anything::default()).await;
+        let fetched = fetcher.fetch(&get(url), &permit).await;
         assert_eq!(fetched.head.error, Some(FetchError::RefusedAddress), "{url}");
         assert_eq!(outside.connections(), 0, "{url}");
     }
     for name in ["localhost", "router", "printer.local", "vault.internal", "hidden.onion"] {
         assert!(!outside.resolved.lock().unwrap().iter().any(|resolved| resolved == name), "{name} was looked up");
     }
+    assert!(permit.admitted.lock().unwrap().iter().all(|host| host.ends_with(".example")), "what its form refuses takes nothing of a quota");
     let open = fetcher.fetch(&get("http://public.example/"), &Anything::default()).await;
     assert_eq!((open.head.error, outside.connections()), (None, 1), "the corpus proves nothing if everything is refused");
 }
@@ -115,7 +120,7 @@ async fn no_url_of_the_corpus_causes_a_connection() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_a_web_url_is_a_bad_request() {
     let outside = Arc::new(hostile_world());
-    let fetcher = Fetcher::new(outside.clone(), Tls::default(), "station/test");
+    let fetcher = Fetcher::new(Vicinity::new(outside.clone()), Tls::default(), "station/test");
     for url in [
         "",
         "example.org",
@@ -136,7 +141,7 @@ async fn what_is_not_a_web_url_is_a_bad_request() {
 async fn only_the_exact_socket_that_was_named_is_exempt() {
     let outside = hostile_world().with_exempt("127.0.0.1:4567").with_name("demo.local", &[&["127.0.0.1"]]);
     let outside = Arc::new(outside.with_server("127.0.0.1:4567", |_| response("200 OK", "", b"demo")));
-    let fetcher = Fetcher::new(outside.clone(), Tls::default(), "station/test");
+    let fetcher = Fetcher::new(Vicinity::new(outside.clone()), Tls::default(), "station/test");
     for (url, error) in [
         ("http://127.0.0.1:4567/", None),
         ("http://demo.local:4567/", None),

@@ -62,14 +62,55 @@ fn a_crash_loses_requests_but_never_gains_any() {
 #[test]
 fn what_a_file_said_is_written_once_and_forgotten_the_next_day() {
     let (mut quotas, one) = (Quotas::restore(100, []), target("https://one.example"));
-    let record = quotas.learn(&one, 7, 40).unwrap().expect("it is news");
-    assert_eq!(record, QuotaRecord { target: one.clone(), day: 7, reserved: 0, cap: Some(40) });
-    assert_eq!(quotas.learn(&one, 7, 40), Ok(None));
-    assert_eq!(quotas.take_of(5, &one, 7).unwrap().map(|record| (record.reserved, record.cap)), Some((5, Some(40))));
+    let begun = quotas.begin_reading(5, &one, 7, 1).unwrap();
+    assert_eq!((begun.reserved, begun.cap, &begun.read[..]), (5, None, &[Reading { origin: 1, known: false }][..]));
+    assert_eq!(Quotas::restore(100, [begun]).word(&one, 7, 1), Word::Asked, "whose answer is not there was asked all the same");
+    let record = quotas.learn(&one, 7, 1, 40).unwrap();
+    assert_eq!((record.cap, &record.read[..]), (Some(40), &[Reading { origin: 1, known: true }][..]));
+    quotas.begin_reading(5, &one, 7, 2).unwrap();
+    assert_eq!(quotas.learn(&one, 7, 2, 400).unwrap().cap, Some(40), "another origin can only lower it");
     assert_eq!((quotas.learned(&one, 7), quotas.learned(&one, 8)), (Some(40), None));
-    assert_eq!(Quotas::restore(100, [record]).learned(&one, 7), Some(40));
+    assert_eq!((quotas.word(&one, 7, 1), quotas.word(&one, 7, 3), quotas.word(&one, 8, 1)), (Word::Known, Word::Unasked, Word::Unasked));
+    let restored = Quotas::restore(100, [record]);
+    assert_eq!((restored.learned(&one, 7), restored.word(&one, 7, 1)), (Some(40), Word::Known));
     assert!(quotas.take(&one, 8).is_ok());
     assert_eq!(quotas.learned(&one, 8), None);
+}
+
+#[test]
+fn readings_are_requests_of_the_quota_and_their_origins_are_bounded() {
+    let (mut quotas, one) = (Quotas::restore(100, []), target("https://one.example"));
+    assert!(quotas.begin_reading(0, &one, 7, 0).is_ok(), "the first is what the cap has room for beside the shares");
+    assert_eq!(quotas.begin_reading(1, &one, 7, 1), Err(QuotaRefused::UsedUp));
+    for origin in 1..ORIGINS_MAX as u64 {
+        quotas.begin_reading(1_000, &one, 7, origin).unwrap();
+    }
+    assert_eq!(quotas.begin_reading(1_000, &one, 7, 1_000), Err(QuotaRefused::TooManyOrigins));
+    assert_eq!(quotas.take_of(ORIGINS_MAX as u64, &one, 7), Err(QuotaRefused::UsedUp));
+    let record = quotas.learn(&one, 7, 1, 40).unwrap();
+    assert!(station_protocol::codec::encode(&record).len() < 3 << 10);
+}
+
+#[test]
+fn a_network_has_an_account_beside_the_one_of_its_name() {
+    let named = target("http://1.2.3.4");
+    let network = Target::at("::ffff:1.2.3.9".parse().unwrap());
+    assert_eq!((network.as_str(), network.drawn_by(), named.drawn_by()), ("at 1.2.3.0/24", "1.2.3.0/24", "1.2.3.0/24"));
+    assert!(network.is_network() && !named.is_network() && named != network);
+    assert_eq!(Target::at("2606:4700:4700:1::1".parse().unwrap()).drawn_by(), "2606:4700:4700::/48");
+    let mut buckets = Buckets::default();
+    let waits: Vec<u64> = (0..23).map(|_| buckets.take(&network, Time(1_000_000)).unwrap()).collect();
+    assert_eq!((&waits[..20], &waits[20..]), (&[0; 20][..], &[250, 500, 750][..]));
+}
+
+#[test]
+fn targets_of_days_gone_by_are_named_once_so_that_the_disk_forgets_them() {
+    let (mut quotas, one, two) = (Quotas::restore(100, []), target("https://one.example"), target("https://two.example"));
+    assert!(quotas.turn(7).is_empty());
+    quotas.take(&one, 7).unwrap();
+    quotas.take(&two, 9).unwrap();
+    assert_eq!((quotas.turn(8), quotas.turn(8), quotas.turn(7)), (vec![one], vec![], vec![]));
+    assert_eq!(quotas.targets.len(), 1);
 }
 
 #[test]
@@ -151,6 +192,7 @@ fn a_small_budget_is_never_exceeded_by_a_block() {
 #[test]
 fn nothing_is_taken_that_is_not_reserved() {
     let mut bytes = DailyBytes::default();
+    bytes.give_back(5, 7);
     assert_eq!(bytes.take(1_000, 1 << 30, 7), None);
     let record = bytes.lacking(1_000, 1 << 30, 7).expect("it lacks a reservation");
     assert_eq!(record, BytesRecord { day: 7, reserved: 1_000 + (16 << 20) - 1 });
@@ -158,6 +200,9 @@ fn nothing_is_taken_that_is_not_reserved() {
     assert_eq!(bytes.take(1_000, 1 << 30, 7), None, "yesterday's says nothing of today");
     bytes.reserved(record);
     assert_eq!(bytes.take(1_000, 1 << 30, 7), Some(1_000));
+    bytes.give_back(400, 7);
+    assert_eq!(bytes.take(400 + (16 << 20) - 1, 1 << 30, 7), Some(400 + (16 << 20) - 1), "what came back is there again");
+    assert_eq!(bytes.take(1, 1 << 30, 7), None);
 }
 
 #[test]

@@ -68,6 +68,22 @@ fn what_is_allowed_is_used() {
 }
 
 #[test]
+fn a_network_of_addresses_gets_eight_times_what_a_name_gets_and_no_more() {
+    let all = nodes(3_000);
+    let network = "203.0.114.0/24";
+    let sum = |nodes: &[NodeId], counted, quota| nodes.iter().map(|node| network_share(network, 1, node, counted, quota)).sum::<u64>();
+    for (stations, quota, expected) in [(1, 100, 800), (10, 100, 8_000), (10, 1_000_000, 691_200), (3_000, 100, 3_000 * 204)] {
+        assert_eq!(sum(&all[..stations], stations as u64, quota), expected, "{stations} stations, {quota}");
+        assert!(expected <= NETWORK_CAP_PER_DAY);
+    }
+    // Of 17,496 stations, an eighth more than 15,552, the rule lets 6,912 come, each a hundred times.
+    let came = all.iter().filter(|node| network_share(network, 1, node, 15_552, 100) == 100).count();
+    let expected = 3_000 * 6_912 / 17_496;
+    assert!(came.abs_diff(expected) < 110, "four standard deviations: {came} of {expected}");
+    assert!(all.iter().all(|node| !may_read(network, 1, node, 15_552) || network_share(network, 1, node, 15_552, 100) > 0));
+}
+
+#[test]
 fn a_share_is_never_more_than_the_operators_quota_nor_less_than_a_job() {
     let nodes = nodes(300);
     for (cap, quota) in [(2_000, 100), (86_400, 100), (86_400, 3), (400, 100)] {

@@ -52,7 +52,19 @@ fn contacts() -> (Contacts, ExperimentId) {
 }
 
 fn contact(number: u8, host: &str, experiment: Option<ExperimentId>) -> Contact {
-    Contact { host: host.into(), cap: 10, day: 7, node: node(number), experiment, is_reading: false }
+    Contact { host: host.into(), ip: [185, 0, host.as_bytes()[0], 1].into(), cap: 10, day: 7, node: node(number), experiment, is_reading: false }
+}
+
+#[test]
+fn hosts_at_one_network_have_one_cap_together() {
+    let (mut contacts, id) = contacts();
+    contacts.network_cap = 10;
+    let ask = |number: u8| Contact { ip: [185, 0, 0, number].into(), host: format!("{number}.a.example"), ..contact(1, "a.example", Some(id)) };
+    let broken: Vec<usize> =
+        (0..14).map(|number| contacts.asked(&ask(number)).iter().filter(|(what, _)| *what == Invariant::TargetCaps).count()).collect();
+    assert_eq!(broken, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0], "a fifth more is tolerated, and a breach is said once");
+    let elsewhere = Contact { ip: [185, 0, 1, 1].into(), host: "b.a.example".into(), ..contact(1, "a.example", Some(id)) };
+    assert!(contacts.asked(&elsewhere).iter().all(|(what, _)| *what != Invariant::TargetCaps));
 }
 
 #[test]

@@ -140,7 +140,7 @@ impl Internet {
         let (site, now_ms, day) = (&self.sites[place], clock::now_ms(), today());
         self.trace.event(now_ms, from.number, Kind::Asked, trace::content(format!("{} {}", site.name, request.path).as_bytes()));
         let (is_reading, experiment): (bool, Option<ExperimentId>) = (request.is_reading(), request.experiment);
-        self.ledger.asked(now_ms, &Contact { host: site.name.clone(), cap: site.cap(), day, node: from.node, experiment, is_reading });
+        self.ledger.asked(now_ms, &Contact { host: site.name.clone(), ip: site.ip, cap: site.cap(), day, node: from.node, experiment, is_reading });
         let mut book = self.book();
         let all = book.days.entry((place, day)).or_default();
         if is_reading {

@@ -5,11 +5,14 @@ use station_node::library::bundled_names;
 use station_node::outside::Outside;
 use station_node::outside::address::judge;
 use station_node::outside::http::{Fetcher, Permit, Visit};
-use station_node::outside::politeness::{Forgetful, Politeness};
+use station_node::outside::politeness::{Errand, Forgetful, Politeness};
 use station_node::outside::quota::Quotas;
 use station_node::outside::request::user_agent;
 use station_node::outside::tls::Tls;
+use station_node::outside::toll::{Purse, Way};
+use station_node::outside::vicinity::Vicinity;
 use station_node::store::{Batch, MemoryStore, Store};
+use station_node::tasks::Tasks;
 use station_protocol::SigningKey;
 use station_protocol::bounded::{List, Text};
 use station_protocol::content::sha256;
@@ -157,7 +160,7 @@ fn the_experiment_is_read_from_the_user_agent() {
 
 /// How a station keeps to the rules: as the node does, or not at all.
 struct Manners {
-    polite: Option<Politeness>,
+    polite: Option<Arc<Politeness>>,
     stations: u64,
 }
 
@@ -171,15 +174,40 @@ impl Permit for Manners {
     fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>> {
         Box::pin(async move {
             let Some(polite) = &self.polite else { return Ok(()) };
-            polite.admit(visit, self.stations, None).await.map_err(|_| FetchError::Quota)
+            polite.admit(visit, &self.errand()).await.map_err(|_| FetchError::Quota)
+        })
+    }
+    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), FetchError>> {
+        Box::pin(async move {
+            let Some(polite) = &self.polite else { return Ok(()) };
+            polite.arrive(visit, ip, &self.errand()).await.map_err(|_| FetchError::Quota)
         })
     }
     fn is_spent(&self) -> bool {
         false
     }
-    fn take_bytes(&self, wanted: u64) -> BoxFuture<'_, u64> {
+    fn purse(&self) -> Arc<dyn Purse> {
+        Arc::new(Bottomless)
+    }
+    fn keep(&self, wanted: u64) -> u64 {
+        wanted
+    }
+}
+
+impl Manners {
+    fn errand(&self) -> Errand {
+        Errand { stations: self.stations, per_day: None, purse: self.purse() }
+    }
+}
+
+/// Pays for everything.
+struct Bottomless;
+
+impl Purse for Bottomless {
+    fn take(&self, _: Way, wanted: u64) -> BoxFuture<'static, u64> {
         Box::pin(std::future::ready(wanted))
     }
+    fn give_back(&self, _: Way, _: u64) {}
 }
 
 /// Twenty stations ask `host` fifteen times each on behalf of one experiment, which `policy` allows or not; what broke.
@@ -195,9 +223,9 @@ async fn crowd(host: Host, are_polite: bool, policy: &str) -> (Vec<Invariant>, T
         let node = SigningKey::from_bytes(&[number; 32]).node();
         ledger.allowed(number.into(), node, Policy::parse(policy, &bundled_names()).expect("a policy"));
         let station = Door { asker: Asker { number: number.into(), node }, ..first.clone() };
-        let polite = Politeness::new(node, Clock::at(WALL), Quotas::restore(TARGET_QUOTA_PER_DAY, []), Arc::new(Forgetful));
+        let polite = Politeness::new(node, Clock::at(WALL), Quotas::restore(TARGET_QUOTA_PER_DAY, []), Arc::new(Forgetful), Tasks::new());
         let manners = Manners { polite: are_polite.then_some(polite), stations: STATIONS.into() };
-        let fetcher = Fetcher::new(Arc::new(station), Tls::default(), &agent);
+        let fetcher = Fetcher::new(Vicinity::new(Arc::new(station)), Tls::default(), &agent);
         for _ in 0..15 {
             let request = FetchRequest {
                 method: Method::Get,
