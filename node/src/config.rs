@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
+use station_protocol::address::Reach;
 use station_protocol::bounded::{List, Name};
 use station_protocol::experiment::{LABEL_VALUES_MAX, Labels};
 use station_protocol::human::Cores;
@@ -141,6 +142,12 @@ pub const TOPICS_MAX: usize = 32;
 pub const BOOTSTRAP_MAX: usize = 32;
 
 impl NetworkFile {
+    /// Which addresses of stations mean something on it.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        if self.lan { Reach::Any } else { Reach::Global }
+    }
+
     /// Parses a network file.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let refuse = |reason: String| ConfigError { file: "network.toml".into(), reason };

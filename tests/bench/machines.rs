@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use station_protocol::address::Reach;
 use station_protocol::bounded::{Name, Text};
 use station_protocol::capability::Needs;
 use station_protocol::cluster::Cluster;
@@ -77,6 +78,7 @@ impl World {
         let requester = Requester::restore(requester::Config { network: network.clone() }, key(100), [100; 32], std::iter::empty(), now);
         let config = worker::Config {
             network,
+            reach: Reach::Global,
             topics: vec![topic],
             policy: Policy::default(),
             labels: Labels::new(),
@@ -87,7 +89,7 @@ impl World {
             anchor: false,
         };
         let worker = |n: u8| Worker::restore(config.clone(), key(n), [n; 32], std::iter::empty(), now).expect("nothing to restore");
-        let peers = (1..=WORKERS).map(|n| requester::Peer { node: key(n).node(), cluster: Cluster::V4([10, 0, n]) }).collect();
+        let peers = (1..=WORKERS).map(|n| requester::Peer { node: key(n).node(), cluster: Cluster::V4([45, 0, n]), is_relayed: false }).collect();
         let mut world = Self {
             workers: (1..=WORKERS).map(worker).collect(),
             requester: requester.expect("nothing to restore"),

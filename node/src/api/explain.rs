@@ -80,6 +80,12 @@ fn advice(view: &View) -> Vec<String> {
     }
     advice.extend(why.declines.keys().filter_map(|reason| decline(*reason)).map(str::to_owned));
     advice.extend(why.refusals.keys().filter_map(|reason| refusal(*reason)).map(str::to_owned));
+    if why.unplaced > 0 {
+        advice.push(format!(
+            "{} claims came from private addresses, which share one seat on a public network: let the proxy or container in front of this station keep the addresses of those who connect",
+            why.unplaced
+        ));
+    }
     let executions = u64::from(experiment.class.executions());
     if why.claimants > 0 && why.claimants < executions {
         advice.push(format!("each job wants {executions} stations of different networks and {} have claimed", why.claimants));

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use cid::Cid;
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::Multiaddr;
+use station_protocol::address::Reach;
 use station_protocol::bounded::Name;
 use station_protocol::call::Call;
 use station_protocol::cluster::Cluster;
@@ -26,6 +27,14 @@ pub struct Remote {
     /// The relay's when relayed.
     pub ip: IpAddr,
     pub relay: Option<NodeId>,
+}
+
+impl Remote {
+    /// The cluster of `node`, which is there.
+    #[must_use]
+    pub fn cluster(&self, node: NodeId, reach: Reach) -> Cluster {
+        Cluster::of(node, self.ip, self.relay, reach)
+    }
 }
 
 /// A byte stream of the `car` protocol.

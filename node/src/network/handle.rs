@@ -78,7 +78,7 @@ impl Network {
     fn seen(&mut self, peer: PeerId, connection: ConnectionId, observed: &Multiaddr) {
         let Some((node, remote)) = node_of(&peer).ok().and_then(|node| Some((node, self.peers.remote(node, connection)?))) else { return };
         if let (None, Some(ip)) = (remote.relay, addresses::ip_of(observed)) {
-            self.events.push_back(Event::Seen { by: Cluster::of(node, remote.ip, None), ip });
+            self.events.push_back(Event::Seen { by: Cluster::of(node, remote.ip, None, self.config.reach), ip });
         }
     }
 
@@ -291,7 +291,7 @@ impl Network {
         let gossip = &self.swarm.behaviour().gossip;
         let mesh: HashSet<PeerId> = self.topic_names.keys().flat_map(|topic| gossip.mesh_peers(topic)).copied().collect();
         let busy: HashSet<NodeId> = self.topics.guests().filter(|node| self.is_busy_with(*node)).collect();
-        let cluster = |node| self.peers.best(node).map(|remote| Cluster::of(node, remote.ip, remote.relay));
+        let cluster = |node| self.peers.best(node).map(|remote| remote.cluster(node, self.config.reach));
         let may_go = |node| !mesh.contains(&peer_of(node)) && !busy.contains(&node);
         self.events.extend(self.topics.crowd(now, cluster, may_go).map(|(guests, too_many)| Event::Crowded { guests, too_many }));
     }

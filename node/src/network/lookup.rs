@@ -15,7 +15,7 @@ use station_protocol::work::At;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::config::{FINDS_MAX, PROVIDERS_MAX};
+use super::config::{FINDS_MAX, PROVIDERS_MAX, Reach};
 use super::events::Event;
 use super::kad_store::Pointers;
 use super::peer_id::{node_of, peer_of};
@@ -175,7 +175,7 @@ impl Network {
         }
         let kad = &mut self.swarm.behaviour_mut().kad;
         for address in direct {
-            if is_diverse(kad, peer, &address) {
+            if is_diverse(kad, peer, &address, reach) {
                 kad.add_address(&peer, address);
             }
         }
@@ -183,8 +183,8 @@ impl Network {
 }
 
 /// Whether the table stays diverse with `peer` at `address` in it.
-fn is_diverse(kad: &mut kad::Behaviour<Pointers>, peer: PeerId, address: &Multiaddr) -> bool {
-    let cluster = |peer: &PeerId, address: &Multiaddr| Some(Cluster::of(node_of(peer).ok()?, addresses::ip_of(address)?, None));
+fn is_diverse(kad: &mut kad::Behaviour<Pointers>, peer: PeerId, address: &Multiaddr, reach: Reach) -> bool {
+    let cluster = |peer: &PeerId, address: &Multiaddr| Some(Cluster::of(node_of(peer).ok()?, addresses::ip_of(address)?, None, reach));
     let Some(new) = cluster(&peer, address) else { return false };
     let same = |other: &PeerId, known: &kad::Addresses| *other != peer && known.iter().any(|address| cluster(other, address) == Some(new));
     let count = |bucket: &kad::KBucketRef<'_, kad::KBucketKey<PeerId>, kad::Addresses>| {

@@ -286,6 +286,11 @@ impl Network {
     }
 
     #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.config.reach
+    }
+
+    #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let gossip = &self.swarm.behaviour().gossip;
         let mesh = self.topic_names.keys().map(|topic| gossip.mesh_peers(topic).count()).sum();

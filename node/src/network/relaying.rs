@@ -20,7 +20,7 @@ impl Network {
     pub(super) fn relay_offered(&mut self, peer: PeerId, direct: &[Multiaddr]) {
         let (Ok(node), Some(ip)) = (node_of(&peer), self.peers.ip(&peer)) else { return };
         let Some(address) = confirmed(direct, ip) else { return };
-        self.relays.offered(node, address.clone(), Cluster::of(node, ip, None));
+        self.relays.offered(node, address.clone(), Cluster::of(node, ip, None, self.config.reach));
         self.ask_relays(Instant::now());
     }
 

@@ -223,7 +223,7 @@ impl Driver {
                 self.worker.handle(worker::Event::Asked { ask, from, request }, now);
             }
             N::Asked { ask, from, remote, request } => {
-                let from = requester::Peer { node: from, cluster: Cluster::of(from, remote.ip, remote.relay) };
+                let from = requester::Peer { node: from, cluster: remote.cluster(from, self.network.reach()), is_relayed: remote.relay.is_some() };
                 self.requester.handle(requester::Event::Asked { ask, from, request }, now);
             }
             N::Answered { send, answer } => self.worker.handle(worker::Event::Answered { send, answer }, now),
@@ -324,7 +324,7 @@ impl Driver {
             E::Send { send, to, request, .. } if to == self.node => {
                 let ask = self.own_ticket();
                 self.own_asks.insert(ask, send);
-                let from = requester::Peer { node: to, cluster: Cluster::Own(to) };
+                let from = requester::Peer { node: to, cluster: Cluster::Own(to), is_relayed: false };
                 self.requester.handle(requester::Event::Asked { ask, from, request }, self.clock.now());
             }
             E::Send { send, to, at, request } => self.network.perform(network::Command::Send { send, to, at, request }),

@@ -38,7 +38,7 @@ use crate::clock::Clock;
 use crate::config::{Config, NetworkFile};
 use crate::engine::Engine;
 use crate::library::Library;
-use crate::network::{Network, NetworkConfig, NetworkError, Reach, Roles, peer_id};
+use crate::network::{Network, NetworkConfig, NetworkError, Roles, peer_id};
 use crate::operator::Host;
 use crate::outside::Outside;
 use crate::store::{Store, StoreError, Table};
@@ -120,6 +120,7 @@ impl Station {
         };
         let worker_config = worker::Config {
             network: network.name.clone(),
+            reach: network.reach(),
             topics: network.topics.clone(),
             policy: policy.clone(),
             labels,
@@ -187,7 +188,7 @@ fn network_config(config: &Config, network: &NetworkFile, policy: &Policy) -> Ne
         gossip: config.gossip.clone(),
         external: config.announce.clone(),
         use_relays: config.use_relays,
-        reach: if network.lan { Reach::Any } else { Reach::Global },
+        reach: network.reach(),
         roles: Roles { relay: policy.roles.relay, dht_server: policy.roles.dht_server, bootstrap: policy.roles.dht_server },
         software: SOFTWARE.to_owned(),
         ..NetworkConfig::new(network.name.clone(), network.topics.clone())

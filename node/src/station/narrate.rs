@@ -87,6 +87,10 @@ fn requester(note: &requester::Note) {
     match note {
         N::Called { experiment, seq, claim_below } => tracing::debug!(%experiment, seq, claim_below, "called"),
         N::Claimed { experiment, node } => tracing::debug!(%experiment, %node, "claimed by"),
+        N::Unplaced { experiment, node } => tracing::warn!(
+            %experiment, %node,
+            "stations come from a private address on a public network and share one seat: a proxy or container hides where they are"
+        ),
         N::Refused { experiment, node, reason } => tracing::debug!(%experiment, %node, ?reason, "refused"),
         N::Declined { experiment, node, reason } => tracing::debug!(%experiment, %node, ?reason, "declined by"),
         N::Leased { experiment, node, leases } => tracing::debug!(%experiment, %node, leases, "leased to"),

@@ -316,12 +316,7 @@ pub(crate) fn response() -> impl Strategy<Value = Response> {
 }
 
 fn cluster() -> impl Strategy<Value = Cluster> {
-    prop_oneof![
-        any::<[u8; 3]>().prop_map(Cluster::V4),
-        any::<[u8; 6]>().prop_map(Cluster::V6),
-        node().prop_map(Cluster::Relay),
-        node().prop_map(Cluster::Own),
-    ]
+    prop_oneof![any::<[u8; 3]>().prop_map(Cluster::V4), any::<[u8; 6]>().prop_map(Cluster::V6), Just(Cluster::Private), node().prop_map(Cluster::Own),]
 }
 
 prop_compose! {

@@ -1,13 +1,15 @@
 //! [`Cluster`]: stations that one party could easily own together; one seat per cluster in any vote.
 //!
-//! /24 of a direct IPv4 connection, /48 of IPv6; relayed peers share the relay's; private and loopback peers are each their own
-//! when the requester is on that network. Deliberately lacks AS numbers: they need a database that ages.
+//! Guarantees: a cluster follows from an IP address that the connection proves, never from a key, for keys cost nothing. It is the /24 of
+//! an IPv4 address or the /48 of an IPv6 address; whoever comes through a relay is at the relay's address, in one seat with everybody
+//! there. An address that anybody can have proves no place: on a public network all of those are one cluster. Deliberately lacks AS
+//! numbers: they need a database that ages.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Address;
+use crate::address::{Address, Reach};
 use crate::identity::NodeId;
 
 /// Equal clusters share one seat.
@@ -18,26 +20,25 @@ pub enum Cluster {
     V4([u8; 3]),
     /// The first six bytes of an IPv6 address.
     V6([u8; 6]),
-    /// Behind this relay.
-    Relay(NodeId),
-    /// A peer on a private or loopback network that the requester is on too.
+    /// Everybody who is seen at an address that is not global, on a network where stations are: behind a proxy or a container's bridge
+    /// every stranger comes from one such address.
+    Private,
+    /// A station, or a relay with all behind it, on the one local network that the requester is on too; and the requester itself.
     Own(NodeId),
 }
 
 impl Cluster {
-    /// The cluster of `node` seen over a connection whose remote end is `ip`, or which goes through `relay`.
+    /// The cluster of `node` seen over a connection whose remote end is `ip`: its own, or that of `relay`, which it comes through.
     #[must_use]
-    pub fn of(node: NodeId, ip: IpAddr, relay: Option<NodeId>) -> Self {
-        if let Some(relay) = relay {
-            return Self::Relay(relay);
-        }
-        match ip.to_canonical() {
-            ip if is_private(ip) => Self::Own(node),
-            IpAddr::V4(v4) => {
+    pub fn of(node: NodeId, ip: IpAddr, relay: Option<NodeId>, reach: Reach) -> Self {
+        match (ip.to_canonical(), reach) {
+            (ip, Reach::Global) if !Reach::Global.allows(ip) => Self::Private,
+            (ip, Reach::Any) if is_private(ip) => Self::Own(relay.unwrap_or(node)),
+            (IpAddr::V4(v4), _) => {
                 let [a, b, c, _] = v4.octets();
                 Self::V4([a, b, c])
             }
-            IpAddr::V6(v6) => {
+            (IpAddr::V6(v6), _) => {
                 let [a, b, c, d, e, f, ..] = v6.octets();
                 Self::V6([a, b, c, d, e, f])
             }
@@ -46,8 +47,8 @@ impl Cluster {
 
     /// The cluster behind `address`.
     #[must_use]
-    pub fn of_address(address: &Address) -> Self {
-        Self::of(address.node(), address.ip(), address.relay())
+    pub fn of_address(address: &Address, reach: Reach) -> Self {
+        Self::of(address.node(), address.ip(), address.relay(), reach)
     }
 }
 

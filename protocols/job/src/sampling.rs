@@ -23,13 +23,10 @@ pub fn fraction(label: &str, parts: &[&[u8]]) -> u64 {
     u64::from_be_bytes(hash[..8].try_into().expect("a sha2-256 digest has 32 bytes"))
 }
 
-/// Whether stations that the requester sees in `cluster` may claim `experiment` under `claim_below`.
-///
-/// A relay shows nothing of who is behind it, so that a relayed station is asked only where everybody is.
+/// Whether stations that the requester sees in `cluster` may claim `experiment` under `claim_below`, once they are connected directly.
 #[must_use]
 pub fn is_sampled(experiment: &ExperimentId, cluster: &Cluster, claim_below: u64) -> bool {
-    let below = |cluster| fraction("station/claim/1", &[&experiment.to_bytes(), &codec::encode(cluster)]) <= claim_below;
-    claim_below == u64::MAX || (!matches!(cluster, Cluster::Relay(_)) && below(cluster))
+    claim_below == u64::MAX || fraction("station/claim/1", &[&experiment.to_bytes(), &codec::encode(cluster)]) <= claim_below
 }
 
 /// What a sample goes by for `node`, which is seen in `cluster`: the cluster, unless the planted bug is to be found.

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use station_protocol::address::Reach;
 use station_protocol::cluster::Cluster;
 use station_protocol::content::sha256;
 use station_protocol::experiment::ExperimentId;
@@ -84,7 +85,7 @@ impl World<'_> {
             let requester = self.around.ledger.requester(&experiment);
             for number in self.grinding.machines.get(&operator).cloned().unwrap_or_default() {
                 let (node, public) = (self.residents[number as usize].node(), self.plan.stations[number as usize].attachment.public);
-                let cluster = |node| Cluster::of(node, public, None);
+                let cluster = |node| Cluster::of(node, public, None, Reach::Global);
                 if grind::is_sampled(&experiment, node, cluster(node), claim_below) {
                     continue;
                 }

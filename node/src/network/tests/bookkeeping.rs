@@ -271,9 +271,9 @@ fn where_there_are_too_many_guests_crowds_of_one_network_go_first_and_then_the_l
     let kept = TOPIC_PEERS_HELD + GUESTS;
     // The first three guests share a network, and so do two others.
     let crowds = |node: NodeId| match usize::from(node.0[0]) {
-        12..=14 => Some(Cluster::Relay(id(250))),
-        20 | 21 => Some(Cluster::Relay(id(251))),
-        _ => Some(Cluster::Relay(node)),
+        12..=14 => Some(Cluster::V4([45, 0, 250])),
+        20 | 21 => Some(Cluster::V4([45, 0, 251])),
+        _ => Some(Cluster::Own(node)),
     };
     (0..kept).for_each(|number| _ = topics.joined(id(number), name("t"), at(number)));
     assert_eq!((topics.len(), topics.next_look(), topics.crowd(at(9_999), crowds, |_| true)), (kept, None, None));

@@ -46,6 +46,12 @@ pub(super) fn refuse(cx: &mut Context, ask: Ticket, experiment: cid::Cid, node: 
 
 impl Run {
     pub(super) fn claim(&mut self, cx: &mut Context, ask: Ticket, from: Peer, claim: &Claim, now: Time) {
+        if from.cluster == Cluster::Private {
+            self.explanation.unplaced += 1;
+            if self.explanation.unplaced == 1 {
+                cx.note(Note::Unplaced { experiment: self.id, node: from.node });
+            }
+        }
         match self.admit(cx, from, claim, now) {
             Ok(None) => {}
             Ok(Some(wait_ms)) => return cx.act(Effect::Answer { ask, response: Response::Wait { ms: wait_ms } }),
@@ -76,6 +82,7 @@ impl Run {
         let asked = self.asks(from);
         if let Some(claimant) = self.claimants.get_mut(&from.node) {
             claimant.seen = now;
+            claimant.is_relayed = from.is_relayed;
             claimant.capacity = claim.capacity.max(1);
             let moved = claimant.cluster != from.cluster;
             if claimant.outstanding.is_empty() && (moved || claimant.labels != claim.labels) {
@@ -112,16 +119,18 @@ impl Run {
             self.claimants.remove(&idle);
             cx.delete(key(Tag::Node, &self.id, &idle.0));
         }
-        self.claimants.insert(from.node, Claimant::new(from.cluster, claim.labels.clone(), claim.capacity.max(1), now));
+        self.claimants.insert(from.node, Claimant::new(from, claim.labels.clone(), claim.capacity.max(1), now));
         self.explanation.claimants += 1;
         cx.note(Note::Claimed { experiment: self.id, node: from.node });
         Ok(None)
     }
 
-    /// Whether the sample includes the cluster that `from` is seen in. This station's own jobs are always its own.
+    /// Whether the sample includes the cluster that `from` is seen in. This station's own jobs are always its own. Who comes through a
+    /// relay is asked only where everybody is: anybody may be seen at other people's relays, and would choose those that the sample includes.
     fn asks(&self, from: Peer) -> bool {
         let by = sampling::sampled_by(from.node, from.cluster);
-        from.node == self.experiment.body.requester || sampling::is_sampled(&self.id, &by, self.claim_below)
+        let is_sampled = !from.is_relayed && sampling::is_sampled(&self.id, &by, self.claim_below);
+        from.node == self.experiment.body.requester || self.claim_below == u64::MAX || is_sampled
     }
 
     /// The claim window. `Some` is how long to wait for the draw.
@@ -134,7 +143,7 @@ impl Run {
         if let Window::Collecting { closes, claims } = &mut self.window {
             let closes = *closes;
             if claims.len() < CLAIMANTS_MAX || claims.contains_key(&from.node) {
-                claims.insert(from.node, Claimant::new(from.cluster, claim.labels.clone(), claim.capacity.max(1), now));
+                claims.insert(from.node, Claimant::new(from, claim.labels.clone(), claim.capacity.max(1), now));
             }
             let clusters: BTreeSet<Cluster> = claims.values().map(|claimant| claimant.cluster).collect();
             if (clusters.len() as u64) < enough && now < closes {

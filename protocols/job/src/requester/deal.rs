@@ -9,7 +9,6 @@ use super::context::Context;
 use super::records::{NodeRecord, Tag, key, numbered};
 use super::run::{Leased, OpenJob, Run};
 use crate::bounded::{Bytes, List};
-use crate::cluster::Cluster;
 use crate::codec;
 use crate::experiment::Class;
 use crate::identity::NodeId;
@@ -78,7 +77,7 @@ impl Run {
             }
             numbers.push(number);
         }
-        let most = lease_bytes_max(&claimant.cluster);
+        let most = lease_bytes_max(claimant.is_relayed);
         let (mut leases, mut bytes) = (Vec::with_capacity(numbers.len()), 0);
         for (place, number) in numbers.iter().enumerate() {
             let fresh_ms = self.duration_ms(place as u64, free);
@@ -211,7 +210,7 @@ impl Run {
             let input = input(&self.jobs, *index);
             let (Some(job), Some(claimant)) = (self.open.get_mut(index), self.claimants.get_mut(&node)) else { continue };
             bytes += input.len();
-            if place > 0 && bytes > lease_bytes_max(&claimant.cluster) {
+            if place > 0 && bytes > lease_bytes_max(claimant.is_relayed) {
                 break;
             }
             let number = self.next_lease;
@@ -298,11 +297,8 @@ impl Run {
 }
 
 /// Bytes of inputs in one answer: all 32 inputs of a direct connection, half of a relayed frame.
-fn lease_bytes_max(cluster: &Cluster) -> usize {
-    match cluster {
-        Cluster::Relay(_) => RELAYED_BYTES_MAX / 2,
-        _ => LEASES_MAX * INPUT_BYTES_MAX,
-    }
+fn lease_bytes_max(is_relayed: bool) -> usize {
+    if is_relayed { RELAYED_BYTES_MAX / 2 } else { LEASES_MAX * INPUT_BYTES_MAX }
 }
 
 fn pause_ms(times: u32) -> u64 {

@@ -9,7 +9,6 @@ use super::records::{Tag, numbered};
 use super::run::{Named, Part, Run};
 use super::{Effect, Note, Peer};
 use crate::bounded::{Bytes, List};
-use crate::cluster::Cluster;
 use crate::codec;
 use crate::content::{Content, DAG_CBOR, RAW, cid_of};
 use crate::durable::Ticket;
@@ -45,6 +44,7 @@ impl Run {
         let (mut held, mut refused, mut pending) = (Vec::new(), Vec::new(), false);
         if let Some(claimant) = self.claimants.get_mut(&from.node) {
             claimant.seen = now;
+            claimant.is_relayed = from.is_relayed;
         }
         for delivery in &deliver.receipts {
             let lease = delivery.receipt.body.lease;
@@ -260,7 +260,7 @@ impl Run {
         while claimant.unread.front().is_some_and(|(ordinal, _)| *ordinal < cursor) {
             claimant.unread.pop_front();
         }
-        let most = if matches!(from.cluster, Cluster::Relay(_)) { RELAYED_BYTES_MAX / 4 } else { VERDICT_BYTES_MAX };
+        let most = if from.is_relayed { RELAYED_BYTES_MAX / 4 } else { VERDICT_BYTES_MAX };
         let (mut verdicts, mut bytes, mut after) = (Vec::new(), 0, last);
         for (ordinal, verdict) in &claimant.unread {
             bytes += codec::encode(&**verdict).len();

@@ -82,6 +82,8 @@ pub struct Draft {
 pub struct Peer {
     pub node: NodeId,
     pub cluster: Cluster,
+    /// Whether the connection goes through a relay: its frames are smaller, and a sample leaves it out.
+    pub is_relayed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -159,16 +161,62 @@ pub enum PublishError {
 /// What happened, for progress, logs and `station watch`. Never acted upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    Called { experiment: ExperimentId, seq: u64, claim_below: u64 },
-    Claimed { experiment: ExperimentId, node: NodeId },
-    Refused { experiment: ExperimentId, node: NodeId, reason: ClaimRefused },
-    Declined { experiment: ExperimentId, node: NodeId, reason: DeclineReason },
-    Leased { experiment: ExperimentId, node: NodeId, leases: usize },
-    Expired { experiment: ExperimentId, node: NodeId, lease: LeaseNumber },
-    Held { experiment: ExperimentId, node: NodeId, lease: LeaseNumber, index: u64 },
-    ReceiptRefused { experiment: ExperimentId, node: NodeId, lease: LeaseNumber, reason: ReceiptRefused },
-    Settled { experiment: ExperimentId, verdict: JobVerdict, settled: u64, jobs: u64 },
-    Closed { experiment: ExperimentId, log: Cid },
+    Called {
+        experiment: ExperimentId,
+        seq: u64,
+        claim_below: u64,
+    },
+    Claimed {
+        experiment: ExperimentId,
+        node: NodeId,
+    },
+    /// The first station that claims from an address which is not global, though the network is public: all such share one seat.
+    Unplaced {
+        experiment: ExperimentId,
+        node: NodeId,
+    },
+    Refused {
+        experiment: ExperimentId,
+        node: NodeId,
+        reason: ClaimRefused,
+    },
+    Declined {
+        experiment: ExperimentId,
+        node: NodeId,
+        reason: DeclineReason,
+    },
+    Leased {
+        experiment: ExperimentId,
+        node: NodeId,
+        leases: usize,
+    },
+    Expired {
+        experiment: ExperimentId,
+        node: NodeId,
+        lease: LeaseNumber,
+    },
+    Held {
+        experiment: ExperimentId,
+        node: NodeId,
+        lease: LeaseNumber,
+        index: u64,
+    },
+    ReceiptRefused {
+        experiment: ExperimentId,
+        node: NodeId,
+        lease: LeaseNumber,
+        reason: ReceiptRefused,
+    },
+    Settled {
+        experiment: ExperimentId,
+        verdict: JobVerdict,
+        settled: u64,
+        jobs: u64,
+    },
+    Closed {
+        experiment: ExperimentId,
+        log: Cid,
+    },
 }
 
 pub type Action = durable::Action<Effect>;
@@ -178,6 +226,8 @@ pub type Action = durable::Action<Effect>;
 pub struct Explanation {
     /// Stations that claimed, ever.
     pub claimants: u64,
+    /// Claims from addresses that are not global, on a public network: all of them are one cluster.
+    pub unplaced: u64,
     pub refusals: BTreeMap<ClaimRefused, u64>,
     pub declines: BTreeMap<DeclineReason, u64>,
     /// How many stations the topic counts, and how many of them the present Call asks.

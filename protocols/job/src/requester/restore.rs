@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Explanation;
 use super::machine::Requester;
 use super::open::RENEW_MS_MIN;
 use super::records::{self, ClosedRecord, ExperimentRecord, JobRecord, NodeRecord, PageRecord, SeqRecord, Tag, VerdictRecord};
 use super::run::{Claimant, Closed, Leased, OpenJob, Run};
+use super::{Explanation, Peer};
 use crate::call::CallState;
 use crate::durable::{Key, RestoreError};
 use crate::experiment::ExperimentId;
@@ -93,7 +93,8 @@ impl Run {
         }
         self.next_lease = found.next_lease;
         for (node, record) in found.nodes {
-            let mut claimant = Claimant::new(record.cluster, record.labels, record.capacity, now);
+            let from = Peer { node, cluster: record.cluster, is_relayed: false };
+            let mut claimant = Claimant::new(from, record.labels, record.capacity, now);
             claimant.recorded = true;
             claimant.held = found.held.values().filter(|held| held.receipt.author == node).count() as u64;
             self.claimants.insert(node, claimant);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use cid::Cid;
 
-use super::Explanation;
 use super::ranges::Ranges;
 use super::records::{ClosedRecord, JobRecord};
+use super::{Explanation, Peer};
 use crate::bounded::Bytes;
 use crate::call::Call;
 use crate::cluster::Cluster;
@@ -94,6 +94,8 @@ pub(super) enum Window {
 #[derive(Debug)]
 pub(super) struct Claimant {
     pub(super) cluster: Cluster,
+    /// Whether it asked through a relay the last time.
+    pub(super) is_relayed: bool,
     pub(super) labels: Labels,
     pub(super) capacity: u32,
     pub(super) held: u64,
@@ -117,9 +119,10 @@ pub(super) struct Claimant {
 }
 
 impl Claimant {
-    pub(super) fn new(cluster: Cluster, labels: Labels, capacity: u32, now: Time) -> Self {
+    pub(super) fn new(from: Peer, labels: Labels, capacity: u32, now: Time) -> Self {
         Self {
-            cluster,
+            cluster: from.cluster,
+            is_relayed: from.is_relayed,
             labels,
             capacity,
             held: 0,

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 
 use cid::Cid;
 
+use crate::address::Reach;
 use crate::bounded::{Name, Text};
 use crate::call::Call;
 use crate::capability::Needs;
@@ -49,6 +50,8 @@ pub use machine::{Standing, Summary, Worker};
 #[derive(Clone, Debug)]
 pub struct Config {
     pub network: Name,
+    /// Which addresses mean something there.
+    pub reach: Reach,
     pub topics: Vec<Name>,
     pub policy: Policy,
     pub labels: Labels,

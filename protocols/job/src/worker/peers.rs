@@ -311,7 +311,7 @@ impl Worker {
             let alive = |ip| is_private(ip) || self.muted.get(&ip).is_none_or(|until| *until <= now);
             let at: At = At::first(record.at.iter().filter(|address| alive(address.ip())).cloned());
             let Some(address) = at.first() else { continue };
-            let seats = clusters.entry(Cluster::of_address(address)).or_default();
+            let seats = clusters.entry(Cluster::of_address(address, self.config.reach)).or_default();
             if record.node == self.node || self.peers.is_connected(&record.node) || *seats >= NEIGHBOURS_PER_CLUSTER_MAX {
                 continue;
             }

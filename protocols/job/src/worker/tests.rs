@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
-use crate::address::Address;
+use crate::address::{Address, Reach};
 use crate::bounded::{Bytes, List};
 use crate::call::{Call, CallState};
 use crate::content::{Content, cid_of};
@@ -42,6 +42,7 @@ fn address(node: NodeId, ip: &str) -> Address {
 fn config() -> Config {
     Config {
         network: name("test"),
+        reach: Reach::Any,
         topics: vec![name("topic")],
         policy: Policy::default(),
         labels: Labels::new(),

@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use super::Worker;
-use crate::address::Address;
+use crate::address::{Address, Reach};
 use crate::bounded::List;
 use crate::call::Call;
-use crate::cluster::{Cluster, is_private};
+use crate::cluster::Cluster;
 use crate::experiment::ExperimentId;
 use crate::identity::NodeId;
 use crate::sampling;
@@ -34,22 +34,23 @@ struct Witnesses(VecDeque<(Cluster, Cluster)>);
 
 impl Whereabouts {
     /// A peer in the cluster `by` sees the station at `ip`. Whether another place is believed now.
-    pub(super) fn seen(&mut self, by: Cluster, ip: IpAddr, node: NodeId) -> bool {
-        if is_private(ip) {
+    pub(super) fn seen(&mut self, by: Cluster, ip: IpAddr, node: NodeId, reach: Reach) -> bool {
+        let seen = Cluster::of(node, ip, None, reach);
+        if matches!(seen, Cluster::Private | Cluster::Own(_)) {
             return false;
         }
         let witnesses = if ip.to_canonical().is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         let before = witnesses.place();
-        witnesses.hear(by, Cluster::of(node, ip, None));
+        witnesses.hear(by, seen);
         witnesses.place() != before
     }
 
     /// Where whoever is at `ip` sees `node`, this station, when it comes from there.
-    fn at(&self, ip: IpAddr, node: NodeId) -> Option<Cluster> {
-        match ip.to_canonical() {
-            ip if is_private(ip) => Some(Cluster::Own(node)),
-            IpAddr::V4(_) => self.v4.place(),
-            IpAddr::V6(_) => self.v6.place(),
+    fn at(&self, ip: IpAddr, node: NodeId, reach: Reach) -> Option<Cluster> {
+        match Cluster::of(node, ip, None, reach) {
+            local @ (Cluster::Private | Cluster::Own(_)) => Some(local),
+            Cluster::V4(_) => self.v4.place(),
+            Cluster::V6(_) => self.v6.place(),
         }
     }
 
@@ -78,7 +79,7 @@ impl Witnesses {
 impl Worker {
     /// A peer in the cluster `by` sees this station at `ip`.
     pub(super) fn seen(&mut self, by: Cluster, ip: IpAddr, now: Time) {
-        if self.whereabouts.seen(by, ip, self.node) {
+        if self.whereabouts.seen(by, ip, self.node, self.config.reach) {
             self.judge_all(now);
         }
     }
@@ -107,7 +108,7 @@ impl Worker {
     /// A relay is only the way to begin: what counts is where the requester sees this station once they are connected directly, over the
     /// same family of addresses.
     fn is_sampled_at(&self, id: &ExperimentId, call: &Call, address: &Address) -> bool {
-        self.whereabouts.at(address.ip(), self.node).is_some_and(|cluster| self.includes(id, call, cluster))
+        self.whereabouts.at(address.ip(), self.node, self.config.reach).is_some_and(|cluster| self.includes(id, call, cluster))
     }
 
     fn includes(&self, id: &ExperimentId, call: &Call, cluster: Cluster) -> bool {

@@ -55,7 +55,7 @@ impl World {
                     labels: other.config.labels.clone(),
                     policy: other.config.policy.hash(),
                 };
-                let from = Peer { node: other.node, cluster: other.cluster };
+                let from = Peer { node: other.node, cluster: other.cluster, is_relayed: false };
                 machine.handle(requester::Event::Asked { ask: Ticket(0), from, request: Request::Claim(claim) }, now);
                 for action in std::iter::from_fn(|| machine.poll()) {
                     let station_protocol::durable::Action::Commit(commit) = action else { continue };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use station_protocol::address::Address;
+use station_protocol::address::{Address, Reach};
 use station_protocol::bounded::{List, Name, Text};
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::Ticket;
@@ -104,6 +104,7 @@ pub(crate) fn new(number: usize, net: u8, conduct: Conduct, capacity: u32, ancho
     let policy: String = (0..researchers).map(allow).collect();
     let config = worker::Config {
         network: network(),
+        reach: Reach::Any,
         topics: vec![topic()],
         policy: Policy::parse(&policy, &BTreeMap::new()).expect("a policy"),
         labels: Labels::new(),
@@ -116,7 +117,7 @@ pub(crate) fn new(number: usize, net: u8, conduct: Conduct, capacity: u32, ancho
     let (worker, requester) = machines(&config, &key, [[0; 32]; 2], &Disk::new(), &Disk::new(), now);
     Station {
         node,
-        cluster: Cluster::of_address(&address),
+        cluster: Cluster::of_address(&address, Reach::Any),
         at: List::first([address]),
         key,
         conduct,

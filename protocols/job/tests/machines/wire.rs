@@ -137,20 +137,20 @@ impl World {
             let ms = own.stalled_until.since(self.now);
             return self.after(ms, Happening::Request { from: asker, to, request });
         }
-        let from = asker.station;
-        let own_of_another_life = from == to && asker.life != own.life;
-        if !own.up || own_of_another_life || !self.reaches(from, to) {
+        let station = asker.station;
+        let own_of_another_life = station == to && asker.life != own.life;
+        if !own.up || own_of_another_life || !self.reaches(station, to) {
             return;
         }
         let ask = self.ticket();
-        let Peer { node, cluster } = Peer { node: self.stations[from].node, cluster: self.stations[from].cluster };
+        let from = Peer { node: self.stations[station].node, cluster: self.stations[station].cluster, is_relayed: false };
         if let Request::Deliver(deliver) = &request {
             self.model.arrives(deliver, self.now);
         }
         self.stations[to].askers.insert(ask, asker);
         match request {
-            Request::Calls { .. } | Request::Peers { .. } => self.hand_worker(to, worker::Event::Asked { ask, from: node, request }),
-            request => self.hand_requester(to, requester::Event::Asked { ask, from: Peer { node, cluster }, request }),
+            Request::Calls { .. } | Request::Peers { .. } => self.hand_worker(to, worker::Event::Asked { ask, from: from.node, request }),
+            request => self.hand_requester(to, requester::Event::Asked { ask, from, request }),
         }
     }
 

@@ -11,6 +11,7 @@ use station_node::config::Config;
 use station_node::library::bundled_names;
 use station_node::network::GossipConfig;
 use station_protocol::NodeId;
+use station_protocol::address::Reach;
 use station_protocol::cluster::Cluster;
 use station_protocol::human::Cores;
 use station_protocol::policy::Policy;
@@ -58,7 +59,7 @@ impl Member {
     pub fn identity(&self, node: NodeId) -> Identity {
         Identity {
             operator: self.operator().to_owned(),
-            cluster: Cluster::of(node, self.attachment.public, None),
+            cluster: Cluster::of(node, self.attachment.public, None, Reach::Global),
             honest: matches!(self.conduct, Conduct::Honest),
             works: self.works && !matches!(self.conduct, Conduct::Attacks { .. }),
         }

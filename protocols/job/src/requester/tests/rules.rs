@@ -2,7 +2,6 @@
 
 use super::world::*;
 use crate::call::{CALL_BYTES_MAX, CallState};
-use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::durable::Ticket;
 use crate::experiment::ExperimentId;
@@ -88,7 +87,7 @@ fn one_cluster_has_one_seat_per_job() {
     let mut world = World::new();
     let id = world.publish(draft(fixed(2), 1));
     world.leases(id, 1);
-    let neighbour = Peer { node: key(2).node(), cluster: peer(1).cluster };
+    let neighbour = Peer { node: key(2).node(), cluster: peer(1).cluster, is_relayed: false };
     let request = crate::work::Request::Claim(claim(id, &[]));
     assert!(matches!(world.ask(neighbour, request), Response::Wait { .. }));
     assert_eq!(world.leases(id, 3).len(), 1);
@@ -96,7 +95,7 @@ fn one_cluster_has_one_seat_per_job() {
 
 /// What a station gets that is in the cluster of station 1.
 fn granted(world: &mut World, id: ExperimentId, number: u8) -> usize {
-    let sibling = Peer { node: key(number).node(), cluster: peer(1).cluster };
+    let sibling = Peer { node: key(number).node(), cluster: peer(1).cluster, is_relayed: false };
     match world.ask(sibling, crate::work::Request::Claim(claim(id, &[]))) {
         Response::Leases(leases) => leases.body.leases.len(),
         Response::Wait { .. } => 0,
@@ -464,7 +463,7 @@ fn a_relayed_station_gets_answers_that_fit_a_relayed_frame() {
     let input = ipld_core::ipld::Ipld::Bytes(vec![0; 12 << 10]);
     wide.jobs = crate::jobs::Jobs::explicit(vec![input; 64]).unwrap();
     let id = world.publish(wide);
-    let relayed = Peer { node: key(1).node(), cluster: Cluster::Relay(key(9).node()) };
+    let relayed = seen(1, [45, 0, 7, 9], Some(9));
     let mut hand = match world.ask(relayed, crate::work::Request::Claim(claim(id, &[]))) {
         Response::Leases(leases) => numbered(leases.body),
         other => panic!("{other:?}"),

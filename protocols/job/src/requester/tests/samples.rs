@@ -1,10 +1,10 @@
 //! Whom a Call asks, and who gets in.
 
-use super::world::{World, claim, delivery, draft, fixed, key, measurement, name, numbered, peer};
+use super::world::{World, claim, delivery, draft, fixed, key, measurement, name, numbered, peer, seen};
 use crate::cluster::Cluster;
 use crate::experiment::ExperimentId;
 use crate::receipt::LeaseNumber;
-use crate::requester::{Event, Peer};
+use crate::requester::{Effect, Event, Note, Peer};
 use crate::sampling::{is_sampled, ratio};
 use crate::time::{MINUTE, SECOND};
 use crate::work::{ClaimRefused, Delivery, Lease, Request, Response};
@@ -27,7 +27,7 @@ impl World {
     }
 
     fn claim_from(&mut self, id: ExperimentId, number: u8, cluster: Cluster) -> Response {
-        self.ask(Peer { node: key(number).node(), cluster }, Request::Claim(claim(id, &[])))
+        self.ask(Peer { node: key(number).node(), cluster, is_relayed: false }, Request::Claim(claim(id, &[])))
     }
 }
 
@@ -143,11 +143,41 @@ fn who_is_seen_behind_a_relay_is_asked_when_everybody_is() {
     let mut world = World::new();
     world.counts(400);
     let id = world.publish(draft(fixed(3), 1));
-    for relay in 1..OWN {
-        assert_eq!(refusal(world.claim_from(id, 1, Cluster::Relay(key(relay).node()))), ClaimRefused::NotSampled);
+    let relayed = |world: &mut World, net: u8| world.ask(seen(1, [45, 0, net, 9], Some(100)), Request::Claim(claim(id, &[])));
+    // Also where the relay's network is asked: it is not theirs.
+    for net in 1..OWN {
+        assert_eq!(refusal(relayed(&mut world, net)), ClaimRefused::NotSampled);
     }
     world.pass(10 * SECOND);
-    assert!(matches!(world.claim_from(id, 1, Cluster::Relay(key(2).node())), Response::Leases(_)));
+    assert!(matches!(relayed(&mut world, 2), Response::Leases(_)));
+}
+
+/// Leases for one job of `fixed(3)` that `claimants` get one after the other.
+fn seats(claimants: impl IntoIterator<Item = Peer>) -> (usize, World, ExperimentId) {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(3), 1));
+    let leased = |world: &mut World, from| matches!(world.ask(from, Request::Claim(claim(id, &[]))), Response::Leases(_));
+    let seats = claimants.into_iter().filter(|from| leased(&mut world, *from)).count();
+    (seats, world, id)
+}
+
+#[test]
+fn relays_at_one_address_have_one_seat_together_with_everybody_there() {
+    let through = |number: u8, host: u8, relay: u8| seen(number, [45, 0, 7, host], Some(relay));
+    assert_eq!(seats([through(1, 9, 101), through(2, 9, 102), through(3, 10, 103), seen(4, [45, 0, 7, 200], None)]).0, 1);
+    assert_eq!(seats([through(1, 9, 101), seen(2, [45, 0, 8, 9], Some(101))]).0, 2, "a relay in another network");
+}
+
+#[test]
+fn ten_keys_of_a_private_source_have_one_seat_on_a_public_network_and_it_is_said() {
+    for ip in [[127, 0, 0, 1], [10, 0, 0, 7], [172, 17, 0, 1], [192, 168, 1, 1], [169, 254, 1, 1]] {
+        let (seats, world, id) = seats((1..=10).map(|number| seen(number, ip, None)));
+        assert_eq!(seats, 1);
+        assert_eq!(world.machine.view(&id).unwrap().explanation.unplaced, 10);
+        let notes = world.effects.iter().filter(|effect| matches!(effect, Effect::Note(Note::Unplaced { .. }))).count();
+        assert_eq!(notes, 1, "the operator is told once");
+    }
+    assert_eq!(seats((1..=4).map(|number| seen(number, [172, 17, number, 1], Some(100)))).0, 1, "behind relays there too");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! A Requester on a disk that can lose what is not durable, and stations that answer as the tests tell them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use cid::Cid;
 use ipld_core::ipld::Ipld;
 
+use crate::address::Reach;
 use crate::bounded::{Bytes, List, Name, Text};
 use crate::call::Call;
 use crate::cluster::Cluster;
@@ -32,8 +33,13 @@ pub(super) fn key(number: u8) -> SigningKey {
 }
 
 pub(super) fn peer(number: u8) -> Peer {
-    let node = key(number).node();
-    Peer { node, cluster: Cluster::of(node, IpAddr::V4(Ipv4Addr::new(192, 0, number, 1)), None) }
+    seen(number, [45, 0, number, 1], None)
+}
+
+/// The same station at another address of a public network, directly or as `relay` stands there.
+pub(super) fn seen(number: u8, ip: [u8; 4], relay: Option<u8>) -> Peer {
+    let (node, relay) = (key(number).node(), relay.map(|relay| key(relay).node()));
+    Peer { node, cluster: Cluster::of(node, IpAddr::from(ip), relay, Reach::Global), is_relayed: relay.is_some() }
 }
 
 pub(super) fn draft(class: Class, jobs: i128) -> Draft {

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::*;
 use crate::SigningKey;
 
+const REACH: Reach = Reach::Any;
+
 fn node() -> NodeId {
     SigningKey::from_bytes(&[1; 32]).node()
 }
@@ -18,18 +20,18 @@ fn witness(number: u8) -> Cluster {
 }
 
 fn place(whereabouts: &Whereabouts) -> Option<Cluster> {
-    whereabouts.at(ip(0), node())
+    whereabouts.at(ip(0), node(), REACH)
 }
 
 #[test]
 fn what_most_clusters_say_is_believed_and_each_has_one_word() {
     let mut whereabouts = Whereabouts::default();
     assert_eq!(place(&whereabouts), None);
-    assert!(whereabouts.seen(witness(1), ip(100), node()));
+    assert!(whereabouts.seen(witness(1), ip(100), node(), REACH));
     assert_eq!(place(&whereabouts), Some(Cluster::V4([198, 51, 100])));
-    assert!(!whereabouts.seen(witness(2), ip(100), node()));
+    assert!(!whereabouts.seen(witness(2), ip(100), node(), REACH));
     for _ in 0..10 {
-        assert!(!whereabouts.seen(witness(3), ip(66), node()), "one of three, however often it says so");
+        assert!(!whereabouts.seen(witness(3), ip(66), node(), REACH), "one of three, however often it says so");
     }
 }
 
@@ -37,9 +39,9 @@ fn what_most_clusters_say_is_believed_and_each_has_one_word() {
 fn after_a_move_the_first_half_of_the_peers_is_believed() {
     let mut whereabouts = Whereabouts::default();
     for number in 0..100 {
-        whereabouts.seen(witness(number), ip(1), node());
+        whereabouts.seen(witness(number), ip(1), node(), REACH);
     }
-    let told = (100..).position(|number| whereabouts.seen(witness(number), ip(2), node()));
+    let told = (100..).position(|number| whereabouts.seen(witness(number), ip(2), node(), REACH));
     assert_eq!(told, Some(WITNESSES_MAX / 2 - 1), "of two that as many say the newer one");
     assert!(whereabouts.v4.0.len() <= WITNESSES_MAX);
 }
@@ -48,13 +50,13 @@ fn after_a_move_the_first_half_of_the_peers_is_believed() {
 fn families_are_seen_apart_and_private_addresses_say_nothing() {
     let mut whereabouts = Whereabouts::default();
     let v6: IpAddr = Ipv6Addr::new(0x2001, 0xdb8, 5, 6, 0, 0, 0, 1).into();
-    assert!(!whereabouts.seen(witness(1), Ipv4Addr::new(10, 0, 0, 1).into(), node()));
-    assert!(whereabouts.seen(witness(1), v6, node()));
+    assert!(!whereabouts.seen(witness(1), Ipv4Addr::new(10, 0, 0, 1).into(), node(), REACH));
+    assert!(whereabouts.seen(witness(1), v6, node(), REACH));
     assert_eq!(place(&whereabouts), None);
-    assert_eq!(whereabouts.at(v6, node()), Some(Cluster::V6([0x20, 1, 0xd, 0xb8, 0, 5])));
-    assert!(whereabouts.anywhere().eq(whereabouts.at(v6, node())));
-    assert_eq!(whereabouts.at(Ipv4Addr::LOCALHOST.into(), node()), Some(Cluster::Own(node())));
+    assert_eq!(whereabouts.at(v6, node(), REACH), Some(Cluster::V6([0x20, 1, 0xd, 0xb8, 0, 5])));
+    assert!(whereabouts.anywhere().eq(whereabouts.at(v6, node(), REACH)));
+    assert_eq!(whereabouts.at(Ipv4Addr::LOCALHOST.into(), node(), REACH), Some(Cluster::Own(node())));
     // An IPv4 address written as IPv6 is one.
-    assert!(whereabouts.seen(witness(1), Ipv4Addr::new(198, 51, 100, 7).to_ipv6_mapped().into(), node()));
+    assert!(whereabouts.seen(witness(1), Ipv4Addr::new(198, 51, 100, 7).to_ipv6_mapped().into(), node(), REACH));
     assert_eq!(place(&whereabouts), Some(Cluster::V4([198, 51, 100])));
 }
