@@ -37,7 +37,17 @@ fn private_and_loopback_peers_are_each_their_own_on_a_local_network() {
 
 #[test]
 fn addresses_that_anybody_can_have_are_one_cluster_on_a_public_network() {
-    for ip in PRIVATE.into_iter().chain(["0.0.0.0", "::", "100.64.0.1", "192.0.2.1", "198.18.0.1", "240.0.0.1", "64:ff9b::102:304", "2002:102:304::1", "2001::1"]) {
+    for ip in PRIVATE.into_iter().chain([
+        "0.0.0.0",
+        "::",
+        "100.64.0.1",
+        "192.0.2.1",
+        "198.18.0.1",
+        "240.0.0.1",
+        "64:ff9b::102:304",
+        "2002:102:304::1",
+        "2001::1",
+    ]) {
         assert_eq!(of(1, ip, Reach::Global), Cluster::Private, "{ip}");
     }
 }
