@@ -6,13 +6,16 @@
 //! | covert flash | forwards like everybody until its time comes, then nothing |
 //! | flip | forwards a copy of every Call with one bit of its signature flipped |
 //! | IHAVE spam | announces messages that do not exist, so that its targets ask for them |
-//! | flood | publishes Calls, each of a key made for it, that lead nowhere |
+//! | flood | publishes Calls, each of a key made for it, that lead nowhere, or to machines of others |
+//! | nonsense | sends messages that no version of the protocol knows |
+//! | lying requester | gives 32 leases whoever asks for how many, acknowledges no receipt, and gives 32 more |
+//! | ground census | answers every question for peers with records of keys whose hashes are small |
 //!
 //! Sybil floods, eclipses and cold boots are these in numbers, at chosen targets or from the start: the world's business.
-//! Guarantees: bounded by what it hears and by its clock. Deliberately lacks the station's other protocols: who wants them is a
-//! real node with another seam wrapped.
+//! Guarantees: bounded by what it hears and by its clock. Deliberately lacks content: modules of its own.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,24 +30,36 @@ use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, identify};
 use serde::{Deserialize, Serialize};
 use station_node::clock::Clock;
+use station_node::network::peer_id;
 use station_node::tasks::Tasks;
+use station_protocol::address::Address;
 use station_protocol::bounded::Name;
 use station_protocol::call::{CALL_BYTES_MAX, Call};
-use station_protocol::content::sha256;
-use station_protocol::{NodeId, Signed, codec};
+use station_protocol::content::{Content, sha256};
+use station_protocol::work::{REQUEST_BYTES_MAX, Request};
+use station_protocol::{NodeId, Signed, SigningKey, codec};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use lies::Liar;
+
 mod flood;
+mod lies;
 mod rpc;
 #[cfg(test)]
 mod tests;
 
 /// Gossip of the version that libp2p speaks with everybody.
 const MESHSUB: StreamProtocol = StreamProtocol::new("/meshsub/1.1.0");
+/// Between two bursts of nonsense.
+const BURST: Duration = Duration::from_millis(100);
+/// Publications in one message of a burst: gossipsub itself would send them one by one.
+const PUBLISHED_TOGETHER: usize = 12;
 /// How often a lost target is dialled again.
 const REDIAL: Duration = Duration::from_secs(10);
 /// How often a spammer announces.
 const ANNOUNCE: Duration = Duration::from_secs(1);
+/// Nobody listens there.
+const CLOSED_PORT: u16 = 9;
 /// Bytes a flipped Call is longer than its signature's end: the signature is the last field, and this bit lies within it.
 const FLIPPED_FROM_END: usize = 8;
 
@@ -69,7 +84,39 @@ pub enum Strategy {
         every: Duration,
         /// What its keys are made of.
         seed: [u8; 32],
+        /// Machines that the Calls say their requester is at; none: nobody's.
+        victims: Vec<IpAddr>,
     },
+    Nonsense {
+        /// Messages sent to each target every second.
+        per_second: u32,
+    },
+    LyingRequester {
+        /// Between two experiments.
+        every: Duration,
+        /// What it has run: a module that every station has, and one input.
+        module: Content,
+        input: Vec<u8>,
+    },
+    GroundCensus {
+        /// Keys that it searched through.
+        keys: u32,
+    },
+}
+
+impl Strategy {
+    /// Whether it writes gossip by hand.
+    fn is_raw(&self) -> bool {
+        matches!(self, Self::IhaveSpam { .. } | Self::Nonsense { .. })
+    }
+
+    /// How often it publishes something of its own.
+    fn every(&self) -> Option<Duration> {
+        match self {
+            Self::Flood { every, .. } | Self::LyingRequester { every, .. } => Some(*every),
+            _ => None,
+        }
+    }
 }
 
 /// Whom to attack, and where.
@@ -78,6 +125,8 @@ pub struct Plan {
     pub network: Name,
     pub topics: Vec<Name>,
     pub listen: Multiaddr,
+    /// The key that its Calls and records are signed with: that of its swarm.
+    pub secret: [u8; 32],
     /// Each ends in `/p2p/…`.
     pub targets: Vec<Multiaddr>,
     pub strategy: Strategy,
@@ -96,6 +145,18 @@ pub struct Deeds {
     pub announced: u64,
     /// Asked for by targets that believed an announcement; counted by the bytes of their requests.
     pub asked_bytes: u64,
+    /// Messages without a meaning.
+    #[serde(default)]
+    pub nonsense: u64,
+    /// Leases given, wanted or not.
+    #[serde(default)]
+    pub leases: u64,
+    /// Receipts that it was sent and never acknowledged, as often as they came.
+    #[serde(default)]
+    pub unacknowledged: u64,
+    /// Records of keys that are nobody's.
+    #[serde(default)]
+    pub records: u64,
 }
 
 impl Deeds {
@@ -110,6 +171,10 @@ impl Deeds {
             flooded: self.flooded + other.flooded,
             announced: self.announced + other.announced,
             asked_bytes: self.asked_bytes + other.asked_bytes,
+            nonsense: self.nonsense + other.nonsense,
+            leases: self.leases + other.leases,
+            unacknowledged: self.unacknowledged + other.unacknowledged,
+            records: self.records + other.records,
         }
     }
 }
@@ -138,6 +203,7 @@ pub struct Attacker {
     deeds: Arc<Mutex<Deeds>>,
     /// Calls of its own, published or not.
     rounds: u64,
+    liar: Arc<Mutex<Liar>>,
 }
 
 impl std::fmt::Debug for Attacker {
@@ -149,15 +215,15 @@ impl std::fmt::Debug for Attacker {
 impl Attacker {
     /// An attacker that listens; it dials its targets when it runs.
     pub fn new(keypair: &Keypair, transport: Boxed<(PeerId, StreamMuxerBox)>, tasks: Tasks, plan: Plan) -> Result<Self, AttackerError> {
-        let spams = matches!(plan.strategy, Strategy::IhaveSpam { .. });
-        let gossip = if spams { None } else { Some(gossip(&plan).map_err(AttackerError::Gossip)?) };
+        let gossip = if plan.strategy.is_raw() { None } else { Some(gossip(&plan).map_err(AttackerError::Gossip)?) };
         let identify = identify::Config::new(format!("/station/{}/1", plan.network), keypair.public());
         let behaviour = Behaviour { gossip: gossip.into(), identify: identify::Behaviour::new(identify), stream: libp2p_stream::Behaviour::new() };
         let config = libp2p::swarm::Config::with_executor(tasks.clone()).with_idle_connection_timeout(Duration::from_secs(3_600));
         let mut swarm = Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config);
         let refused = |error: &dyn std::fmt::Display| AttackerError::Listen { address: plan.listen.clone(), reason: error.to_string() };
         swarm.listen_on(plan.listen.clone()).map_err(|error| refused(&error))?;
-        Ok(Self { swarm, plan, tasks, deeds: Arc::default(), rounds: 0 })
+        let liar = Arc::new(Mutex::new(Liar::new(&plan, Clock::start().now())));
+        Ok(Self { swarm, plan, tasks, deeds: Arc::default(), rounds: 0, liar })
     }
 
     /// What it did so far, also while it runs.
@@ -170,11 +236,12 @@ impl Attacker {
     pub async fn run(mut self) {
         let begun = Instant::now();
         self.accept_spammed();
+        self.accept_asked();
         let mut redial = tokio::time::interval(REDIAL);
         redial.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let clock = Clock::start();
-        let floods = matches!(self.plan.strategy, Strategy::Flood { .. });
-        let every = if let Strategy::Flood { every, .. } = self.plan.strategy { every } else { REDIAL };
+        let floods = self.plan.strategy.every().is_some();
+        let every = self.plan.strategy.every().unwrap_or(REDIAL);
         let mut flooding = tokio::time::interval_at(begun + every, every);
         loop {
             tokio::select! {
@@ -206,8 +273,8 @@ impl Attacker {
         let forwards = match &self.plan.strategy {
             Strategy::Censor { only } => !only.is_empty() && author(&message.data).is_none_or(|author| !only.contains(&author)),
             Strategy::CovertFlash { after } => since < *after,
-            Strategy::Flood { .. } => true,
-            Strategy::Flip | Strategy::IhaveSpam { .. } => false,
+            Strategy::Flood { .. } | Strategy::LyingRequester { .. } | Strategy::GroundCensus { .. } => true,
+            Strategy::Flip | Strategy::IhaveSpam { .. } | Strategy::Nonsense { .. } => false,
         };
         let acceptance = if forwards { MessageAcceptance::Accept } else { MessageAcceptance::Ignore };
         // It is gone from the cache only when it was reported before.
@@ -225,19 +292,65 @@ impl Attacker {
         }
     }
 
-    /// One more Call of nobody, in the first of the topics.
+    /// One more Call, of nobody or of its own, in the first of the topics.
     fn flood(&mut self, clock: &Clock) {
         self.rounds += 1;
-        let Strategy::Flood { seed, .. } = &self.plan.strategy else { return };
         let (Some(topic), Some(gossip)) = (self.plan.topics.first(), self.swarm.behaviour_mut().gossip.as_mut()) else { return };
-        let call = flood::call(&self.plan.network, topic, &sha256(&[seed, &self.rounds.to_be_bytes()]), clock.now());
+        let subject = |module| flood::Subject { network: &self.plan.network, topic, module, number: self.rounds };
+        let call = match &self.plan.strategy {
+            Strategy::Flood { seed, victims, .. } => {
+                let key = SigningKey::from_bytes(&sha256(&[seed, &self.rounds.to_be_bytes()]));
+                let pointed = victims.iter().filter_map(|victim| flood::at(victim, CLOSED_PORT, &key));
+                let at: Vec<Address> = if victims.is_empty() { flood::nowhere(&key).into_iter().collect() } else { pointed.collect() };
+                flood::call(&subject(flood::nothing()), &key, at, clock.now())
+            }
+            Strategy::LyingRequester { module, .. } => {
+                let key = SigningKey::from_bytes(&self.plan.secret);
+                let at = Address::parse(&format!("{}/p2p/{}", self.plan.listen, key.node())).ok();
+                flood::call(&subject(module.clone()), &key, at, clock.now())
+            }
+            _ => return,
+        };
         let published = gossip.publish(topic_of(&self.plan.network, topic), codec::encode(&call)).is_ok();
         self.deeds.lock().unwrap_or_else(PoisonError::into_inner).flooded += u64::from(published);
     }
 
+    /// Answers what stations ask in the `work` protocol, one stream after the other.
+    fn accept_asked(&mut self) {
+        let Ok(protocol) = StreamProtocol::try_from_owned(format!("/station/{}/1/work", self.plan.network)) else { return };
+        let Ok(mut incoming) = self.swarm.behaviour().stream.new_control().accept(protocol) else { return };
+        let (tasks, liar, deeds) = (self.tasks.clone(), self.liar.clone(), self.deeds.clone());
+        self.tasks.spawn(async move {
+            while let Some((peer, mut stream)) = incoming.next().await {
+                let (liar, deeds) = (liar.clone(), deeds.clone());
+                tasks.spawn(async move {
+                    let Ok(node) = peer_id::node_of(&peer) else { return };
+                    let mut length = [0; 4];
+                    if stream.read_exact(&mut length).await.is_err() || u32::from_be_bytes(length) as usize > REQUEST_BYTES_MAX {
+                        return;
+                    }
+                    let mut body = vec![0; u32::from_be_bytes(length) as usize];
+                    if stream.read_exact(&mut body).await.is_err() {
+                        return;
+                    }
+                    let Ok(request) = codec::decode::<Request>(&body, REQUEST_BYTES_MAX) else { return };
+                    let answer = {
+                        let mut deeds = deeds.lock().unwrap_or_else(PoisonError::into_inner);
+                        codec::encode(&liar.lock().unwrap_or_else(PoisonError::into_inner).answer(node, &request, &mut deeds))
+                    };
+                    let length = u32::try_from(answer.len()).unwrap_or(u32::MAX).to_be_bytes();
+                    let frame = [&length[..], &answer].concat();
+                    // Who asked may be gone by now.
+                    let _ = stream.write_all(&frame).await;
+                    let _ = stream.close().await;
+                });
+            }
+        });
+    }
+
     /// A spammer takes the gossip streams that its targets open, and reads what they ask for.
     fn accept_spammed(&mut self) {
-        if !matches!(self.plan.strategy, Strategy::IhaveSpam { .. }) {
+        if !self.plan.strategy.is_raw() {
             return;
         }
         let Ok(mut incoming) = self.swarm.behaviour().stream.new_control().accept(MESHSUB) else { return };
@@ -255,8 +368,14 @@ impl Attacker {
         });
     }
 
+    /// Writes to a new target what libp2p's behaviour would not.
     fn announce(&self, target: PeerId) {
-        let Strategy::IhaveSpam { per_second } = self.plan.strategy else { return };
+        let (every, per_round) = match self.plan.strategy {
+            Strategy::IhaveSpam { per_second } => (ANNOUNCE, per_second),
+            Strategy::Nonsense { per_second } => (BURST, per_second / 10),
+            _ => return,
+        };
+        let announces = matches!(self.plan.strategy, Strategy::IhaveSpam { .. });
         let (mut control, deeds) = (self.swarm.behaviour().stream.new_control(), self.deeds.clone());
         let topics: Vec<String> = self.plan.topics.iter().map(|topic| topic_text(&self.plan.network, topic)).collect();
         self.tasks.spawn(async move {
@@ -264,20 +383,28 @@ impl Attacker {
             if stream.write_all(&rpc::subscriptions(&topics)).await.is_err() {
                 return;
             }
-            let mut tick = tokio::time::interval(ANNOUNCE);
+            let mut tick = tokio::time::interval(every);
             for round in 0_u64.. {
                 tick.tick().await;
                 let id = |number: u32| sha256(&[&target.to_bytes(), &round.to_be_bytes(), &number.to_be_bytes()]);
-                let ids: Vec<[u8; 32]> = (0..per_second).map(id).collect();
+                let ids: Vec<[u8; 32]> = (0..per_round).map(id).collect();
                 for topic in &topics {
-                    if stream.write_all(&rpc::ihave(topic, &ids)).await.is_err() || stream.flush().await.is_err() {
+                    let frames: Vec<u8> = if announces { rpc::ihave(topic, &ids) } else { nonsense(topic, &ids) };
+                    if stream.write_all(&frames).await.is_err() || stream.flush().await.is_err() {
                         return;
                     }
-                    deeds.lock().unwrap_or_else(PoisonError::into_inner).announced += ids.len() as u64;
+                    let mut deeds = deeds.lock().unwrap_or_else(PoisonError::into_inner);
+                    *(if announces { &mut deeds.announced } else { &mut deeds.nonsense }) += ids.len() as u64;
                 }
             }
         });
     }
+}
+
+/// Byte strings of eight bytes: canonical, and a message of no version that exists.
+fn nonsense(topic: &str, ids: &[[u8; 32]]) -> Vec<u8> {
+    let messages: Vec<Vec<u8>> = ids.iter().map(|id| [&[0x48], &id[..8]].concat()).collect();
+    messages.chunks(PUBLISHED_TOGETHER).flat_map(|some| rpc::publish(topic, some)).collect()
 }
 
 fn gossip(plan: &Plan) -> Result<gossipsub::Behaviour, String> {

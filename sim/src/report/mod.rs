@@ -173,13 +173,26 @@ fn deeds(page: &mut String, metrics: &Metrics) {
         return;
     }
     page.push_str("<h2>What the attackers of the mesh did</h2><div class=\"scroll\"><table><tr><th>group</th><th>how</th>");
-    for column in ["heard", "forwarded", "withheld", "forged", "flooded", "announced", "bytes asked of it"] {
+    for column in [
+        "heard",
+        "forwarded",
+        "withheld",
+        "forged",
+        "flooded",
+        "announced",
+        "bytes asked of it",
+        "nonsense",
+        "leases forced",
+        "receipts not acknowledged",
+        "ground records",
+    ] {
         let _ = write!(page, "<th class=\"n\">{column}</th>");
     }
     page.push_str("</tr>");
     for (damage, deeds) in attackers {
         let _ = write!(page, "<tr><td>{}</td><td>{}</td>", escape(&damage.group), escape(&damage.kind));
-        for count in [deeds.heard, deeds.forwarded, deeds.withheld, deeds.forged, deeds.flooded, deeds.announced, deeds.asked_bytes] {
+        let first = [deeds.heard, deeds.forwarded, deeds.withheld, deeds.forged, deeds.flooded, deeds.announced, deeds.asked_bytes];
+        for count in first.into_iter().chain([deeds.nonsense, deeds.leases, deeds.unacknowledged, deeds.records]) {
             let _ = write!(page, "<td class=\"n\">{count}</td>");
         }
         page.push_str("</tr>");

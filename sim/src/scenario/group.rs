@@ -229,4 +229,12 @@ pub enum Byzantine {
     CovertFlash { after: Span },
     /// Forwards copies whose signature has one bit flipped.
     FlipSignatures {},
+    /// Sends messages that no version of the protocol knows.
+    Nonsense { per_second: u32 },
+    /// Publishes an experiment every so often, gives 32 leases to everybody at every chance and acknowledges nothing.
+    LyingRequester { every: Span },
+    /// Searches through so many keys, and tells records of those that count a topic for many.
+    GroundCensus { keys: u32 },
+    /// Publishes Calls of fresh keys that say their requesters are at the machines of one honest requester.
+    AddressWeapons { every: Span, victims: Name },
 }

@@ -125,7 +125,9 @@ impl Scenario {
         }
         match &group.byzantine {
             Some(Byzantine::Eclipse { victims }) => self.who(&user, &Who::Group(victims.clone())),
-            Some(Byzantine::Censor { requester }) => self.who(&user, &Who::Requester(requester.clone())),
+            Some(Byzantine::Censor { requester: named } | Byzantine::AddressWeapons { victims: named, .. }) => {
+                self.who(&user, &Who::Requester(named.clone()))
+            }
             _ => Ok(()),
         }
     }

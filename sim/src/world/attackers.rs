@@ -18,7 +18,7 @@ use station_protocol::experiment::ExperimentId;
 use super::outcome::Attackers;
 use super::plan::{Conduct, How, Member};
 use super::resident::{self, Assault};
-use super::{Act, World};
+use super::{Act, World, works};
 use crate::actors::{grind, mesh};
 use crate::net::fabric::NodeIndex;
 
@@ -57,7 +57,16 @@ impl World<'_> {
             How::CovertFlash { after } => mesh::Strategy::CovertFlash { after: *after },
             How::FlipSignatures => mesh::Strategy::Flip,
             How::IhaveSpam { per_second } => mesh::Strategy::IhaveSpam { per_second: *per_second },
-            How::Flood { every } => mesh::Strategy::Flood { every: *every, seed: self.key("flood", &[u64::from(number)]) },
+            How::Flood { every, victims } => {
+                let victims = victims.iter().map(|number| self.plan.stations[*number as usize].attachment.public).collect();
+                mesh::Strategy::Flood { every: *every, seed: self.key("flood", &[u64::from(number)]), victims }
+            }
+            How::Nonsense { per_second } => mesh::Strategy::Nonsense { per_second: *per_second },
+            How::LyingRequester { every } => {
+                let (module, input) = works::forced();
+                mesh::Strategy::LyingRequester { every: *every, module, input }
+            }
+            How::GroundCensus { keys } => mesh::Strategy::GroundCensus { keys: *keys },
         };
         Some(Assault { strategy, targets: targets.iter().map(address).collect() })
     }

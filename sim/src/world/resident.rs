@@ -252,6 +252,7 @@ impl Resident {
             network: self.network.name.clone(),
             topics: self.network.topics.clone(),
             listen: self.listening().swap_remove(0),
+            secret: self.secret,
             targets: assault.targets.clone(),
             strategy: assault.strategy.clone(),
         };

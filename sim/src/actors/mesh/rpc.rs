@@ -1,4 +1,4 @@
-//! The two gossipsub messages that a spammer writes by hand: libp2p's behaviour offers no way to lie about what one has.
+//! The gossipsub messages that a spammer writes by hand: libp2p's behaviour offers no way to lie about what one has, or to hurry.
 //!
 //! Field numbers are those of the gossipsub v1.1 specification. Guarantees: each is one length-delimited protobuf. Deliberately
 //! lacks a reader.
@@ -16,6 +16,13 @@ pub(super) fn ihave(topic: &str, ids: &[[u8; 32]]) -> Vec<u8> {
     let mut ihave = field(1, topic.as_bytes());
     ihave.extend(ids.iter().flat_map(|id| field(2, id)));
     framed(&field(3, &field(1, &ihave)))
+}
+
+/// Messages of `topic`, all in one.
+pub(super) fn publish(topic: &str, messages: &[Vec<u8>]) -> Vec<u8> {
+    // RPC.publish = 2 { data = 2: bytes, topic = 4: string }
+    let one = |data: &Vec<u8>| field(2, &[field(2, data), field(4, topic.as_bytes())].concat());
+    framed(&messages.iter().flat_map(one).collect::<Vec<u8>>())
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {

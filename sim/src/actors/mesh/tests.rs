@@ -73,7 +73,7 @@ fn station(fabric: &Arc<Fabric>, machine: NodeIndex, bootstrap: Vec<Multiaddr>) 
 }
 
 fn attacker(fabric: &Arc<Fabric>, machine: NodeIndex, targets: Vec<Multiaddr>, strategy: Strategy) -> Attacker {
-    let plan = Plan { network: name("lab"), topics: vec![name("t")], listen: listen(machine), targets, strategy };
+    let plan = Plan { network: name("lab"), topics: vec![name("t")], listen: listen(machine), secret: secret(machine), targets, strategy };
     Attacker::new(&keypair(machine), transport(fabric, machine), Tasks::new(), plan).expect("an attacker")
 }
 
@@ -209,7 +209,7 @@ async fn flipped_copies_reach_nobody() {
 async fn each_call_of_a_flood_is_good_and_of_another_author() {
     let fabric = fabric();
     let mut victim = station(&fabric, 0, Vec::new());
-    let attacker = attacker(&fabric, 2, vec![address(0)], Strategy::Flood { every: Duration::from_millis(200), seed: [3; 32] });
+    let attacker = attacker(&fabric, 2, vec![address(0)], Strategy::Flood { every: Duration::from_millis(200), seed: [3; 32], victims: Vec::new() });
     let deeds = attacker.deeds();
     let running = tokio::spawn(attacker.run());
     let events = until(&mut victim, &deeds, |deeds| deeds.flooded >= 20).await;
@@ -222,6 +222,73 @@ async fn each_call_of_a_flood_is_good_and_of_another_author() {
         })
         .collect();
     assert!(authors.len() >= 10, "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_weapons_name_the_machine_of_their_victim() {
+    let fabric = fabric();
+    let mut victim = station(&fabric, 0, Vec::new());
+    let pointed = IpAddr::V4(ip(1));
+    let strategy = Strategy::Flood { every: Duration::from_millis(200), seed: [3; 32], victims: vec![pointed] };
+    let attacker = attacker(&fabric, 2, vec![address(0)], strategy);
+    let deeds = attacker.deeds();
+    let running = tokio::spawn(attacker.run());
+    let events = until(&mut victim, &deeds, |deeds| deeds.flooded >= 5).await;
+    running.abort();
+    let mut named = events.iter().filter_map(|event| match event {
+        Event::Call { call, .. } => Some(call.body.at.iter().map(Address::ip).collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(named.next(), Some(vec![pointed]), "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nonsense_is_sent_until_the_target_has_enough() {
+    let fabric = fabric();
+    let mut victim = station(&fabric, 0, Vec::new());
+    let attacker = attacker(&fabric, 2, vec![address(0)], Strategy::Nonsense { per_second: 100 });
+    let deeds = attacker.deeds();
+    let running = tokio::spawn(attacker.run());
+    until(&mut victim, &deeds, |deeds| deeds.nonsense >= 50).await;
+    running.abort();
+}
+
+fn liar(strategy: Strategy) -> Liar {
+    let plan = Plan { network: name("lab"), topics: vec![name("t")], listen: listen(2), secret: secret(2), targets: Vec::new(), strategy };
+    Liar::new(&plan, Time(1_800_000_000_000))
+}
+
+#[test]
+fn a_lying_requester_gives_leases_to_whoever_wants_none_and_never_the_same_again() {
+    let mut liar = liar(Strategy::LyingRequester { every: REDIAL, module: flood::nothing(), input: vec![0xa0] });
+    let (node, mut deeds) = (SigningKey::from_bytes(&secret(0)).node(), Deeds::default());
+    let claim = station_protocol::work::Deliver {
+        experiment: Content::raw(b"experiment").cid,
+        receipts: List::default(),
+        holding: List::default(),
+        free: 0,
+        cursor: 0,
+        returned: List::default(),
+    };
+    let firsts: Vec<Option<u64>> = (0..2)
+        .map(|_| match liar.answer(node, &Request::Deliver(claim.clone()), &mut deeds) {
+            station_protocol::work::Response::Acked(ack) => ack.body.leases.map(|leases| leases.first),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((firsts, deeds.leases), (vec![Some(0), Some(32)], 64));
+}
+
+#[test]
+fn ground_records_are_good_and_those_of_the_smallest_hashes() {
+    use station_protocol::census::Census;
+    let mut liar = liar(Strategy::GroundCensus { keys: 1_000 });
+    let (node, mut deeds) = (SigningKey::from_bytes(&secret(0)).node(), Deeds::default());
+    let question = Request::Peers { topic: name("t"), have: List::default() };
+    let station_protocol::work::Response::Peers { records } = liar.answer(node, &question, &mut deeds) else { panic!("no answer") };
+    let census = Census::new(&name("lab"), &name("t"));
+    assert!(records.iter().all(|record| census.vouch(record, Time(1_800_000_000_000)).is_ok()));
+    assert_eq!((records.len() as u64, deeds.records), (256, 256));
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! | `cold_boot` | forwards nothing, from the first moment on | drawn ones |
 //! | `censor` | forwards all but what one requester says | drawn ones |
 //! | `covert_flash` | forwards until its time comes | drawn ones |
-//! | `ihave_spam`, `flip_signatures`, a requester's `flood` | see `actors::mesh` | drawn ones |
+//! | `ihave_spam`, `nonsense`, `flip_signatures`, a requester's `flood` | see `actors::mesh` | drawn ones |
+//! | `lying_requester`, `ground_census`, `address_weapons` | the same | drawn ones |
 //!
 //! Guarantees: the draw depends on the seed and the attacker's name alone. Deliberately lacks attackers that know the mesh: whom a
 //! stranger can dial is what it finds in the network file and hears from `Peers`, and that is anybody.
@@ -32,11 +33,30 @@ pub enum How {
     Sybil,
     Eclipse,
     ColdBoot,
-    Censor { requesters: Vec<NodeIndex> },
-    CovertFlash { after: Duration },
+    Censor {
+        requesters: Vec<NodeIndex>,
+    },
+    CovertFlash {
+        after: Duration,
+    },
     FlipSignatures,
-    IhaveSpam { per_second: u32 },
-    Flood { every: Duration },
+    IhaveSpam {
+        per_second: u32,
+    },
+    /// With victims: the requesters that the Calls point at.
+    Flood {
+        every: Duration,
+        victims: Vec<NodeIndex>,
+    },
+    Nonsense {
+        per_second: u32,
+    },
+    LyingRequester {
+        every: Duration,
+    },
+    GroundCensus {
+        keys: u32,
+    },
 }
 
 impl How {
@@ -51,7 +71,11 @@ impl How {
             Self::CovertFlash { .. } => "covert_flash",
             Self::FlipSignatures => "flip_signatures",
             Self::IhaveSpam { .. } => "ihave_spam",
-            Self::Flood { .. } => "flood",
+            Self::Flood { victims, .. } if victims.is_empty() => "flood",
+            Self::Flood { .. } => "address_weapons",
+            Self::Nonsense { .. } => "nonsense",
+            Self::LyingRequester { .. } => "lying_requester",
+            Self::GroundCensus { .. } => "ground_census",
         }
     }
 }
@@ -70,7 +94,7 @@ pub(super) fn of(scenario: &Scenario, drawn: &[Station], station: &Station) -> O
 fn how(origin: &Origin, all: impl Fn(&Who) -> Vec<NodeIndex>) -> Option<How> {
     let byzantine = match origin {
         Origin::Requester { byzantine: Some(Misconduct::Flood { calls }), .. } => {
-            return Some(How::Flood { every: Duration::from_millis(calls.per_ms) / calls.count.max(1) });
+            return Some(How::Flood { every: Duration::from_millis(calls.per_ms) / calls.count.max(1), victims: Vec::new() });
         }
         Origin::Group { byzantine: Some(byzantine), .. } => byzantine,
         Origin::Group { .. } | Origin::Requester { .. } => return None,
@@ -83,6 +107,12 @@ fn how(origin: &Origin, all: impl Fn(&Who) -> Vec<NodeIndex>) -> Option<How> {
         Byzantine::CovertFlash { after } => How::CovertFlash { after: Duration::from_millis(after.0) },
         Byzantine::FlipSignatures {} => How::FlipSignatures,
         Byzantine::IhaveSpam { per_second } => How::IhaveSpam { per_second: *per_second },
+        Byzantine::Nonsense { per_second } => How::Nonsense { per_second: *per_second },
+        Byzantine::LyingRequester { every } => How::LyingRequester { every: Duration::from_millis(every.0) },
+        Byzantine::GroundCensus { keys } => How::GroundCensus { keys: *keys },
+        Byzantine::AddressWeapons { every, victims } => {
+            How::Flood { every: Duration::from_millis(every.0), victims: all(&Who::Requester(victims.clone())) }
+        }
         Byzantine::WrongResult { .. }
         | Byzantine::Lazy { .. }
         | Byzantine::Copy { .. }

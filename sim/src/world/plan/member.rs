@@ -210,6 +210,10 @@ fn conduct(origin: &Origin, boards: &mut BTreeMap<String, Board>) -> Conduct {
         | Byzantine::IhaveSpam { .. }
         | Byzantine::ColdBoot {}
         | Byzantine::CovertFlash { .. }
+        | Byzantine::Nonsense { .. }
+        | Byzantine::LyingRequester { .. }
+        | Byzantine::GroundCensus { .. }
+        | Byzantine::AddressWeapons { .. }
         | Byzantine::FlipSignatures {} => unreachable!("attackers of the mesh are no stations: `attack::of` has them"),
     }
 }

@@ -1,0 +1,85 @@
+//! Strangers that lie, beside honest stations: honest work takes about as long as without them.
+
+mod played;
+
+use played::{failed, run};
+use serde_json::Value;
+
+/// Honest work may take so much longer, in hundredths.
+const SLOWER_PERCENT: f64 = 125.0;
+
+/// A small world in which `attackers` misbehave, if any do; with the same luck otherwise.
+fn world(attackers: Option<&str>) -> Value {
+    let attackers = attackers.map_or(String::new(), |byzantine| {
+        format!(
+            "[[group]]\nname = \"strangers\"\ncount = 4\nper_subnet = 4\nbyzantine = {{ {byzantine} }}\njoin = {{ at = \"5s\", within = \"5s\" }}\n"
+        )
+    });
+    run(&format!(
+        r#"
+[run]
+duration = "100s"
+warmup = "20s"
+[[group]]
+name = "bootstrap"
+count = 2
+roles = ["bootstrap", "dht_server"]
+[[group]]
+name = "honest"
+count = 12
+[[requester]]
+name = "lab"
+{attackers}
+[[work]]
+requester = "lab"
+at = "30s"
+every = "5s"
+count = 8
+jobs = 3
+pure = {{ trust = "fixed:3" }}
+[[check]]
+always = "bounded_queues"
+[[check]]
+eventually = "every_job_settles"
+"#
+    ))
+}
+
+fn mean_verdict_ms(result: &Value) -> f64 {
+    result["metrics"]["latencies"]["verdict"]["quantiles"]["mean"].as_f64().expect("verdicts came")
+}
+
+/// What the strangers did, as the report counts it.
+fn deed(result: &Value, what: &str) -> u64 {
+    result["metrics"]["byzantine"][0]["mesh"][what].as_u64().expect("a count")
+}
+
+/// Honest work beside strangers of this kind, who must have done `what`.
+fn beside(byzantine: &str, what: &str) -> Value {
+    let (calm, attacked) = (world(None), world(Some(byzantine)));
+    assert_eq!(failed(&attacked), Vec::<Value>::new());
+    assert!(deed(&attacked, what) > 0, "{}", attacked["metrics"]["byzantine"]);
+    let (calm, attacked_ms) = (mean_verdict_ms(&calm), mean_verdict_ms(&attacked));
+    assert!(attacked_ms <= calm * SLOWER_PERCENT / 100.0, "{attacked_ms} ms beside strangers, {calm} ms without");
+    attacked
+}
+
+#[test]
+fn requesters_that_force_leases_and_acknowledge_nothing_slow_nobody_down() {
+    beside(r#"kind = "lying_requester", every = "5s""#, "leases");
+}
+
+#[test]
+fn records_of_ground_keys_slow_nobody_down() {
+    beside(r#"kind = "ground_census", keys = 5000"#, "records");
+}
+
+#[test]
+fn calls_that_name_an_honest_requesters_machine_slow_nobody_down() {
+    beside(r#"kind = "address_weapons", every = "3s", victims = "lab""#, "flooded");
+}
+
+#[test]
+fn messages_without_a_meaning_slow_nobody_down() {
+    beside(r#"kind = "nonsense", per_second = 200"#, "nonsense");
+}
