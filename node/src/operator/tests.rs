@@ -272,9 +272,9 @@ async fn a_station_that_runs_for_days_keeps_the_records_of_today_alone() {
 async fn where_peers_see_the_station_and_what_it_announces_is_out_of_bounds() {
     let host = host(allowing("1GiB"), &MemoryStore::default(), world()).await;
     let ip = |text: &str| text.parse().expect("an address");
-    host.seen(Cluster::of(SigningKey::from_bytes(&[3; 32]).node(), ip("9.9.9.9"), None), ip("8.8.8.8"));
+    host.seen(Cluster::V4([9, 9, 9]), ip("8.8.8.8"));
     host.announced(ip("8.8.4.4"));
-    let near = |text: &str| host.broker.vicinity.judge(ip(text)).is_err();
+    let near = |text: &str| host.broker.vicinity.judge([ip(text)]).is_err();
     assert_eq!([near("8.8.8.8"), near("8.8.4.4"), near("1.1.1.1")], [true, true, false]);
 }
 

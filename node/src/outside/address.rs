@@ -91,6 +91,8 @@ impl Origin {
     }
 }
 
+/// Addresses of a name that are looked at: no server has more, and an answer may have thousands. What is beyond is not contacted.
+pub const ADDRESSES_MAX: usize = 64;
 /// Addresses tried at most; a name with more is served by any of the first.
 pub const CANDIDATES_MAX: usize = 4;
 
@@ -111,7 +113,7 @@ pub fn judge_form(vicinity: &Vicinity, origin: &Origin) -> Result<bool, FetchErr
         return Ok(true);
     }
     let form = match origin.literal {
-        Some(ip) => judge(ip).and_then(|()| vicinity.judge(ip)),
+        Some(ip) => judge(ip).and_then(|()| vicinity.judge([ip])),
         None if vicinity.outside().has_exempt() => return Ok(false),
         None => judge_name(&origin.host),
     };
@@ -124,24 +126,23 @@ pub async fn locate(vicinity: &Vicinity, origin: &Origin) -> Result<Located, Fet
     let outside = vicinity.outside();
     let name = if origin.literal.is_some() { Ok(()) } else { judge_name(&origin.host) };
     let form = name.and(judge_port(origin.port));
-    let ips = match origin.literal {
+    let mut ips = match origin.literal {
         Some(ip) => vec![ip],
         None => outside.resolve(origin.host.clone()).await.map_err(|_| FetchError::Dns)?,
     };
+    ips.truncate(ADDRESSES_MAX);
     if ips.is_empty() {
         return Err(FetchError::Dns);
     }
-    let mut located = Located { sockets: Vec::new(), exempt: true };
-    for ip in ips {
-        let socket = SocketAddr::new(ip, origin.port);
-        if !outside.is_exempt(socket) {
-            located.exempt = false;
-            form.and(judge(ip)).and_then(|()| vicinity.judge(ip)).map_err(|reason| refused(origin, reason))?;
-        }
-        located.sockets.push(socket);
+    let mut sockets: Vec<SocketAddr> = ips.into_iter().map(|ip| SocketAddr::new(ip, origin.port)).collect();
+    let strange = || sockets.iter().filter(|socket| !outside.is_exempt(**socket)).map(SocketAddr::ip);
+    let exempt = strange().next().is_none();
+    if !exempt {
+        let each = form.and_then(|()| strange().try_for_each(judge));
+        each.and_then(|()| vicinity.judge(strange())).map_err(|reason| refused(origin, reason))?;
     }
-    located.sockets.truncate(CANDIDATES_MAX);
-    Ok(located)
+    sockets.truncate(CANDIDATES_MAX);
+    Ok(Located { sockets, exempt })
 }
 
 fn refused(origin: &Origin, reason: AddressRefused) -> FetchError {

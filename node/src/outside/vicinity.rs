@@ -68,17 +68,15 @@ impl Vicinity {
         self.of(ip, |seen, ip| seen.announced.push(ip));
     }
 
-    /// Whether `ip` is none of this station's surroundings.
-    pub fn judge(&self, ip: IpAddr) -> Result<(), AddressRefused> {
-        let ip = ip.to_canonical();
+    /// Whether none of `ips` is of this station's surroundings.
+    pub fn judge(&self, ips: impl IntoIterator<Item = IpAddr>) -> Result<(), AddressRefused> {
         let interfaces = self.outside.interfaces().map_err(|error| {
             tracing::warn!(%error, "the interfaces cannot be listed: guests may contact nobody");
             AddressRefused::Unlisted
         })?;
-        if interfaces.iter().any(|interface| interface.is_near(ip)) || self.of(ip, |seen, ip| seen.is_near(ip)) {
-            return Err(AddressRefused::Own);
-        }
-        Ok(())
+        let is_near =
+            |ip: IpAddr| interfaces.iter().any(|interface| interface.is_near(ip.to_canonical())) || self.of(ip, |seen, ip| seen.is_near(ip));
+        if ips.into_iter().any(is_near) { Err(AddressRefused::Own) } else { Ok(()) }
     }
 
     fn of<T>(&self, ip: IpAddr, look: impl FnOnce(&mut Seen, IpAddr) -> T) -> T {

@@ -1,5 +1,6 @@
 //! The table, and a corpus of URLs that would lead a guest into a volunteer's network.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::*;
@@ -155,4 +156,19 @@ async fn only_the_exact_socket_that_was_named_is_exempt() {
         assert_eq!(fetcher.fetch(&get(url), &Anything::default()).await.head.error, error, "{url}");
     }
     assert!(outside.connected.lock().unwrap().iter().all(|socket| *socket == "127.0.0.1:4567".parse::<SocketAddr>().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_with_thousands_of_addresses_is_looked_at_where_it_begins() {
+    let ips: Vec<String> = (0..5_000_u32).map(|number| Ipv4Addr::from_bits(0x0808_0000 + number).to_string()).collect();
+    let begins = |with: &str| {
+        let all: Vec<&str> = std::iter::once(with).chain(ips.iter().map(String::as_str)).chain(["10.0.0.1"]).collect();
+        Arc::new(Fake::default().with_name("many.example", &[&all]))
+    };
+    for (first, error, connections) in [("8.8.4.4", FetchError::Connect, CANDIDATES_MAX), ("10.0.0.2", FetchError::RefusedAddress, 0)] {
+        let outside = begins(first);
+        let fetcher = Fetcher::new(Vicinity::new(outside.clone()), Tls::default(), "station/test");
+        let fetched = fetcher.fetch(&get("http://many.example/"), &Anything::default()).await;
+        assert_eq!((fetched.head.error, outside.connections()), (Some(error), connections), "{first}");
+    }
 }

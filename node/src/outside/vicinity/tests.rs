@@ -1,7 +1,5 @@
 //! What is near a station, and who may say so.
 
-use station_protocol::SigningKey;
-
 use super::*;
 use crate::clock::NOON;
 use crate::outside::address::AddressRefused as R;
@@ -13,12 +11,12 @@ fn ip(text: &str) -> IpAddr {
 
 /// A peer in a /24 of its own.
 fn witness(number: u8) -> Cluster {
-    Cluster::of(SigningKey::from_bytes(&[number; 32]).node(), ip(&format!("9.9.{number}.1")), None)
+    Cluster::V4([9, 9, number])
 }
 
 fn judged(vicinity: &Vicinity, rows: &[(&str, Result<(), R>)]) {
     for (text, verdict) in rows {
-        assert_eq!(vicinity.judge(ip(text)), *verdict, "{text}");
+        assert_eq!(vicinity.judge([ip(text)]), *verdict, "{text}");
     }
 }
 
