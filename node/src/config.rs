@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use station_protocol::address::Reach;
 use station_protocol::bounded::{List, Name};
 use station_protocol::experiment::{LABEL_VALUES_MAX, Labels};
-use station_protocol::human::Cores;
+use station_protocol::human::{Cores, Size};
 
 use crate::network::GossipConfig;
 
@@ -39,6 +39,8 @@ pub struct Config {
     pub capacity: u32,
     /// Whether this station runs jobs of its own experiments without waiting for others.
     pub anchor: bool,
+    /// Most that the store may take on the disk: receipts, results, modules. Compiled modules take another GiB at most.
+    pub disk: Size,
     /// What this station says of itself, like `region = ["eu"]`.
     pub labels: BTreeMap<Name, Vec<Name>>,
     /// Not in the file: what is compared in the simulator.
@@ -56,6 +58,7 @@ impl Default for Config {
             api: SocketAddr::from(([127, 0, 0, 1], 4711)),
             capacity: 0,
             anchor: false,
+            disk: Size(8 << 30),
             labels: BTreeMap::new(),
             gossip: GossipConfig::default(),
         }
@@ -82,6 +85,10 @@ pub const CONFIG_PAGE: &str = r#"# Every setting of a station with its default. 
 
 # Whether this station runs jobs of its own experiments without waiting for others.
 # anchor = false
+
+# Most that the store may take on the disk: receipts, results, modules. Above it fetched modules are dropped first, then no work is
+# taken, then the station stops. Compiled modules take another GiB at most.
+# disk = "8GiB"
 
 # What this station says of itself; experiments may ask for it.
 # [labels]

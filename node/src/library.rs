@@ -1,16 +1,19 @@
 //! [`Library`]: content by CID as whole bytes, from the modules bundled with the station and from its store.
 //!
-//! Guarantees: bytes are re-hashed against their CID before anyone runs them. Deliberately lacks the network: `content` fetches.
+//! What is handed in belongs to a record of the library's own until the process ends; an experiment that needs it owns it itself from
+//! its publication on. Guarantees: bytes are re-hashed against their CID before anyone runs them; what no experiment took is gone after
+//! the next start. Deliberately lacks the network: `content` fetches.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cid::Cid;
 use station_protocol::Content;
 use station_protocol::bounded::Name;
+use station_protocol::durable::Key;
 
 use crate::content;
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{Batch, ROOM_BYTES_MIN, Store, StoreError, Table};
 
 /// A module that comes with the program.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +42,8 @@ pub fn bundled_names() -> BTreeMap<Name, Vec<Cid>> {
 #[derive(Clone)]
 pub struct Library {
     bundled: Arc<BTreeMap<Cid, &'static [u8]>>,
+    /// What this process keeps: the blocks by root.
+    kept: Arc<Mutex<BTreeMap<Cid, Vec<Cid>>>>,
     store: Arc<dyn Store>,
 }
 
@@ -52,7 +57,14 @@ impl Library {
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
         let bundled = BUNDLED.iter().map(|module| (station_car::unixfs::build(module.bytes).root, module.bytes)).collect();
-        Self { bundled: Arc::new(bundled), store }
+        Self { bundled: Arc::new(bundled), kept: Arc::default(), store }
+    }
+
+    /// Lets go what earlier processes kept: to be called once, before anything is kept.
+    pub async fn forget_earlier(&self) -> Result<(), StoreError> {
+        let deletes = self.store.load(Table::Library).await?.into_iter().map(|(key, _)| (Table::Library, key)).collect();
+        self.store.commit(Batch { deletes, ..Batch::default() }).await?;
+        Ok(())
     }
 
     /// The bundled module under `cid`.
@@ -69,14 +81,46 @@ impl Library {
         content::file(&*self.store, content).await
     }
 
-    /// Makes `bytes` durable as a file and says under which CID.
+    /// Makes `bytes` durable as a file, for as long as this process lives, and says under which CID.
     pub async fn keep(&self, bytes: &[u8]) -> Result<Content, StoreError> {
         let file = station_car::unixfs::build(bytes);
         let content = Content { cid: file.root, bytes: bytes.len() as u64 };
         if !self.bundled.contains_key(&content.cid) {
-            self.store.commit(Batch { blobs: file.blocks, ..Batch::default() }).await?;
+            self.keep_blocks(content.cid, file.blocks).await?;
         }
         Ok(content)
+    }
+
+    /// Keeps a file that is here, and says of which blocks it is made; of none when the program brings it or it is not here whole.
+    pub async fn hold(&self, content: &Content) -> Result<Vec<Cid>, StoreError> {
+        if self.bundled.contains_key(&content.cid) {
+            return Ok(Vec::new());
+        }
+        if let Some(blocks) = self.kept().get(&content.cid) {
+            return Ok(blocks.clone());
+        }
+        match content::blocks(&*self.store, content).await? {
+            Some(blocks) => self.keep_blocks(content.cid, blocks).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn keep_blocks(&self, root: Cid, blobs: Vec<(Cid, Vec<u8>)>) -> Result<Vec<Cid>, StoreError> {
+        let bytes: u64 = blobs.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        if self.store.room().await? < bytes.saturating_add(ROOM_BYTES_MIN) {
+            // Asked before, because a Commit without room ends the station.
+            return Err(StoreError::Full { path: "this station".to_owned(), reason: format!("{bytes} bytes are to be kept") });
+        }
+        let key = Key(root.to_bytes());
+        let cids: Vec<Cid> = blobs.iter().map(|(cid, _)| *cid).collect();
+        let owns = cids.iter().map(|cid| (Table::Library, key.clone(), *cid)).collect();
+        self.store.commit(Batch { blobs, owns, puts: vec![(Table::Library, key, Vec::new())], ..Batch::default() }).await?;
+        self.kept().insert(root, cids.clone());
+        Ok(cids)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<Cid, Vec<Cid>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 use station_protocol::capability::Capability;
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::Key;
@@ -227,12 +228,13 @@ struct StoredQuotas(Arc<dyn Store>);
 
 impl QuotaLog for StoredQuotas {
     fn reserve(&self, record: QuotaRecord) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.0.commit(Batch { puts: vec![(Table::Node, quota_key(&record.target), codec::encode(&record))], ..Batch::default() })
+        let batch = Batch { puts: vec![(Table::Node, quota_key(&record.target), codec::encode(&record))], ..Batch::default() };
+        self.0.commit(batch).map_ok(drop).boxed()
     }
 
     fn forget(&self, targets: Vec<Target>) -> BoxFuture<'static, Result<(), StoreError>> {
         let deletes = targets.iter().map(|target| (Table::Node, quota_key(target))).collect();
-        self.0.commit(Batch { deletes, ..Batch::default() })
+        self.0.commit(Batch { deletes, ..Batch::default() }).map_ok(drop).boxed()
     }
 }
 

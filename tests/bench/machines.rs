@@ -61,7 +61,7 @@ pub(crate) fn million_jobs(short: bool) -> f64 {
         previous: None,
         at_once: None,
     };
-    world.events.push_back(Event::Requester(Box::new(requester::Event::Publish { publish: Ticket(0), draft: Box::new(draft) })));
+    world.events.push_back(Event::Requester(Box::new(requester::Event::Publish { publish: Ticket(0), draft: Box::new(draft), module: Vec::new() })));
     world.run();
     resident_mb()
 }

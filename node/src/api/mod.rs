@@ -23,6 +23,7 @@ use crate::library::{BUNDLED, Library};
 use crate::prepare::{self, PrepareError};
 use crate::results::Results;
 use crate::station::{Handle, HandleError, SOFTWARE};
+use crate::store::StoreError;
 use types::{CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody, VerificationBody};
 
 /// Largest request: a module of 16 MiB, the most that the sandbox compiles.
@@ -43,6 +44,7 @@ impl From<HandleError> for Refused {
             HandleError::Unknown(_) => StatusCode::NOT_FOUND,
             HandleError::Publish(_) => StatusCode::UNPROCESSABLE_ENTITY,
             HandleError::Open(_) => StatusCode::CONFLICT,
+            HandleError::NoRoom | HandleError::Store(StoreError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
             HandleError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             HandleError::Store(_) | HandleError::Page(_) | HandleError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

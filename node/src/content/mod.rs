@@ -38,7 +38,8 @@ pub fn assemble(content: &Content, blocks: &[(Cid, Vec<u8>)]) -> Result<Vec<u8>,
     if found == content.bytes { Ok(bytes) } else { Err(FileError::SizeMismatch { cid: Box::new(content.cid), declared: content.bytes, found }) }
 }
 
-/// The bytes of the file `content`, if all its blocks are in `store` and make exactly such a file.
+/// The bytes of the file `content`, if all its blocks are durable in `store`, or the whole of it is cached, and make exactly such a
+/// file.
 pub async fn file(store: &dyn Store, content: &Content) -> Result<Option<Vec<u8>>, StoreError> {
     let mut reader = FileReader::new(content.cid, content.bytes);
     let mut bytes = Vec::new();
@@ -47,10 +48,34 @@ pub async fn file(store: &dyn Store, content: &Content) -> Result<Option<Vec<u8>
             Some(inline) => Some(inline.to_vec()),
             None => store.blob(cid).await?,
         };
-        let Some(part) = block.and_then(|block| reader.supply(&block).ok()) else { return Ok(None) };
+        let Some(part) = block.and_then(|block| reader.supply(&block).ok()) else {
+            let cached = store.cached(content.cid).await?;
+            return Ok(cached.and_then(|blocks| assemble(content, &blocks).ok()));
+        };
         bytes.extend(part);
     }
     Ok((bytes.len() as u64 == content.bytes).then_some(bytes))
+}
+
+/// The blocks of the file `content`, as [`file`] finds it.
+pub async fn blocks(store: &dyn Store, content: &Content) -> Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError> {
+    let mut reader = FileReader::new(content.cid, content.bytes);
+    let mut blocks = Vec::new();
+    while let Some(cid) = reader.wants().copied() {
+        let inline = inline_bytes(&cid).map(<[u8]>::to_vec);
+        let block = match &inline {
+            Some(_) => inline.clone(),
+            None => store.blob(cid).await?,
+        };
+        let Some(block) = block.filter(|block| reader.supply(block).is_ok()) else {
+            let cached = store.cached(content.cid).await?;
+            return Ok(cached.filter(|blocks| assemble(content, blocks).is_ok()));
+        };
+        if inline.is_none() {
+            blocks.push((cid, block));
+        }
+    }
+    Ok(Some(blocks))
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Provider {
             let Some(cid) = writer.wants() else { return Ok(sent) };
             let block = match &offer.held {
                 Some(held) => held.get(&cid).cloned(),
-                None => self.store.blob(cid).await?,
+                None => self.store.serve(cid).await?,
             };
             let block = block.ok_or(ServeFailure::Missing { cid })?;
             dag_bytes += block.len() as u64;

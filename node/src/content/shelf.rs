@@ -32,14 +32,7 @@ pub(super) struct Offer {
 /// Cheap to clone; clones are the same shelf.
 #[derive(Clone, Debug, Default)]
 pub struct Shelf {
-    offers: Arc<Mutex<BTreeMap<Cid, Placed>>>,
-}
-
-#[derive(Debug)]
-struct Placed {
-    offer: Offer,
-    /// How often it was put there and not yet taken away.
-    times: u64,
+    offers: Arc<Mutex<BTreeMap<Cid, Offer>>>,
 }
 
 impl Shelf {
@@ -59,34 +52,27 @@ impl Shelf {
         self.put(dag.root, Offer { dag_bytes, held: Some(Arc::new(dag.blocks.into_iter().collect())) })
     }
 
-    /// Undoes one `put` of `root`. It is provided until each is undone.
+    /// Takes `root` away, however often it was put there: who still needs it keeps its blocks in the store, and those are not taken
+    /// away before the last owner lets them go.
     pub fn take(&self, root: &Cid) {
-        let mut offers = self.lock();
-        let Some(placed) = offers.get_mut(root) else { return };
-        placed.times -= 1;
-        if placed.times == 0 {
-            offers.remove(root);
-        }
+        self.lock().remove(root);
     }
 
     pub(super) fn get(&self, root: &Cid) -> Option<Offer> {
-        self.lock().get(root).map(|placed| placed.offer.clone())
+        self.lock().get(root).cloned()
     }
 
     fn put(&self, root: Cid, offer: Offer) -> Result<(), ShelfFull> {
         let mut offers = self.lock();
-        if let Some(placed) = offers.get_mut(&root) {
-            placed.times += 1;
-            return Ok(());
-        }
-        if offers.len() >= SHELF_MAX {
+        if offers.len() >= SHELF_MAX && !offers.contains_key(&root) {
             return Err(ShelfFull);
         }
-        offers.insert(root, Placed { offer, times: 1 });
+        // The first offer stays: of one root it names the size that its owner knows.
+        offers.entry(root).or_insert(offer);
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Cid, Placed>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Cid, Offer>> {
         self.offers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -113,12 +113,11 @@ async fn what_is_in_the_store_and_not_on_the_shelf_is_not_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_root_is_served_until_everyone_who_put_it_there_took_it_away() {
+async fn a_root_is_served_until_it_is_taken_away_however_often_it_was_put_there() {
     let (content, dag) = module();
     let provider = provider();
     provider.shelf().put_held(dag.clone()).unwrap();
     provider.shelf().put_held(dag).unwrap();
-    provider.shelf().take(&content.cid);
     assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
     provider.shelf().take(&content.cid);
     provider.shelf().take(&content.cid);

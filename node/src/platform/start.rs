@@ -11,7 +11,7 @@ use station_sandbox::Sandbox;
 use super::engine::ProcessEngine;
 use super::home::{Home, HomeError, entropy};
 use super::outside::RealOutside;
-use super::store::RedbStore;
+use super::store::{Bounds, RedbStore};
 use super::{listen, transport};
 use crate::config::{Config, NetworkFile};
 use crate::station::{NOTES_KEPT, Parts, Station, StationError};
@@ -71,7 +71,7 @@ pub async fn requester(home: &Home, plan: Plan, sandbox: &Sandbox) -> Result<Sta
 }
 
 async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) -> Result<Station, StartError> {
-    let store = RedbStore::open(&home.path("store")).await?;
+    let store = RedbStore::open(&home.path("store"), Bounds::of(plan.config.disk.0)).await?;
     let parts = Parts {
         secret: plan.secret,
         seed: entropy(),

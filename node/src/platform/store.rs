@@ -1,44 +1,59 @@
-//! [`RedbStore`]: records in redb, blobs in files, on one thread of their own.
+//! [`RedbStore`]: records in redb, blobs in files, transactions on one thread and reading on two others.
 //!
 //! ```text
 //! <home>/lock            held while a station uses the home
-//! <home>/records.redb    the records
+//! <home>/records.redb    the records, and which of them own which blobs
 //! <home>/blobs/xx/<cid>  blobs; xx are the last two characters of the CID
-//! <home>/cache/<cid>     blobs that only save a fetch, at most [`CACHE_BYTES_MAX`] together
+//! <home>/cache/<cid>     whole DAGs that only save a fetch, as CARs
 //! <home>/temp/           files being written; emptied at the start
 //! ```
 //!
-//! Guarantees: a batch is durable when its future resolves, and batches that waited together became so together, in order. After
-//! one failure of the disk every later call fails with that failure: what the kernel keeps after a failed fsync is unknown, so the
-//! process must stop and read again what is on disk. Deliberately lacks repair: a record that cannot be read is the caller's to report.
+//! Guarantees: a batch is durable when its future resolves, and batches that waited together became so together, in order. A blob's
+//! file is there before the transaction that says who owns it, and goes after the one in which its last owner let it go; what a crash
+//! left between is swept at the start. After one failure of the disk every later call fails with that failure: what the kernel keeps
+//! after a failed fsync is unknown, so the process must stop and read again what is on disk. Where there is no room, that is found
+//! before anything is begun. Deliberately lacks repair: a record that cannot be read is the caller's to report.
 
-mod blobs;
+mod cache;
+mod files;
+mod lane;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use blobs::Blobs;
 use cid::Cid;
+use files::{Files, Free};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
-use station_protocol::durable::Key;
+use lane::Lane;
+use redb::Database;
+use station_car::Dag;
+use tables::{is_owned, load, transact};
 use tokio::sync::oneshot;
 
-use crate::store::{Batch, Records, Store, StoreError, Table};
+pub use files::Bounds;
 
-/// Bytes kept in `cache/`: a few hundred modules with their inputs.
-pub const CACHE_BYTES_MAX: u64 = 1 << 30;
+use crate::store::{Batch, Gone, Records, Store, StoreError, Table};
+
 /// Pages redb keeps in memory: the working set of an outbox; redb's own default is 1 GiB.
 const PAGES_BYTES_MAX: usize = 8 << 20;
+/// What a transaction may write for each byte of its records: the pages above a record are copied, and so are those of its owners.
+const WRITTEN_PER_BYTE: u64 = 4;
+/// What it may write beside that.
+const WRITTEN_BYTES: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub struct RedbStore {
     path: String,
+    /// What this station reads for itself, and what strangers ask for.
+    own: Lane,
+    strangers: Lane,
     /// `None` only while being dropped.
     requests: Option<mpsc::Sender<Request>>,
     thread: Option<JoinHandle<()>>,
@@ -47,31 +62,35 @@ pub struct RedbStore {
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Request {
-    Commit(Batch, Reply<()>),
+    Commit(Batch, Reply<Gone>),
     Load(Table, Reply<Records>),
-    Blob(Cid, Reply<Option<Vec<u8>>>),
-    Cache(Cid, Vec<u8>, Reply<()>),
 }
 
 impl RedbStore {
     /// Opens or creates the store in the folder `home`.
-    pub async fn open(home: &Path) -> Result<Self, StoreError> {
-        Self::open_with(home, CACHE_BYTES_MAX, |file| database().create(file)).await
+    pub async fn open(home: &Path, bounds: Bounds) -> Result<Self, StoreError> {
+        Self::open_with(home, bounds, Box::new(|path| fs4::available_space(path)), |file| database().create(file)).await
     }
 
     async fn open_with<E: Into<redb::Error>>(
         home: &Path,
-        cache_bytes_max: u64,
+        bounds: Bounds,
+        free: Free,
         create: impl FnOnce(PathBuf) -> Result<Database, E> + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (sender, requests) = mpsc::channel();
         let (opened, result) = oneshot::channel();
         let path = home.display().to_string();
         let home = home.to_owned();
+        let failed: Arc<OnceLock<StoreError>> = Arc::default();
+        let latch = failed.clone();
         let spawned = thread::Builder::new().name("store".to_owned()).spawn(move || {
-            let disk = Disk::open(&home, cache_bytes_max, create);
+            let disk = Disk::open(&home, bounds, free, latch, create);
             let (disk, told) = match disk {
-                Ok(disk) => (Some(disk), Ok(())),
+                Ok(disk) => {
+                    let files = disk.files.clone();
+                    (Some(disk), Ok(files))
+                }
                 Err(error) => (None, Err(error)),
             };
             // Whoever asked may have stopped waiting: then the requests end too.
@@ -80,9 +99,11 @@ impl RedbStore {
                 disk.run(&requests);
             }
         });
-        let thread = spawned.map_err(|error| failed(&path, &error))?;
-        result.await.unwrap_or_else(|_| Err(gone(&path)))?;
-        Ok(Self { path, requests: Some(sender), thread: Some(thread) })
+        let thread = spawned.map_err(|error| broken(&path, &error))?;
+        let files = result.await.unwrap_or_else(|_| Err(gone(&path)))?;
+        let lane = |name| Lane::begin(name, path.clone(), files.clone(), failed.clone()).map_err(|error| broken(&path, &error));
+        let (own, strangers) = (lane("store-own")?, lane("store-strangers")?);
+        Ok(Self { path, own, strangers, requests: Some(sender), thread: Some(thread) })
     }
 
     fn ask<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> BoxFuture<'static, Result<T, StoreError>> {
@@ -97,7 +118,7 @@ impl RedbStore {
 }
 
 impl Store for RedbStore {
-    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<(), StoreError>> {
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Gone, StoreError>> {
         self.ask(|reply| Request::Commit(batch, reply))
     }
 
@@ -106,11 +127,24 @@ impl Store for RedbStore {
     }
 
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
-        self.ask(|reply| Request::Blob(cid, reply))
+        self.own.ask(move |files| files.read(&cid))
     }
 
-    fn cache(&self, cid: Cid, bytes: Vec<u8>) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.ask(|reply| Request::Cache(cid, bytes, reply))
+    fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
+        self.strangers.ask(move |files| files.read(&cid))
+    }
+
+    fn cache(&self, dag: Dag) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.own.ask(move |files| files.cache_dag(&dag))
+    }
+
+    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError>> {
+        self.own.ask(move |files| files.cached(root))
+    }
+
+    fn room(&self) -> BoxFuture<'static, Result<u64, StoreError>> {
+        let (path, room) = (self.path.clone(), self.own.ask(Files::room));
+        async move { room.await?.map_err(|error| broken(&path, &error)) }.boxed()
     }
 }
 
@@ -125,12 +159,12 @@ impl Drop for RedbStore {
     }
 }
 
-/// The thread's side.
+/// The side of transactions.
 struct Disk {
     path: String,
     records: Database,
-    blobs: Blobs,
-    failed: Option<StoreError>,
+    files: Arc<Files>,
+    failed: Arc<OnceLock<StoreError>>,
     /// Locked; last, so that it is freed after the database is closed.
     _lock: File,
 }
@@ -138,11 +172,13 @@ struct Disk {
 impl Disk {
     fn open<E: Into<redb::Error>>(
         home: &Path,
-        cache_bytes_max: u64,
+        bounds: Bounds,
+        free: Free,
+        latch: Arc<OnceLock<StoreError>>,
         create: impl FnOnce(PathBuf) -> Result<Database, E>,
     ) -> Result<Self, StoreError> {
         let path = home.display().to_string();
-        let io = |error: io::Error| failed(&path, &error);
+        let io = |error: io::Error| failed(&path, &redb::Error::Io(error));
         fs::create_dir_all(home).map_err(io)?;
         let lock = File::options().create(true).truncate(false).write(true).open(home.join("lock")).map_err(io)?;
         match lock.try_lock() {
@@ -150,118 +186,98 @@ impl Disk {
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path }),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
-        let blobs = Blobs::open(home, cache_bytes_max).map_err(io)?;
+        let files = Arc::new(Files::open(home, bounds, free).map_err(io)?);
         let records = create(home.join("records.redb")).map_err(|error| failed(&path, &error.into()))?;
-        let disk = Self { path: path.clone(), records, blobs, failed: None, _lock: lock };
-        disk.transact(&[], true).map_err(|error| failed(&path, &error))?;
+        transact(&records, &[]).map_err(|error| failed(&path, &error))?;
+        sweep(&records, &files).map_err(|error| failed(&path, &error))?;
+        files.note_records();
         // The names of the database and the folders must survive a crash as their contents do.
         super::system::sync_folder(home).map_err(io)?;
-        Ok(disk)
+        Ok(Self { path: path.clone(), records, files, failed: latch, _lock: lock })
     }
 
-    fn run(mut self, requests: &mpsc::Receiver<Request>) {
+    fn run(self, requests: &mpsc::Receiver<Request>) {
         while let Ok(first) = requests.recv() {
             let mut batches = Vec::new();
             let mut waiting = Vec::new();
-            let mut reads = Vec::new();
+            let mut loads = Vec::new();
             for request in std::iter::once(first).chain(requests.try_iter()) {
                 match request {
                     Request::Commit(batch, reply) => {
                         batches.push(batch);
                         waiting.push(reply);
                     }
-                    read => reads.push(read),
+                    Request::Load(table, reply) => loads.push((table, reply)),
                 }
             }
             if !batches.is_empty() {
-                let result = self.guarded(|disk| disk.commit(batches));
+                let mut result = self.guarded(|disk| disk.commit(batches));
+                // Whoever waited first is told what went; nobody is told twice.
                 for reply in waiting {
-                    let _ = reply.send(result.clone());
+                    let _ = reply.send(result.as_mut().map(std::mem::take).map_err(|error| error.clone()));
                 }
             }
-            // Reads follow the batches of their round: what was given before them is in it.
-            reads.into_iter().for_each(|read| self.answer(read));
-        }
-    }
-
-    fn answer(&mut self, request: Request) {
-        // An error here means that nobody waits any more.
-        let _ = match request {
-            Request::Load(table, reply) => reply.send(self.guarded(|disk| disk.load(table))).is_ok(),
-            Request::Blob(cid, reply) => reply.send(self.guarded(|disk| Ok(disk.blobs.read(&cid)))).is_ok(),
-            Request::Cache(cid, bytes, reply) => {
-                let kept = self.guarded(|disk| {
-                    disk.blobs.cache(&cid, &bytes);
-                    Ok(())
-                });
-                reply.send(kept).is_ok()
+            // Loads follow the batches of their round: what was given before them is in it.
+            for (table, reply) in loads {
+                // An error here means that nobody waits any more.
+                let _ = reply.send(self.guarded(|disk| load(&disk.records, table).map_err(|error| failed(&disk.path, &error))));
             }
-            Request::Commit(batch, reply) => reply.send(self.guarded(|disk| disk.commit(vec![batch]))).is_ok(),
-        };
+        }
     }
 
     /// After the first failure there is no second try.
-    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        if let Some(error) = &self.failed {
+    fn guarded<T>(&self, act: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Some(error) = self.failed.get() {
             return Err(error.clone());
         }
-        act(self).map_err(|error| {
-            let error = failed(&self.path, &error);
+        act(self).inspect_err(|error| {
             tracing::error!(%error, "the disk failed");
-            self.failed = Some(error.clone());
-            error
+            let _ = self.failed.set(error.clone());
         })
     }
 
-    fn commit(&mut self, mut batches: Vec<Batch>) -> Result<(), redb::Error> {
-        // What becomes of each blob once all batches are done: the last word counts.
-        let mut blobs: BTreeMap<Cid, Option<Vec<u8>>> = BTreeMap::new();
+    fn commit(&self, mut batches: Vec<Batch>) -> Result<Gone, StoreError> {
+        let mut blobs: BTreeMap<Cid, Vec<u8>> = BTreeMap::new();
         for batch in &mut batches {
-            blobs.extend(batch.blobs.drain(..).map(|(cid, bytes)| (cid, Some(bytes))));
-            blobs.extend(batch.blob_deletes.drain(..).map(|cid| (cid, None)));
+            blobs.extend(batch.blobs.drain(..));
         }
-        self.blobs.write(blobs.iter().filter_map(|(cid, bytes)| bytes.as_deref().map(|bytes| (cid, bytes))))?;
-        self.transact(&batches, false)?;
-        blobs.iter().filter(|(_, bytes)| bytes.is_none()).for_each(|(cid, _)| self.blobs.delete(cid));
-        Ok(())
+        let io = |error: io::Error| failed(&self.path, &redb::Error::Io(error));
+        let bytes = blobs.values().map(|bytes| cache::cost(bytes.len() as u64)).sum::<u64>() + written(&batches);
+        if !self.files.make_room(bytes).map_err(io)? {
+            return Err(StoreError::Full { path: self.path.clone(), reason: format!("{bytes} bytes must be written") });
+        }
+        self.files.write(blobs.iter().map(|(cid, bytes)| (cid, bytes.as_slice()))).map_err(io)?;
+        let nothing = batches.iter().all(|batch| batch.owns.is_empty() && batch.puts.is_empty() && batch.deletes.is_empty());
+        if nothing {
+            return Ok(Gone::new());
+        }
+        let gone = transact(&self.records, &batches).map_err(|error| failed(&self.path, &error))?;
+        gone.iter().for_each(|cid| self.files.delete(cid));
+        self.files.note_records();
+        Ok(gone)
     }
+}
 
-    /// Makes the records of `batches` durable in one transaction; `anyway` also when there are none.
-    fn transact(&self, batches: &[Batch], anyway: bool) -> Result<(), redb::Error> {
-        if !anyway && batches.iter().all(|batch| batch.puts.is_empty() && batch.deletes.is_empty()) {
-            return Ok(());
-        }
-        let mut transaction = self.records.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        // One phase relies on a checksum to notice a torn commit, and strangers choose some of the bytes that we store.
-        transaction.set_two_phase_commit(true);
-        {
-            // All three are opened even when untouched, so that loading finds them.
-            for table in [Table::Worker, Table::Requester, Table::Node] {
-                let mut open = transaction.open_table(definition(table))?;
-                for batch in batches {
-                    for (_, key, value) in batch.puts.iter().filter(|(of, ..)| *of == table) {
-                        open.insert(key.0.as_slice(), value.as_slice())?;
-                    }
-                    for (_, key) in batch.deletes.iter().filter(|(of, _)| *of == table) {
-                        open.remove(key.0.as_slice())?;
-                    }
-                }
-            }
-        }
-        transaction.commit()?;
-        Ok(())
-    }
+/// What the transaction of `batches` may write; one that only deletes gives room and needs none but its pages.
+fn written(batches: &[Batch]) -> u64 {
+    let puts: usize = batches.iter().flat_map(|batch| &batch.puts).map(|(_, key, value)| key.0.len() + value.len()).sum();
+    let owns: usize = batches.iter().flat_map(|batch| &batch.owns).map(|(_, key, cid)| key.0.len() + cid.encoded_len()).sum();
+    if puts + owns == 0 { 0 } else { (puts + owns) as u64 * WRITTEN_PER_BYTE + WRITTEN_BYTES }
+}
 
-    fn load(&self, table: Table) -> Result<Records, redb::Error> {
-        let table = self.records.begin_read()?.open_table(definition(table))?;
-        let mut records = Vec::new();
-        for entry in table.iter()? {
-            let (key, value) = entry?;
-            records.push((Key(key.value().to_vec()), value.value().to_vec()));
-        }
-        Ok(records)
-    }
+/// Deletes the files that no record owns: what a crash left between a file and its transaction, or between a transaction and the end
+/// of a file.
+fn sweep(records: &Database, files: &Files) -> Result<(), redb::Error> {
+    let mut unread = None;
+    let swept = files.sweep(|cid| {
+        is_owned(records, cid).unwrap_or_else(|error| {
+            // What cannot be looked up stays.
+            unread.get_or_insert(error);
+            true
+        })
+    });
+    unread.map_or(Ok(()), Err)?;
+    Ok(swept?)
 }
 
 fn database() -> redb::Builder {
@@ -270,15 +286,14 @@ fn database() -> redb::Builder {
     builder
 }
 
-fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
-    TableDefinition::new(match table {
-        Table::Worker => "worker",
-        Table::Requester => "requester",
-        Table::Node => "node",
-    })
+fn failed(path: &str, error: &redb::Error) -> StoreError {
+    match error {
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full { path: path.to_owned(), reason: error.to_string() },
+        error => broken(path, error),
+    }
 }
 
-fn failed(path: &str, error: &dyn std::error::Error) -> StoreError {
+fn broken(path: &str, error: &dyn std::error::Error) -> StoreError {
     StoreError::Failed { path: path.to_owned(), reason: error.to_string() }
 }
 

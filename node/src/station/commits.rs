@@ -4,20 +4,20 @@
 //! came. Guarantees: no effect of a Commit is released before its batch is durable, nor before those of earlier Commits.
 //! Deliberately lacks any look at what is written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures::future::BoxFuture;
-use station_protocol::durable::{BYTES_WAITING_MAX, COMMITS_WAITING_MAX, Commit};
+use station_protocol::durable::{BYTES_WAITING_MAX, COMMITS_WAITING_MAX, Commit, Key};
 use station_protocol::gauge::Gauge;
 
-use crate::store::{Batch, StoreError, Table};
+use crate::store::{Batch, Gone, StoreError, Table};
 
 /// Group commit over effects of any kind.
 pub(super) struct Commits<E> {
     waiting: VecDeque<(Table, Commit<E>)>,
     waiting_bytes: usize,
     in_flight: Option<Vec<E>>,
-    transaction: Option<BoxFuture<'static, Result<(), StoreError>>>,
+    transaction: Option<BoxFuture<'static, Result<Gone, StoreError>>>,
 }
 
 impl<E> std::fmt::Debug for Commits<E> {
@@ -62,46 +62,47 @@ impl<E> Commits<E> {
         if self.in_flight.is_some() || self.waiting.is_empty() {
             return None;
         }
-        // The last word on a record or blob wins: one transaction has no order inside.
-        let (mut blobs, mut records, mut then) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        for (table, commit) in self.waiting.drain(..) {
-            blobs.extend(commit.blobs.into_iter().map(|(cid, bytes)| (cid, Some(bytes))));
-            blobs.extend(commit.blob_deletes.into_iter().map(|cid| (cid, None)));
+        // One transaction has no order inside: the last word on a record wins, and deletes come last.
+        let (mut blobs, mut owns, mut records, mut then) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new(), Vec::new());
+        while let Some((table, commit)) = self.waiting.pop_front() {
+            // A record that begins anew must not inherit what its predecessor owned: it waits for the next transaction.
+            let anew = |key: &Key| matches!(records.get(&(table, key.clone())), Some(None));
+            if commit.puts.iter().map(|(key, _)| key).chain(commit.owns.iter().map(|(key, _)| key)).any(anew) {
+                self.waiting.push_front((table, commit));
+                break;
+            }
+            self.waiting_bytes -= commit.bytes();
+            blobs.extend(commit.blobs);
+            owns.extend(commit.owns.into_iter().map(|(key, cid)| (table, key, cid)));
             records.extend(commit.puts.into_iter().map(|(key, value)| ((table, key), Some(value))));
             records.extend(commit.deletes.into_iter().map(|key| ((table, key), None)));
             then.extend(commit.then);
         }
-        let mut batch = Batch::default();
-        for (cid, bytes) in blobs {
-            match bytes {
-                Some(bytes) => batch.blobs.push((cid, bytes)),
-                None => batch.blob_deletes.push(cid),
-            }
-        }
+        let mut batch = Batch { blobs: blobs.into_iter().collect(), owns: owns.into_iter().collect(), ..Batch::default() };
         for ((table, key), value) in records {
             match value {
                 Some(value) => batch.puts.push((table, key, value)),
                 None => batch.deletes.push((table, key)),
             }
         }
-        self.waiting_bytes = 0;
         self.in_flight = Some(then);
         Some(batch)
     }
 
     /// The transaction asked for by [`Commits::next_batch`] is under way.
-    pub(super) fn started(&mut self, transaction: BoxFuture<'static, Result<(), StoreError>>) {
+    pub(super) fn started(&mut self, transaction: BoxFuture<'static, Result<Gone, StoreError>>) {
         self.transaction = Some(transaction);
     }
 
-    /// Resolves when the transaction in flight is durable, with the effects it releases; never when none is. Cancel-safe.
-    pub(super) async fn durable(&mut self) -> Result<Vec<E>, StoreError> {
+    /// Resolves when the transaction in flight is durable, with the effects it releases and the blobs that went; never when none is.
+    /// Cancel-safe.
+    pub(super) async fn durable(&mut self) -> Result<(Vec<E>, Gone), StoreError> {
         match &mut self.transaction {
             None => std::future::pending().await,
             Some(transaction) => {
                 let result = transaction.await;
                 self.transaction = None;
-                result.map(|()| self.in_flight.take().unwrap_or_default())
+                result.map(|gone| (self.in_flight.take().unwrap_or_default(), gone))
             }
         }
     }

@@ -8,7 +8,7 @@ use cid::Cid;
 use station_protocol::bounded::Name;
 use station_protocol::call::{Call, CallState};
 use station_protocol::cluster::Cluster;
-use station_protocol::durable::{Action, Commit, Ticket};
+use station_protocol::durable::{Action, BLOB_BYTES_MAX, Commit, Ticket};
 use station_protocol::gauge::Gauge;
 use station_protocol::requester::{self, Requester};
 use station_protocol::work::{At, Request};
@@ -21,12 +21,13 @@ use super::commits::Commits;
 use super::fetches::{Asker, Fetched, Fetches};
 use super::handle::{Command, Handle, Note, Status};
 use super::narrate::Narrator;
+use super::room::Room;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::executor::Executor;
 use crate::network::{self, Network};
 use crate::operator::Host;
-use crate::store::{Store, Table};
+use crate::store::{Gone, Store, Table};
 use crate::tasks::Tasks;
 
 /// How often idle sessions and bookkeeping are looked at.
@@ -37,8 +38,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 const ASKED_PER_SEAT: u32 = 4;
 /// Inbound connections added for own experiments, however many there are.
 const MORE_INBOUND_MAX: u32 = 512;
-/// The largest blob that a machine commits: one block.
-const BLOB_BYTES_MAX: u64 = 2 << 20;
 /// Tickets of questions to oneself begin here; the network counts from zero and never gets as far.
 const OWN_TICKETS: u64 = 1 << 62;
 
@@ -46,8 +45,6 @@ const OWN_TICKETS: u64 = 1 << 62;
 enum Effect {
     /// A blob is durable: it may be asked for.
     Provide(Cid, u64),
-    /// A blob is gone.
-    Withdraw(Cid),
     Worker(worker::Effect),
     Requester(requester::Effect),
 }
@@ -60,6 +57,9 @@ pub(super) struct Driver {
     fetches: Fetches,
     host: Host,
     commits: Commits<Effect>,
+    room: Room,
+    /// Whether the operator's hours and power allow work.
+    may_work: bool,
     store: Arc<dyn Store>,
     clock: Clock,
     inbox: mpsc::Receiver<Command>,
@@ -102,6 +102,8 @@ impl Driver {
             fetches,
             host,
             commits: Commits::default(),
+            room: Room::new(handle.store.clone()),
+            may_work: true,
             store: handle.store.clone(),
             clock,
             inbox,
@@ -128,12 +130,16 @@ impl Driver {
             let deadline = self.deadline();
             tokio::select! {
                 event = self.network.next(), if !self.commits.is_congested() => self.on_network(event),
-                effects = self.commits.durable() => self.perform_all(effects?),
+                durable = self.commits.durable() => self.on_durable(durable?),
                 (execution, report) = self.executor.finished() => self.worker.handle(worker::Event::Finished { execution, report }, self.clock.now()),
                 fetched = self.fetches.next() => self.on_fetched(fetched),
                 command = self.inbox.recv() => self.on_command(command.unwrap_or(Command::Shutdown)),
                 () = tokio::time::sleep_until(deadline) => self.on_deadline(),
-                _ = housekeeping.tick() => self.executor.reap(),
+                room = self.room.changed() => self.on_room(room?),
+                _ = housekeeping.tick() => {
+                    self.executor.reap();
+                    self.room.ask();
+                }
             }
             self.settle();
             if self.is_drained() {
@@ -146,16 +152,21 @@ impl Driver {
     fn provide_restored(&mut self) {
         for id in self.requester.experiments().collect::<Vec<_>>() {
             let Some(view) = self.requester.view(&id) else { continue };
-            let module = view.call.body.experiment.body.module.clone();
-            self.network.perform(network::Command::Provide { cid: module.cid });
-            self.fetches.provide(&module);
+            self.provide_module(&id);
             for cid in view.pages.into_iter().chain(view.status.log) {
-                self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX });
+                self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX as u64 });
             }
         }
         for cid in self.worker.provided().collect::<Vec<_>>() {
-            self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX });
+            self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX as u64 });
         }
+    }
+
+    fn provide_module(&mut self, experiment: &ExperimentId) {
+        let Some(view) = self.requester.view(experiment) else { return };
+        let module = view.call.body.experiment.body.module.clone();
+        self.network.perform(network::Command::Provide { cid: module.cid });
+        self.fetches.provide(&module);
     }
 
     /// Drains both machines, and starts the next transaction if something waits for the disk.
@@ -179,18 +190,20 @@ impl Driver {
         match action {
             Action::Do(effect) => self.perform(wrap(effect)),
             Action::Commit(commit) => {
-                let Commit { blobs, blob_deletes, puts, deletes, then } = commit;
+                let Commit { blobs, owns, puts, deletes, then } = commit;
                 let provide = blobs.iter().map(|(cid, bytes)| Effect::Provide(*cid, bytes.len() as u64));
-                let withdraw = blob_deletes.iter().map(|cid| Effect::Withdraw(*cid));
-                let then = provide.chain(withdraw).chain(then.into_iter().map(wrap)).collect();
-                self.commits.push(table, Commit { blobs, blob_deletes, puts, deletes, then });
+                let then = provide.chain(then.into_iter().map(wrap)).collect();
+                self.commits.push(table, Commit { blobs, owns, puts, deletes, then });
             }
         }
     }
 
-    fn perform_all(&mut self, effects: Vec<Effect>) {
+    fn on_durable(&mut self, (effects, gone): (Vec<Effect>, Gone)) {
         for effect in effects {
             self.perform(effect);
+        }
+        for cid in gone {
+            self.fetches.withdraw(&cid);
         }
     }
 
@@ -261,6 +274,14 @@ impl Driver {
         }
     }
 
+    fn on_room(&mut self, enough: bool) {
+        match enough {
+            true => tracing::info!("the disk has room again: work is taken"),
+            false => tracing::warn!("the disk is nearly full: no work is taken until there is room, or `disk` in station.toml is raised"),
+        }
+        self.worker.handle(worker::Event::MayWork(self.may_work && enough), self.clock.now());
+    }
+
     fn on_fetched(&mut self, fetched: Fetched) {
         let now = self.clock.now();
         match fetched {
@@ -278,12 +299,10 @@ impl Driver {
     fn on_command(&mut self, command: Command) {
         let now = self.clock.now();
         match command {
-            Command::Publish(draft, reply) => {
+            Command::Publish(draft, module, reply) => {
                 let publish = self.own_ticket();
                 self.publishing.insert(publish, reply);
-                self.fetches.provide(&draft.module);
-                self.network.perform(network::Command::Provide { cid: draft.module.cid });
-                self.requester.handle(requester::Event::Publish { publish, draft }, now);
+                self.requester.handle(requester::Event::Publish { publish, draft, module }, now);
             }
             Command::Cancel(experiment) => self.requester.handle(requester::Event::Cancel { experiment }, now),
             // Whoever asked has gone if the reply cannot be sent.
@@ -294,7 +313,10 @@ impl Driver {
                 self.host.set_policy((*policy).clone());
                 self.worker.handle(worker::Event::PolicyChanged(*policy), now);
             }
-            Command::MayWork(may) => self.worker.handle(worker::Event::MayWork(may), now),
+            Command::MayWork(may) => {
+                self.may_work = may;
+                self.worker.handle(worker::Event::MayWork(may && self.room.is_enough()), now);
+            }
             Command::Shutdown => {
                 self.draining.get_or_insert(tokio::time::Instant::now() + DRAIN);
                 self.worker.handle(worker::Event::Drain, now);
@@ -310,7 +332,6 @@ impl Driver {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Provide(cid, bytes) => self.fetches.provide(&Content { cid, bytes }),
-            Effect::Withdraw(cid) => self.fetches.withdraw(&cid),
             Effect::Worker(effect) => self.perform_worker(effect),
             Effect::Requester(effect) => self.perform_requester(effect),
         }
@@ -347,6 +368,7 @@ impl Driver {
         use requester::Effect as E;
         match effect {
             E::Published { publish, result } => {
+                result.iter().for_each(|id| self.provide_module(id));
                 if let Some(reply) = self.publishing.remove(&publish) {
                     drop(reply.send(result));
                 }

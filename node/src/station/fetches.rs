@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cid::Cid;
 use futures::future::BoxFuture;
+use station_car::Dag;
 use station_protocol::durable::Ticket;
 use station_protocol::work::At;
 use station_protocol::worker::FetchFailure;
@@ -71,7 +72,9 @@ impl Fetches {
     pub(super) fn begin(&self, asker: Asker, content: Content, named_by: NodeId, at: At) {
         let rooms = self.rooms.clone();
         self.tasks.spawn(async move {
-            let result = tokio::time::timeout(FETCH, rooms.bring(&content, named_by, at)).await.unwrap_or(Err(FetchFailure::TimedOut));
+            // Modules are used again; an output that a receipt names is kept by who asked for it.
+            let again = matches!(asker, Asker::Worker(_));
+            let result = tokio::time::timeout(FETCH, rooms.bring(&content, named_by, at, again)).await.unwrap_or(Err(FetchFailure::TimedOut));
             let event = match asker {
                 Asker::Worker(fetch) => Fetched::Worker { fetch, result: result.map(drop) },
                 Asker::Requester(fetch) => Fetched::Requester { fetch, result },
@@ -104,7 +107,7 @@ impl Fetches {
         }
     }
 
-    /// Undoes one [`Fetches::provide`].
+    /// Content that is here no more.
     pub(super) fn withdraw(&self, cid: &Cid) {
         self.provider.shelf().take(cid);
     }
@@ -116,36 +119,34 @@ impl Fetches {
 }
 
 impl Rooms {
-    async fn bring(&self, content: &Content, named_by: NodeId, at: At) -> Result<Vec<u8>, FetchFailure> {
+    async fn bring(&self, content: &Content, named_by: NodeId, at: At, again: bool) -> Result<Vec<u8>, FetchFailure> {
         if let Ok(Some(bytes)) = self.library.file(content).await {
             return Ok(bytes);
         }
-        let first = self.from(content, named_by, at).await;
+        let first = self.from(content, named_by, at, again).await;
         if first.is_ok() {
             return first;
         }
         let (reply, providers) = oneshot::channel();
         let _ = self.events.send(Fetched::FindProviders { cid: content.cid, reply }).await;
         for (node, at) in providers.await.unwrap_or_default().into_iter().filter(|(node, _)| *node != named_by).take(PROVIDERS_MAX) {
-            if let Ok(bytes) = self.from(content, node, at).await {
+            if let Ok(bytes) = self.from(content, node, at, again).await {
                 return Ok(bytes);
             }
         }
         first
     }
 
-    async fn from(&self, content: &Content, node: NodeId, at: At) -> Result<Vec<u8>, FetchFailure> {
+    async fn from(&self, content: &Content, node: NodeId, at: At, again: bool) -> Result<Vec<u8>, FetchFailure> {
         let (reply, opening) = oneshot::channel();
         let _ = self.events.send(Fetched::OpenCar { to: node, at, reply }).await;
         let opening = opening.await.map_err(|_| FetchFailure::NotFound)?;
         let stream = opening.await.map_err(|_| FetchFailure::NotFound)?;
         let blocks = content::fetch(stream.stream, &content.cid, content.bytes).await?;
         let bytes = content::assemble(content, &blocks).map_err(|_| FetchFailure::Mismatch)?;
-        for (cid, block) in blocks {
+        if again && let Err(error) = self.store.cache(Dag { root: content.cid, blocks }).await {
             // Losing the cache costs a second fetch, nothing else.
-            if let Err(error) = self.store.cache(cid, block).await {
-                tracing::warn!(%error, "content could not be cached");
-            }
+            tracing::warn!(%error, "content could not be cached");
         }
         Ok(bytes)
     }

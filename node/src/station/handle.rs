@@ -24,7 +24,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::library::Library;
 use crate::network::relays::RelayFigures;
 use crate::network::{DhtFigures, GossipFigures};
-use crate::store::{Store, StoreError};
+use crate::store::{ROOM_BYTES_MIN, Store, StoreError};
 
 /// Commands waiting for the event loop: people and scripts on this machine, hence few.
 pub(super) const COMMANDS_WAITING_MAX: usize = 64;
@@ -75,6 +75,8 @@ pub enum HandleError {
     Stopped,
     #[error("the experiment is not published: {0}")]
     Publish(#[from] PublishError),
+    #[error("the disk is nearly full: free some, or raise `disk` in station.toml, and publish again")]
+    NoRoom,
     #[error("this station knows no experiment {0}")]
     Unknown(ExperimentId),
     #[error(transparent)]
@@ -88,7 +90,8 @@ pub enum HandleError {
 }
 
 pub(super) enum Command {
-    Publish(Box<Draft>, oneshot::Sender<Result<ExperimentId, PublishError>>),
+    /// With the blocks of its module that are in the store.
+    Publish(Box<Draft>, Vec<Cid>, oneshot::Sender<Result<ExperimentId, PublishError>>),
     Cancel(ExperimentId),
     View(ExperimentId, oneshot::Sender<Option<View>>),
     Status(oneshot::Sender<Status>),
@@ -133,7 +136,11 @@ impl Handle {
 
     /// Publishes; resolves once the experiment is durable.
     pub async fn publish(&self, draft: Draft) -> Result<ExperimentId, HandleError> {
-        Ok(self.ask(|reply| Command::Publish(Box::new(draft), reply)).await??)
+        if self.store.room().await? < ROOM_BYTES_MIN {
+            return Err(HandleError::NoRoom);
+        }
+        let module = self.library.hold(&draft.module).await?;
+        Ok(self.ask(|reply| Command::Publish(Box::new(draft), module, reply)).await??)
     }
 
     /// Closes an experiment of this station now.

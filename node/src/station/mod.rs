@@ -16,6 +16,7 @@ mod driver;
 mod fetches;
 mod handle;
 mod narrate;
+mod room;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -133,6 +134,7 @@ impl Station {
         let machines = restore(worker_config, network, &key, parts.seed, &*parts.store, clock.now()).await?;
         let swarm = Network::new(network_config(config, network, &policy), &peer_id::keypair(parts.secret), parts.transport, tasks.clone())?;
         let library = Library::new(parts.store.clone());
+        library.forget_earlier().await?;
         let host = Host::new(parts.outside, key.node(), policy, clock, parts.store.clone(), tasks.clone()).await?;
         config.announce.iter().flat_map(ips).for_each(|ip| host.announced(ip));
         let (commands, inbox) = mpsc::channel(handle::COMMANDS_WAITING_MAX);

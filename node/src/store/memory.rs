@@ -11,11 +11,12 @@ use std::time::Duration;
 use cid::Cid;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use station_car::Dag;
 use station_car::block::verify;
-use station_protocol::durable::Key;
+use station_protocol::durable::{Key, Owners};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Batch, Records, Store, StoreError, Table};
+use super::{Batch, Gone, Records, Store, StoreError, Table, pack};
 
 /// Cheap to clone; clones are the same disk.
 #[derive(Clone, Debug)]
@@ -28,15 +29,26 @@ struct Inner {
     transaction: Duration,
     durable: Disk,
     /// With the instant at which each becomes durable. Those of the first instant are in flight.
-    waiting: VecDeque<(Instant, Batch)>,
+    waiting: VecDeque<Waiting>,
+    /// Packs by root.
     cache: BTreeMap<Cid, Vec<u8>>,
+    /// What may still be written, where a test says so.
+    room: u64,
     failed: Option<StoreError>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    at: Instant,
+    batch: Batch,
+    gone: Arc<Mutex<Gone>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Disk {
     records: BTreeMap<(Table, Key), Vec<u8>>,
     blobs: BTreeMap<Cid, Vec<u8>>,
+    owners: Owners<(Table, Key)>,
 }
 
 impl Default for MemoryStore {
@@ -58,7 +70,21 @@ impl MemoryStore {
         let mut inner = self.lock();
         inner.settle(Instant::now());
         inner.fail("it crashed");
-        Self::with(inner.transaction, inner.durable.clone())
+        let mut disk = inner.durable.clone();
+        // What a start sweeps.
+        disk.blobs.retain(|cid, _| disk.owners.is_owned(cid));
+        Self::with(inner.transaction, disk)
+    }
+
+    /// So much room is left, whatever is written.
+    pub fn set_room(&self, bytes: u64) {
+        self.lock().room = bytes;
+    }
+
+    /// Blobs that are durable.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<Cid> {
+        self.lock().durable.blobs.keys().copied().collect()
     }
 
     /// A failed fsync: every call from now on fails.
@@ -76,7 +102,7 @@ impl MemoryStore {
     }
 
     fn with(transaction: Duration, durable: Disk) -> Self {
-        let inner = Inner { transaction, durable, waiting: VecDeque::new(), cache: BTreeMap::new(), failed: None };
+        let inner = Inner { transaction, durable, waiting: VecDeque::new(), cache: BTreeMap::new(), room: u64::MAX, failed: None };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -86,7 +112,7 @@ impl MemoryStore {
 
     /// Reads what is durable once everything given before is.
     fn read<T: Send + 'static>(&self, read: impl FnOnce(&Inner) -> T + Send + 'static) -> BoxFuture<'static, Result<T, StoreError>> {
-        let until = self.lock().waiting.back().map(|(at, _)| *at);
+        let until = self.lock().waiting.back().map(|waiting| waiting.at);
         let store = self.clone();
         async move {
             store.reach(until).await?;
@@ -112,43 +138,53 @@ impl Inner {
     }
 
     /// The instant at which a batch given now becomes durable.
-    fn admit(&mut self, batch: Batch, now: Instant) -> Instant {
+    fn admit(&mut self, batch: Batch, gone: Arc<Mutex<Gone>>, now: Instant) -> Instant {
         self.settle(now);
-        let at = self.waiting.front().map_or(now, |(in_flight, _)| *in_flight) + self.transaction;
+        let at = self.waiting.front().map_or(now, |in_flight| in_flight.at) + self.transaction;
         if self.failed.is_none() {
-            self.waiting.push_back((at, batch));
+            self.waiting.push_back(Waiting { at, batch, gone });
             self.settle(now);
         }
         at
     }
 
     fn settle(&mut self, now: Instant) {
-        while self.waiting.front().is_some_and(|(at, _)| *at <= now) {
-            if let Some((_, batch)) = self.waiting.pop_front() {
-                self.durable.apply(batch);
+        while self.waiting.front().is_some_and(|waiting| waiting.at <= now) {
+            if let Some(Waiting { batch, gone, .. }) = self.waiting.pop_front() {
+                *gone.lock().unwrap_or_else(PoisonError::into_inner) = self.durable.apply(batch);
             }
         }
     }
 }
 
 impl Disk {
-    fn apply(&mut self, batch: Batch) {
+    fn apply(&mut self, batch: Batch) -> Gone {
         self.blobs.extend(batch.blobs);
         self.records.extend(batch.puts.into_iter().map(|(table, key, value)| ((table, key), value)));
-        for (table, key) in batch.deletes {
-            self.records.remove(&(table, key));
+        for (table, key, cid) in batch.owns {
+            assert!(self.blobs.contains_key(&cid), "a record owns {cid}, which is not here");
+            self.owners.own((table, key), cid);
         }
-        for cid in batch.blob_deletes {
-            self.blobs.remove(&cid);
+        let mut gone = Gone::new();
+        for owner in batch.deletes {
+            self.records.remove(&owner);
+            gone.extend(self.owners.release(&owner));
         }
+        gone.iter().for_each(|cid| _ = self.blobs.remove(cid));
+        gone
     }
 }
 
 impl Store for MemoryStore {
-    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<(), StoreError>> {
-        let at = self.lock().admit(batch, Instant::now());
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Gone, StoreError>> {
+        let gone = Arc::new(Mutex::new(Gone::new()));
+        let at = self.lock().admit(batch, gone.clone(), Instant::now());
         let store = self.clone();
-        async move { store.reach(Some(at)).await }.boxed()
+        async move {
+            store.reach(Some(at)).await?;
+            Ok(std::mem::take(&mut *gone.lock().unwrap_or_else(PoisonError::into_inner)))
+        }
+        .boxed()
     }
 
     fn load(&self, table: Table) -> BoxFuture<'static, Result<Records, StoreError>> {
@@ -159,16 +195,25 @@ impl Store for MemoryStore {
     }
 
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
-        self.read(move |inner| {
-            let found = [inner.durable.blobs.get(&cid), inner.cache.get(&cid)];
-            found.into_iter().flatten().find(|bytes| verify(&cid, bytes).is_ok()).cloned()
-        })
+        self.read(move |inner| inner.durable.blobs.get(&cid).filter(|bytes| verify(&cid, bytes).is_ok()).cloned())
     }
 
-    fn cache(&self, cid: Cid, bytes: Vec<u8>) -> BoxFuture<'static, Result<(), StoreError>> {
+    fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
+        self.blob(cid)
+    }
+
+    fn cache(&self, dag: Dag) -> BoxFuture<'static, Result<(), StoreError>> {
         let mut inner = self.lock();
-        inner.cache.insert(cid, bytes);
+        inner.cache.extend(pack::pack(&dag).map(|bytes| (dag.root, bytes)));
         let result = inner.failed.clone().map_or(Ok(()), Err);
         async move { result }.boxed()
+    }
+
+    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError>> {
+        self.read(move |inner| inner.cache.get(&root).and_then(|bytes| pack::unpack(root, bytes).ok()))
+    }
+
+    fn room(&self) -> BoxFuture<'static, Result<u64, StoreError>> {
+        self.read(|inner| inner.room)
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use cid::Cid;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use station_node::store::{Batch, Records, Store, StoreError, Table};
+use station_car::Dag;
+use station_node::store::{Batch, Gone, Records, Store, StoreError, Table};
 
 /// How the records of held receipts begin (`requester/records.rs`).
 const HELD: u8 = b'H';
@@ -23,7 +24,7 @@ impl std::fmt::Debug for Unsettling {
 }
 
 impl Store for Unsettling {
-    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<(), StoreError>> {
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Gone, StoreError>> {
         let settles = batch.puts.iter().any(|(table, key, _)| *table == Table::Requester && key.0.first() == Some(&HELD));
         if settles { futures::future::pending().boxed() } else { self.0.commit(batch) }
     }
@@ -36,8 +37,20 @@ impl Store for Unsettling {
         self.0.blob(cid)
     }
 
-    fn cache(&self, cid: Cid, bytes: Vec<u8>) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.0.cache(cid, bytes)
+    fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
+        self.0.serve(cid)
+    }
+
+    fn cache(&self, dag: Dag) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.0.cache(dag)
+    }
+
+    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError>> {
+        self.0.cached(root)
+    }
+
+    fn room(&self) -> BoxFuture<'static, Result<u64, StoreError>> {
+        self.0.room()
     }
 }
 

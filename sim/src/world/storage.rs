@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use cid::Cid;
 use futures::future::BoxFuture;
-use station_node::store::{Batch, Records, Store, StoreError, Table};
+use station_car::Dag;
+use station_node::store::{Batch, Gone, Records, Store, StoreError, Table};
 use station_protocol::NodeId;
 
 use super::ledger::Ledger;
@@ -26,7 +27,7 @@ impl std::fmt::Debug for Watched {
 }
 
 impl Store for Watched {
-    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<(), StoreError>> {
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Gone, StoreError>> {
         for (cid, _) in &batch.blobs {
             self.ledger.stored(clock::now_ms(), self.node, cid);
         }
@@ -41,8 +42,22 @@ impl Store for Watched {
         self.disk.blob(cid)
     }
 
-    fn cache(&self, cid: Cid, bytes: Vec<u8>) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.ledger.stored(clock::now_ms(), self.node, &cid);
-        self.disk.cache(cid, bytes)
+    fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
+        self.disk.serve(cid)
+    }
+
+    fn cache(&self, dag: Dag) -> BoxFuture<'static, Result<(), StoreError>> {
+        for (cid, _) in &dag.blocks {
+            self.ledger.stored(clock::now_ms(), self.node, cid);
+        }
+        self.disk.cache(dag)
+    }
+
+    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError>> {
+        self.disk.cached(root)
+    }
+
+    fn room(&self) -> BoxFuture<'static, Result<u64, StoreError>> {
+        self.disk.room()
     }
 }

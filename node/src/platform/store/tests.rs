@@ -1,6 +1,6 @@
 //! The store on disk: what it promises, what survives, and what it does when the disk fails.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
@@ -8,8 +8,9 @@ use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use tempfile::TempDir;
 
+use super::cache::{CACHE_FILES_MAX, cost};
 use super::*;
-use crate::store::tests::{block, delete, keeps_its_promises, put, records, still_has_what_was_left, with_blob, without_blob};
+use crate::store::tests::{block, dag, delete, keeps_its_promises, put, records, still_has_what_was_left, with_blob};
 
 fn home() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -66,54 +67,73 @@ impl StorageBackend for Backend {
 
 async fn open_on(fsyncs: &Fsyncs, home: &Path) -> RedbStore {
     let backend = Backend(InMemoryBackend::new(), fsyncs.clone());
-    RedbStore::open_with(home, CACHE_BYTES_MAX, move |_| database().create_with_backend(backend)).await.unwrap()
+    RedbStore::open_with(home, bounds(), roomy(), move |_| database().create_with_backend(backend)).await.unwrap()
+}
+
+fn bounds() -> Bounds {
+    Bounds::of(1 << 30)
+}
+
+/// A disk that never fills.
+fn roomy() -> Free {
+    Box::new(|_| Ok(1 << 40))
+}
+
+async fn open(home: &Path) -> Result<RedbStore, StoreError> {
+    RedbStore::open(home, bounds()).await
+}
+
+/// A store on a disk that has so much left, whatever is written.
+async fn open_in(home: &Path, bounds: Bounds, left: &Arc<AtomicU64>) -> Result<RedbStore, StoreError> {
+    let left = left.clone();
+    RedbStore::open_with(home, bounds, Box::new(move |_| Ok(left.load(Ordering::SeqCst))), |file| database().create(file)).await
 }
 
 #[tokio::test]
 async fn the_disk_keeps_its_promises_across_restarts() {
     let home = home();
-    let store = RedbStore::open(home.path()).await.unwrap();
+    let store = open(home.path()).await.unwrap();
     keeps_its_promises(&store).await;
     drop(store);
-    let store = RedbStore::open(home.path()).await.unwrap();
+    let store = open(home.path()).await.unwrap();
     still_has_what_was_left(&store).await;
-    assert_eq!(store.blob(block(b"cached").0).await.unwrap().as_deref(), Some(&b"cached"[..]), "a cache outlives its process");
+    assert!(store.cached(block(b"cached").0).await.unwrap().is_some(), "a cache outlives its process");
 }
 
 #[tokio::test]
 async fn what_was_given_before_the_drop_is_there_after_it() {
     let home = home();
-    let store = RedbStore::open(home.path()).await.unwrap();
+    let store = open(home.path()).await.unwrap();
     let unawaited: Vec<_> = (0..50).map(|n| store.commit(put(Table::Worker, &format!("{n:02}"), ""))).collect();
     drop(store);
-    join_all(unawaited).await.into_iter().for_each(|done| done.unwrap());
-    assert_eq!(records(&RedbStore::open(home.path()).await.unwrap(), Table::Worker).await.len(), 50);
+    join_all(unawaited).await.into_iter().for_each(|done| _ = done.unwrap());
+    assert_eq!(records(&open(home.path()).await.unwrap(), Table::Worker).await.len(), 50);
 }
 
 #[tokio::test]
 async fn a_flipped_bit_makes_a_blob_absent() {
     let home = home();
-    let store = RedbStore::open(home.path()).await.unwrap();
-    store.commit(with_blob(b"durable")).await.unwrap();
-    store.cache(block(b"cached").0, b"cached".to_vec()).await.unwrap();
+    let store = open(home.path()).await.unwrap();
+    store.commit(with_blob("o", b"durable")).await.unwrap();
+    store.cache(dag(b"cached")).await.unwrap();
     flip_a_bit(&home.path().join("blobs"));
     flip_a_bit(&home.path().join("cache"));
     assert_eq!(store.blob(block(b"durable").0).await, Ok(None));
-    assert_eq!(store.blob(block(b"cached").0).await, Ok(None));
+    assert_eq!(store.cached(block(b"cached").0).await, Ok(None));
     assert!(files_in(&home.path().join("cache")).is_empty(), "a damaged copy makes room for a good one");
-    store.commit(with_blob(b"durable")).await.unwrap();
+    store.commit(with_blob("o", b"durable")).await.unwrap();
     assert!(store.blob(block(b"durable").0).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn a_home_belongs_to_one_station_at_a_time() {
     let home = home();
-    let store = RedbStore::open(home.path()).await.unwrap();
-    let second = RedbStore::open(home.path()).await;
+    let store = open(home.path()).await.unwrap();
+    let second = open(home.path()).await;
     assert_eq!(second.err(), Some(StoreError::Locked { path: home.path().display().to_string() }));
     store.commit(put(Table::Node, "still", "works")).await.unwrap();
     drop(store);
-    assert!(RedbStore::open(home.path()).await.is_ok());
+    assert!(open(home.path()).await.is_ok());
 }
 
 #[tokio::test]
@@ -128,7 +148,8 @@ async fn after_one_failed_fsync_every_call_fails_though_the_disk_works_again() {
     assert_eq!(store.commit(put(Table::Node, "c", "1")).await, Err(error.clone()));
     assert_eq!(store.load(Table::Node).await, Err(error.clone()));
     assert_eq!(store.blob(block(b"x").0).await, Err(error.clone()));
-    assert_eq!(store.cache(block(b"x").0, b"x".to_vec()).await, Err(error));
+    assert_eq!(store.serve(block(b"x").0).await, Err(error.clone()));
+    assert_eq!(store.cache(dag(b"x")).await, Err(error));
 }
 
 #[tokio::test]
@@ -139,7 +160,7 @@ async fn a_blob_that_cannot_be_written_keeps_its_records_from_being_durable() {
     fs::remove_dir_all(home.path().join("blobs")).unwrap();
     fs::write(home.path().join("blobs"), b"").unwrap();
     let before = fsyncs.count.load(Ordering::SeqCst);
-    let batch = Batch { puts: put(Table::Worker, "names", "a blob").puts, ..with_blob(b"lost") };
+    let batch = Batch { puts: put(Table::Worker, "names", "a blob").puts, ..with_blob("names", b"lost") };
     assert!(matches!(store.commit(batch).await, Err(StoreError::Failed { .. })));
     assert_eq!(fsyncs.count.load(Ordering::SeqCst), before, "no transaction was begun");
 }
@@ -160,7 +181,7 @@ async fn batches_that_wait_for_a_transaction_share_the_next_one() {
     }
     given.extend((0..500).map(|n| store.commit(put(Table::Worker, &n.to_string(), ""))));
     drop(disk_is_slow);
-    join_all(given).await.into_iter().for_each(|done| done.unwrap());
+    join_all(given).await.into_iter().for_each(|done| _ = done.unwrap());
     assert_eq!(fsyncs.count.load(Ordering::SeqCst) - before, 3 * per_transaction, "alone, first, and five hundred together");
     assert_eq!(records(&store, Table::Worker).await.len(), 502);
 }
@@ -171,8 +192,7 @@ async fn a_batch_without_records_costs_no_transaction() {
     let store = open_on(&fsyncs, home.path()).await;
     let before = fsyncs.count.load(Ordering::SeqCst);
     store.commit(Batch::default()).await.unwrap();
-    store.commit(with_blob(b"blob")).await.unwrap();
-    store.commit(without_blob(b"blob")).await.unwrap();
+    store.commit(Batch { blobs: vec![block(b"blob")], ..Batch::default() }).await.unwrap();
     assert_eq!(fsyncs.count.load(Ordering::SeqCst), before);
     store.commit(delete(Table::Node, "absent")).await.unwrap();
     assert!(fsyncs.count.load(Ordering::SeqCst) > before);
@@ -181,38 +201,73 @@ async fn a_batch_without_records_costs_no_transaction() {
 #[tokio::test]
 async fn what_a_crash_left_half_written_is_swept() {
     let home = home();
-    drop(RedbStore::open(home.path()).await.unwrap());
+    drop(open(home.path()).await.unwrap());
     fs::write(home.path().join("temp/half"), b"hal").unwrap();
-    let store = RedbStore::open(home.path()).await.unwrap();
+    let store = open(home.path()).await.unwrap();
     assert!(files_in(&home.path().join("temp")).is_empty());
-    store.commit(with_blob(b"whole")).await.unwrap();
+    store.commit(with_blob("o", b"whole")).await.unwrap();
     assert!(files_in(&home.path().join("temp")).is_empty());
-}
-
-#[tokio::test]
-async fn the_cache_is_bounded_and_the_oldest_go_first() {
-    let home = home();
-    let small = |home: PathBuf| async move { RedbStore::open_with(&home, 10, |file| database().create(file)).await.unwrap() };
-    let store = small(home.path().to_owned()).await;
-    for bytes in [&b"aaaa"[..], b"bbbb", b"cccc", b"longer than the whole cache"] {
-        store.cache(block(bytes).0, bytes.to_vec()).await.unwrap();
-    }
-    let here = async |store: &RedbStore, bytes: &[u8]| store.blob(block(bytes).0).await.unwrap().is_some();
-    assert!(!here(&store, b"aaaa").await && here(&store, b"bbbb").await && here(&store, b"cccc").await);
-    assert!(!here(&store, b"longer than the whole cache").await);
-    // A smaller bound at the next start holds at once.
-    drop(store);
-    let store = RedbStore::open_with(home.path(), 5, |file| database().create(file)).await.unwrap();
-    assert_eq!(files_in(&home.path().join("cache")).len(), 1);
-    drop(store);
 }
 
 #[tokio::test]
 async fn blobs_lie_in_folders_by_the_end_of_their_name() {
     let home = home();
-    let store = RedbStore::open(home.path()).await.unwrap();
-    store.commit(with_blob(b"blob")).await.unwrap();
+    let store = open(home.path()).await.unwrap();
+    store.commit(with_blob("o", b"blob")).await.unwrap();
     let name = block(b"blob").0.to_string();
     let expected = home.path().join("blobs").join(&name[name.len() - 2..]).join(&name);
     assert_eq!(files_in(&home.path().join("blobs")), [expected]);
 }
+
+/// What a crash may leave: a file whose transaction never came, and one whose record went before it.
+#[tokio::test]
+async fn a_start_sweeps_files_that_no_record_owns_and_no_others() {
+    let home = home();
+    let store = open(home.path()).await.unwrap();
+    store.commit(with_blob("o", b"owned")).await.unwrap();
+    store.commit(Batch { blobs: vec![block(b"nobody's")], ..Batch::default() }).await.unwrap();
+    assert_eq!(files_in(&home.path().join("blobs")).len(), 2);
+    drop(store);
+    let store = open(home.path()).await.unwrap();
+    assert_eq!(files_in(&home.path().join("blobs")).len(), 1);
+    assert!(store.blob(block(b"owned").0).await.unwrap().is_some());
+    // The file comes back without its record, as if the process had died before it was deleted.
+    let [file] = &files_in(&home.path().join("blobs"))[..] else { panic!("not one file") };
+    assert_eq!(store.commit(delete(Table::Worker, "o")).await, Ok(vec![block(b"owned").0]));
+    fs::write(file, b"owned").unwrap();
+    drop(store);
+    drop(open(home.path()).await.unwrap());
+    assert!(files_in(&home.path().join("blobs")).is_empty());
+}
+
+#[tokio::test]
+async fn strangers_who_read_do_not_stand_in_the_way_of_a_transaction() {
+    let (home, fsyncs) = (home(), Fsyncs::default());
+    let store = open_on(&fsyncs, home.path()).await;
+    store.commit(with_blob("o", b"asked for")).await.unwrap();
+    let disk_is_slow = fsyncs.gate.lock().unwrap();
+    let committing = store.commit(put(Table::Worker, "a", "1"));
+    // Whoever reads is answered while the disk works, and the other way round: neither waits in the other's line.
+    assert!(store.serve(block(b"asked for").0).await.unwrap().is_some());
+    assert!(store.blob(block(b"asked for").0).await.unwrap().is_some());
+    drop(disk_is_slow);
+    committing.await.unwrap();
+    // Questions that nobody waits for any more give their places back.
+    let asked: Vec<_> = (0..1_000).map(|_| store.serve(block(b"asked for").0)).collect();
+    drop(asked);
+    assert!(store.serve(block(b"asked for").0).await.unwrap().is_some());
+    let asked = (0..1_000).map(|_| store.serve(block(b"asked for").0));
+    assert!(join_all(asked).await.into_iter().all(|found| found.unwrap().is_some()));
+}
+
+#[tokio::test]
+async fn what_is_not_its_name_is_not_written() {
+    let home = home();
+    let store = open(home.path()).await.unwrap();
+    let batch = Batch { blobs: vec![(block(b"one").0, b"another".to_vec())], ..put(Table::Worker, "names", "it") };
+    assert!(matches!(store.commit(batch).await, Err(StoreError::Failed { .. })));
+    drop(store);
+    assert_eq!(records(&open(home.path()).await.unwrap(), Table::Worker).await, []);
+}
+
+mod room;

@@ -1,9 +1,7 @@
 //! What the order of effects and the contents of transactions must be.
 
-use futures::FutureExt;
-use station_protocol::durable::Key;
-
 use super::*;
+use futures::FutureExt;
 
 fn says(effect: u32) -> Commit<u32> {
     Commit { then: vec![effect], ..Commit::default() }
@@ -40,11 +38,11 @@ fn effects_wait_for_the_disk_and_keep_their_order() {
     assert!(commits.durable().now_or_never().is_none());
     commits.push(Table::Worker, says(3));
     assert!(commits.next_batch().is_none(), "what comes meanwhile forms the next transaction");
-    done.send(Ok(())).expect("somebody waits");
-    assert_eq!(commits.durable().now_or_never(), Some(Ok(vec![1, 2])));
+    done.send(Ok(vec![])).expect("somebody waits");
+    assert_eq!(commits.durable().now_or_never(), Some(Ok((vec![1, 2], vec![]))));
     assert!(commits.next_batch().is_some());
-    commits.started(async { Ok(()) }.boxed());
-    assert_eq!(commits.durable().now_or_never(), Some(Ok(vec![3])));
+    commits.started(async { Ok(vec![]) }.boxed());
+    assert_eq!(commits.durable().now_or_never(), Some(Ok((vec![3], vec![]))));
     assert!(commits.is_idle());
 }
 
@@ -64,20 +62,25 @@ fn the_last_word_on_a_record_wins() {
     let deleted = batch_of(vec![put(), delete()]);
     assert!(deleted.puts.is_empty());
     assert_eq!(deleted.deletes, vec![(Table::Worker, key())]);
-    let kept = batch_of(vec![delete(), put()]);
-    assert_eq!(kept.puts, vec![(Table::Worker, key(), vec![1])]);
-    assert!(kept.deletes.is_empty());
+    let again = batch_of(vec![put(), put()]);
+    assert_eq!(again.puts, vec![(Table::Worker, key(), vec![1])]);
 }
 
 #[test]
-fn the_last_word_on_a_blob_wins() {
+fn a_record_that_begins_anew_waits_for_the_end_of_its_predecessor() {
     let cid = station_car::unixfs::build(b"blob").root;
-    let written = || Commit { blobs: vec![(cid, b"blob".to_vec())], ..Commit::<u32>::default() };
-    let gone = || Commit { blob_deletes: vec![cid], ..Commit::<u32>::default() };
-    let deleted = batch_of(vec![written(), gone()]);
-    assert!(deleted.blobs.is_empty() && deleted.blob_deletes == [cid]);
-    let kept = batch_of(vec![gone(), written()]);
-    assert!(kept.blob_deletes.is_empty() && kept.blobs.len() == 1);
+    let mut commits = Commits::default();
+    commits.push(Table::Worker, delete());
+    let mut anew = Commit { then: vec![7], ..Commit::default() };
+    anew.bring(key(), cid, b"blob".to_vec());
+    commits.push(Table::Worker, anew);
+    let ended = commits.next_batch().expect("something waits");
+    assert!(ended.owns.is_empty() && ended.blobs.is_empty() && ended.deletes.len() == 1);
+    commits.started(async { Ok(vec![]) }.boxed());
+    assert_eq!(commits.durable().now_or_never(), Some(Ok((vec![], vec![]))));
+    let begun = commits.next_batch().expect("the second waits");
+    assert_eq!(begun.owns, vec![(Table::Worker, key(), cid)]);
+    assert!(commits.waiting.is_empty() && commits.waiting_bytes == 0);
 }
 
 #[test]

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use cid::Cid;
+
 use super::{Action, Config, Effect, Note};
 use crate::bounded::Name;
 use crate::content::sha256;
-use crate::durable::{Commit, Key, Ticket};
+use crate::durable::{Commit, Key, RECORD_BYTES_MAX, Ticket};
 use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, SigningKey};
 use crate::peer_action::PeerAction;
@@ -65,6 +67,7 @@ impl Context {
     }
 
     pub(super) fn put(&mut self, key: Key, value: Vec<u8>) {
+        assert!(value.len() <= RECORD_BYTES_MAX, "a record of {} bytes could not be read back", value.len());
         self.records.insert(key, Some(value));
     }
 
@@ -72,8 +75,14 @@ impl Context {
         self.records.insert(key, None);
     }
 
-    pub(super) fn blob(&mut self, cid: cid::Cid, bytes: Vec<u8>) {
-        self.commit.blobs.push((cid, bytes));
+    /// Brings a blob that the record under `owner` owns.
+    pub(super) fn bring(&mut self, owner: Key, cid: Cid, bytes: Vec<u8>) {
+        self.commit.bring(owner, cid, bytes);
+    }
+
+    /// The record under `owner` owns a blob that is here: another record owns it too, or it comes with this event.
+    pub(super) fn own(&mut self, owner: Key, cid: Cid) {
+        self.commit.owns.push((owner, cid));
     }
 
     /// Performed once everything this event changed is durable.
@@ -107,7 +116,7 @@ impl Context {
                 None => commit.deletes.push(key),
             }
         }
-        let empty = commit.blobs.is_empty() && commit.puts.is_empty() && commit.deletes.is_empty() && commit.then.is_empty();
+        let empty = commit.is_empty() && commit.then.is_empty();
         let acts = std::mem::take(&mut self.acts);
         acts.into_iter().map(Action::Do).chain((!empty).then_some(Action::Commit(commit)))
     }

@@ -262,8 +262,10 @@ impl Run {
     pub(super) fn lose(&mut self, cx: &mut Context, number: LeaseNumber, how: Lost, now: Time) {
         let Some(leased) = self.leases.remove(&number) else { return };
         self.ends.remove(&(leased.until, number));
-        if let Some(ticket) = leased.named.and_then(|named| named.fetch) {
-            cx.fetches.remove(&ticket);
+        if let Some(named) = leased.named {
+            named.fetch.map(|ticket| cx.fetches.remove(&ticket));
+            // What was fetched of it, if anything was.
+            cx.delete(numbered(Tag::Fetched, &self.id, number));
         }
         if let Some(claimant) = self.claimants.get_mut(&leased.node) {
             claimant.outstanding.remove(&number);

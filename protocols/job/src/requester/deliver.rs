@@ -199,8 +199,10 @@ impl Run {
         let part = if here.len() <= INLINE_BYTES_MAX {
             Bytes::new(here).map_or(Part::Stored, Part::Here)
         } else {
-            // In a Commit of its own until the receipt is held: a crash between leaves a file that nothing names.
-            cx.blob(cid, here);
+            // Until the receipt is held it belongs to a record of its own, which ends with the lease or the process.
+            let fetched = numbered(Tag::Fetched, &self.id, number);
+            cx.put(fetched.clone(), Vec::new());
+            cx.bring(fetched, cid, here);
             Part::Stored
         };
         if of_output {
@@ -215,6 +217,14 @@ impl Run {
     fn hold(&mut self, cx: &mut Context, number: LeaseNumber, named: Named) {
         let Some(leased) = self.leases.remove(&number) else { return };
         self.ends.remove(&(leased.until, number));
+        let (stored, fetched) = (numbered(Tag::Held, &self.id, number), numbered(Tag::Fetched, &self.id, number));
+        let body = &named.receipt.body;
+        for (part, content) in [(&named.output, &body.output), (&named.transcript, &body.transcript)] {
+            if let (Part::Stored, Some(content)) = (part, content) {
+                cx.own(stored.clone(), content.cid);
+                cx.delete(fetched.clone());
+            }
+        }
         let labels = self.claimants.get(&leased.node).map(|claimant| claimant.labels.clone()).unwrap_or_default();
         let inline = |part: Part| match part {
             Part::Here(bytes) => Some(bytes),

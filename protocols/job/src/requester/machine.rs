@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use cid::Cid;
+
 use super::claim::refuse;
 use super::context::Context;
 use super::run::{Closed, Run, Window};
@@ -51,7 +53,7 @@ impl Requester {
     pub fn handle(&mut self, event: Event, now: Time) {
         self.due(now);
         match event {
-            Event::Publish { publish, draft } => self.publish(publish, *draft, now),
+            Event::Publish { publish, draft, module } => self.publish(publish, *draft, module, now),
             Event::Cancel { experiment } => self.close(experiment, now),
             Event::Asked { ask, from, request } => self.asked(ask, from, request, now),
             Event::Fetched { fetch, result } => {
@@ -159,18 +161,20 @@ impl Requester {
         let Some(run) = self.open.remove(&id) else { return };
         if self.closed.len() >= CLOSED_MAX {
             let oldest = self.closed.iter().min_by_key(|(_, closed)| closed.record.at).map(|(id, _)| *id);
-            if let Some(oldest) = oldest {
-                self.closed.remove(&oldest);
-                self.cx.delete(super::records::key(super::records::Tag::Closed, &oldest, &[]));
+            if let Some(closed) = oldest.and_then(|oldest| self.closed.remove(&oldest)) {
+                closed.forget(&mut self.cx);
             }
         }
         let closed = run.close(&mut self.cx, now);
         self.closed.insert(id, closed);
     }
 
-    fn publish(&mut self, publish: Ticket, draft: Draft, now: Time) {
-        let result =
-            if self.open.len() >= OPEN_MAX { Err(PublishError::TooManyOpen(self.open.len())) } else { open::publish(&mut self.cx, draft, now) };
+    fn publish(&mut self, publish: Ticket, draft: Draft, module: Vec<Cid>, now: Time) {
+        let result = if self.open.len() >= OPEN_MAX {
+            Err(PublishError::TooManyOpen(self.open.len()))
+        } else {
+            open::publish(&mut self.cx, draft, module, now)
+        };
         let result = result.map(|run| {
             let id = run.id;
             self.open.insert(id, run);

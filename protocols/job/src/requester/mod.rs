@@ -91,27 +91,17 @@ pub enum Event {
     Publish {
         publish: Ticket,
         draft: Box<Draft>,
+        /// Blocks of its module that are in the store: the experiment owns them from here on.
+        module: Vec<Cid>,
     },
     /// Close now; what is unsettled expires.
-    Cancel {
-        experiment: ExperimentId,
-    },
+    Cancel { experiment: ExperimentId },
     /// A station asks; `Claim`, `Decline`, `Deliver` and `Status` come here.
-    Asked {
-        ask: Ticket,
-        from: Peer,
-        request: Request,
-    },
+    Asked { ask: Ticket, from: Peer, request: Request },
     /// The bytes of an output or transcript that was asked for.
-    Fetched {
-        fetch: Ticket,
-        result: Result<Vec<u8>, FetchFailure>,
-    },
+    Fetched { fetch: Ticket, result: Result<Vec<u8>, FetchFailure> },
     /// The counted size of a topic, this station included.
-    Counted {
-        topic: Name,
-        stations: u64,
-    },
+    Counted { topic: Name, stations: u64 },
     /// This station's own addresses, best first.
     Addresses(At),
     /// The deadline asked for by `next_deadline` has come.

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cid::Cid;
+
 use super::context::Context;
 use super::records::{ExperimentRef, SeqRecord, Tag, key};
 use super::run::{Claimant, OpenPage, Run, Window};
@@ -35,8 +37,8 @@ const WANTED_MAX: u64 = 256;
 /// A cluster without leases that was not heard from for so long does not count as a claimant.
 const ACTIVE_MS: u64 = 2 * MINUTE;
 
-/// The experiment that a draft makes, or why not.
-pub(super) fn publish(cx: &mut Context, draft: Draft, now: Time) -> Result<Run, PublishError> {
+/// The experiment that a draft makes, or why not. `module`: blocks of its module that are in the store.
+pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Time) -> Result<Run, PublishError> {
     match &draft.class {
         Class::Pure(Trust::Fixed(_)) | Class::Measurement(_) => {}
         Class::Pure(_) => return Err(PublishError::TrustNotImplemented),
@@ -63,8 +65,13 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, now: Time) -> Result<Run, 
     experiment.check()?;
     let experiment = cx.key.sign(&cx.config.network, experiment);
     check_size(cx, &experiment)?;
+    let blocks = key(Tag::Blocks, &experiment.body.id(), &[]);
+    cx.put(blocks.clone(), Vec::new());
+    for cid in module {
+        cx.own(blocks.clone(), cid);
+    }
     for (cid, bytes) in draft.jobs.blobs() {
-        cx.blob(cid, bytes);
+        cx.bring(blocks.clone(), cid, bytes);
     }
     let mut run = Run::new(cx, experiment, secret, draft.jobs, draft.at_once, now);
     let record = ExperimentRef { experiment: &run.experiment, secret, jobs: &run.jobs, at_once: run.at_once };

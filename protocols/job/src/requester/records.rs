@@ -1,16 +1,18 @@
-//! The Requester's records: their keys, and what each of them holds.
+//! The Requester's records: their keys, and what each of them holds and owns.
 //!
 //! | key (tag ‖ experiment ‖ number or node) | value | lives |
 //! |---|---|---|
 //! | `E` | experiment, secret, jobs | until closed |
+//! | `B` | nothing; owns the blocks of the module and of the jobs | until forgotten |
 //! | `S` | seq of the newest Call, its claim_below | until closed |
 //! | `L` | next lease number | until closed |
 //! | `N` ‖ node | cluster, labels, capacity of a station that has leases | until closed |
 //! | `J` ‖ index | leases outstanding and lost of an open job | until settled |
-//! | `H` ‖ lease | a held receipt | until its page |
+//! | `F` ‖ lease | nothing; owns what was fetched of a receipt that is not held yet | until held or lost, or the restart |
+//! | `H` ‖ lease | a held receipt; owns its large parts | until its page |
 //! | `T` ‖ ordinal | a verdict | until its page |
-//! | `P` ‖ number | a page's CID, and which jobs and leases are in it | until closed |
-//! | `C` | the closed experiment | for good, [`super::CLOSED_MAX`] of them |
+//! | `P` ‖ number | a page's CID, and which jobs and leases are in it; owns the page and the large parts of its receipts | until forgotten |
+//! | `C` | the closed experiment; owns the root of its Log | until forgotten: [`super::CLOSED_MAX`] are kept |
 
 use cid::Cid;
 use serde::de::DeserializeOwned;
@@ -20,7 +22,7 @@ use super::ranges::Ranges;
 use crate::call::Call;
 use crate::cluster::Cluster;
 use crate::codec;
-use crate::durable::{Key, RestoreError};
+use crate::durable::{Key, RECORD_BYTES_MAX, RestoreError};
 use crate::experiment::{Experiment, ExperimentId, Labels};
 use crate::identity::{Hash32, NodeId, Signed};
 use crate::jobs::Jobs;
@@ -29,16 +31,15 @@ use crate::receipt::LeaseNumber;
 use crate::time::Time;
 use crate::verdict::JobVerdict;
 
-/// Our own records are bounded by what made them; this only keeps a damaged length from asking for all memory.
-const RECORD_BYTES_MAX: usize = 1 << 30;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
     Experiment,
+    Blocks,
     Seq,
     NextLease,
     Node,
     Job,
+    Fetched,
     Held,
     Verdict,
     Page,
@@ -46,12 +47,14 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    const ALL: [(Self, u8); 9] = [
+    const ALL: [(Self, u8); 11] = [
         (Self::Experiment, b'E'),
+        (Self::Blocks, b'B'),
         (Self::Seq, b'S'),
         (Self::NextLease, b'L'),
         (Self::Node, b'N'),
         (Self::Job, b'J'),
+        (Self::Fetched, b'F'),
         (Self::Held, b'H'),
         (Self::Verdict, b'T'),
         (Self::Page, b'P'),

@@ -27,6 +27,8 @@ struct Found {
     next_lease: LeaseNumber,
     nodes: BTreeMap<NodeId, NodeRecord>,
     jobs: BTreeMap<u64, JobRecord>,
+    /// Of receipts that died with the process.
+    fetched: Vec<Key>,
     held: BTreeMap<LeaseNumber, HeldReceipt>,
     verdicts: BTreeMap<u64, VerdictRecord>,
     pages: BTreeMap<u64, PageRecord>,
@@ -37,6 +39,7 @@ impl Found {
     fn take(&mut self, key: &Key, tag: Tag, rest: &[u8], value: &[u8]) -> Result<(), RestoreError> {
         match tag {
             Tag::Experiment => self.experiment = Some(records::read(key, value)?),
+            Tag::Blocks => {}
             Tag::Seq => self.seq = Some(records::read(key, value)?),
             Tag::NextLease => self.next_lease = records::read(key, value)?,
             Tag::Node => {
@@ -44,6 +47,7 @@ impl Found {
                 self.nodes.insert(NodeId(node), records::read(key, value)?);
             }
             Tag::Job => _ = self.jobs.insert(records::number(key, rest)?, records::read(key, value)?),
+            Tag::Fetched => self.fetched.push(key.clone()),
             Tag::Held => _ = self.held.insert(records::number(key, rest)?, records::read(key, value)?),
             Tag::Verdict => _ = self.verdicts.insert(records::number(key, rest)?, records::read(key, value)?),
             Tag::Page => _ = self.pages.insert(records::number(key, rest)?, records::read(key, value)?),
@@ -92,6 +96,7 @@ impl Run {
             self.claim_below = seq.claim_below;
         }
         self.next_lease = found.next_lease;
+        found.fetched.drain(..).for_each(|key| cx.delete(key));
         for (node, record) in found.nodes {
             let from = Peer { node, cluster: record.cluster, is_relayed: false };
             let mut claimant = Claimant::new(from, record.labels, record.capacity, now);

@@ -3,7 +3,10 @@
 //! Guarantees: a job is settled once and leaves memory with its page; verdict, page and root are durable before they are told;
 //! every job ends in a verdict or is counted as expired. Deliberately lacks any way back: later receipts are later entries.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use cid::Cid;
 
 use super::context::Context;
 use super::open::{RENEW_MS_MIN, call};
@@ -14,6 +17,7 @@ use crate::bounded::{Bytes, List};
 use crate::call::{CALL_VALID_MS_MAX, CLOCK_TOLERANCE_MS, CallState};
 use crate::codec;
 use crate::content::{DAG_CBOR, cid_of};
+use crate::experiment::ExperimentId;
 use crate::log::{Entry, HeldReceipt, PAGE_BYTES_MAX, PAGES_MAX, Page, RULES, Root, SettledJob};
 use crate::quorum::{self, End};
 use crate::time::{SECOND, Time};
@@ -95,7 +99,7 @@ impl Run {
         if let Entry::Settled(job) = &mut entry {
             once_each(&mut job.receipts);
             if codec::encode(&**job).len() > ENTRY_BYTES_MAX {
-                outputs_to_blobs(cx, &mut job.receipts);
+                outputs_to_blobs(cx, &self.id, &mut job.receipts);
             }
         }
         let bytes = codec::encode(&entry).len();
@@ -116,16 +120,19 @@ impl Run {
             return;
         }
         let number = self.pages.len() as u64;
+        let parts: BTreeSet<Cid> = entries.iter().flat_map(stored_parts).collect();
         let bytes = codec::encode(&Page { experiment: self.id, number, entries });
         let cid = cid_of(DAG_CBOR, &bytes);
-        cx.blob(cid, bytes);
+        let page = numbered(Tag::Page, &self.id, number);
+        cx.bring(page.clone(), cid, bytes);
+        parts.into_iter().for_each(|part| cx.own(page.clone(), part));
         for ordinal in ordinals {
             cx.delete(numbered(Tag::Verdict, &self.id, ordinal));
         }
         for lease in held.iter().flat_map(|(start, end)| start..end) {
             cx.delete(numbered(Tag::Held, &self.id, lease));
         }
-        cx.put(numbered(Tag::Page, &self.id, number), codec::encode(&PageRecord { cid, settled, held }));
+        cx.put(page, codec::encode(&PageRecord { cid, settled, held }));
         self.pages.push(cid);
     }
 
@@ -147,6 +154,7 @@ impl Run {
             if let Some(ticket) = self.leases.remove(&number).and_then(|leased| leased.named).and_then(|named| named.fetch) {
                 cx.fetches.remove(&ticket);
             }
+            cx.delete(numbered(Tag::Fetched, &self.id, number));
         }
         let decided = self.settled.len();
         let mut measured = 0;
@@ -169,17 +177,18 @@ impl Run {
         };
         let bytes = codec::encode(&root);
         let log = cid_of(DAG_CBOR, &bytes);
-        cx.blob(log, bytes);
+        let closed = key(Tag::Closed, &self.id, &[]);
+        cx.bring(closed.clone(), log, bytes);
         self.forget_records(cx);
         let call = call(cx, &self.experiment, self.seq + 1, &CallState::Closed { log }, (self.claim_below, self.call.body.wanted), now);
         let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, at: now };
-        cx.put(key(Tag::Closed, &self.id, &[]), codec::encode(&record));
+        cx.put(closed, codec::encode(&record));
         cx.then(Effect::Gossip(Box::new(record.call.clone())));
         cx.note(Note::Closed { experiment: self.id, log });
         Closed { record, log, renew_at: Some(now.plus(RENEW_MS_MIN)), renew_after_ms: RENEW_MS_MIN, explanation: self.explanation }
     }
 
-    /// What Closed replaces. Verdicts and receipts went with the last page.
+    /// What Closed replaces. Verdicts and receipts went with the last page; pages and blocks keep their owners.
     fn forget_records(&self, cx: &mut Context) {
         for tag in [Tag::Experiment, Tag::Seq, Tag::NextLease] {
             cx.delete(key(tag, &self.id, &[]));
@@ -187,13 +196,21 @@ impl Run {
         for node in self.claimants.keys() {
             cx.delete(key(Tag::Node, &self.id, &node.0));
         }
-        for number in 0..self.pages.len() as u64 {
-            cx.delete(numbered(Tag::Page, &self.id, number));
-        }
     }
 }
 
 impl Closed {
+    /// Lets go everything recorded of it, and with that its Log, its module and its jobs.
+    pub(super) fn forget(self, cx: &mut Context) {
+        let id = self.record.call.body.id();
+        for tag in [Tag::Closed, Tag::Blocks] {
+            cx.delete(key(tag, &id, &[]));
+        }
+        for number in 0..self.record.pages.len() as u64 {
+            cx.delete(numbered(Tag::Page, &id, number));
+        }
+    }
+
     /// Says once more that it is closed, while that is useful.
     pub(super) fn keep_calling(&mut self, cx: &mut Context, now: Time) {
         let Some(at) = self.renew_at.filter(|at| *at <= now) else { return };
@@ -222,7 +239,7 @@ impl Closed {
 
 /// Equal outputs stand in an entry once.
 fn once_each(receipts: &mut [HeldReceipt]) {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for held in receipts {
         let repeats = held.receipt.body.output.as_ref().is_some_and(|output| held.output.is_some() && !seen.insert(output.cid));
         if repeats {
@@ -231,13 +248,29 @@ fn once_each(receipts: &mut [HeldReceipt]) {
     }
 }
 
-fn outputs_to_blobs(cx: &mut Context, receipts: &mut [HeldReceipt]) {
+/// What is still inline becomes blobs that the receipts' records own until the page does.
+fn outputs_to_blobs(cx: &mut Context, id: &ExperimentId, receipts: &mut [HeldReceipt]) {
     for held in receipts {
         let body = &held.receipt.body;
+        let owner = numbered(Tag::Held, id, body.lease);
         for (content, bytes) in [(&body.output, held.output.take()), (&body.transcript, held.transcript.take())] {
             if let (Some(content), Some(bytes)) = (content, bytes) {
-                cx.blob(content.cid, bytes.into_vec());
+                cx.bring(owner.clone(), content.cid, bytes.into_vec());
             }
         }
     }
+}
+
+/// Outputs and transcripts of an entry that are blobs of their own.
+fn stored_parts(entry: &Entry) -> Vec<Cid> {
+    let receipts = match entry {
+        Entry::Settled(job) => &job.receipts[..],
+        Entry::Late(held) => std::slice::from_ref(&**held),
+    };
+    let output = |held: &HeldReceipt| held.receipt.body.output.as_ref().map(|content| content.cid);
+    let inline: BTreeSet<Cid> = receipts.iter().filter(|held| held.output.is_some()).filter_map(output).collect();
+    let outputs = receipts.iter().filter_map(output).filter(|cid| !inline.contains(cid));
+    let absent = receipts.iter().filter(|held| held.transcript.is_none());
+    let transcripts = absent.filter_map(|held| held.receipt.body.transcript.as_ref()).map(|content| content.cid);
+    outputs.chain(transcripts).collect()
 }

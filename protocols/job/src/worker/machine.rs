@@ -106,8 +106,6 @@ pub struct Worker {
     pub(super) history: History,
     pub(super) outbox_entries: usize,
     pub(super) outbox_bytes: u64,
-    /// How many entries name each blob, so that equal outputs are deleted once.
-    pub(super) blobs: BTreeMap<cid::Cid, u32>,
     pub(super) turns: Turns,
     pub(super) load: Load,
     pub(super) peers: Peers,
@@ -147,7 +145,6 @@ impl Worker {
             history: History::default(),
             outbox_entries: 0,
             outbox_bytes: 0,
-            blobs: BTreeMap::new(),
             turns: Turns::default(),
             load: Load::default(),
             peers: Peers::default(),
@@ -238,11 +235,6 @@ impl Worker {
     #[must_use]
     pub fn outbox_len(&self) -> usize {
         self.outbox_entries
-    }
-
-    /// Blobs that requesters may still fetch.
-    pub fn provided(&self) -> impl Iterator<Item = cid::Cid> + '_ {
-        self.blobs.keys().copied()
     }
 
     /// The counted size of a topic, this station included.

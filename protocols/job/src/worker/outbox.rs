@@ -178,15 +178,16 @@ fn contents(receipt: &Receipt) -> impl Iterator<Item = &Content> {
     receipt.output.iter().chain(&receipt.transcript)
 }
 
+/// What of `delivery` is fetched by CID.
+fn blobs(delivery: &Delivery) -> impl Iterator<Item = Cid> + '_ {
+    let beside = delivery.output.is_some() || delivery.transcript.is_some();
+    contents(&delivery.receipt.body).filter(move |_| !beside).map(|content| content.cid)
+}
+
 impl Worker {
     fn insert_entry(&mut self, id: ExperimentId, lease: LeaseNumber, delivery: Delivery, now: Time) {
         let Some(work) = self.works.get_mut(&id) else { return };
         let bytes = contents(&delivery.receipt.body).map(|content| content.bytes).fold(0, u64::saturating_add);
-        if delivery.output.is_none() && delivery.transcript.is_none() {
-            for content in contents(&delivery.receipt.body) {
-                *self.blobs.entry(content.cid).or_default() += 1;
-            }
-        }
         let frame_bytes = codec::encode(&delivery).len();
         work.used.insert(lease);
         work.outbox.insert(lease, Entry { delivery, frame_bytes, bytes, next_at: now });
@@ -222,11 +223,15 @@ impl Worker {
             delivery.output = output_content.and_then(|_| Bytes::new(report.output).ok());
             delivery.transcript = transcript_content.and_then(|_| Bytes::new(report.transcript).ok());
         } else {
-            commit.blobs.extend(output_content.map(|content| (content.cid, report.output)));
-            commit.blobs.extend(transcript_content.map(|content| (content.cid, report.transcript)));
+            for (content, bytes) in [(output_content, report.output), (transcript_content, report.transcript)] {
+                if let Some(content) = content {
+                    commit.bring(outbox_key(&id, lease), content.cid, bytes);
+                }
+            }
         }
-        let record = OutboxRecord { delivery: delivery.clone() };
-        commit.puts.push((outbox_key(&id, lease), codec::encode(&record)));
+        let record = codec::encode(&OutboxRecord { delivery: delivery.clone() });
+        assert!(record.len() <= RECORD_BYTES_MAX, "an outbox record of {} bytes could not be read back", record.len());
+        commit.puts.push((outbox_key(&id, lease), record));
         self.insert_entry(id, lease, delivery, now);
         if !self.works.get(&id).is_none_or(|work| work.recorded) {
             commit.puts.extend(self.call_record(id));
@@ -239,8 +244,9 @@ impl Worker {
     fn call_record(&mut self, id: ExperimentId) -> Option<(Key, Vec<u8>)> {
         let work = self.works.get_mut(&id)?;
         work.recorded = true;
-        let record = CallRecord { call: work.call.clone(), used: work.used.clone() };
-        Some((call_key(&id), codec::encode(&record)))
+        let record = codec::encode(&CallRecord { call: work.call.clone(), used: work.used.clone() });
+        assert!(record.len() <= CALL_RECORD_BYTES_MAX, "a Call's record of {} bytes could not be read back", record.len());
+        Some((call_key(&id), record))
     }
 
     /// Writes the newest Call beside the entries of its experiment.
@@ -255,22 +261,14 @@ impl Worker {
         self.outbox_entries -= 1;
         self.outbox_bytes = self.outbox_bytes.saturating_sub(entry.bytes);
         commit.deletes.push(outbox_key(&id, lease));
-        if entry.delivery.output.is_none() && entry.delivery.transcript.is_none() {
-            for content in contents(&entry.delivery.receipt.body) {
-                commit.blob_deletes.extend(self.release_blob(content.cid));
-            }
-        }
         true
     }
 
-    fn release_blob(&mut self, cid: Cid) -> Option<Cid> {
-        let count = self.blobs.get_mut(&cid)?;
-        *count -= 1;
-        if *count > 0 {
-            return None;
-        }
-        self.blobs.remove(&cid);
-        Some(cid)
+    /// Blobs that requesters may still fetch.
+    pub fn provided(&self) -> impl Iterator<Item = Cid> + use<> {
+        let entries = self.works.values().flat_map(|work| work.outbox.values());
+        let provided: BTreeSet<Cid> = entries.flat_map(|entry| blobs(&entry.delivery)).collect();
+        provided.into_iter()
     }
 
     /// Deletes everything recorded of `id`.

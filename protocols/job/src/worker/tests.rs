@@ -8,7 +8,7 @@ use crate::address::{Address, Reach};
 use crate::bounded::{Bytes, List};
 use crate::call::{Call, CallState};
 use crate::content::{Content, cid_of};
-use crate::durable::{Commit, Key, Ticket};
+use crate::durable::{Commit, Key, Owners, Ticket};
 use crate::experiment::{Class, Experiment, JobsRef, Trust};
 use crate::identity::{Hash32, SigningKey};
 use crate::time::{HOUR, MINUTE, SECOND, Time};
@@ -161,6 +161,7 @@ struct Station {
     now: Time,
     disk: BTreeMap<Key, Vec<u8>>,
     blobs: BTreeMap<Cid, Vec<u8>>,
+    owners: Owners<Key>,
     sent: VecDeque<Out>,
     started: VecDeque<(Ticket, Execution)>,
     stopped: Vec<Ticket>,
@@ -183,6 +184,7 @@ impl Station {
             now,
             disk,
             blobs: BTreeMap::new(),
+            owners: Owners::default(),
             sent: VecDeque::new(),
             started: VecDeque::new(),
             stopped: Vec::new(),
@@ -213,11 +215,10 @@ impl Station {
     fn make_durable(&mut self, commit: Commit<Effect>) {
         self.blobs.extend(commit.blobs);
         self.disk.extend(commit.puts);
+        commit.owns.into_iter().for_each(|(owner, cid)| self.owners.own(owner, cid));
         for key in &commit.deletes {
             self.disk.remove(key);
-        }
-        for cid in &commit.blob_deletes {
-            self.blobs.remove(cid);
+            self.owners.release(key).iter().for_each(|cid| _ = self.blobs.remove(cid));
         }
         for effect in commit.then {
             self.perform(effect);

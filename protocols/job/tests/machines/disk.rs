@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use cid::Cid;
 use station_protocol::durable::{Commit, Key};
 
+use crate::blobs::Blobs;
 use crate::luck::Luck;
+use crate::station::Side;
 
 pub(crate) struct Disk<E> {
     pub(crate) records: BTreeMap<Key, Vec<u8>>,
-    pub(crate) blobs: BTreeMap<Cid, Vec<u8>>,
     pub(crate) waiting: VecDeque<Commit<E>>,
     /// A transaction is under way.
     pub(crate) busy: bool,
@@ -17,26 +17,22 @@ pub(crate) struct Disk<E> {
 
 impl<E> Disk<E> {
     pub(crate) fn new() -> Self {
-        Self { records: BTreeMap::new(), blobs: BTreeMap::new(), waiting: VecDeque::new(), busy: false }
+        Self { records: BTreeMap::new(), waiting: VecDeque::new(), busy: false }
     }
 
     /// Whether a Commit may be performed without the disk: it brings nothing, and nothing waits before it.
     pub(crate) fn passes(&self, commit: &Commit<E>) -> bool {
-        let brings_nothing = commit.puts.is_empty() && commit.deletes.is_empty() && commit.blobs.is_empty() && commit.blob_deletes.is_empty();
-        brings_nothing && self.waiting.is_empty() && !self.busy
+        commit.is_empty() && self.waiting.is_empty() && !self.busy
     }
 
     /// Makes the first `count` Commits durable in one transaction; their effects are the caller's.
-    pub(crate) fn write(&mut self, count: usize) -> Vec<E> {
+    pub(crate) fn write(&mut self, count: usize, side: Side, blobs: &mut Blobs) -> Vec<E> {
         let mut effects = Vec::new();
         for commit in self.waiting.drain(..count.min(self.waiting.len())) {
-            self.blobs.extend(commit.blobs);
+            blobs.write(side, commit.blobs, commit.owns, &commit.deletes);
             self.records.extend(commit.puts);
             for key in &commit.deletes {
                 self.records.remove(key);
-            }
-            for cid in &commit.blob_deletes {
-                self.blobs.remove(cid);
             }
             effects.extend(commit.then);
         }
@@ -44,18 +40,18 @@ impl<E> Disk<E> {
     }
 
     /// What waits is lost, but for files that may have been renamed before their transaction.
-    pub(crate) fn lose_power(&mut self, luck: &mut Luck) {
+    pub(crate) fn lose_power(&mut self, luck: &mut Luck, blobs: &mut Blobs) {
         for commit in self.waiting.drain(..) {
             if luck.chance(500) {
-                self.blobs.extend(commit.blobs);
+                blobs.files.extend(commit.blobs);
             }
         }
         self.busy = false;
     }
 
-    /// Whether any record or file has `part` in it.
-    pub(crate) fn holds(&self, part: &[u8]) -> bool {
-        self.records.values().chain(self.blobs.values()).any(|value| contains(value, part))
+    /// Whether any record or file of the station has `part` in it.
+    pub(crate) fn holds(&self, part: &[u8], blobs: &Blobs) -> bool {
+        self.records.values().chain(blobs.files.values()).any(|value| contains(value, part))
     }
 }
 

@@ -90,7 +90,7 @@ impl World {
         for station in &self.stations {
             let outbox = station.worker_disk.records.keys().filter(|key| key.0.first() == Some(&b'o')).count();
             assert_eq!((outbox, station.worker.provided().count()), (0, 0), "receipts are left on a worker's disk");
-            let closed = station.requester_disk.records.keys().all(|key| key.0.first() == Some(&b'C'));
+            let closed = station.requester_disk.records.keys().all(|key| matches!(key.0.first(), Some(b'C' | b'B' | b'P')));
             assert!(closed, "records of a closed experiment are left on its requester's disk");
         }
         self.model.settled
@@ -137,7 +137,7 @@ impl World {
     fn judge_log(&self, id: &ExperimentId) {
         let known = &self.model.known[id];
         let station = self.index(&known.experiment.requester).expect("a station");
-        let blobs = &self.stations[station].requester_disk.blobs;
+        let blobs = &self.stations[station].blobs.files;
         let read = |cid: &cid::Cid| {
             let bytes = blobs.get(cid).expect("the Log is durable");
             assert_eq!(cid_of(DAG_CBOR, bytes), *cid);

@@ -10,6 +10,7 @@ use station_protocol::limits::Limits;
 use station_protocol::requester::{self, Draft};
 use station_protocol::{Content, worker};
 
+use crate::blobs;
 use crate::luck::Luck;
 use crate::station::{self, Conduct, name, topic};
 use crate::world::{Happening, START, World};
@@ -94,10 +95,10 @@ pub(crate) fn draft(class: Class, jobs: u64, deadline_ms: u64, at_once: Option<u
     Draft {
         name: Text::cut("test"),
         topic: topic(),
-        module: Content::raw(b"module"),
+        module: Content::raw(&blobs::module()),
         profile: name("station-wasm-1"),
         needs: BTreeMap::new(),
-        limits: Limits { wall_ms: 2_000, ..Limits::default() },
+        limits: Limits { wall_ms: 2_000, output_bytes: 1 << 20, ..Limits::default() },
         class,
         labels: Labels::new(),
         contact: Text::cut("mailto:a@example.org"),
@@ -219,7 +220,8 @@ impl World {
     pub(crate) fn publish(&mut self, station: usize) {
         let publish = self.ticket();
         let draft = Box::new(self.drafts[&station].clone());
-        self.hand_requester(station, requester::Event::Publish { publish, draft });
+        let module = self.stations[station].blobs.keep_module(&blobs::module());
+        self.hand_requester(station, requester::Event::Publish { publish, draft, module: vec![module] });
     }
 
     fn heal(&mut self) {

@@ -5,6 +5,7 @@
 //! `ending.rs` waits until the healed world rests and reads the Logs. `STATION_CASES` asks for the long form. Deliberately lacks
 //! shrinking: a case is a seed, and a seed that found a fault becomes a test of its own.
 
+mod blobs;
 mod disk;
 mod ending;
 mod faults;

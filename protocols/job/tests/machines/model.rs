@@ -92,10 +92,10 @@ impl Model {
             // One transaction may take the receipt, what sends it, and the end of its experiment, which deletes it. The second copy of
             // a question may leave after the first was answered and the record is gone.
             let ended = ended || granted.receipt.is_some();
-            assert!(ended || from.worker_disk.holds(&receipt.signature.0), "a receipt left that is not durable");
+            assert!(ended || from.worker_disk.holds(&receipt.signature.0, &from.blobs), "a receipt left that is not durable");
             let contents = receipt.body.output.iter().zip([&delivery.output]).chain(receipt.body.transcript.iter().zip([&delivery.transcript]));
             for (content, inline) in contents {
-                assert!(ended || inline.is_some() || from.worker_disk.blobs.contains_key(&content.cid), "an output was promised that is not durable");
+                assert!(ended || inline.is_some() || from.blobs.files.contains_key(&content.cid), "an output was promised that is not durable");
             }
             assert_eq!((granted.node, granted.index), (from.node, receipt.body.index), "a receipt for another's lease");
             let first = granted.receipt.get_or_insert_with(|| receipt.clone());
@@ -158,7 +158,7 @@ impl Model {
             assert_eq!(granted.node, to);
             let receipt = granted.receipt.as_ref().expect("only receipts are held");
             if !std::mem::replace(&mut granted.held, true) {
-                assert!(from.requester_disk.holds(&receipt.signature.0), "lease {lease} is said to be held and is not durable");
+                assert!(from.requester_disk.holds(&receipt.signature.0, &from.blobs), "lease {lease} is said to be held and is not durable");
                 assert!(granted.arrived.is_some_and(|at| at <= granted.ends), "lease {lease} counts although it had ended");
                 assert!(!granted.lost, "lease {lease} ended without a receipt and is held");
             }
@@ -169,7 +169,7 @@ impl Model {
             assert!(!held, "lease {lease} was held and is refused: {reason:?}");
         }
         for verdict in &*ack.verdicts {
-            assert!(from.requester_disk.holds(&codec::encode(verdict)), "a verdict was told that is not durable");
+            assert!(from.requester_disk.holds(&codec::encode(verdict), &from.blobs), "a verdict was told that is not durable");
             let first = known.verdicts.entry(verdict.index).or_insert_with(|| verdict.clone());
             assert_eq!(first, verdict, "two verdicts on job {}", verdict.index);
         }
@@ -198,7 +198,7 @@ impl Model {
     pub(crate) fn died(&mut self, station: &Station) {
         for known in self.known.values_mut().filter(|known| known.experiment.requester == station.node) {
             for granted in known.leases.values_mut().filter(|granted| !granted.held && granted.arrived.is_some()) {
-                let durable = granted.receipt.as_ref().is_some_and(|receipt| station.requester_disk.holds(&receipt.signature.0));
+                let durable = granted.receipt.as_ref().is_some_and(|receipt| station.requester_disk.holds(&receipt.signature.0, &station.blobs));
                 if !durable {
                     granted.arrived = None;
                 }

@@ -14,6 +14,7 @@ use station_protocol::work::{At, Request};
 use station_protocol::worker::{self, Execution, Worker};
 use station_protocol::{NodeId, SigningKey, Time};
 
+use crate::blobs::Blobs;
 use crate::disk::Disk;
 
 /// What a station does with the jobs it takes.
@@ -27,7 +28,7 @@ pub(crate) enum Conduct {
 }
 
 /// Which of a station's two machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
     Worker,
     Requester,
@@ -65,6 +66,8 @@ pub(crate) struct Station {
     pub(crate) requester: Requester,
     pub(crate) worker_disk: Disk<worker::Effect>,
     pub(crate) requester_disk: Disk<requester::Effect>,
+    /// One store for both.
+    pub(crate) blobs: Blobs,
     pub(crate) askers: BTreeMap<Ticket, Asker>,
     pub(crate) asked: BTreeMap<Ticket, Asked>,
     pub(crate) executions: BTreeMap<Ticket, Execution>,
@@ -130,6 +133,7 @@ pub(crate) fn new(number: usize, net: u8, conduct: Conduct, capacity: u32, ancho
         requester,
         worker_disk: Disk::new(),
         requester_disk: Disk::new(),
+        blobs: Blobs::default(),
         askers: BTreeMap::new(),
         asked: BTreeMap::new(),
         executions: BTreeMap::new(),

@@ -11,6 +11,7 @@ use station_protocol::work::{REQUEST_TIMEOUT_MS, Request, Response};
 use station_protocol::worker::{self, Admission, Execution, FetchFailure, Report, SendFailure, StationFailure, Via};
 use station_protocol::{NodeId, PeerAction, Signed, codec};
 
+use crate::blobs;
 use crate::station::{Asked, Asker, Conduct};
 use crate::world::{Happening, World};
 
@@ -80,7 +81,7 @@ impl World {
             }
             requester::Effect::Fetch { fetch, content, from } => {
                 let from = self.index(&from).filter(|from| self.reaches(station, *from) && !self.luck.chance(self.weather.fails));
-                let bytes = from.and_then(|from| self.stations[from].worker_disk.blobs.get(&content.cid).cloned());
+                let bytes = from.and_then(|from| self.stations[from].blobs.files.get(&content.cid).cloned());
                 let result = bytes.ok_or(FetchFailure::NotFound);
                 let ms = self.luck.between(1, 2_000);
                 self.after_in(station, ms, Happening::ToRequester(station, requester::Event::Fetched { fetch, result }));
@@ -247,17 +248,23 @@ impl World {
 
     fn report(&mut self, station: usize, job: &Execution) -> Report {
         let liar = self.stations[station].conduct == Conduct::Liar;
-        let bulky = self.weather.bulky && job.index.is_multiple_of(2);
-        let mut output = BTreeMap::from([
-            ("verdict".to_owned(), Ipld::String(if liar { "wrong" } else { "right" }.to_owned())),
-            ("input".to_owned(), Ipld::Bytes(job.input.clone())),
-        ]);
-        if bulky {
-            output.insert("rest".to_owned(), Ipld::Bytes(vec![0; 55_000]));
-        }
+        let verdict = if liar { "wrong" } else { "right" };
+        let input = Ipld::Bytes(job.input.clone());
+        let fields = BTreeMap::from([("verdict".to_owned(), Ipld::String(verdict.to_owned())), ("input".to_owned(), input.clone())]);
+        // Some outputs travel as blobs and stand inline at the requester, some are blobs there too, and some are equal to the module.
+        let output = match job.index % 4 {
+            0 if self.weather.bulky => blobs::large(verdict, Ipld::Null),
+            1 if self.weather.bulky => blobs::large(verdict, input),
+            2 if self.weather.bulky => {
+                let rest = ("rest".to_owned(), Ipld::Bytes(vec![0; 55_000]));
+                codec::encode(&Ipld::Map(fields.into_iter().chain([rest]).collect()))
+            }
+            _ => codec::encode(&Ipld::Map(fields)),
+        };
         let timed_out = self.luck.chance(self.weather.fails);
-        let (outcome, output) = if timed_out { (Outcome::TimedOut, Vec::new()) } else { (Outcome::Completed, codec::encode(&Ipld::Map(output))) };
-        let transcript = if job.pure { Vec::new() } else { codec::encode("nothing was asked for") };
+        let (outcome, output) = if timed_out { (Outcome::TimedOut, Vec::new()) } else { (Outcome::Completed, output) };
+        let words = if self.weather.bulky && job.index.is_multiple_of(3) { 70_000 } else { 20 };
+        let transcript = if job.pure { Vec::new() } else { codec::encode(&"a".repeat(words)) };
         Report { outcome, output, transcript, fuel: if job.pure { 7 } else { self.luck.below(9) }, duration_ms: self.luck.below(3_000) }
     }
 }

@@ -262,18 +262,19 @@ impl World {
             Side::Worker => {
                 let own = &mut self.stations[station];
                 own.worker_disk.busy = false;
-                let effects = own.worker_disk.write(count);
+                let effects = own.worker_disk.write(count, side, &mut own.blobs);
                 let performed = if dies { self.luck.index(effects.len() + 1) } else { effects.len() };
                 effects.into_iter().take(performed).for_each(|effect| self.perform_worker(station, effect));
             }
             Side::Requester => {
                 let own = &mut self.stations[station];
                 own.requester_disk.busy = false;
-                let effects = own.requester_disk.write(count);
+                let effects = own.requester_disk.write(count, side, &mut own.blobs);
                 let performed = if dies { self.luck.index(effects.len() + 1) } else { effects.len() };
                 effects.into_iter().take(performed).for_each(|effect| self.perform_requester(station, effect));
             }
         }
+        crate::blobs::assert_kept(&self.stations[station]);
         if dies {
             return self.crash(station);
         }
@@ -285,8 +286,8 @@ impl World {
         let own = &mut self.stations[station];
         own.up = false;
         own.life += 1;
-        own.worker_disk.lose_power(&mut self.luck);
-        own.requester_disk.lose_power(&mut self.luck);
+        own.worker_disk.lose_power(&mut self.luck, &mut own.blobs);
+        own.requester_disk.lose_power(&mut self.luck, &mut own.blobs);
         own.askers.clear();
         own.asked.clear();
         own.executions.clear();
@@ -307,6 +308,7 @@ impl World {
         let now = self.now;
         let own = &mut self.stations[station];
         own.ahead_ms = ahead_ms;
+        crate::blobs::begin(own);
         own.restore(seeds, now);
         self.model.restarted(own, now);
         let at = own.at.clone();

@@ -1,5 +1,6 @@
 use cid::Cid;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 use station_node::clock::Clock;
 use station_node::library::bundled_names;
 use station_node::outside::Outside;
@@ -13,7 +14,6 @@ use station_node::outside::toll::{Purse, Way};
 use station_node::outside::vicinity::Vicinity;
 use station_node::store::{Batch, MemoryStore, Store};
 use station_node::tasks::Tasks;
-use station_protocol::SigningKey;
 use station_protocol::bounded::{List, Text};
 use station_protocol::content::sha256;
 use station_protocol::experiment::Experiment;
@@ -21,6 +21,7 @@ use station_protocol::hostcall::{FetchError, FetchRequest, Method};
 use station_protocol::policy::Policy;
 use station_protocol::sampling::TARGET_QUOTA_PER_DAY;
 use station_protocol::time::{SECOND, Time};
+use station_protocol::{Content, SigningKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -296,12 +297,13 @@ async fn a_block_that_a_policy_forbids_is_seen_when_it_is_stored() {
             internet.ledger.allowed(number.into(), node, Policy::parse(policy, &bundled_names()).expect("a policy"));
             let disk = Watched { disk: Arc::new(MemoryStore::default()), node, ledger: internet.ledger.clone() };
             let stored = if cached {
-                disk.cache(block, b"an input".to_vec())
+                disk.cache(station_car::Dag { root: block, blocks: vec![(block, b"an input".to_vec())] })
             } else {
-                disk.commit(Batch { blobs: vec![(block, b"an input".to_vec())], ..Batch::default() })
+                disk.commit(Batch { blobs: vec![(block, b"an input".to_vec())], ..Batch::default() }).map_ok(drop).boxed()
             };
             stored.await.expect("the disk works");
-            assert_eq!(disk.blob(block).await.expect("the disk works").as_deref(), Some(b"an input".as_slice()));
+            let content = Content { cid: block, bytes: 8 };
+            assert_eq!(station_node::content::file(&disk, &content).await.expect("the disk works").as_deref(), Some(b"an input".as_slice()));
             let seen = internet.ledger.violations();
             assert_eq!(seen.iter().map(|violation| violation.invariant).collect::<Vec<_>>(), vec![Invariant::OnlyWhatPolicyAllows; broken]);
         }

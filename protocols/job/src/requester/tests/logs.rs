@@ -4,6 +4,7 @@ use super::world::*;
 use crate::bounded::List;
 use crate::experiment::ExperimentId;
 use crate::log::{Entry, LogError, PAGE_BYTES_MAX, Page, Root, SettledJob, verify};
+use crate::requester::{CLOSED_MAX, Event};
 use crate::verdict::Decision;
 
 fn closed() -> (World, ExperimentId, Root, Vec<Page>) {
@@ -64,7 +65,7 @@ fn equal_outputs_stand_in_an_entry_once_and_pages_stay_within_their_size() {
     let all = pages.iter().flat_map(|page| &page.entries);
     assert!(all.into_iter().all(|entry| matches!(entry, Entry::Settled(job) if outputs(job) == 1)));
     assert_eq!(verify(&root, &pages, |_| None).unwrap().receipts, 1_350);
-    assert_eq!(world.disk.len(), 1);
+    assert_eq!(world.left_behind(), 0);
 }
 
 #[test]
@@ -86,6 +87,21 @@ fn large_outputs_of_a_measurement_stand_in_blobs_and_the_verdict_still_verifies(
     assert!(strata[0].certified && strata[0].groups.len() == 1);
     assert!(verify(&root, &pages, |cid| world.blobs.get(cid).cloned()).is_ok());
     assert!(matches!(verify(&root, &pages, |_| None), Err(LogError::Verdict(0))));
+}
+
+#[test]
+fn a_forgotten_experiment_takes_its_log_and_its_jobs_with_it() {
+    let mut world = World::new();
+    for number in 0..i128::try_from(CLOSED_MAX).unwrap() {
+        let id = world.publish(draft(fixed(1), 1 + number % 2));
+        world.handle(Event::Cancel { experiment: id });
+    }
+    let (records, blobs) = (world.disk.len(), world.blobs.len());
+    for jobs in [1, 2] {
+        let id = world.publish(draft(fixed(1), jobs));
+        world.handle(Event::Cancel { experiment: id });
+    }
+    assert_eq!((world.disk.len(), world.blobs.len()), (records, blobs), "two came and two went");
 }
 
 #[test]

@@ -244,7 +244,7 @@ impl Case {
             }
         }
         assert!(self.model.held.is_subset(&in_log), "a receipt that was said to be held is not in the Log");
-        assert_eq!(self.world.disk.len(), 1, "records are left behind");
+        assert_eq!(self.world.left_behind(), 0, "records are left behind");
     }
 }
 

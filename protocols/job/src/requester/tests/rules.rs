@@ -32,15 +32,15 @@ fn three_stations_settle_everything_and_the_log_verifies() {
     let (root, pages) = world.log(&id);
     let summary = log::verify(&root, &pages, |cid| world.blobs.get(cid).cloned()).unwrap();
     assert_eq!((summary.settled, summary.expired, summary.receipts), (40, 0, 120));
-    // Only the closed record is left.
-    assert_eq!(world.disk.len(), 1);
+    // Only the closed record is left, and what owns its Log and its jobs.
+    assert_eq!(world.left_behind(), 0);
 }
 
 #[test]
 fn nothing_is_said_before_it_is_durable() {
     let mut world = World::new();
     world.prompt = false;
-    world.handle(Event::Publish { publish: Ticket(0), draft: Box::new(draft(fixed(1), 1)) });
+    world.handle(Event::Publish { publish: Ticket(0), draft: Box::new(draft(fixed(1), 1)), module: Vec::new() });
     assert!(world.effects.is_empty());
     world.sync();
     let id = world.calls()[0].body.id();

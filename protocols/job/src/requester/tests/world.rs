@@ -11,7 +11,7 @@ use crate::bounded::{Bytes, List, Name, Text};
 use crate::call::Call;
 use crate::cluster::Cluster;
 use crate::content::Content;
-use crate::durable::{Commit, Key, Ticket};
+use crate::durable::{Commit, Key, Owners, Ticket};
 use crate::experiment::{Class, ExperimentId, Measurement, Spread, Trust};
 use crate::identity::{Hash32, Signed, SigningKey};
 use crate::jobs::Jobs;
@@ -75,6 +75,7 @@ pub(super) struct World {
     pub(super) now: Time,
     pub(super) disk: BTreeMap<Key, Vec<u8>>,
     pub(super) blobs: BTreeMap<Cid, Vec<u8>>,
+    owners: Owners<Key>,
     /// Commits not yet durable.
     pub(super) waiting: Vec<Commit<Effect>>,
     /// Whether the disk takes Commits at once.
@@ -86,7 +87,17 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> Self {
         let machine = Requester::restore(Config { network: name("test") }, key(200), [7; 32], std::iter::empty(), START).unwrap();
-        Self { machine, now: START, disk: BTreeMap::new(), blobs: BTreeMap::new(), waiting: Vec::new(), prompt: true, effects: Vec::new(), asks: 0 }
+        Self {
+            machine,
+            now: START,
+            disk: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            owners: Owners::default(),
+            waiting: Vec::new(),
+            prompt: true,
+            effects: Vec::new(),
+            asks: 0,
+        }
     }
 
     pub(super) fn handle(&mut self, event: Event) {
@@ -118,10 +129,20 @@ impl World {
     pub(super) fn write(&mut self, commit: Commit<Effect>) -> Vec<Effect> {
         self.blobs.extend(commit.blobs);
         self.disk.extend(commit.puts);
+        for (owner, cid) in commit.owns {
+            assert!(self.blobs.contains_key(&cid), "a record owns a blob that is not here");
+            self.owners.own(owner, cid);
+        }
         for key in commit.deletes {
             self.disk.remove(&key);
+            self.owners.release(&key).iter().for_each(|cid| _ = self.blobs.remove(cid));
         }
         commit.then
+    }
+
+    /// Records of closed experiments beside the closed one and those that own its blobs.
+    pub(super) fn left_behind(&self) -> usize {
+        self.disk.keys().filter(|key| !matches!(key.0[0], b'C' | b'B' | b'P')).count()
     }
 
     /// The process dies: Commits that wait are lost, and a new machine reads the disk.
@@ -144,7 +165,7 @@ impl World {
     }
 
     pub(super) fn try_publish(&mut self, draft: Draft) -> Result<ExperimentId, PublishError> {
-        self.handle(Event::Publish { publish: Ticket(0), draft: Box::new(draft) });
+        self.handle(Event::Publish { publish: Ticket(0), draft: Box::new(draft), module: Vec::new() });
         let published = self.effects.iter().rev().find_map(|effect| match effect {
             Effect::Published { result, .. } => Some(result.clone()),
             _ => None,
