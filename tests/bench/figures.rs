@@ -17,12 +17,34 @@ pub(crate) struct Figure {
     /// How many measurements the value is the median (or the quantile) of.
     pub(crate) n: usize,
     pub(crate) machine: String,
+    /// What was done to the station while it was measured, if anything was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attack: Option<Attack>,
+}
+
+/// What a stranger did, and what it cost him.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Attack {
+    pub(crate) what: &'static str,
+    pub(crate) cost: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Anchor {
     pub(crate) name: &'static str,
     pub(crate) value: f64,
+}
+
+/// A figure of a station under attack.
+#[derive(Clone, Debug)]
+pub(crate) struct Damage {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) target: &'static str,
+    pub(crate) n: usize,
+    pub(crate) anchor: Anchor,
+    pub(crate) attack: Attack,
 }
 
 /// Prints figures as they come.
@@ -40,7 +62,7 @@ impl Report {
 
     /// A figure without an anchor.
     pub(crate) fn add(&mut self, name: impl Into<Cow<'static, str>>, value: f64, unit: &'static str, target: Option<&'static str>, n: usize) {
-        self.push(name.into(), value, unit, target, None, n);
+        self.push(name.into(), value, unit, target, None, n, None);
     }
 
     /// A figure to be read against another of this run.
@@ -53,11 +75,27 @@ impl Report {
         n: usize,
         anchor: Anchor,
     ) {
-        self.push(name.into(), value, unit, target, Some(anchor), n);
+        self.push(name.into(), value, unit, target, Some(anchor), n, None);
     }
 
-    fn push(&mut self, name: Cow<'static, str>, value: f64, unit: &'static str, target: Option<&'static str>, anchor: Option<Anchor>, n: usize) {
-        let figure = Figure { name, value: (value * 1_000.0).round() / 1_000.0, unit, target, anchor, n, machine: self.machine.clone() };
+    /// A figure of a station under attack, beside the same of an undisturbed one or beside what the attacker did.
+    pub(crate) fn add_damage(&mut self, damage: Damage) {
+        let Damage { name, value, unit, target, n, anchor, attack } = damage;
+        self.push(name.into(), value, unit, Some(target), Some(anchor), n, Some(attack));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of a figure")]
+    fn push(
+        &mut self,
+        name: Cow<'static, str>,
+        value: f64,
+        unit: &'static str,
+        target: Option<&'static str>,
+        anchor: Option<Anchor>,
+        n: usize,
+        attack: Option<Attack>,
+    ) {
+        let figure = Figure { name, value: (value * 1_000.0).round() / 1_000.0, unit, target, anchor, n, machine: self.machine.clone(), attack };
         if self.json {
             println!("{}", serde_json::to_string(&figure).expect("a figure is JSON"));
         } else {
@@ -76,6 +114,9 @@ impl Report {
         for row in &self.rows {
             let anchor = row.anchor.as_ref().map_or(String::new(), |anchor| format!("{} {}", anchor.name, anchor.value));
             println!("{:48} {:>12} {:10} {:>10} {:>6}  {anchor}", row.name, row.value, row.unit, row.target.unwrap_or("–"), row.n);
+            if let Some(attack) = &row.attack {
+                println!("{:48} {}: {}", "", attack.what, attack.cost);
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod signatures;
 mod sim;
 mod slowed;
 mod storage;
+mod strangers;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,8 @@ enum Area {
     Sim,
     /// The simulator beside twenty real processes; part of `sim`
     Calibration,
+    /// A foreign peer's attacks on a real station: what each costs the attacker, and what it does to the station and to honest work
+    Strangers,
     /// (internal) a million jobs through the machines, in a process of its own
     #[value(hide = true)]
     MillionJobs,
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Area::Sandbox => sandbox::measure(args.short, &mut report),
         Area::Sim => sim::measure(args.short, &mut report),
         Area::Calibration => sim::calibrate(&mut report),
+        Area::Strangers => strangers::measure(args.short, args.json, &mut report),
         Area::LabStation => {
             calibration::station();
             return ExitCode::SUCCESS;

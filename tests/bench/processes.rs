@@ -51,7 +51,7 @@ pub(crate) async fn measure(short: bool, report: &mut Report) {
 }
 
 /// The release binary of this workspace.
-fn build() -> PathBuf {
+pub(crate) fn build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder");
     let output =
         cargo().args(["build", "--release", "-p", "station-node", "--message-format=json"]).current_dir(root).output().expect("cargo starts");

@@ -84,7 +84,7 @@ fn root() -> PathBuf {
 }
 
 /// `station-sim`: like this program, or as it is when its speed counts.
-fn build(measured: bool) -> PathBuf {
+pub(crate) fn build(measured: bool) -> PathBuf {
     let mut build = cargo();
     build.current_dir(root()).args(["build", "-q", "-p", "station-sim"]);
     match (measured, cfg!(debug_assertions)) {
@@ -108,7 +108,7 @@ pub(crate) fn run(program: &Path, arguments: &[String]) -> Option<Value> {
     parsed
 }
 
-fn number(value: &Value, path: &str) -> Option<f64> {
+pub(crate) fn number(value: &Value, path: &str) -> Option<f64> {
     value.pointer(path).and_then(Value::as_f64)
 }
 

@@ -4,4 +4,5 @@ mod cli;
 mod hostcalls;
 mod mesh;
 mod processes;
+mod strangers;
 mod tidy;

@@ -1,6 +1,7 @@
-//! What end-to-end tests and benchmarks share: [`process`] starts real stations as processes and waits for what they say.
+//! What end-to-end tests and benchmarks share with the foreign peer beside (`tests/stranger`): [`process`] starts real stations as processes
+//! and waits for what they say.
 //!
 //! Guarantees: processes end with the value that started them; waiting is for events, with a limit. Deliberately lacks short cuts
 //! into a station: everything goes over its command line and API.
 
-pub mod process;
+pub use station_stranger::process;
