@@ -16,6 +16,7 @@ pub mod demo;
 pub mod engine;
 pub mod executor;
 pub mod hostcalls;
+pub mod ledger;
 pub mod library;
 pub mod network;
 pub mod operator;

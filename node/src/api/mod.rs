@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cid::Cid;
+use station_protocol::accounts::Figure;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 use station_protocol::{Content, NodeId, worker};
 
@@ -24,7 +25,7 @@ use crate::prepare::{self, PrepareError};
 use crate::results::Results;
 use crate::station::{Handle, HandleError, SOFTWARE};
 use crate::store::StoreError;
-use types::{CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody, VerificationBody};
+use types::{AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody, VerificationBody};
 
 /// Largest request: a module of 16 MiB, the most that the sandbox compiles.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
@@ -139,7 +140,13 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         outbox: status.outbox,
         calls: status.calls.into_iter().map(call).collect(),
         own: status.own.iter().map(Cid::to_string).collect(),
+        accounts: status.accounts.into_iter().map(|(charge, figure)| (charge.words().to_owned(), account(figure))).collect(),
+        bounds: status.bounds.into_iter().map(|gauge| (gauge.what.to_owned(), BoundBody { now: gauge.len, max: gauge.max })).collect(),
     }))
+}
+
+fn account(Figure { charged, refused, let_go }: Figure) -> AccountBody {
+    AccountBody { charged, refused, let_go }
 }
 
 async fn keep(State(api): State<Api>, body: Bytes) -> Result<Json<ContentBody>, Refused> {

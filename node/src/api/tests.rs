@@ -11,6 +11,7 @@ use libp2p::core::transport::MemoryTransport;
 use libp2p::core::upgrade::Version;
 use libp2p::{noise, yamux};
 use serde_json::{Value, json};
+use station_protocol::accounts::CHARGES;
 use station_protocol::bounded::Name;
 use station_protocol::policy::Policy;
 use station_protocol::receipt::Isolation;
@@ -321,6 +322,9 @@ async fn the_status_says_who_the_station_is() {
     assert_eq!(status.node, station_protocol::SigningKey::from_bytes(&SECRET).node().to_string());
     assert_eq!((status.network.as_str(), status.isolation.as_str(), status.capacity), ("lab", "process_only", 0));
     assert_eq!(status.topics.keys().collect::<BTreeSet<_>>(), BTreeSet::from([&"compute".to_owned()]));
+    let kinds: BTreeSet<&str> = CHARGES.iter().map(|charge| charge.words()).collect();
+    assert_eq!(status.accounts.keys().map(String::as_str).collect::<BTreeSet<_>>(), kinds, "each kind has its counters");
+    assert!(status.bounds.values().all(|bound| bound.now <= bound.max) && status.bounds.contains_key("peers let go"), "{:?}", status.bounds);
 }
 
 #[tokio::test]

@@ -25,6 +25,27 @@ pub struct StatusBody {
     pub calls: Vec<CallBody>,
     /// Experiments of this station.
     pub own: Vec<String>,
+    /// What strangers made this station do since it started, kind by kind.
+    pub accounts: BTreeMap<String, AccountBody>,
+    /// How full everything is that has a bound.
+    pub bounds: BTreeMap<String, BoundBody>,
+}
+
+/// One kind of work, in its units.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct AccountBody {
+    /// Done.
+    pub charged: u64,
+    /// Not done, because somebody was over the share.
+    pub refused: u64,
+    /// How often somebody who went on was let go.
+    pub let_go: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct BoundBody {
+    pub now: usize,
+    pub max: usize,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

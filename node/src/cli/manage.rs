@@ -69,5 +69,9 @@ fn render(status: &StatusBody) -> String {
     for own in &status.own {
         text.push_str(&format!("own        {own}\n"));
     }
+    // Of strangers only what was too much: the rest is in --json.
+    for (what, account) in status.accounts.iter().filter(|(_, account)| account.refused > 0) {
+        text.push_str(&format!("strangers  {what}: {} refused, {} let go\n", account.refused, account.let_go));
+    }
     text
 }

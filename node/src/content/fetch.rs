@@ -14,8 +14,12 @@ use station_protocol::worker;
 use super::pace::{Pace, Slow};
 use super::wire::{self, Refusal, Request, Scope};
 
-/// Most content fetched at once: it is held in memory until it is whole. Far above the largest module the sandbox takes.
-pub const FETCH_BYTES_MAX: u64 = 256 << 20;
+/// Most content of one fetch: it is held in memory until it is whole. The largest module there may be.
+pub const FETCH_BYTES_MAX: u64 = 16 << 20;
+/// Of all fetches of modules together, by what was said of them: two of the largest. Content is twice in memory while it is put together.
+pub const MODULES_BYTES_MAX: usize = 32 << 20;
+/// Of all fetches of outputs together: sixteen of the largest.
+pub const OUTPUTS_BYTES_MAX: usize = 16 << 20;
 /// Bytes read at once.
 const PIECE_BYTES: usize = 64 << 10;
 

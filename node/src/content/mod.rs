@@ -22,9 +22,9 @@ use station_car::block::inline_bytes;
 use station_car::unixfs::{self, FileError, FileReader};
 use station_protocol::Content;
 
-pub use fetch::{FETCH_BYTES_MAX, FetchFailure, fetch};
+pub use fetch::{FETCH_BYTES_MAX, FetchFailure, MODULES_BYTES_MAX, OUTPUTS_BYTES_MAX, fetch};
 pub use pace::{GRACE, IDLE, MIN_BYTES_PER_SECOND, Slow};
-pub use quota::{OverRate, Quota, Rates};
+pub use quota::{Bounds, OverRate, Quota};
 pub use serve::{Provider, RELAYED_CAR_BYTES_MAX, ServeFailure, Served};
 pub use shelf::{SHELF_MAX, Shelf, ShelfFull};
 pub use wire::{REQUEST_BYTES_MAX, Refusal, Request, Scope};

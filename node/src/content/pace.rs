@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout_at};
 pub const IDLE: Duration = Duration::from_secs(30);
 /// Time that any transfer may take, whatever its rate: dialling, slow starts, a busy provider.
 pub const GRACE: Duration = Duration::from_secs(30);
+/// How long an asker may take to say what it wants: it knew before it opened the stream, and holds a place.
+pub(super) const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// The rate below which a fetch is of no use: leases allow as much time as it takes at this rate.
 pub const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
 
@@ -19,6 +21,8 @@ pub const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
 pub enum Slow {
     #[error("nothing moved for {} s", IDLE.as_secs())]
     Stalled,
+    #[error("it did not say what it wants within {} s", ASKED_WITHIN.as_secs())]
+    Silent,
     #[error("slower than {MIN_BYTES_PER_SECOND} bytes per second")]
     Crawled,
 }

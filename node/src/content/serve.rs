@@ -1,27 +1,36 @@
 //! [`Provider`]: answers requests for content from its [`Shelf`].
 //!
-//! Guarantees: bounded by its [`Quota`]; a CAR that cannot be finished is broken off, never ended cleanly. Deliberately lacks
-//! anything a stranger could make it serve that it was not told to.
+//! Guarantees: bounded by its [`Quota`] and by the accounts of strangers, which pay for what is written and not for what was asked; a CAR
+//! that cannot be finished is broken off, never ended cleanly. Deliberately lacks anything a stranger could make it serve that it was not told to.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cid::Cid;
 use futures::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use station_car::{DagError, Writer};
 use station_protocol::NodeId;
-use tokio::time::Instant;
+use station_protocol::accounts::Charge;
+use station_protocol::cluster::Cluster;
+use tokio::sync::Semaphore;
 
-use super::pace::{Pace, Slow};
-use super::quota::{Quota, Rates};
+use super::pace::{ASKED_WITHIN, Pace, Slow};
+use super::quota::{Bounds, OverRate, Quota};
 use super::shelf::{Offer, Shelf};
 use super::wire::{self, Refusal};
+use crate::ledger::Ledger;
 use crate::store::{Store, StoreError};
 
 /// Largest CAR over a relayed connection: relays carry strangers' traffic for free.
 pub const RELAYED_CAR_BYTES_MAX: u64 = 256 << 10;
 /// Bytes written at once, so that the pace is known while a block of 2 MiB leaves.
 const PIECE_BYTES: usize = 64 << 10;
+/// Blocks read from the store at once, each up to 2 MiB.
+const READS_MAX: usize = 2;
+/// How often an asker who is over its share is looked at again, and for how long it may wait for the next piece.
+const WAIT: Duration = Duration::from_millis(250);
+const WAITS_MAX: u32 = 120;
 
 /// How a request ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +49,8 @@ pub enum ServeFailure {
     Slow(#[from] Slow),
     #[error("the connection: {0}")]
     Connection(#[from] io::Error),
+    #[error("it is over its share for long: {0}")]
+    Over(#[from] OverRate),
     #[error("the block {cid} is not here")]
     Missing { cid: Cid },
     #[error("what is stored is not a DAG of the size that was offered: {0}")]
@@ -54,7 +65,8 @@ pub struct Provider {
     store: Arc<dyn Store>,
     shelf: Shelf,
     quota: Arc<Mutex<Quota>>,
-    start: Instant,
+    ledger: Ledger,
+    reads: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Provider {
@@ -64,15 +76,16 @@ impl std::fmt::Debug for Provider {
 }
 
 impl Provider {
-    /// An empty shelf over `store`, within the default [`Rates`].
+    /// An empty shelf over `store`, within the default [`Bounds`]. Askers pay to `ledger`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self::with_rates(store, Rates::default())
+    pub fn new(store: Arc<dyn Store>, ledger: Ledger) -> Self {
+        Self::with_bounds(store, ledger, Bounds::default())
     }
 
     #[must_use]
-    pub fn with_rates(store: Arc<dyn Store>, rates: Rates) -> Self {
-        Self { store, shelf: Shelf::new(), quota: Arc::new(Mutex::new(Quota::new(rates))), start: Instant::now() }
+    pub fn with_bounds(store: Arc<dyn Store>, ledger: Ledger, bounds: Bounds) -> Self {
+        let (quota, reads) = (Arc::new(Mutex::new(Quota::new(bounds))), Arc::new(Semaphore::new(READS_MAX)));
+        Self { store, shelf: Shelf::new(), quota, ledger, reads }
     }
 
     /// What is provided: put roots on it, take them away.
@@ -81,25 +94,35 @@ impl Provider {
         &self.shelf
     }
 
-    /// Answers the one request on `stream`, and logs how it ended.
-    pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, from: NodeId, relayed: bool) {
-        match self.answer(stream, from, relayed).await {
+    /// Answers the one request on `stream`, and logs how it ended. Work goes on with `from`, or it is a stranger to the machines.
+    pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, from: NodeId, relayed: bool, works: bool) {
+        match self.answer(stream, from, relayed, works).await {
             Ok(served) => tracing::debug!(%from, ?served, "content asked for"),
             Err(failure) => tracing::debug!(%from, %failure, "content not served"),
         }
     }
 
     /// As [`Self::serve`], and says how it ended.
-    pub async fn answer<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, from: NodeId, relayed: bool) -> Result<Served, ServeFailure> {
+    pub async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut stream: S,
+        from: NodeId,
+        relayed: bool,
+        works: bool,
+    ) -> Result<Served, ServeFailure> {
+        let asked = tokio::time::timeout(ASKED_WITHIN, wire::read_request(&mut stream)).await;
+        let request = asked.map_err(|_| Slow::Silent)??;
         let mut pace = Pace::begin();
-        let request = pace.limit(wire::read_request(&mut stream)).await??;
         let admitted = request.ok_or(Refusal::Malformed).and_then(|request| {
             let offer = self.shelf.get(&request.root).ok_or(Refusal::NotFound)?;
             let carried = if relayed { RELAYED_CAR_BYTES_MAX } else { u64::MAX };
             if offer.dag_bytes > request.max_bytes.min(carried) {
                 return Err(Refusal::TooLarge);
             }
-            let transfer = Transfer::begin(&self.quota, from, offer.dag_bytes, self.now_ms())?;
+            let transfer = self.begin(from, works).map_err(|over| {
+                tracing::debug!(%from, %over, "content not served");
+                Refusal::OverRate
+            })?;
             Ok((request.root, offer, transfer))
         });
         let (root, offer, _transfer) = match admitted {
@@ -111,27 +134,68 @@ impl Provider {
             }
         };
         pace.limit(wire::write_status(&mut stream, Ok(()))).await??;
-        let bytes = self.send(&mut stream, &mut pace, root, &offer).await?;
+        let bytes = self.send(&mut stream, &mut pace, from, root, &offer).await?;
         pace.limit(stream.close()).await??;
         Ok(Served::Sent { bytes })
     }
 
-    async fn send<S: AsyncWrite + Unpin>(&self, stream: &mut S, pace: &mut Pace, root: Cid, offer: &Offer) -> Result<u64, ServeFailure> {
+    /// A place for a transfer to somebody who can pay for its beginning.
+    fn begin(&self, from: NodeId, works: bool) -> Result<Transfer, OverRate> {
+        if !self.ledger.could_pay(from, Charge::BytesServed, PIECE_BYTES as u64) {
+            // Counted, and no more than that.
+            let _ = self.ledger.charge(from, Charge::BytesServed, PIECE_BYTES as u64);
+            return Err(OverRate::Bytes);
+        }
+        let cluster = self.ledger.cluster(&from);
+        lock(&self.quota).begin(from, cluster, works || self.ledger.comes_first(&from))?;
+        Ok(Transfer { quota: self.quota.clone(), peer: from, cluster })
+    }
+
+    /// Waits until `from` has paid for so many bytes more.
+    async fn pay(&self, from: NodeId, bytes: u64) -> Result<(), ServeFailure> {
+        for _ in 0..WAITS_MAX {
+            if self.ledger.could_pay(from, Charge::BytesServed, bytes) && self.ledger.charge(from, Charge::BytesServed, bytes).is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(WAIT).await;
+        }
+        Err(OverRate::Bytes.into())
+    }
+
+    async fn block(&self, offer: &Offer, cid: Cid) -> Result<Vec<u8>, ServeFailure> {
+        let block = match &offer.held {
+            Some(held) => held.get(&cid).cloned(),
+            None => {
+                let _read = self.reads.acquire().await;
+                self.store.serve(cid).await?
+            }
+        };
+        block.ok_or(ServeFailure::Missing { cid })
+    }
+
+    async fn send<S: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        pace: &mut Pace,
+        from: NodeId,
+        root: Cid,
+        offer: &Offer,
+    ) -> Result<u64, ServeFailure> {
         let mut writer = Writer::new(root)?;
         let (mut sent, mut dag_bytes) = (0, 0);
         let mut out = writer.header();
         loop {
             for piece in out.chunks(PIECE_BYTES) {
-                pace.limit(stream.write_all(piece)).await??;
+                self.pay(from, piece.len() as u64).await?;
+                if let Err(failure) = pace.limit(stream.write_all(piece)).await.map_err(ServeFailure::from).and_then(|written| Ok(written?)) {
+                    self.ledger.give_back(from, Charge::BytesServed, piece.len() as u64);
+                    return Err(failure);
+                }
                 pace.moved(piece.len());
             }
             sent += out.len() as u64;
             let Some(cid) = writer.wants() else { return Ok(sent) };
-            let block = match &offer.held {
-                Some(held) => held.get(&cid).cloned(),
-                None => self.store.serve(cid).await?,
-            };
-            let block = block.ok_or(ServeFailure::Missing { cid })?;
+            let block = self.block(offer, cid).await?;
             dag_bytes += block.len() as u64;
             if dag_bytes > offer.dag_bytes {
                 return Err(DagError::TooLarge { max: offer.dag_bytes }.into());
@@ -139,31 +203,18 @@ impl Provider {
             out = writer.supply(&block)?;
         }
     }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
 }
 
 /// A place in the quota, given back when dropped.
 struct Transfer {
     quota: Arc<Mutex<Quota>>,
     peer: NodeId,
-}
-
-impl Transfer {
-    fn begin(quota: &Arc<Mutex<Quota>>, peer: NodeId, bytes: u64, now_ms: u64) -> Result<Self, Refusal> {
-        lock(quota).begin(peer, bytes, now_ms).map_err(|over| {
-            tracing::debug!(%peer, %over, "content not served");
-            Refusal::OverRate
-        })?;
-        Ok(Self { quota: quota.clone(), peer })
-    }
+    cluster: Option<Cluster>,
 }
 
 impl Drop for Transfer {
     fn drop(&mut self) {
-        lock(&self.quota).end(&self.peer);
+        lock(&self.quota).end(&self.peer, self.cluster);
     }
 }
 

@@ -8,12 +8,16 @@ use futures::io::{AsyncReadExt, AsyncWriteExt};
 use proptest::prelude::*;
 use station_car::block::{RAW, cid_of};
 use station_car::{DagError, car};
+use station_protocol::accounts::Charge;
+use station_protocol::address::Reach;
+use station_protocol::cluster::Cluster;
 use station_protocol::{NodeId, codec, worker};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, interval};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use super::*;
+use crate::ledger::Ledger;
 use crate::store::{Batch, MemoryStore};
 
 const ASKER: NodeId = NodeId([1; 32]);
@@ -37,12 +41,12 @@ fn module() -> (Content, station_car::Dag) {
 }
 
 fn provider() -> Provider {
-    Provider::new(Arc::new(MemoryStore::default()))
+    Provider::new(Arc::new(MemoryStore::default()), Ledger::new(Reach::Any, []))
 }
 
 async fn exchange(provider: &Provider, root: &Cid, content_bytes: u64) -> (Result<Vec<(Cid, Vec<u8>)>, FetchFailure>, Result<Served, ServeFailure>) {
     let (here, there) = pipe();
-    join(fetch(here, root, content_bytes), provider.answer(there, ASKER, false)).await
+    join(fetch(here, root, content_bytes), provider.answer(there, ASKER, false, false)).await
 }
 
 /// A peer that reads the request, sends `answer` whatever it was, and closes.
@@ -70,7 +74,7 @@ async fn what_is_on_the_shelf_arrives_whole_from_memory_and_from_the_store() {
     let (content, dag) = module();
     let store = MemoryStore::default();
     store.commit(Batch { blobs: dag.blocks.clone(), ..Batch::default() }).await.unwrap();
-    let stored = Provider::new(Arc::new(store.clone()));
+    let stored = Provider::new(Arc::new(store.clone()), Ledger::new(Reach::Any, []));
     stored.shelf().put_stored(content.cid, content.bytes).unwrap();
     let held = provider();
     held.shelf().put_held(dag.clone()).unwrap();
@@ -105,7 +109,7 @@ async fn what_is_in_the_store_and_not_on_the_shelf_is_not_served() {
     let (content, dag) = module();
     let store = MemoryStore::default();
     store.commit(Batch { blobs: dag.blocks.clone(), ..Batch::default() }).await.unwrap();
-    let provider = Provider::new(Arc::new(store));
+    let provider = Provider::new(Arc::new(store), Ledger::new(Reach::Any, []));
     assert_eq!(refused(exchange(&provider, &content.cid, content.bytes).await.0), Refusal::NotFound);
     provider.shelf().put_stored(content.cid, content.bytes).unwrap();
     let leaf = dag.blocks.iter().find(|(cid, _)| *cid != dag.root).unwrap();
@@ -178,7 +182,7 @@ async fn a_relayed_connection_carries_little() {
         let root = dag.root;
         provider.shelf().put_held(dag).unwrap();
         let (here, there) = pipe();
-        let (fetched, _) = join(fetch(here, &root, length as u64), provider.answer(there, ASKER, relayed)).await;
+        let (fetched, _) = join(fetch(here, &root, length as u64), provider.answer(there, ASKER, relayed, false)).await;
         assert_eq!(fetched.is_err().then(|| refused(fetched)), expected);
     }
 }
@@ -222,25 +226,45 @@ async fn a_crawling_provider_is_left_though_it_never_stalls() {
 #[tokio::test(start_paused = true)]
 async fn an_asker_who_does_not_read_is_left_and_frees_its_place() {
     let (content, dag) = module();
-    let rates = Rates { transfers: 1, ..Rates::default() };
-    let provider = Provider::with_rates(Arc::new(MemoryStore::default()), rates);
+    let bounds = Bounds { transfers: 1, kept_for_work: 0, ..Bounds::default() };
+    let provider = Provider::with_bounds(Arc::new(MemoryStore::default()), Ledger::new(Reach::Any, []), bounds);
     provider.shelf().put_held(dag).unwrap();
     let (mut here, there) = pipe();
     let max_bytes = u64::MAX;
     wire::write_request(&mut here, &Request { root: content.cid, scope: Scope::All, max_bytes }).await.unwrap();
-    assert!(matches!(provider.answer(there, ASKER, false).await, Err(ServeFailure::Slow(_))));
+    assert!(matches!(provider.answer(there, ASKER, false, false).await, Err(ServeFailure::Slow(_))));
     assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_asker_over_its_rate_is_told_so_and_served_later() {
+async fn an_asker_over_its_share_is_told_so_and_served_later() {
     let (content, dag) = module();
-    let rates = Rates { bytes_per_second_per_peer: 100_000, burst_seconds: 10, ..Rates::default() };
-    let provider = Provider::with_rates(Arc::new(MemoryStore::default()), rates);
+    let ledger = Ledger::new(Reach::Any, []);
+    let provider = Provider::new(Arc::new(MemoryStore::default()), ledger.clone());
     provider.shelf().put_held(dag).unwrap();
-    assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
+    ledger.charge(ASKER, Charge::BytesServed, Charge::BytesServed.payer().burst).unwrap();
     assert_eq!(refused(exchange(&provider, &content.cid, content.bytes).await.0), Refusal::OverRate);
-    tokio::time::advance(Duration::from_secs(40)).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok(), "what is missing comes back while it is written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_and_hangs_up_pays_for_nothing_that_was_not_written() {
+    let (content, dag) = module();
+    let ledger = Ledger::new(Reach::Any, []);
+    let provider = Provider::new(Arc::new(MemoryStore::default()), ledger.clone());
+    provider.shelf().put_held(dag).unwrap();
+    for _ in 0..200 {
+        let (mut here, there) = pipe();
+        let max_bytes = u64::MAX;
+        wire::write_request(&mut here, &Request { root: content.cid, scope: Scope::All, max_bytes }).await.unwrap();
+        drop(here);
+        assert!(provider.answer(there, ASKER, false, false).await.is_err());
+    }
+    let charged = ledger.figures().into_iter().find(|(charge, _)| *charge == Charge::BytesServed).unwrap().1.charged;
+    assert!(charged < content.bytes * 200 / 8, "{charged} bytes for what {} bytes each were asked for", content.bytes);
+    let other = NodeId([77; 32]);
+    assert!(ledger.could_pay(other, Charge::BytesServed, Charge::BytesServed.payer().burst), "others have their share");
     assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
 }
 
@@ -258,7 +282,7 @@ async fn a_missing_or_oversized_dag_breaks_the_answer_off() {
 
     let store = MemoryStore::default();
     store.commit(Batch { blobs: full.blocks, ..Batch::default() }).await.unwrap();
-    let provider = Provider::new(Arc::new(store));
+    let provider = Provider::new(Arc::new(store), Ledger::new(Reach::Any, []));
     provider.shelf().put_stored(content.cid, 1_500_000).unwrap();
     let (fetched, served) = exchange(&provider, &content.cid, content.bytes).await;
     assert!(matches!(fetched, Err(FetchFailure::Truncated)));
@@ -278,7 +302,7 @@ async fn what_is_not_a_request_is_answered_as_malformed() {
         let provider = provider();
         let (mut here, there) = pipe();
         here.write_all(&sent).await.unwrap();
-        provider.answer(there, ASKER, false).await.unwrap();
+        provider.answer(there, ASKER, false, false).await.unwrap();
         let mut answer = Vec::new();
         here.read_to_end(&mut answer).await.unwrap();
         assert_eq!(answer, [status], "{sent:?}");
@@ -288,7 +312,7 @@ async fn what_is_not_a_request_is_answered_as_malformed() {
 #[tokio::test(start_paused = true)]
 async fn an_asker_who_says_nothing_is_left() {
     let (_here, there) = pipe();
-    assert!(matches!(provider().answer(there, ASKER, false).await, Err(ServeFailure::Slow(Slow::Stalled))));
+    assert!(matches!(provider().answer(there, ASKER, false, false).await, Err(ServeFailure::Slow(Slow::Silent))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -301,55 +325,39 @@ async fn content_within_its_cid_needs_nobody() {
 
 #[test]
 fn each_bound_of_the_quota_refuses_by_name() {
-    let peer = |n: u8| NodeId([n; 32]);
-    let rates = Rates { transfers: 3, transfers_per_peer: 2, bytes_per_second: 100, bytes_per_second_per_peer: 50, burst_seconds: 2, peers: 3 };
-    let mut quota = Quota::new(rates);
-    quota.begin(peer(1), 1, 0).unwrap();
-    quota.begin(peer(1), 1, 0).unwrap();
-    assert_eq!(quota.begin(peer(1), 1, 0), Err(OverRate::PeerTransfers));
-    quota.begin(peer(2), 1, 0).unwrap();
-    assert_eq!(quota.begin(peer(3), 1, 0), Err(OverRate::Transfers));
-    for n in [1, 1, 2] {
-        quota.end(&peer(n));
-    }
-    // More than the burst goes through, and is paid for afterwards.
-    quota.begin(peer(1), 150, 0).unwrap();
-    quota.end(&peer(1));
-    assert_eq!(quota.begin(peer(1), 1, 1_000), Err(OverRate::PeerBytes));
-    quota.begin(peer(1), 1, 1_100).unwrap();
-    quota.end(&peer(1));
-    quota.begin(peer(2), 400, 1_100).unwrap();
-    quota.end(&peer(2));
-    assert_eq!(quota.begin(peer(3), 1, 1_200), Err(OverRate::Bytes));
-    let mut quota = Quota::new(rates);
-    for n in 1..=3 {
-        quota.begin(peer(n), 10, 0).unwrap();
-        quota.end(&peer(n));
-    }
-    assert_eq!(quota.begin(peer(4), 1, 0), Err(OverRate::Peers));
-    assert_eq!(quota.begin(peer(4), 1, 10_000), Ok(()), "those who have their burst again are forgotten");
+    let (peer, cluster) = (|n: u8| NodeId([n; 32]), |n: u8| Some(Cluster::V4([n, 1, 1])));
+    let bounds = Bounds { transfers: 6, transfers_per_peer: 2, transfers_per_cluster: 3, kept_for_work: 2 };
+    let mut quota = Quota::new(bounds);
+    quota.begin(peer(1), cluster(1), false).unwrap();
+    quota.begin(peer(1), cluster(1), false).unwrap();
+    assert_eq!(quota.begin(peer(1), cluster(1), false), Err(OverRate::PeerTransfers));
+    quota.begin(peer(2), cluster(1), false).unwrap();
+    assert_eq!(quota.begin(peer(3), cluster(1), false), Err(OverRate::ClusterTransfers));
+    quota.begin(peer(4), cluster(2), false).unwrap();
+    assert_eq!(quota.begin(peer(5), cluster(3), false), Err(OverRate::Transfers));
+    quota.begin(peer(5), cluster(3), true).unwrap();
+    quota.begin(peer(6), cluster(4), true).unwrap();
+    assert_eq!(quota.begin(peer(7), cluster(5), true), Err(OverRate::Transfers));
+    quota.end(&peer(1), cluster(1));
+    assert_eq!(quota.begin(peer(3), cluster(1), true), Ok(()));
 }
 
 proptest! {
     #[test]
-    fn no_order_of_requests_serves_more_than_the_rates(steps in prop::collection::vec((0u8..4, 0u64..300, 0u64..500, any::<bool>()), 0..200)) {
-        let rates = Rates { transfers: 3, transfers_per_peer: 2, bytes_per_second: 1_000, bytes_per_second_per_peer: 400, burst_seconds: 1, peers: 3 };
-        let mut quota = Quota::new(rates);
-        let (mut now_ms, mut total, mut running) = (0, 0, Vec::new());
-        for (peer, bytes, pause_ms, end) in steps {
-            now_ms += pause_ms;
-            let peer = NodeId([peer; 32]);
-            if end && let Some(peer) = running.pop() {
-                quota.end(&peer);
+    fn no_order_of_requests_takes_more_places_than_there_are(steps in prop::collection::vec((0u8..6, 0u8..3, any::<bool>(), any::<bool>()), 0..200)) {
+        let bounds = Bounds { transfers: 5, transfers_per_peer: 2, transfers_per_cluster: 3, kept_for_work: 1 };
+        let (mut quota, mut running) = (Quota::new(bounds), Vec::new());
+        for (peer, network, works, end) in steps {
+            let (peer, cluster) = (NodeId([peer; 32]), Some(Cluster::V4([network, 1, 1])));
+            if end && let Some((peer, cluster)) = running.pop() {
+                quota.end(&peer, cluster);
             }
-            if quota.begin(peer, bytes, now_ms).is_ok() {
-                running.push(peer);
-                total += bytes;
+            if quota.begin(peer, cluster, works).is_ok() {
+                running.push((peer, cluster));
             }
-            prop_assert!(running.len() <= rates.transfers);
-            prop_assert!(running.iter().filter(|other| **other == peer).count() <= rates.transfers_per_peer);
-            // The burst, what time has added, and the one transfer that may overdraw.
-            prop_assert!(total <= 1_000 + now_ms + 300);
+            prop_assert!(running.len() <= bounds.transfers);
+            prop_assert!(running.iter().filter(|(other, _)| *other == peer).count() <= bounds.transfers_per_peer);
+            prop_assert!(running.iter().filter(|(_, other)| *other == cluster).count() <= bounds.transfers_per_cluster);
         }
     }
 }

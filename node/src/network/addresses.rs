@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use station_protocol::NodeId;
-use station_protocol::address::Address;
+use station_protocol::address::{Address, Endpoint, Route, Transport};
 use station_protocol::cluster::is_private;
 use station_protocol::work::At;
 
@@ -19,11 +19,34 @@ use super::peer_id;
 /// Distinct IPs of direct addresses: one per family.
 const DIRECT_IPS_MAX: usize = 2;
 
-/// The IP literal an address begins with.
+/// What `address` is by the protocol's grammar, if it is anything: what a transport would make of other addresses is not asked.
+pub(crate) fn route_of(address: &Multiaddr) -> Option<Route> {
+    address.to_string().parse().ok()
+}
+
+/// The socket that an address leads to: its relay's, where it has one.
+pub(crate) fn endpoint_of(address: &Multiaddr) -> Option<Endpoint> {
+    Some(route_of(address)?.endpoint)
+}
+
+/// The IP of that socket.
 pub(crate) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
-        Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
+    Some(endpoint_of(address)?.ip())
+}
+
+/// The socket as libp2p writes it, and nothing else.
+pub(crate) fn multiaddr_of(endpoint: Endpoint) -> Multiaddr {
+    let transport = match endpoint.transport() {
+        Transport::Tcp => Multiaddr::empty().with(Protocol::Tcp(endpoint.port())),
+        Transport::QuicV1 => Multiaddr::empty().with(Protocol::Udp(endpoint.port())).with(Protocol::QuicV1),
+    };
+    Multiaddr::from(endpoint.ip()).into_iter().chain(&transport).collect()
+}
+
+/// The station that a bootstrap address names.
+pub(crate) fn node_of_address(address: &Multiaddr) -> Option<NodeId> {
+    match address.iter().last()? {
+        Protocol::P2p(peer) => peer_id::node_of(&peer).ok(),
         _ => None,
     }
 }

@@ -18,11 +18,16 @@ use super::NetworkError;
 use super::codec::WorkCodec;
 use super::config::{INBOUND_MAX, NetworkConfig, OUTBOUND_MAX, PER_PEER_MAX, RELAY_BYTES, RELAY_CIRCUITS, RELAY_DURATION, WORK_STREAMS_MAX};
 use super::gate::Gate;
-use super::gossip::{self, Copies, Gossip};
+use super::gossip::{self, Copies};
 use super::kad_store::{self, Pointers};
+use super::metered::Metered;
+use crate::ledger::Ledger;
 
-/// Handshakes under way at once, each way.
-const PENDING_MAX: u32 = 64;
+/// Handshakes under way at once: of others, and this station's own. Those of others are bounded per machine and network too, at the gate;
+/// an honest one is over within a second, and a silent one holds its place for ten.
+const PENDING_MAX: (u32, u32) = (256, 64);
+/// Connections above those that the gate lets in: of those that lose their place for another, while they close.
+const CLOSING_MAX: u32 = 16;
 /// Bytes of one message of the DHT: 20 peers with 8 addresses of 64 bytes.
 const KAD_PACKET_BYTES_MAX: usize = 16 << 10;
 /// A search that takes longer finds nothing that is still true.
@@ -40,7 +45,7 @@ const IDENTIFY_CACHE: usize = 256;
 pub(crate) struct Behaviour {
     pub(crate) gate: Gate,
     pub(crate) limits: connection_limits::Behaviour,
-    pub(crate) gossip: Gossip,
+    pub(crate) gossip: Metered,
     pub(crate) work: request_response::Behaviour<WorkCodec>,
     pub(crate) car: libp2p_stream::Behaviour,
     pub(crate) kad: kad::Behaviour<Pointers>,
@@ -56,6 +61,7 @@ pub(crate) fn build(
     keypair: &Keypair,
     relay_client: relay::client::Behaviour,
     copies: Copies,
+    ledger: Ledger,
 ) -> Result<Behaviour, NetworkError> {
     let own = keypair.public().to_peer_id();
     let timeout = Duration::from_millis(REQUEST_TIMEOUT_MS);
@@ -65,10 +71,10 @@ pub(crate) fn build(
         .with_push_listen_addr_updates(true)
         .with_cache_size(IDENTIFY_CACHE);
     Ok(Behaviour {
-        gate: Gate::default(),
+        gate: Gate::new(ledger.clone(), config.inbound_max() as usize),
         limits: connection_limits::Behaviour::new(limits(config.inbound_max())),
-        gossip: gossip::build(config, copies)?,
-        work: request_response::Behaviour::new([(config.protocol("work"), ProtocolSupport::Full)], work),
+        gossip: Metered::new(gossip::build(config, copies)?, ledger),
+        work: request_response::Behaviour::with_codec(WorkCodec::default(), [(config.protocol("work"), ProtocolSupport::Full)], work),
         car: libp2p_stream::Behaviour::new(),
         kad: kademlia(config, own),
         identify: identify::Behaviour::new(identify),
@@ -82,9 +88,9 @@ pub(crate) fn build(
 /// The connection limits with room for `inbound` connections that others open.
 pub(crate) fn limits(inbound: u32) -> ConnectionLimits {
     ConnectionLimits::default()
-        .with_max_pending_incoming(Some(PENDING_MAX.max(inbound / 4)))
-        .with_max_pending_outgoing(Some(PENDING_MAX))
-        .with_max_established_incoming(Some(inbound.max(INBOUND_MAX)))
+        .with_max_pending_incoming(Some(PENDING_MAX.0))
+        .with_max_pending_outgoing(Some(PENDING_MAX.1))
+        .with_max_established_incoming(Some(inbound.max(INBOUND_MAX) + CLOSING_MAX))
         .with_max_established_outgoing(Some(OUTBOUND_MAX))
         .with_max_established_per_peer(Some(PER_PEER_MAX))
 }

@@ -2,9 +2,13 @@
 //!
 //! Guarantees: a length above the bound is refused before a byte of the body is read; memory grows with what arrived, not with
 //! what was announced; a request that is not one arrives as the value [`Garbled`], because libp2p tells nobody of a failure to read
-//! it; an answer that is not one is `InvalidData`. Deliberately lacks versions: a change is a new protocol id.
+//! it; an answer that is not one is `InvalidData`; all frames that are being read have a bound on their bytes together, and a frame that
+//! trickles is given up. Deliberately lacks versions: a change is a new protocol id.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::StreamProtocol;
@@ -13,17 +17,65 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use station_protocol::codec;
 use station_protocol::work::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::config::{WORK_BYTES_MAX, WORK_WAITING_MAX};
+
+/// Time that any frame may take: losses and a slow relay.
+const GRACE: Duration = Duration::from_secs(4);
+/// What comes more slowly after that is given up: a megabyte takes as long as a request may.
+const BYTES_PER_SECOND_MIN: u64 = 256 << 10;
 
 /// A message with the length of the frame it came in; zero for one of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Frame<T> {
     pub(crate) value: T,
     pub(crate) bytes: usize,
+    /// Of a message of others, until it is dealt with.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl<T> Frame<T> {
     pub(crate) fn own(value: T) -> Self {
-        Self { value, bytes: 0 }
+        Self { value, bytes: 0, _room: None }
+    }
+}
+
+/// Room for the frames that are being read, in KiB. Clones share it.
+#[derive(Clone, Debug)]
+struct Room {
+    free: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { free: Arc::new(Semaphore::new(WORK_BYTES_MAX >> 10)), waiting: Arc::default() }
+    }
+}
+
+impl Room {
+    /// Takes room for `bytes`; waits for it, where not too many wait.
+    async fn take(&self, bytes: usize) -> io::Result<OwnedSemaphorePermit> {
+        let pieces = u32::try_from(bytes.div_ceil(1 << 10)).map_err(invalid)?;
+        if let Ok(room) = self.free.clone().try_acquire_many_owned(pieces) {
+            return Ok(room);
+        }
+        let place = Waiting(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WORK_WAITING_MAX {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many frames wait for room"));
+        }
+        let room = self.free.clone().acquire_many_owned(pieces).await.map_err(io::Error::other);
+        drop(place);
+        room
+    }
+}
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -35,8 +87,12 @@ pub(crate) struct Garbled(String);
 /// A request, or what came in place of one.
 pub(crate) type Question = Result<Request, Garbled>;
 
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct WorkCodec;
+/// Requests and answers have room of their own: those whom this station asks must not take that of those who ask.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WorkCodec {
+    requests: Room,
+    answers: Room,
+}
 
 impl request_response::Codec for WorkCodec {
     type Protocol = StreamProtocol;
@@ -44,15 +100,15 @@ impl request_response::Codec for WorkCodec {
     type Response = Frame<Response>;
 
     async fn read_request<T: AsyncRead + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Self::Request> {
-        match read(io, REQUEST_BYTES_MAX).await {
-            Ok(Frame { value, bytes }) => Ok(Frame { value: Ok(value), bytes }),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Frame { value: Err(Garbled(error.to_string())), bytes: 0 }),
+        match read(io, REQUEST_BYTES_MAX, &self.requests).await {
+            Ok(Frame { value, bytes, _room }) => Ok(Frame { value: Ok(value), bytes, _room }),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Frame::own(Err(Garbled(error.to_string())))),
             Err(error) => Err(error),
         }
     }
 
     async fn read_response<T: AsyncRead + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Self::Response> {
-        read(io, RESPONSE_BYTES_MAX).await
+        read(io, RESPONSE_BYTES_MAX, &self.answers).await
     }
 
     async fn write_request<T: AsyncWrite + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T, request: Self::Request) -> io::Result<()> {
@@ -65,20 +121,22 @@ impl request_response::Codec for WorkCodec {
     }
 }
 
-async fn read<T: DeserializeOwned + Serialize, R: AsyncRead + Unpin + Send>(io: &mut R, max: usize) -> io::Result<Frame<T>> {
+async fn read<T: DeserializeOwned + Serialize, R: AsyncRead + Unpin + Send>(io: &mut R, max: usize, room: &Room) -> io::Result<Frame<T>> {
     let mut head = [0; 4];
     io.read_exact(&mut head).await?;
     let length = usize::try_from(u32::from_be_bytes(head)).map_err(invalid)?;
     if length > max {
         return Err(invalid(codec::DecodeError::TooLarge { bytes: length, max }));
     }
+    let room = room.take(length).await?;
     let mut body = Vec::new();
-    io.take(length as u64).read_to_end(&mut body).await?;
+    let time = GRACE + Duration::from_secs(length as u64 / BYTES_PER_SECOND_MIN);
+    tokio::time::timeout(time, io.take(length as u64).read_to_end(&mut body)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     if body.len() < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let value = codec::decode(&body, max).map_err(invalid)?;
-    Ok(Frame { value, bytes: length })
+    Ok(Frame { value, bytes: length, _room: Some(room) })
 }
 
 async fn write<T: Serialize, W: AsyncWrite + Unpin + Send>(io: &mut W, value: &T, max: usize) -> io::Result<()> {
@@ -95,3 +153,6 @@ async fn write<T: Serialize, W: AsyncWrite + Unpin + Send>(io: &mut W, value: &T
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+#[cfg(test)]
+mod tests;

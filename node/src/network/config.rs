@@ -29,6 +29,16 @@ pub const TOPIC_PEERS_CHOSEN: usize = 4;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Topic peers whose connections are held; further ones may idle out. The other end may hold them all the same.
 pub const TOPIC_PEERS_HELD: usize = 12;
+/// Streams of one connection, of both sides: twice what an honest pair ever has open (16 requests and 32 of the DHT each way, gossip,
+/// content). Above it a connection ends. As many may be in negotiation, so that none waits unread for its turn.
+pub const STREAMS_MAX: usize = 128;
+/// Bytes of a QUIC stream, and of all streams of a QUIC connection, that may wait unread: 40 Mbit/s at a tenth of a second.
+pub const QUIC_STREAM_BYTES_MAX: u32 = 256 << 10;
+pub const QUIC_CONNECTION_BYTES_MAX: u32 = 512 << 10;
+/// Requests that are being read, all together, and answers likewise. What is decoded of a request takes up to four times its bytes.
+pub const WORK_BYTES_MAX: usize = 8 << 20;
+/// Requests that wait for room to be read: each may have a window of yamux unread. More are refused.
+pub const WORK_WAITING_MAX: usize = 64;
 /// Circuits a relay serves at once, and for one peer.
 pub const RELAY_CIRCUITS: (usize, usize) = (64, 8);
 /// Longest circuit: enough to punch and to do small work without.
@@ -43,8 +53,10 @@ pub const JUDGEMENTS_MAX: usize = 1_024;
 pub const ASKS_MAX: usize = 1_024;
 /// Requests of ours waiting for a connection.
 pub const WAITING_MAX: usize = 1_024;
-/// Incoming `car` streams at once, and of one peer: each holds a block of up to 1 MiB.
-pub const CAR_STREAMS_MAX: (usize, usize) = (32, 4);
+/// Incoming `car` streams at once, and of one peer: each holds a block of up to 1 MiB, twice while it is written.
+pub const CAR_STREAMS_MAX: (usize, usize) = (24, 4);
+/// Of one cluster: a quarter, so that no network keeps others from content.
+pub const CAR_STREAMS_OF_CLUSTER_MAX: usize = 6;
 /// Open searches for providers.
 pub const FINDS_MAX: usize = 64;
 /// Providers reported of one search: enough to choose from.
@@ -153,3 +165,31 @@ impl NetworkConfig {
         if self.roles.bootstrap { 0 } else { (inbound as usize / 2).saturating_sub(TOPIC_PEERS_HELD) }
     }
 }
+
+/// What strangers can make a station keep in memory at the worst, part by part, in MiB. With what a station takes by itself (40) it is
+/// below 512. The parts that other crates bound have their place here so that whoever raises one sees the sum. A bootstrap node, and a
+/// requester with open experiments, may have up to 512 more connections, which at the worst are 5/8 MiB each.
+pub const MEMORY_WORST_MIB: [(&str, usize); 9] = [
+    // Windows that are not read: requests that wait, content streams that are written to, at yamux's 256 KiB.
+    ("streams unread", (WORK_WAITING_MAX + CAR_STREAMS_MAX.0) / 4),
+    ("QUIC unread", (INBOUND_MAX + OUTBOUND_MAX) as usize * QUIC_CONNECTION_BYTES_MAX as usize >> 20),
+    // Requests and answers: their bytes, and four times as much when they are decoded.
+    ("requests and answers", 2 * 5 * (WORK_BYTES_MAX >> 20)),
+    ("content served", 2 * CAR_STREAMS_MAX.0),
+    ("content fetched", 2 * (crate::content::MODULES_BYTES_MAX + crate::content::OUTPUTS_BYTES_MAX >> 20)),
+    // Identifiers of messages: what all strangers and acquaintances may have refused in 12 min, at 630 B.
+    ("gossip's memory", 90),
+    // 128 connections, each with buffers of Noise, yamux and gossip of 128 KiB.
+    ("connections", 16),
+    ("messages waiting to be sent", 32),
+    ("accounts and tables", 16),
+];
+
+const _: () = {
+    let (mut sum, mut part) = (40, 0);
+    while part < MEMORY_WORST_MIB.len() {
+        sum += MEMORY_WORST_MIB[part].1;
+        part += 1;
+    }
+    assert!(sum <= 512);
+};

@@ -1,8 +1,9 @@
-//! The door of the swarm: a behaviour that refuses peers which cannot be stations or have been let go, and holds the connections
-//! of chosen neighbours open.
+//! The door of the swarm: a behaviour that refuses peers which cannot be stations or have been let go, keeps the places of those who
+//! come, and holds the connections of chosen neighbours open.
 //!
-//! Guarantees: no connection with a weak or foreign key, or with a peer whose standing is spent, is established; a held connection
-//! does not idle out. Deliberately lacks the choice of whom to hold: `topics.rs` makes it.
+//! Guarantees: no connection with a weak or foreign key, or with a peer whose standing is spent, is established; each handshake and
+//! each connection is paid for and has a place, or is refused; a held connection does not idle out. Deliberately lacks the choice of
+//! whom to hold, which `topics.rs` makes, and the rules of places, which are the protocol's.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
@@ -13,20 +14,38 @@ use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::DeniedUpgrade;
 use libp2p::swarm::handler::{ConnectionEvent, ConnectionHandlerEvent};
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionHandler, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, SubstreamProtocol, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm,
+    CloseConnection, ConnectionDenied, ConnectionHandler, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, SubstreamProtocol, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
+use station_protocol::accounts::places::{NoPlace, Opened, Places, Way};
+use station_protocol::accounts::{Charge, Over};
 
-use super::peer_id;
+use super::{addresses, peer_id};
+use crate::ledger::Ledger;
 
 /// The peer was let go for its standing.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the peer was let go")]
 struct LetGo;
 
-#[derive(Debug, Default)]
+/// A connection is refused because of what its machine, network or key has had already.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Over(#[from] Over),
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
+}
+
+#[derive(Debug)]
 pub(crate) struct Gate {
+    places: Places<ConnectionId>,
+    ledger: Ledger,
+    /// Whose connections stand or are about to.
+    owners: HashMap<ConnectionId, PeerId>,
+    /// To be closed for others.
+    evicted: VecDeque<ConnectionId>,
     connections: HashMap<PeerId, HashSet<ConnectionId>>,
     held: HashSet<PeerId>,
     refused: HashSet<PeerId>,
@@ -34,6 +53,35 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// With places for so many who come.
+    pub(crate) fn new(ledger: Ledger, inbound_max: usize) -> Self {
+        Self {
+            places: Places::new(inbound_max),
+            ledger,
+            owners: HashMap::new(),
+            evicted: VecDeque::new(),
+            connections: HashMap::new(),
+            held: HashSet::new(),
+            refused: HashSet::new(),
+            notices: VecDeque::new(),
+        }
+    }
+
+    /// Places for so many who come, from now on.
+    pub(crate) fn resize(&mut self, inbound_max: usize) {
+        self.places.resize(inbound_max);
+    }
+
+    /// Places that are taken by those who came.
+    pub(crate) fn inbound(&self) -> usize {
+        self.places.inbound()
+    }
+
+    /// Whom the door is shut to.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.len()
+    }
+
     /// Keeps the connections with `peer` open, or lets them idle out.
     pub(crate) fn hold(&mut self, peer: PeerId, held: bool) {
         let changed = if held { self.held.insert(peer) } else { self.held.remove(&peer) };
@@ -59,11 +107,43 @@ impl Gate {
         }
         Ok(Holder { held: self.held.contains(peer) })
     }
+
+    /// A place for a connection with `peer`, in which somebody else may lose his.
+    fn seat(&mut self, id: ConnectionId, peer: PeerId, (ours, theirs): (&Multiaddr, &Multiaddr)) -> Result<(), Refused> {
+        // Of those that come from nowhere the network closes the connection.
+        let (Some((ip, way)), Ok(node)) = (where_from(ours, theirs), peer_id::node_of(&peer)) else { return Ok(()) };
+        self.ledger.charge_at(node, ip, Charge::Connections)?;
+        let opened = if self.ledger.comes_first(&node) { Opened::ByAcquaintance } else { Opened::ByStranger };
+        if let Some(goes) = self.places.open(id, ip, way, opened, self.ledger.now())? {
+            self.evicted.push_back(goes);
+        }
+        self.owners.insert(id, peer);
+        Ok(())
+    }
+
+    fn left(&mut self, id: ConnectionId) {
+        self.places.close(&id);
+        self.owners.remove(&id);
+        self.evicted.retain(|evicted| *evicted != id);
+    }
+}
+
+/// The machine that somebody comes from, or that his relay is.
+fn where_from(ours: &Multiaddr, theirs: &Multiaddr) -> Option<(std::net::IpAddr, Way)> {
+    let way = if [ours, theirs].into_iter().any(addresses::is_relayed) { Way::Relayed } else { Way::Direct };
+    let address = if way == Way::Relayed && !addresses::is_relayed(theirs) { ours } else { theirs };
+    Some((addresses::ip_of(address)?, way))
 }
 
 impl NetworkBehaviour for Gate {
     type ConnectionHandler = Holder;
     type ToSwarm = Infallible;
+
+    fn handle_pending_inbound_connection(&mut self, id: ConnectionId, ours: &Multiaddr, theirs: &Multiaddr) -> Result<(), ConnectionDenied> {
+        let Some((ip, way)) = where_from(ours, theirs) else { return Ok(()) };
+        self.ledger.charge_host(ip, Charge::Handshakes, 1).map_err(ConnectionDenied::new)?;
+        self.places.begin(id, ip, way, self.ledger.now()).map_err(ConnectionDenied::new)
+    }
 
     fn handle_pending_outbound_connection(
         &mut self,
@@ -78,12 +158,14 @@ impl NetworkBehaviour for Gate {
 
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        id: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
-        _: &Multiaddr,
+        ours: &Multiaddr,
+        theirs: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.admit(&peer)
+        let holder = self.admit(&peer)?;
+        self.seat(id, peer, (ours, theirs)).map_err(ConnectionDenied::new)?;
+        Ok(holder)
     }
 
     fn handle_established_outbound_connection(
@@ -114,7 +196,9 @@ impl NetworkBehaviour for Gate {
                     }
                 }
                 self.notices.retain(|(_, id, _)| *id != old.connection_id);
+                self.left(old.connection_id);
             }
+            FromSwarm::ListenFailure(failed) => self.left(failed.connection_id),
             _ => {}
         }
     }
@@ -125,6 +209,11 @@ impl NetworkBehaviour for Gate {
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         // The swarm is polled by whoever called `hold`, right after: no waker is needed.
+        while let Some(id) = self.evicted.pop_front() {
+            if let Some(peer_id) = self.owners.get(&id).copied() {
+                return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(id) });
+            }
+        }
         match self.notices.pop_front() {
             Some((peer_id, id, held)) => Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(id), event: held }),
             None => Poll::Pending,

@@ -16,11 +16,12 @@ use libp2p::gossipsub::{
 };
 use station_protocol::bounded::Name;
 use station_protocol::call::{self, CALL_BYTES_MAX, CallError};
-use station_protocol::codec::DecodeError;
+use station_protocol::codec::{self, DecodeError};
 use station_protocol::content::sha256;
 
 use super::NetworkError;
 use super::config::{GossipConfig, NetworkConfig, Reach};
+use super::metered::SUBSCRIPTIONS_MAX;
 
 pub(crate) type Gossip = gossipsub::Behaviour<Copies, MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>>;
 
@@ -30,8 +31,18 @@ const FRAME_BYTES_MAX: usize = 64 << 10;
 const _: () = assert!(FRAME_BYTES_MAX >= 12 * CALL_BYTES_MAX);
 /// A Call lives 10 min and clocks differ by up to 1 min between two stations: forgotten earlier, it could be replayed.
 const DUPLICATE_CACHE: Duration = Duration::from_secs(12 * 60);
-/// Subscriptions in one message: a peer may be in topics that this station is not in.
-const SUBSCRIPTIONS_MAX: usize = 128;
+/// Messages in one frame: a dozen of the largest fill it.
+const FRAME_MESSAGES_MAX: usize = 12;
+/// Bytes of control in one frame: the names of 100 messages. A name is remembered for three seconds, as long as it pleases its sender to be.
+const CONTROL_BYTES_MAX: usize = 4 << 10;
+/// Names told or asked for at once: what fits into such a frame.
+const NAMES_MAX: usize = 64;
+/// Frames that tell of messages, of one neighbour in one heartbeat: two for each of the topics that a station is in, seldom more than four.
+const NAMES_FRAMES_MAX: usize = 8;
+/// Messages that wait for one neighbour that reads slowly: what comes in half a minute at a neighbour's rate. More are dropped.
+const QUEUE_MAX: usize = 128;
+/// How long a peer that has gone is remembered when its score is bad. Whom this station let go, it remembers itself.
+const RETAIN_SCORE: Duration = Duration::from_secs(20 * 60);
 /// Peers of one IP before each further one costs: a carrier's NAT holds many households.
 const COLOCATION_THRESHOLD: f64 = 16.0;
 const COLOCATION_WEIGHT: f64 = -10.0;
@@ -102,6 +113,12 @@ fn settings(gossip: &GossipConfig) -> Result<Config, gossipsub::ConfigBuilderErr
         .heartbeat_interval(gossip.heartbeat)
         .duplicate_cache_time(DUPLICATE_CACHE)
         .flood_publish(gossip.flood_publish)
+        .max_publish_messages(FRAME_MESSAGES_MAX)
+        .max_control_message_size(CONTROL_BYTES_MAX)
+        .max_control_messages_sent(NAMES_MAX)
+        .max_ihave_messages_heartbeat(NAMES_FRAMES_MAX)
+        .connection_handler_queue_len(QUEUE_MAX)
+        .prune_peers(0)
         .max_transmit_size(FRAME_BYTES_MAX);
     builder.build()
 }
@@ -149,7 +166,7 @@ fn score(topics: &HashSet<TopicHash>, reach: Reach) -> PeerScoreParams {
         behaviour_penalty_decay: TEN_MINUTES_DECAY,
         decay_interval: Duration::from_secs(1),
         decay_to_zero: 0.01,
-        retain_score: Duration::from_secs(6 * 3_600),
+        retain_score: RETAIN_SCORE,
         ..PeerScoreParams::default()
     }
 }
@@ -162,12 +179,22 @@ pub(crate) enum Heard {
     Unknown,
     /// No honest station of any version sends this.
     Invalid(CallError),
+    /// Perhaps a Call, but its sender cannot pay for the look at its signatures.
+    Unread,
 }
 
-pub(crate) fn hear(bytes: &[u8], network: &Name, topic: &Name) -> Heard {
-    match call::check(bytes, network, topic) {
-        Ok(call) => Heard::Call(Box::new(call)),
-        Err(CallError::Decode(DecodeError::Shape(_))) => Heard::Unknown,
+/// `pays` is asked before the first signature is looked at.
+pub(crate) fn hear(bytes: &[u8], network: &Name, topic: &Name, pays: impl FnOnce() -> bool) -> Heard {
+    let call: station_protocol::Signed<call::Call> = match codec::decode(bytes, CALL_BYTES_MAX) {
+        Ok(call) => call,
+        Err(DecodeError::Shape(_)) => return Heard::Unknown,
+        Err(error) => return Heard::Invalid(error.into()),
+    };
+    if !pays() {
+        return Heard::Unread;
+    }
+    match call::check_decoded(&call, network, topic) {
+        Ok(()) => Heard::Call(Box::new(call)),
         Err(error) => Heard::Invalid(error),
     }
 }

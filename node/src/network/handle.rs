@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
-use libp2p::gossipsub::{self, MessageAcceptance};
+use libp2p::core::transport::TransportError;
+use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
 use libp2p::request_response::{self, Message, ResponseChannel};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, identify};
+use station_protocol::accounts::Charge;
 use station_protocol::cluster::Cluster;
 use station_protocol::work::{RELAYED_BYTES_MAX, Response};
 use station_protocol::worker::SendFailure;
@@ -17,12 +19,17 @@ use tracing::debug;
 
 use super::behaviour::BehaviourEvent;
 use super::codec::{Frame, Question};
-use super::config::{ASKS_MAX, JUDGEMENTS_MAX};
+use super::config::{ASKS_MAX, CAR_STREAMS_OF_CLUSTER_MAX, JUDGEMENTS_MAX};
 use super::events::{CarStream, Event};
 use super::gossip::{self, Heard};
+use super::metered::Said;
 use super::peer_id::{node_of, peer_of};
 use super::{Ask, Network, Waiting, addresses, dialing};
 
+/// The Call's own, and its experiment's.
+const SIGNATURES_OF_A_CALL: u64 = 2;
+/// What an address where nobody answers costs who named it, beside the dial: a fifth such address in a row is not dialled.
+const FAILED_DIAL_COSTS: u64 = 3;
 /// How long a circuit outlives the direct connection that replaces it: what is on its way over it still arrives.
 const CIRCUIT_GRACE: Duration = Duration::from_secs(5);
 
@@ -32,7 +39,7 @@ impl Network {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, concurrent_dial_errors, .. } => {
                 let failed = concurrent_dial_errors.unwrap_or_default();
-                self.opened(peer_id, connection_id, &endpoint, failed.iter().map(|(address, _)| address));
+                self.opened(peer_id, connection_id, &endpoint, failed.iter().filter(|(_, error)| was_tried(error)).map(|(address, _)| address));
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => self.closed(peer_id, connection_id),
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), connection_id, error } => self.dial_failed(peer, connection_id, &error),
@@ -61,7 +68,12 @@ impl Network {
 
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Gossip(event) => self.on_gossip(event),
+            BehaviourEvent::Gossip(Said::Gossip(event)) => self.on_gossip(event),
+            BehaviourEvent::Gossip(Said::Over(peer)) => {
+                if let Ok(node) = node_of(&peer) {
+                    self.overdrew(node);
+                }
+            }
             BehaviourEvent::Work(event) => self.on_work(event),
             BehaviourEvent::Kad(event) => self.on_kad(event),
             BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
@@ -86,34 +98,14 @@ impl Network {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 self.messages += 1;
-                let Some(topic) = self.topic_names.get(&message.topic) else { return };
-                let heard = gossip::hear(&message.data, &self.config.network, topic);
-                match (heard, node_of(&propagation_source)) {
-                    (Heard::Call(call), Ok(from)) => {
-                        let ticket = self.ticket();
-                        self.judgements.insert(ticket, (message_id, propagation_source));
-                        if self.judgements.len() > JUDGEMENTS_MAX {
-                            // The oldest is beyond gossip's memory anyway.
-                            self.judgements.pop_first();
-                        }
-                        self.events.push_back(Event::Call { call, from, ticket });
-                    }
-                    (heard, _) => {
-                        let acceptance = match heard {
-                            Heard::Invalid(error) => {
-                                debug!(peer = %propagation_source, %error, "not a Call");
-                                MessageAcceptance::Reject
-                            }
-                            _ => MessageAcceptance::Ignore,
-                        };
-                        let gossip = &mut self.swarm.behaviour_mut().gossip;
-                        gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
-                    }
-                }
+                self.message(&propagation_source, message_id, &message);
             }
             gossipsub::Event::Subscribed { peer_id, topic } => {
                 let (Ok(node), Some(topic)) = (node_of(&peer_id), self.topic_names.get(&topic)) else { return };
                 let (topics, hold) = self.topics.joined(node, topic.clone(), Instant::now());
+                if self.topics.is_chosen(&node) {
+                    self.ledger.chose(node);
+                }
                 if hold {
                     self.swarm.behaviour_mut().gate.hold(peer_id, true);
                 }
@@ -125,6 +117,38 @@ impl Network {
                 self.events.push_back(Event::Connected { node, topics });
             }
             _ => {}
+        }
+    }
+
+    /// A message that was not heard before. It is paid for as one that is not accepted, until it is.
+    fn message(&mut self, source: &PeerId, id: MessageId, message: &gossipsub::Message) {
+        let (Some(topic), Ok(from)) = (self.topic_names.get(&message.topic), node_of(source)) else { return };
+        let paid = self.ledger.charge(from, Charge::NotAccepted, 1);
+        let may_verify = || self.ledger.charge(from, Charge::Signatures, SIGNATURES_OF_A_CALL).is_ok();
+        let heard = match paid {
+            Ok(()) => gossip::hear(&message.data, &self.config.network, topic, may_verify),
+            Err(_) => Heard::Unread,
+        };
+        let acceptance = match heard {
+            Heard::Call(call) => {
+                let ticket = self.ticket();
+                self.judgements.insert(ticket, (id, *source));
+                if self.judgements.len() > JUDGEMENTS_MAX {
+                    // The oldest is beyond gossip's memory anyway.
+                    self.judgements.pop_first();
+                }
+                self.events.push_back(Event::Call { call, from, ticket });
+                return;
+            }
+            Heard::Invalid(error) => {
+                debug!(peer = %source, %error, "not a Call");
+                MessageAcceptance::Reject
+            }
+            Heard::Unknown | Heard::Unread => MessageAcceptance::Ignore,
+        };
+        self.swarm.behaviour_mut().gossip.inner.report_message_validation_result(&id, source, acceptance);
+        if paid.is_err_and(|over| over.let_go) {
+            self.overdrew(from);
         }
     }
 
@@ -146,7 +170,31 @@ impl Network {
                 }
                 self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer) });
             }
+            request_response::Event::InboundFailure { peer, error, .. } => self.question_failed(&peer, &error),
             _ => {}
+        }
+    }
+
+    /// A request that was begun and never came whole costs what a whole one does; who lets one trickle is worse than slow.
+    fn question_failed(&mut self, peer: &PeerId, error: &request_response::InboundFailure) {
+        let Ok(from) = node_of(peer) else { return };
+        // The time-out of the whole may be this station's own, which did not answer.
+        let request_response::InboundFailure::Io(error) = error else { return };
+        if self.may_ask(from) && error.kind() == std::io::ErrorKind::TimedOut {
+            self.misbehaved(from, PeerAction::Annoying);
+        }
+    }
+
+    /// Whether `from` has paid for one more question.
+    fn may_ask(&mut self, from: NodeId) -> bool {
+        match self.ledger.charge(from, Charge::Questions, 1) {
+            Ok(()) => true,
+            Err(over) => {
+                if over.let_go {
+                    self.overdrew(from);
+                }
+                false
+            }
         }
     }
 
@@ -154,6 +202,9 @@ impl Network {
         let Ok(from) = node_of(peer) else { return };
         let Some(remote) = self.peers.remote(from, connection) else { return };
         let relayed = remote.relay.is_some();
+        if !self.may_ask(from) {
+            return;
+        }
         let question = match request.value {
             Ok(question) => question,
             Err(garbled) => {
@@ -194,16 +245,17 @@ impl Network {
             return;
         };
         self.peers.opened(node, connection, remote);
+        self.ledger.connected(node, remote.cluster(node, self.config.reach));
         self.bootstrap.stop();
         let now = Instant::now();
         self.search.ensure(now);
-        failed.filter_map(addresses::ip_of).for_each(|ip| self.dialing.mute(ip, now));
+        self.failed(node, failed, now);
         match remote.relay {
             None => self.retire_circuits(node, now),
             Some(_) if is_ours => self.events.push_back(Event::Relayed { node }),
             Some(_) => {}
         }
-        for waiting in self.dialing.connected(node, remote.ip) {
+        for waiting in self.dialing.connected(node, remote.ip, now) {
             match waiting {
                 Waiting::Send { send, request } => self.request(send, node, *request),
                 // Whoever waited may have given up.
@@ -225,6 +277,7 @@ impl Network {
         if !self.peers.closed(node, connection) {
             return;
         }
+        self.ledger.disconnected(&node);
         let (known, next) = self.topics.gone(node);
         self.swarm.behaviour_mut().gate.hold(peer, false);
         if let Some(next) = next {
@@ -238,6 +291,14 @@ impl Network {
         }
     }
 
+    /// Nobody answered at these addresses of `node`, who named them and pays for it.
+    fn failed<'a>(&mut self, node: NodeId, addresses: impl Iterator<Item = &'a Multiaddr>, now: Instant) {
+        for endpoint in addresses.filter_map(addresses::endpoint_of) {
+            self.dialing.mute(endpoint.socket(), now);
+            self.ledger.owe(node, Charge::Dials, FAILED_DIAL_COSTS);
+        }
+    }
+
     fn dial_failed(&mut self, peer: PeerId, connection: ConnectionId, error: &DialError) {
         let Ok(node) = node_of(&peer) else { return };
         debug!(%peer, %error, "not connected");
@@ -245,11 +306,11 @@ impl Network {
         if !self.peers.is_empty() {
             let now = Instant::now();
             let failed: Vec<&Multiaddr> = match error {
-                DialError::Transport(failed) => failed.iter().map(|(address, _)| address).collect(),
+                DialError::Transport(failed) => failed.iter().filter(|(_, error)| was_tried(error)).map(|(address, _)| address).collect(),
                 DialError::WrongPeerId { address, .. } => vec![address],
                 _ => Vec::new(),
             };
-            failed.into_iter().filter_map(addresses::ip_of).for_each(|ip| self.dialing.mute(ip, now));
+            self.failed(node, failed.into_iter(), now);
         }
         let failure = dialing::failure(error);
         self.topics.missed(&node);
@@ -259,6 +320,10 @@ impl Network {
     pub(super) fn car_arrived(&mut self, peer: PeerId, stream: Stream) {
         let Ok(from) = node_of(&peer) else { return };
         let (Some(remote), Some(known)) = (self.peers.best(from), self.peers.get(from)) else { return };
+        if self.peers.car_streams_near(from, self.config.reach) >= CAR_STREAMS_OF_CLUSTER_MAX {
+            debug!(?from, "too many car streams of one network");
+            return;
+        }
         let permits = (self.peers.car.clone().try_acquire_owned(), known.car.clone().try_acquire_owned());
         let (Ok(all), Ok(one)) = permits else {
             debug!(?from, "too many car streams");
@@ -288,7 +353,7 @@ impl Network {
         if self.topics.next_look().is_none_or(|at| at > now) {
             return;
         }
-        let gossip = &self.swarm.behaviour().gossip;
+        let gossip = &self.swarm.behaviour().gossip.inner;
         let mesh: HashSet<PeerId> = self.topic_names.keys().flat_map(|topic| gossip.mesh_peers(topic)).copied().collect();
         let busy: HashSet<NodeId> = self.topics.guests().filter(|node| self.is_busy_with(*node)).collect();
         let cluster = |node| self.peers.best(node).map(|remote| remote.cluster(node, self.config.reach));
@@ -318,9 +383,7 @@ impl Network {
         }
         self.look_at_guests(now);
         self.ask_relays(now);
-        for node in self.standing.forgiven(now) {
-            self.swarm.behaviour_mut().gate.refuse(peer_of(node), false);
-        }
+        self.let_back(now);
         while self.spent_circuits.front().is_some_and(|(at, ..)| *at <= now) {
             let Some((_, peer, connection)) = self.spent_circuits.pop_front() else { break };
             let direct = node_of(&peer).ok().and_then(|node| self.peers.best(node)).is_some_and(|remote| remote.relay.is_none());
@@ -329,6 +392,11 @@ impl Network {
             }
         }
     }
+}
+
+/// Whether an address was dialled at all: one that must not be says nothing about who is there.
+fn was_tried(error: &TransportError<std::io::Error>) -> bool {
+    matches!(error, TransportError::Other(_))
 }
 
 /// Whether the remote sent what cannot be decoded, as opposed to going away.

@@ -164,9 +164,9 @@ impl Network {
             return;
         }
         let reach = self.config.reach;
-        let usable = |address: &&Multiaddr| addresses::ip_of(address).is_some_and(|ip| addresses::is_dialable(ip, reach));
-        let direct: Vec<Multiaddr> =
-            info.listen_addrs.iter().filter(usable).filter(|address| !addresses::is_relayed(address)).take(IDENTIFIED_MAX).cloned().collect();
+        let routes = info.listen_addrs.iter().filter_map(addresses::route_of);
+        let usable = routes.filter(|route| route.relay.is_none() && route.endpoint.is_dialable(reach));
+        let direct: Vec<Multiaddr> = usable.take(IDENTIFIED_MAX).map(|route| addresses::multiaddr_of(route.endpoint)).collect();
         if relays {
             self.relay_offered(peer, &direct);
         }

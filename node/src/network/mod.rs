@@ -47,6 +47,7 @@ mod gossip;
 mod handle;
 pub mod kad_store;
 mod lookup;
+mod metered;
 pub mod peer_id;
 mod peers;
 mod perform;
@@ -70,6 +71,8 @@ use relays::{RelayFigures, Relays};
 use standing::Standing;
 use topics::Topics;
 
+use crate::ledger::Ledger;
+
 /// The network cannot be built as configured.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
@@ -79,6 +82,13 @@ pub enum NetworkError {
     Gossip(String),
     #[error("cannot listen on {address}: {reason}")]
     Listen { address: Multiaddr, reason: String },
+}
+
+/// Yamux with its bound on streams. Its windows cannot be set through libp2p: 256 KiB for each stream, and more for one that is read fast.
+pub(crate) fn multiplexing() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(config::STREAMS_MAX);
+    config
 }
 
 /// What waits for a connection.
@@ -149,6 +159,9 @@ pub struct Network {
     topics: Topics,
     dialing: Dialing<Waiting>,
     standing: Standing,
+    ledger: Ledger,
+    /// Places for those who come, now.
+    inbound_max: u32,
     judgements: BTreeMap<Ticket, (MessageId, PeerId)>,
     asks: BTreeMap<Ticket, Ask>,
     sends: HashMap<OutboundRequestId, (Ticket, NodeId)>,
@@ -199,16 +212,20 @@ impl Network {
         let circuits = circuits
             .upgrade(Version::V1Lazy)
             .authenticate(noise)
-            .multiplex(yamux::Config::default())
+            .multiplex(multiplexing())
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-        let direct = reach::Reached::new(transport, config.reach, config.bootstrap.iter().cloned());
+        let named = config.bootstrap.iter().filter_map(addresses::node_of_address);
+        let ledger = Ledger::new(config.reach, named);
+        let direct = reach::Reached::new(transport, config.reach, config.bootstrap.iter().cloned(), ledger.clone());
         let transport = OrTransport::new(circuits, direct).map(|either, _| either.into_inner());
         let transport = TransportTimeout::new(transport, config::HANDSHAKE_TIMEOUT).boxed();
         let copies = Copies::default();
-        let behaviour = behaviour::build(&config, keypair, relay_client, copies.clone())?;
+        let behaviour = behaviour::build(&config, keypair, relay_client, copies.clone(), ledger.clone())?;
         let mut car_control = behaviour.car.new_control();
         let car_incoming = car_control.accept(config.protocol("car")).expect("a new behaviour has no protocol registered");
-        let settings = libp2p::swarm::Config::with_executor(executor).with_idle_connection_timeout(config::IDLE_TIMEOUT);
+        let settings = libp2p::swarm::Config::with_executor(executor)
+            .with_idle_connection_timeout(config::IDLE_TIMEOUT)
+            .with_max_negotiating_inbound_streams(config::STREAMS_MAX);
         let mut network = Self {
             swarm: Swarm::new(transport, behaviour, peer, settings),
             topic_names: config.topics.iter().map(|topic| (IdentTopic::new(config.topic_text(topic)).hash(), topic.clone())).collect(),
@@ -217,6 +234,8 @@ impl Network {
             topics: Topics::new(config.guests_kept(config.inbound_max())),
             dialing: Dialing::default(),
             standing: Standing::default(),
+            ledger,
+            inbound_max: config.inbound_max(),
             judgements: BTreeMap::new(),
             asks: BTreeMap::new(),
             sends: HashMap::new(),
@@ -285,6 +304,12 @@ impl Network {
         self.own
     }
 
+    /// The accounts of strangers, to charge more to.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     #[must_use]
     pub fn reach(&self) -> Reach {
         self.config.reach
@@ -292,7 +317,7 @@ impl Network {
 
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let gossip = &self.swarm.behaviour().gossip;
+        let gossip = &self.swarm.behaviour().gossip.inner;
         let mesh = self.topic_names.keys().map(|topic| gossip.mesh_peers(topic).count()).sum();
         Snapshot {
             connected: self.swarm.connected_peers().count(),

@@ -11,7 +11,7 @@ use libp2p::swarm::ConnectionId;
 use station_protocol::NodeId;
 use tokio::sync::Semaphore;
 
-use super::config::CAR_STREAMS_MAX;
+use super::config::{CAR_STREAMS_MAX, Reach};
 use super::events::Remote;
 use super::peer_id;
 
@@ -67,6 +67,14 @@ impl Peers {
     /// Whether `node` fetches content from here now.
     pub(crate) fn is_fetching(&self, node: NodeId) -> bool {
         self.connected.get(&node).is_some_and(|peer| peer.car.available_permits() < CAR_STREAMS_MAX.1)
+    }
+
+    /// Incoming `car` streams of all peers in the cluster of `node`.
+    pub(crate) fn car_streams_near(&self, node: NodeId, reach: Reach) -> usize {
+        let cluster = |node: NodeId| self.best(node).map(|remote| remote.cluster(node, reach));
+        let own = cluster(node);
+        let near = self.connected.iter().filter(|(other, _)| cluster(**other) == own);
+        near.map(|(_, peer)| CAR_STREAMS_MAX.1 - peer.car.available_permits()).sum()
     }
 
     pub(crate) fn remote(&self, node: NodeId, connection: ConnectionId) -> Option<Remote> {

@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use libp2p::Multiaddr;
 use libp2p::gossipsub::{IdentTopic, MessageAcceptance};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use station_protocol::accounts::Charge;
 use station_protocol::bounded::Name;
 use station_protocol::codec::encode;
 use station_protocol::durable::Ticket;
@@ -17,7 +18,7 @@ use tracing::debug;
 
 use super::codec::Frame;
 use super::events::{CarStream, Command, Event, OpenFailure};
-use super::peer_id::peer_of;
+use super::peer_id::{node_of, peer_of};
 use super::standing::Consequence;
 use super::{Network, Waiting, addresses, behaviour, dialing};
 
@@ -43,6 +44,8 @@ impl Network {
             Command::SetContactLimits { more_inbound } => {
                 let inbound = self.config.inbound_max().saturating_add(more_inbound);
                 *self.swarm.behaviour_mut().limits.limits_mut() = behaviour::limits(inbound);
+                self.swarm.behaviour_mut().gate.resize(inbound as usize);
+                self.inbound_max = inbound;
                 self.topics.keep_guests(self.config.guests_kept(inbound));
             }
             Command::LetGo(node) => self.let_go(node),
@@ -71,7 +74,7 @@ impl Network {
 
     fn publish(&mut self, topic: &Name, bytes: Vec<u8>) {
         let topic = IdentTopic::new(self.config.topic_text(topic));
-        if let Err(error) = self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
+        if let Err(error) = self.swarm.behaviour_mut().gossip.inner.publish(topic, bytes) {
             // Without subscribers yet, the requester's renewals come again.
             debug!(%error, "not gossiped");
         }
@@ -84,7 +87,10 @@ impl Network {
             Admission::Ignore => MessageAcceptance::Ignore,
             Admission::Reject => MessageAcceptance::Reject,
         };
-        self.swarm.behaviour_mut().gossip.report_message_validation_result(&id, &source, acceptance);
+        if let (Admission::Accept, Ok(from)) = (admission, node_of(&source)) {
+            self.ledger.give_back(from, Charge::NotAccepted, 1);
+        }
+        self.swarm.behaviour_mut().gossip.inner.report_message_validation_result(&id, &source, acceptance);
     }
 
     fn send(&mut self, send: Ticket, to: NodeId, at: &At, request: Request) {
@@ -139,7 +145,8 @@ impl Network {
         let now = Instant::now();
         let addresses = addresses::multiaddrs(&self.dialing.unmuted(at, now));
         let unreachable = node == self.own || self.dialing.is_dialing(node) || !self.dialing.has_room() || (addresses.is_empty() && !at.is_empty());
-        if unreachable {
+        // The addresses are its own word.
+        if unreachable || self.ledger.charge(node, Charge::Dials, addresses.len().max(1) as u64).is_err() {
             waiting.into_iter().for_each(|what| self.fail(what, SendFailure::Unreachable));
             return;
         }
@@ -171,10 +178,33 @@ impl Network {
     }
 
     pub(super) fn report(&mut self, node: NodeId, action: PeerAction) {
+        if action == PeerAction::Useful || action >= PeerAction::Invalid {
+            self.ledger.knows(node, action == PeerAction::Useful);
+        }
+        let consequence = self.standing.report(node, action, Instant::now());
+        self.follow(node, consequence);
+    }
+
+    /// The door is open again for those whose time is over.
+    pub(super) fn let_back(&mut self, now: Instant) {
+        for node in self.standing.forgiven(now) {
+            self.swarm.behaviour_mut().gate.refuse(peer_of(node), false);
+        }
+    }
+
+    /// `node` goes on although it is refused: it is let go, whatever it did before.
+    pub(super) fn overdrew(&mut self, node: NodeId) {
+        let consequence = self.standing.overdrew(node, Instant::now());
+        self.follow(node, consequence);
+        self.events.push_back(Event::Misbehaved { node, action: PeerAction::Annoying });
+    }
+
+    fn follow(&mut self, node: NodeId, consequence: Consequence) {
+        self.let_back(Instant::now());
         let peer = peer_of(node);
-        match self.standing.report(node, action, Instant::now()) {
+        match consequence {
             Consequence::Score(score) => {
-                self.swarm.behaviour_mut().gossip.set_application_score(&peer, score);
+                self.swarm.behaviour_mut().gossip.inner.set_application_score(&peer, score);
             }
             Consequence::LetGo => {
                 debug!(?node, "let go");

@@ -1,7 +1,8 @@
 //! [`Reached`]: the transport with a rule on what may be dialled, whoever asks.
 //!
-//! Guarantees: a DNS name is resolved only when it is one of the bootstrap addresses; on a global network nothing private is dialled,
-//! whatever a peer, the DHT or identify says. Deliberately lacks listening rules.
+//! Guarantees: a DNS name is resolved only when it is one of the bootstrap addresses; everything else is dialled only when it is an
+//! address by the protocol's grammar, so that the socket that was judged is the socket that is dialled, whatever a peer, the DHT,
+//! identify or hole punching says; no machine and no network is dialled more often than its share. Deliberately lacks listening rules.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -11,9 +12,12 @@ use libp2p::Multiaddr;
 use libp2p::core::Transport;
 use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEvent};
 use libp2p::multiaddr::Protocol;
+use station_protocol::accounts::Charge;
+use station_protocol::address::Route;
 
-use super::addresses::{ip_of, is_dialable};
+use super::addresses::route_of;
 use super::config::Reach;
+use crate::ledger::Ledger;
 
 #[derive(Debug)]
 pub(crate) struct Reached<T> {
@@ -21,18 +25,21 @@ pub(crate) struct Reached<T> {
     reach: Reach,
     /// Exempt, without their peer ids.
     named: HashSet<Multiaddr>,
+    ledger: Ledger,
 }
 
 impl<T> Reached<T> {
-    pub(crate) fn new(inner: T, reach: Reach, named: impl IntoIterator<Item = Multiaddr>) -> Self {
-        Self { inner, reach, named: named.into_iter().map(|address| bare(&address)).collect() }
+    pub(crate) fn new(inner: T, reach: Reach, named: impl IntoIterator<Item = Multiaddr>, ledger: Ledger) -> Self {
+        Self { inner, reach, named: named.into_iter().map(|address| bare(&address)).collect(), ledger }
     }
 
-    fn may_dial(&self, address: &Multiaddr) -> bool {
-        match ip_of(address) {
-            Some(ip) if is_dialable(ip, self.reach) => true,
-            _ => self.named.contains(&bare(address)),
+    pub(crate) fn may_dial(&self, address: &Multiaddr) -> bool {
+        if self.named.contains(&bare(address)) {
+            return true;
         }
+        // A circuit is dialled by the relay's client, and its relay here.
+        let Some(Route { endpoint, relay: None, .. }) = route_of(address) else { return false };
+        endpoint.is_dialable(self.reach) && self.ledger.charge_host(endpoint.ip(), Charge::Dials, 1).is_ok()
     }
 }
 

@@ -11,7 +11,7 @@ use station_protocol::{NodeId, PeerAction};
 use tokio::time::Instant;
 
 /// Peers remembered; when full, the one nearest to a clean record is forgotten.
-const PEERS_MAX: usize = 4_096;
+pub(crate) const PEERS_MAX: usize = 4_096;
 /// The score is kept within these.
 const SCORE: (f64, f64) = (-1_000.0, 50.0);
 /// At this score a peer is let go.
@@ -23,6 +23,8 @@ const HALF_LIFE: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     peers: BTreeMap<NodeId, Entry>,
+    /// Were away when they were forgotten, and may come back for that.
+    forgotten: Vec<NodeId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,23 +62,31 @@ impl Standing {
         // Punished from zero: praise collected before must not pay for an attack.
         let base = if points < 0.0 { before.min(0.0) } else { before };
         let score = (base + points).clamp(SCORE.0, SCORE.1);
-        let away_until = (score <= LET_GO).then(|| now + AWAY);
+        // Who is away stays away: nothing that is reported meanwhile opens the door.
+        let away_until = if score <= LET_GO { Some(now + AWAY) } else { self.peers.get(&node).and_then(|entry| entry.away_until) };
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&node) {
             self.forget_mildest(now);
         }
         self.peers.insert(node, Entry { score, at: now, away_until });
-        if away_until.is_some() { Consequence::LetGo } else { Consequence::Score(score) }
+        if score <= LET_GO { Consequence::LetGo } else { Consequence::Score(score) }
     }
 
-    /// Peers that may come back now.
+    /// `node` used more than its share and went on.
+    pub(crate) fn overdrew(&mut self, node: NodeId, now: Instant) -> Consequence {
+        self.report(node, PeerAction::Proven, now)
+    }
+
+    /// Peers that may come back now: their time is over, or they were forgotten for others who are away longer.
     pub(crate) fn forgiven(&mut self, now: Instant) -> Vec<NodeId> {
-        let back: Vec<NodeId> =
-            self.peers.iter().filter(|(_, entry)| entry.away_until.is_some_and(|until| until <= now)).map(|(node, _)| *node).collect();
-        for node in &back {
-            if let Some(entry) = self.peers.get_mut(node) {
+        let mut back = std::mem::take(&mut self.forgotten);
+        for (node, entry) in &mut self.peers {
+            if entry.away_until.is_some_and(|until| until <= now) {
                 entry.away_until = None;
+                back.push(*node);
             }
         }
+        // Whoever was forgotten may have been let go again.
+        back.retain(|node| self.peers.get(node).is_none_or(|entry| entry.away_until.is_none()));
         back
     }
 
@@ -84,6 +94,7 @@ impl Standing {
         self.peers.values().filter_map(|entry| entry.away_until).min()
     }
 
+    /// No one who is away, unless all are: then the one that would come back first.
     fn forget_mildest(&mut self, now: Instant) {
         let mildest = self
             .peers
@@ -91,8 +102,10 @@ impl Standing {
             .filter(|(_, entry)| entry.away_until.is_none())
             .min_by(|(_, a), (_, b)| a.decayed(now).abs().total_cmp(&b.decayed(now).abs()))
             .or_else(|| self.peers.iter().min_by_key(|(_, entry)| entry.away_until));
-        if let Some(node) = mildest.map(|(node, _)| *node) {
-            self.peers.remove(&node);
+        if let Some(node) = mildest.map(|(node, _)| *node)
+            && self.peers.remove(&node).is_some_and(|entry| entry.away_until.is_some())
+        {
+            self.forgotten.push(node);
         }
     }
 }

@@ -26,7 +26,9 @@ use super::{Event, Network, NetworkConfig, Reach, Roles};
 use crate::platform::transport;
 
 mod bookkeeping;
+mod doors;
 mod finding;
+mod flooding;
 mod gossiping;
 mod pointers;
 mod silent;
@@ -45,6 +47,10 @@ impl Executor for TokioTasks {
 
 fn name(text: &str) -> Name {
     Name::new(text).expect("a good name")
+}
+
+fn multiaddr(text: &str) -> Multiaddr {
+    text.parse().expect("a multiaddr")
 }
 
 fn secret(number: u8) -> [u8; 32] {

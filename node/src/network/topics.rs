@@ -137,6 +137,11 @@ impl Topics {
         Some(self.looked_at.map_or(due, |last| due.max(last + LOOK_EVERY)))
     }
 
+    /// Whether this station dialled `node` to be its neighbour.
+    pub(crate) fn is_chosen(&self, node: &NodeId) -> bool {
+        self.chosen.contains(node)
+    }
+
     pub(crate) fn guests(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.guests.keys().copied()
     }

@@ -10,7 +10,10 @@ use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::{Boxed, OrTransport};
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
-use libp2p::{PeerId, dns, noise, quic, tcp, yamux};
+use libp2p::{PeerId, dns, noise, quic, tcp};
+
+use crate::network::config::{QUIC_CONNECTION_BYTES_MAX, QUIC_STREAM_BYTES_MAX, STREAMS_MAX};
+use crate::network::multiplexing;
 
 /// The transport could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +26,10 @@ pub enum TransportError {
 
 /// TCP and QUIC with DNS. Must be called within a tokio runtime.
 pub fn build(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
-    let quic = quic::tokio::Transport::new(quic::Config::new(keypair)).map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let mut bounded = quic::Config::new(keypair);
+    bounded.max_concurrent_stream_limit = u32::try_from(STREAMS_MAX).unwrap_or(u32::MAX);
+    (bounded.max_stream_data, bounded.max_connection_data) = (QUIC_STREAM_BYTES_MAX, QUIC_CONNECTION_BYTES_MAX);
+    let quic = quic::tokio::Transport::new(bounded).map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
     let both = OrTransport::new(quic, tcp(keypair)?).map(|either, _| either.into_inner());
     Ok(dns::tokio::Transport::system(both)?.boxed())
 }
@@ -33,7 +39,7 @@ pub fn tcp(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::
     let transport = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
-        .multiplex(yamux::Config::default())
+        .multiplex(multiplexing())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     Ok(transport.boxed())
 }

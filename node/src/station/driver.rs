@@ -93,7 +93,7 @@ impl Driver {
         handle: &Handle,
     ) -> Self {
         let executor = Executor::new(engine, handle.library.clone(), host.clone(), tasks.clone());
-        let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), tasks);
+        let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), network.ledger().clone(), tasks);
         Self {
             worker,
             requester,
@@ -261,7 +261,10 @@ impl Driver {
                 self.host.seen(by, ip);
                 self.worker.handle(worker::Event::Seen { by, ip }, now);
             }
-            N::Stream { from, stream, .. } => self.fetches.serve(stream, from),
+            N::Stream { from, stream, .. } => {
+                let works = self.requester.works_with(&from) || self.worker.works_for(&from);
+                self.fetches.serve(stream, from, works);
+            }
             N::Providers { find, providers } => {
                 if let Some(reply) = self.searching.remove(&find) {
                     // Whoever searched has gone if the reply cannot be sent.
@@ -427,6 +430,8 @@ impl Driver {
             outbox: self.worker.outbox_len(),
             calls: self.worker.summaries().collect(),
             own: self.requester.experiments().collect(),
+            accounts: self.network.ledger().figures(),
+            bounds: self.gauges(),
         }
     }
 }

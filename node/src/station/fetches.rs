@@ -1,7 +1,8 @@
 //! [`Fetches`]: brings content here for the machines, and serves content to others.
 //!
 //! A fetch asks, in order: what is here already, the station that named the content, then providers that the network knows.
-//! Guarantees: nothing unverified enters the store; bounded in number and time. Deliberately lacks gateways on the open web: that is
+//! Guarantees: nothing unverified enters the store; bounded in number, time and memory; few fetches look into the store at once, so that
+//! no commit waits for many of them. Deliberately lacks gateways on the open web: that is
 //! an outside contact, which the policy has no rule for yet.
 
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use station_protocol::durable::Ticket;
 use station_protocol::work::At;
 use station_protocol::worker::FetchFailure;
 use station_protocol::{Content, NodeId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::content::{self, Provider};
+use crate::ledger::Ledger;
 use crate::library::Library;
 use crate::network::{CarStream, OpenFailure};
 use crate::store::Store;
@@ -26,6 +28,8 @@ use crate::tasks::Tasks;
 pub(super) const FETCH: Duration = Duration::from_secs(60);
 /// Providers asked beside the one that named the content.
 const PROVIDERS_MAX: usize = 3;
+/// Fetches that look into the store at once: it has one thread, and commits wait behind them.
+const READS_MAX: usize = 2;
 /// Events waiting for the loop: two per fetch at most.
 const WAITING_MAX: usize = 256;
 
@@ -59,22 +63,28 @@ struct Rooms {
     library: Library,
     store: Arc<dyn Store>,
     events: mpsc::Sender<Fetched>,
+    /// Looks into the store.
+    reads: Arc<Semaphore>,
+    /// KiB of content that may arrive at once, by what was said of it: for each machine its own.
+    modules: Arc<Semaphore>,
+    outputs: Arc<Semaphore>,
 }
 
 impl Fetches {
-    pub(super) fn new(library: Library, store: Arc<dyn Store>, tasks: Tasks) -> Self {
+    pub(super) fn new(library: Library, store: Arc<dyn Store>, ledger: Ledger, tasks: Tasks) -> Self {
         let (sender, events) = mpsc::channel(WAITING_MAX);
-        let provider = Provider::new(store.clone());
-        Self { rooms: Rooms { library, store, events: sender }, tasks, provider, events }
+        let provider = Provider::new(store.clone(), ledger);
+        let room = |bytes: usize| Arc::new(Semaphore::new(bytes >> 10));
+        let (modules, outputs) = (room(content::MODULES_BYTES_MAX), room(content::OUTPUTS_BYTES_MAX));
+        let reads = Arc::new(Semaphore::new(READS_MAX));
+        Self { rooms: Rooms { library, store, events: sender, reads, modules, outputs }, tasks, provider, events }
     }
 
     /// Begins to bring `content` here; `named_by` is asked first.
     pub(super) fn begin(&self, asker: Asker, content: Content, named_by: NodeId, at: At) {
         let rooms = self.rooms.clone();
         self.tasks.spawn(async move {
-            // Modules are used again; an output that a receipt names is kept by who asked for it.
-            let again = matches!(asker, Asker::Worker(_));
-            let result = tokio::time::timeout(FETCH, rooms.bring(&content, named_by, at, again)).await.unwrap_or(Err(FetchFailure::TimedOut));
+            let result = tokio::time::timeout(FETCH, rooms.bring(asker, &content, named_by, at)).await.unwrap_or(Err(FetchFailure::TimedOut));
             let event = match asker {
                 Asker::Worker(fetch) => Fetched::Worker { fetch, result: result.map(drop) },
                 Asker::Requester(fetch) => Fetched::Requester { fetch, result },
@@ -84,14 +94,14 @@ impl Fetches {
         });
     }
 
-    /// Answers a request for content on `stream`.
-    pub(super) fn serve(&self, stream: CarStream, from: NodeId) {
+    /// Answers a request for content on `stream`. Work goes on with `from`, or it is a stranger to the machines.
+    pub(super) fn serve(&self, stream: CarStream, from: NodeId, works: bool) {
         let provider = self.provider.clone();
         // The stream counts against the network's limits for as long as it lives.
         self.tasks.spawn(async move {
             let mut stream = stream;
             let relayed = stream.relayed;
-            provider.serve(&mut stream.stream, from, relayed).await;
+            provider.serve(&mut stream.stream, from, relayed, works).await;
         });
     }
 
@@ -119,8 +129,23 @@ impl Fetches {
 }
 
 impl Rooms {
-    async fn bring(&self, content: &Content, named_by: NodeId, at: At, again: bool) -> Result<Vec<u8>, FetchFailure> {
-        if let Ok(Some(bytes)) = self.library.file(content).await {
+    async fn bring(&self, asker: Asker, content: &Content, named_by: NodeId, at: At) -> Result<Vec<u8>, FetchFailure> {
+        // Refused before anything is asked for: the size is the word of whoever named the content.
+        if content.bytes > content::FETCH_BYTES_MAX {
+            return Err(FetchFailure::Mismatch);
+        }
+        let room = u32::try_from(content.bytes.div_ceil(1 << 10)).map_err(|_| FetchFailure::Mismatch)?;
+        // Modules are used again; an output that a receipt names is kept by who asked for it.
+        let (memory, again) = match asker {
+            Asker::Worker(_) => (&self.modules, true),
+            Asker::Requester(_) => (&self.outputs, false),
+        };
+        let _room = memory.acquire_many(room).await;
+        let here = {
+            let _read = self.reads.acquire().await;
+            self.library.file(content).await
+        };
+        if let Ok(Some(bytes)) = here {
             return Ok(bytes);
         }
         let first = self.from(content, named_by, at, again).await;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use cid::Cid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use station_protocol::accounts::{Charge, Figure};
 use station_protocol::bounded::Name;
 use station_protocol::experiment::{ExperimentId, Labels};
 use station_protocol::gauge::Gauge;
@@ -66,6 +67,10 @@ pub struct Status {
     /// Experiments of others, as this station sees them.
     pub calls: Vec<Summary>,
     pub own: Vec<ExperimentId>,
+    /// What strangers were charged and refused since the start, kind by kind.
+    pub accounts: Vec<(Charge, Figure)>,
+    /// How full everything is that has a bound.
+    pub bounds: Vec<Gauge>,
 }
 
 /// Why the station did not do what it was told.

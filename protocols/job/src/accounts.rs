@@ -14,6 +14,7 @@ use crate::identity::NodeId;
 use crate::time::{SECOND, Time};
 
 mod bucket;
+pub mod places;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -55,7 +56,7 @@ pub enum Who {
     Host(Host),
 }
 
-/// What this station has to do with a payer. Ordered by how much it gives.
+/// What this station has to do with a payer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Acquaintance {
     /// A key that costs nothing.
@@ -63,6 +64,9 @@ pub enum Acquaintance {
     Stranger,
     /// An address of a network of few machines, which many stations share: loopback, or a private one where the network allows them.
     SharedHost,
+    /// This station dialled it to be its neighbour. It has a stranger's share, and not out of what strangers have: those who come by
+    /// themselves must not be able to drown those it chose.
+    Neighbour,
     /// It did work that was held, or this station did for it.
     Known,
     /// The operator named it.
@@ -73,7 +77,7 @@ impl Acquaintance {
     /// How many strangers' shares it has.
     const fn times(self) -> u64 {
         match self {
-            Self::Stranger => 1,
+            Self::Stranger | Self::Neighbour => 1,
             Self::SharedHost => SHARED_HOST_TIMES,
             Self::Known => KNOWN_TIMES,
             Self::Bootstrap => BOOTSTRAP_TIMES,
@@ -135,7 +139,7 @@ pub struct Over {
 /// What happened so far to one kind of charge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figure {
-    /// Units paid.
+    /// Units paid, without what was given back.
     pub charged: u64,
     /// Units refused.
     pub refused: u64,
@@ -277,6 +281,8 @@ impl Accounts {
     /// What was paid for and not used comes back. No more than was paid, which is the caller's word: no budget rises above its burst.
     pub fn give_back(&mut self, payer: &Payer, charge: Charge, amount: u64, now: Time) {
         self.settle(payer, charge, now, |bucket, share| bucket.give(share, amount));
+        let figure = self.figures.entry(charge).or_default();
+        figure.charged = figure.charged.saturating_sub(amount);
     }
 
     /// What turned out to cost more than was paid for. Budgets go below zero, by their burst at most.

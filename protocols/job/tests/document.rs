@@ -90,3 +90,14 @@ fn every_kind_that_is_signed_is_named() {
     }
     assert_eq!(DOCUMENT.matches("/1` | `").count(), kinds.len());
 }
+
+#[test]
+fn every_share_in_the_table_is_the_code_s() {
+    use station_protocol::accounts::CHARGES;
+    for charge in CHARGES {
+        let shares = [charge.payer(), charge.cluster(), charge.strangers()];
+        let cells: Vec<String> = shares.iter().map(|share| format!("{} + {}", share.burst, share.per_minute)).collect();
+        let row = format!("| {} | {} |", charge.words(), cells.join(" | "));
+        assert!(DOCUMENT.contains(&row), "PROTOCOL.md lacks {row}");
+    }
+}

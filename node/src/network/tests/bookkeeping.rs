@@ -1,10 +1,15 @@
 //! The tables without a swarm: addresses, dialling, standing, topics, back-off.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use station_protocol::accounts::Charge;
 use station_protocol::address::Address;
 use station_protocol::bounded::List;
 use station_protocol::cluster::Cluster;
@@ -16,14 +21,11 @@ use super::super::bootstrap::Backoff;
 use super::super::config::{Reach, TOPIC_PEERS_CHOSEN, TOPIC_PEERS_HELD, TOPIC_PEERS_LOW, WAITING_MAX};
 use super::super::dialing::Dialing;
 use super::super::peer_id::{NotANode, node_of, peer_of};
-use super::super::standing::{Consequence, Standing};
+use super::super::standing::{Consequence, PEERS_MAX, Standing};
 use super::super::topics::Topics;
 use super::super::{addresses, reach};
-use super::{name, node};
-
-fn multiaddr(text: &str) -> Multiaddr {
-    text.parse().expect("a multiaddr")
-}
+use super::{multiaddr, name, node};
+use crate::ledger::Ledger;
 
 fn at(ips: &[&str]) -> At {
     List::first(ips.iter().map(|ip| Address::parse(&format!("/ip4/{ip}/tcp/1/p2p/{}", node(2))).expect("an address")))
@@ -137,7 +139,9 @@ fn names_and_private_addresses_are_dialled_only_where_the_operator_named_them() 
     use libp2p::core::transport::{DialOpts, PortUse};
     let named = multiaddr(&format!("/dns4/boot.example/tcp/4001/p2p/{}", node(1)));
     let options = DialOpts { role: libp2p::core::Endpoint::Dialer, port_use: PortUse::Reuse };
-    let dials = |reach, text: &str| reach::Reached::new(Dialled(Vec::new()), reach, [named.clone()]).dial(multiaddr(text), options).is_ok();
+    let dials = |reach, text: &str| {
+        reach::Reached::new(Dialled(Vec::new()), reach, [named.clone()], Ledger::new(reach, [])).dial(multiaddr(text), options).is_ok()
+    };
     for text in ["/dns4/boot.example/tcp/4001", "/ip4/45.0.113.9/tcp/1", "/ip6/2606:4700::1/udp/1/quic-v1"] {
         assert!(dials(Reach::Global, text), "{text}");
     }
@@ -151,17 +155,122 @@ fn names_and_private_addresses_are_dialled_only_where_the_operator_named_them() 
     }
 }
 
+/// The socket that libp2p-tcp connects to: by its own rule, which begins at the end and ignores what stands before.
+fn dialled_by_tcp(mut address: Multiaddr) -> Option<SocketAddr> {
+    let mut port = None;
+    while let Some(part) = address.pop() {
+        match (part, port) {
+            (Protocol::Ip4(ip), Some(port)) => return Some(SocketAddr::new(ip.into(), port)),
+            (Protocol::Ip6(ip), Some(port)) => return Some(SocketAddr::new(ip.into(), port)),
+            (Protocol::Tcp(number), None) => port = Some(number),
+            (Protocol::P2p(_), _) => {}
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn part() -> impl Strategy<Value = Protocol<'static>> {
+    let ip = prop_oneof![
+        Just(IpAddr::from([45, 0, 113, 9])),
+        Just(IpAddr::from([127, 0, 0, 1])),
+        Just(IpAddr::from([192, 168, 1, 1])),
+        any::<[u8; 4]>().prop_map(IpAddr::from),
+        any::<[u8; 16]>().prop_map(IpAddr::from),
+    ];
+    prop_oneof![
+        6 => ip.prop_map(|ip| match ip {
+            IpAddr::V4(ip) => Protocol::Ip4(ip),
+            IpAddr::V6(ip) => Protocol::Ip6(ip),
+        }),
+        6 => (0u16..3).prop_map(Protocol::Tcp),
+        2 => (0u16..3).prop_map(Protocol::Udp),
+        1 => Just(Protocol::QuicV1),
+        1 => Just(Protocol::P2pCircuit),
+        2 => (1u8..4).prop_map(|number| Protocol::P2p(peer_of(node(number)))),
+        1 => Just(Protocol::Dns4("localhost".into())),
+        1 => Just(Protocol::Dnsaddr("example.org".into())),
+        1 => Just(Protocol::Ws("/".into())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_096, failure_persistence: None, rng_seed: RngSeed::Fixed(3), ..ProptestConfig::default() })]
+    #[test]
+    fn what_may_be_dialled_leads_to_a_socket_that_may(parts in prop::collection::vec(part(), 1..6), lan in any::<bool>()) {
+        let reach = if lan { Reach::Any } else { Reach::Global };
+        let address: Multiaddr = parts.into_iter().collect();
+        if reach::Reached::new(Dialled(Vec::new()), reach, [], Ledger::new(reach, [])).may_dial(&address) {
+            let names = |part: &Protocol<'_>| matches!(part, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_));
+            prop_assert!(!address.iter().any(|part| names(&part)), "{}", address);
+            let endpoint = addresses::endpoint_of(&address).expect("what is dialled has one");
+            prop_assert!(endpoint.is_dialable(reach), "{}", address);
+            if let Some(socket) = dialled_by_tcp(address.clone()) {
+                prop_assert_eq!(socket, endpoint.socket());
+            }
+        }
+    }
+}
+
 #[test]
-fn an_ip_where_a_dial_failed_is_left_alone_for_ten_minutes() {
+fn the_tricks_with_two_ips_and_with_names_are_not_dialled() {
+    let id = node(5);
+    let tricks = [
+        format!("/ip4/8.8.8.8/tcp/1/ip4/127.0.0.1/tcp/47999/p2p/{id}"),
+        format!("/ip4/9.9.9.9/tcp/1/dns4/localhost/tcp/4001/p2p/{id}"),
+        format!("/ip4/9.9.9.9/tcp/1/p2p/{id}/ip4/10.0.0.1/tcp/22"),
+        "/ip4/9.9.9.9/tcp/0".to_owned(),
+        "/ip4/100.64.0.1/tcp/80".to_owned(),
+        "/ip6/64:ff9b::a00:1/tcp/80".to_owned(),
+        "/ip6/::ffff:7f00:1/tcp/80".to_owned(),
+    ];
+    for trick in &tricks {
+        let reached = reach::Reached::new(Dialled(Vec::new()), Reach::Global, [], Ledger::new(Reach::Global, []));
+        assert!(!reached.may_dial(&multiaddr(trick)), "{trick}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_machine_is_dialled_no_more_often_than_its_share_whoever_names_it() {
+    let reached = reach::Reached::new(Dialled(Vec::new()), Reach::Global, [], Ledger::new(Reach::Global, []));
+    let dials = |host: u8, ports: std::ops::Range<u16>| {
+        ports.filter(|port| reached.may_dial(&multiaddr(&format!("/ip4/45.0.113.{host}/tcp/{port}")))).count()
+    };
+    let share = (Charge::Dials.payer(), Charge::Dials.cluster());
+    assert_eq!(dials(9, 1..1_000) as u64, share.0.burst);
+    assert_eq!((10..250).map(|host| dials(host, 1..10)).sum::<usize>() as u64, share.1.burst - share.0.burst, "and its network all together");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(dials(9, 1..1_000) as u64, share.0.per_minute);
+}
+
+fn socket(ip: [u8; 4], port: u16) -> SocketAddr {
+    SocketAddr::from((ip, port))
+}
+
+#[test]
+fn a_socket_where_a_dial_failed_is_left_alone_for_ten_minutes_and_no_other_of_its_machine() {
     let now = Instant::now();
     let mut dialing = Dialing::<()>::default();
-    dialing.mute([203, 0, 113, 1].into(), now);
-    dialing.mute([127, 0, 0, 1].into(), now);
+    dialing.mute(socket([203, 0, 113, 1], 1), now);
+    dialing.mute(socket([203, 0, 113, 2], 99), now);
+    dialing.mute(socket([127, 0, 0, 1], 1), now);
     let wanted = at(&["203.0.113.1", "203.0.113.2", "127.0.0.1"]);
     assert_eq!(dialing.unmuted(&wanted, now), at(&["203.0.113.2", "127.0.0.1"]), "what is shared by all is never muted");
     assert_eq!(dialing.unmuted(&wanted, now + Duration::from_secs(600)), wanted);
-    dialing.connected(node(2), [203, 0, 113, 1].into());
+    dialing.connected(node(2), [203, 0, 113, 1].into(), now);
     assert_eq!(dialing.unmuted(&wanted, now), wanted, "somebody answered there");
+}
+
+#[test]
+fn an_ip_where_somebody_proved_a_key_lately_is_muted_for_nobodys_word() {
+    let now = Instant::now();
+    let mut dialing = Dialing::<()>::default();
+    dialing.connected(node(2), [203, 0, 113, 1].into(), now);
+    let wanted = at(&["203.0.113.1"]);
+    dialing.mute(socket([203, 0, 113, 1], 1), now + Duration::from_secs(3_599));
+    assert_eq!(dialing.unmuted(&wanted, now + Duration::from_secs(3_599)), wanted);
+    dialing.mute(socket([203, 0, 113, 1], 1), now + Duration::from_secs(3_600));
+    assert!(dialing.unmuted(&wanted, now + Duration::from_secs(3_600)).is_empty(), "nobody was there for long");
 }
 
 #[test]
@@ -180,7 +289,7 @@ fn what_waits_for_a_dial_is_told_once_and_is_bounded() {
     }
     assert!(!dialing.has_room());
     assert_eq!(dialing.join(node(2), 9), Err(9));
-    assert_eq!(dialing.connected(node(2), [203, 0, 113, 1].into()).len(), WAITING_MAX);
+    assert_eq!(dialing.connected(node(2), [203, 0, 113, 1].into(), Instant::now()).len(), WAITING_MAX);
     assert!(dialing.has_room());
 }
 
@@ -212,6 +321,27 @@ fn rare_slips_are_forgotten_and_a_let_go_peer_may_return_after_an_hour() {
     assert!(standing.forgiven(now + Duration::from_secs(3_599)).is_empty());
     assert_eq!(standing.forgiven(now + Duration::from_secs(3_600)), [node(3)]);
     assert_eq!(standing.next_deadline(), None);
+}
+
+#[test]
+fn the_door_is_shut_to_no_more_peers_than_are_remembered() {
+    let (mut standing, now) = (Standing::default(), Instant::now());
+    let key = |number: usize| NodeId(std::array::from_fn(|at| number.to_be_bytes().get(at).copied().unwrap_or(0)));
+    let mut shut = std::collections::BTreeSet::new();
+    for number in 0..3 * PEERS_MAX {
+        let now = now + Duration::from_millis(number as u64);
+        assert_eq!(standing.report(key(number), PeerAction::Proven, now), Consequence::LetGo);
+        shut.insert(key(number));
+        for back in standing.forgiven(now) {
+            assert!(shut.remove(&back), "let back once");
+        }
+        assert!(shut.len() <= PEERS_MAX);
+    }
+    standing.report(key(3 * PEERS_MAX - 1), PeerAction::Useful, now + Duration::from_secs(60));
+    for back in standing.forgiven(now + Duration::from_secs(2 * 3_600)) {
+        shut.remove(&back);
+    }
+    assert!(shut.is_empty(), "everybody may come back");
 }
 
 fn id(number: usize) -> NodeId {

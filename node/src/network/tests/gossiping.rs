@@ -69,7 +69,7 @@ async fn a_neighbour_that_breaks_signatures_does_not_reduce_delivery_and_is_scor
         publish(&mut lab, author, &good);
         assert_eq!(heard(&mut lab, receiver, &good).await, node(1));
     }
-    let score = |lab: &Lab, of| lab.stations[receiver].swarm.behaviour().gossip.peer_score(&peer_of(of)).expect("scoring is on");
+    let score = |lab: &Lab, of| lab.stations[receiver].swarm.behaviour().gossip.inner.peer_score(&peer_of(of)).expect("scoring is on");
     assert!(score(&lab, node(2)) <= -500.0, "three invalid messages cost the breaker its gossip, its score is {}", score(&lab, node(2)));
     assert!(score(&lab, node(1)) >= 0.0);
 }
@@ -78,7 +78,7 @@ async fn a_neighbour_that_breaks_signatures_does_not_reduce_delivery_and_is_scor
 async fn subscriptions_outside_the_own_topics_are_not_kept() {
     let mut lab = Lab::new(vec![config(&["t", "other", "third"]), config(&["t"])]).await;
     lab.introduce(0, 1).await;
-    let gossip = &lab.stations[1].swarm.behaviour().gossip;
+    let gossip = &lab.stations[1].swarm.behaviour().gossip.inner;
     let topics: Vec<String> = gossip.all_peers().flat_map(|(_, topics)| topics).map(|topic| topic.as_str().to_owned()).collect();
     assert_eq!(topics, ["/station/lab/1/calls/t"]);
 }
@@ -89,17 +89,17 @@ fn no_flipped_bit_leaves_a_call_valid() {
     for position in 0..whole.len() {
         let mut flipped = whole.clone();
         flipped[position] ^= 1 << (position % 8);
-        assert!(!matches!(hear(&flipped, &name("lab"), &name("t")), Heard::Call(_)), "byte {position}");
+        assert!(!matches!(hear(&flipped, &name("lab"), &name("t"), || true), Heard::Call(_)), "byte {position}");
     }
-    assert!(matches!(hear(&whole, &name("lab"), &name("t")), Heard::Call(_)));
+    assert!(matches!(hear(&whole, &name("lab"), &name("t"), || true), Heard::Call(_)));
 }
 
 #[test]
 fn a_well_formed_message_of_an_unknown_shape_is_ignored_and_garbage_rejected() {
     let (network, topic) = (name("lab"), name("t"));
     let later = station_protocol::codec::encode(&std::collections::BTreeMap::from([("kind", "call/2")]));
-    assert!(matches!(hear(&later, &network, &topic), Heard::Unknown));
-    assert!(matches!(hear(&[0xff; 20], &network, &topic), Heard::Invalid(_)));
-    assert!(matches!(hear(&bytes(&call(1, 1)), &network, &name("other")), Heard::Invalid(_)), "on a topic that is not its own");
-    assert!(matches!(hear(&bytes(&call(1, 1)), &name("elsewhere"), &topic), Heard::Invalid(_)));
+    assert!(matches!(hear(&later, &network, &topic, || true), Heard::Unknown));
+    assert!(matches!(hear(&[0xff; 20], &network, &topic, || true), Heard::Invalid(_)));
+    assert!(matches!(hear(&bytes(&call(1, 1)), &network, &name("other"), || true), Heard::Invalid(_)), "on a topic that is not its own");
+    assert!(matches!(hear(&bytes(&call(1, 1)), &name("elsewhere"), &topic, || true), Heard::Invalid(_)));
 }

@@ -43,7 +43,7 @@ async fn answer(lab: &mut Lab, at: usize) -> Result<Response, SendFailure> {
 }
 
 /// A libp2p peer that speaks only raw streams: what it says is up to the test.
-async fn raw_peer(number: u8) -> (Swarm<libp2p_stream::Behaviour>, Multiaddr) {
+pub(super) async fn raw_peer(number: u8) -> (Swarm<libp2p_stream::Behaviour>, Multiaddr) {
     let key = keypair(secret(number));
     let config = libp2p::swarm::Config::with_executor(TokioTasks).with_idle_connection_timeout(HANG);
     let mut swarm = Swarm::new(transport::tcp(&key).expect("a transport"), libp2p_stream::Behaviour::new(), key.public().to_peer_id(), config);
@@ -56,7 +56,7 @@ async fn raw_peer(number: u8) -> (Swarm<libp2p_stream::Behaviour>, Multiaddr) {
     (swarm, address)
 }
 
-fn drive(mut swarm: Swarm<libp2p_stream::Behaviour>) {
+pub(super) fn drive(mut swarm: Swarm<libp2p_stream::Behaviour>) {
     tokio::spawn(async move {
         loop {
             swarm.select_next_some().await;

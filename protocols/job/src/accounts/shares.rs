@@ -38,6 +38,8 @@ pub const ACQUAINTED_TIMES: u64 = 2;
 pub enum Charge {
     /// Signatures verified. One takes about 50 µs.
     Signatures,
+    /// Messages on gossip, copies of them too, and control messages.
+    Gossip,
     /// Messages on gossip that were not accepted, whatever the reason.
     NotAccepted,
     /// Calls told on gossip or in an answer.
@@ -59,8 +61,9 @@ pub enum Charge {
 }
 
 /// All kinds, in the order in which they are shown.
-pub const CHARGES: [Charge; 10] = [
+pub const CHARGES: [Charge; 11] = [
     Charge::Signatures,
+    Charge::Gossip,
     Charge::NotAccepted,
     Charge::Calls,
     Charge::Records,
@@ -95,6 +98,9 @@ impl Charge {
             // A new topic peer tells up to 32 Calls of two signatures and 272 records: three topics of that at once. All strangers
             // together take half a second at once, and then 2.5 % of a core.
             Self::Signatures => row((1_024, 1_200), (2_048, 6_000), (8_192, 30_000)),
+            // An honest neighbour forwards what it accepts: from each of 16 neighbours up to four Calls a second, known authors' ones
+            // too. One costs about 10 µs.
+            Self::Gossip => row((2_048, 4_800), (4_096, 9_600), (16_384, 76_800)),
             // An honest neighbour forwards what it accepts: unknown authors' Calls at one a second and topic, of which all may be over
             // this station's own share. Four topics of that, and what gathers while a link stalls. Gossip remembers each message for
             // minutes, so that this bounds memory too.
@@ -105,17 +111,19 @@ impl Charge {
             Self::Records => row((1_088, 360), (4_352, 1_440), (17_408, 5_760)),
             // A claimant with 64 slots of jobs that take seconds, each delivered by itself.
             Self::Questions => row((256, 1_920), (1_024, 7_680), (4_096, 30_720)),
-            // Two addresses of each of eight experiments at once. A dial costs the station little and the one dialled, who asked for
-            // nothing, a connection: one /24 makes a station knock four times a minute.
-            Self::Dials => row((16, 2), (32, 4), (128, 60)),
+            // Paid by who names an address, and by the machine that is dialled, who did not ask for it: whoever names it, and by however
+            // many keys, a station knocks at one machine twice a minute and at one network four times. All together: the searches of
+            // a station that starts, and then five a second.
+            Self::Dials => row((16, 2), (32, 4), (512, 300)),
             // A module of the largest size four times at once, then 2 MiB a second; a home line of 100 Mbit/s stays usable.
             Self::BytesServed => row((64 * MIB, 120 * MIB), (64 * MIB, 120 * MIB), (256 * MIB, 480 * MIB)),
             // The dearest module once, then a fifth of one core's time for one requester, half a core for all unknown ones.
             Self::CompileMs => row((60_000, 7_200), (60_000, 7_200), (240_000, 30_000)),
-            // A station that restarts, loses its line and dials again; a hundred of one provider after an outage.
-            Self::Connections => row((16, 12), (64, 60), (512, 1_200)),
+            // A station that restarts, loses its line and dials again; a hundred of one provider after an outage; a whole network at
+            // a bootstrap node.
+            Self::Connections => row((16, 12), (64, 60), (1_024, 3_000)),
             // The same, with those that fail. They cost a key exchange each, about 200 µs.
-            Self::Handshakes => row((32, 30), (128, 120), (1_024, 2_400)),
+            Self::Handshakes => row((32, 30), (128, 120), (2_048, 6_000)),
         }
     }
 
@@ -142,6 +150,7 @@ impl Charge {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Signatures => "signatures verified",
+            Self::Gossip => "gossip messages and control",
             Self::NotAccepted => "messages not accepted",
             Self::Calls => "calls told",
             Self::Records => "records told",
