@@ -23,6 +23,7 @@ pub mod operator;
 pub mod outside;
 pub mod platform;
 pub mod prepare;
+pub mod printable;
 pub mod results;
 pub mod station;
 pub mod store;

@@ -82,6 +82,49 @@ async fn a_module_author_sees_a_module_run_without_a_network() {
 }
 
 #[tokio::test]
+async fn a_module_file_without_end_and_a_strangers_import_name_are_refused_in_bounded_words() {
+    let (_dir, home) = home().await;
+    for command in ["inspect", "run"] {
+        let (code, answer) = home.try_ask(&["module", command, "/dev/zero"]).await;
+        assert_eq!(code, 1, "{answer}");
+        assert!(answer["error"].as_str().expect("a sentence").contains("16777216"), "{answer}");
+    }
+    // Type, import and end: one function that no station has, with a name that clears the screen and adds a line.
+    let name = b"\x1b[2J\nverdict  runs on this profile";
+    let import = [&[1, 3][..], b"env", &[u8::try_from(name.len()).expect("short")], name, &[0, 0]].concat();
+    let section = [&[2, u8::try_from(import.len()).expect("short")][..], &import].concat();
+    let module = [b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0", section.as_slice()].concat();
+    let file = home.dir().join("escape.wasm");
+    std::fs::write(&file, module).expect("written");
+    for command in ["inspect", "run"] {
+        let text = home.print(&["module", command, file.to_str().expect("UTF-8")]).await;
+        assert!(text.contains("\\u{1b}[2J\\nverdict  runs"), "{text:?}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(text.lines().all(|line| line != "verdict  runs on this profile"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_experiment_publishes_no_file_from_elsewhere() {
+    let (dir, home) = home().await;
+    std::fs::write(dir.path().join("letter.csv"), "private\nwords\n").expect("written");
+    home.write("network.toml", "name = \"test-net\"\nlan = true\ntopics = [\"tests\"]\n");
+    let pure = "topic = \"tests\"\ncontact = \"mailto:t@example.org\"\n[pure]\ntrust = \"fixed:1\"\n";
+    let absolute = dir.path().join("letter.csv");
+    for (module, inputs) in
+        [("primes", "../letter.csv"), ("primes", absolute.to_str().expect("UTF-8")), ("../letter.csv", "in.csv"), ("./key", "in.csv")]
+    {
+        home.write("in.csv", "from,to\n0,9\n");
+        home.write("e.toml", &format!("name = \"e\"\nmodule = {module:?}\n{pure}[jobs]\nfile = {inputs:?}\n"));
+        let file = home.dir().join("e.toml");
+        let (code, answer) = home.try_ask(&["publish", file.to_str().expect("UTF-8")]).await;
+        assert_eq!(code, 1, "{answer}");
+        let told = answer["error"].as_str().expect("a sentence");
+        assert!(told.contains(if module == "./key" { "not a WebAssembly module" } else { "--any-path" }), "{module} {inputs}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn the_doctor_finds_a_fresh_station_lacks_only_a_network() {
     let (_dir, home) = home().await;
     let (code, findings) = home.try_ask(&["doctor"]).await;

@@ -233,6 +233,31 @@ fn library_code_touches_sockets_disk_and_threads_only_in_platform() {
 }
 
 #[test]
+fn commands_speak_to_terminals_through_one_filter() {
+    let mut findings = Vec::new();
+    for (path, text) in sources("node/src") {
+        let name = path.to_string_lossy().into_owned();
+        if name.ends_with("tests.rs") {
+            continue;
+        }
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let doors = ["println!", "print!", "eprintln!", "eprint!", "stdout()", "stderr()"];
+        // Whether somebody looks, and the log's own writer, are no words of strangers.
+        let asks = ["may_colour(&std::io::stderr())", "to: std::io::stderr()", "std::process::Stdio"];
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !asks.iter().any(|ask| line.contains(ask))) {
+            let code = line.split("//").next().unwrap_or_default();
+            if name != "node/src/cli/output.rs" && doors.iter().any(|door| code.contains(door)) {
+                findings.push(format!("{name}:{}: prints", number + 1));
+            }
+            if name != "node/src/results/table.rs" && name != "node/src/cli/output.rs" && code.contains("\\x1b") {
+                findings.push(format!("{name}:{}: paints", number + 1));
+            }
+        }
+    }
+    refuse(&findings, "what strangers wrote reaches a terminal through cli/output.rs alone");
+}
+
+#[test]
 fn crates_name_only_those_below_them() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("protocols/job", &["station-car"] as &[&str]),

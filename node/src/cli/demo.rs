@@ -74,7 +74,7 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     mesh.stop().await;
     let results = named(&results?, &targets);
     std::fs::write(&args.report, html::render(&results)).map_err(|error| Failure::new(format!("{}: {error}", args.report.display())))?;
-    output.show(&results, |results| format!("\n{}", table::render(results, output.colour(), output.width())));
+    output.paint(&results, |results| format!("\n{}", table::render(results, output.colour(), output.width())));
     output.say(format!(
         "\n{} stations signed {} receipts; the report with charts: {}",
         args.stations,

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
-use station_protocol::bounded::Text;
 use station_protocol::limits::Limits;
 
 use super::output::{Exit, Failure, Output};
 use super::publish::read_module;
 use crate::library::BUNDLED;
-use crate::platform::trial;
+use crate::platform::trial::{self, Inspection, Trial};
+use crate::printable::Line;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -77,24 +77,33 @@ fn bytes(module: &str) -> Result<Vec<u8>, Failure> {
 async fn inspect(module: &str, output: &Output) -> Result<Exit, Failure> {
     let bytes = bytes(module)?;
     let report = trial::inspect(bytes).await?;
-    output.show(&report, |report| {
-        format!(
-            "cid      {}\nbytes    {}\nprofile  {}\nverdict  {}\n",
-            report.cid,
-            report.bytes,
-            report.profile,
-            report.refused.as_deref().unwrap_or("runs on this profile")
-        )
-    });
+    output.show(&report, judgement);
     Ok(if report.refused.is_some() { Exit::Failed } else { Exit::Done })
+}
+
+/// What a station would say, in words. The module's author chose the names in a refusal.
+fn judgement(report: &Inspection) -> String {
+    let verdict = Line(report.refused.as_deref().unwrap_or("runs on this profile"));
+    format!("cid      {}\nbytes    {}\nprofile  {}\nverdict  {verdict}\n", report.cid, report.bytes, report.profile)
 }
 
 async fn trial(module: &str, input: &str, pure: bool, output: &Output) -> Result<Exit, Failure> {
     let input: serde_json::Value = serde_json::from_str(input).map_err(|error| Failure::new(format!("--input is not JSON: {error}")))?;
     let trial = trial::run(bytes(module)?, &input, Limits::default(), pure).await?;
-    output.show(&trial, |trial| {
-        let log = if trial.log.is_empty() { String::new() } else { format!("log      {}\n", Text::<4096>::cut(&trial.log)) };
-        format!("outcome  {}\nfuel     {}\ntime     {} ms\n{log}output   {}\n", trial.outcome, trial.fuel, trial.duration_ms, trial.output)
-    });
+    output.show(&trial, words);
     Ok(if trial.outcome == "completed" { Exit::Done } else { Exit::Failed })
 }
+
+/// Characters of a guest's log that are shown: a screen or two.
+const LOG_CHARS_MAX: usize = 4_096;
+
+/// A run in words. Each line that the guest wrote begins with whose it is, so that none passes for a line of the station.
+fn words(trial: &Trial) -> String {
+    let shown: String = trial.log.chars().take(LOG_CHARS_MAX).collect();
+    let log: String = shown.lines().map(|line| format!("log      {}\n", Line(line))).collect();
+    let output = trial.output.to_string();
+    format!("outcome  {}\nfuel     {}\ntime     {} ms\n{log}output   {}\n", trial.outcome, trial.fuel, trial.duration_ms, Line(&output))
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::output::{Exit, Failure, Output};
 use crate::api::types::StatusBody;
 use crate::platform::home::Home;
+use crate::printable::Line;
 
 pub(super) fn init(home: &Home, output: &Output) -> Result<Exit, Failure> {
     home.init()?;
@@ -58,13 +59,13 @@ fn render(status: &StatusBody) -> String {
         status.connected.len(),
     );
     for address in &status.addresses {
-        text.push_str(&format!("address    {address}\n"));
+        text.push_str(&format!("address    {}\n", Line(address)));
     }
     for (topic, count) in &status.topics {
-        text.push_str(&format!("topic      {topic}: {count} stations\n"));
+        text.push_str(&format!("topic      {}: {count} stations\n", Line(topic)));
     }
     for call in &status.calls {
-        text.push_str(&format!("experiment {} {:?} on {}: {}\n", call.experiment, call.name, call.topic, call.standing));
+        text.push_str(&format!("experiment {} {:?} on {}: {}\n", Line(&call.experiment), call.name, Line(&call.topic), Line(&call.standing)));
     }
     for own in &status.own {
         text.push_str(&format!("own        {own}\n"));

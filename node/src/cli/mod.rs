@@ -6,6 +6,7 @@
 mod client;
 mod demo;
 mod doctor;
+mod files;
 mod inspect;
 mod manage;
 mod network;
@@ -164,7 +165,8 @@ fn home_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
 fn start_log(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::new(filter);
     let colour = output::may_colour(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).with_target(false).init();
+    let log = move || output::LogLines { to: std::io::stderr(), painted: colour };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).with_ansi(colour).with_target(false).init();
 }
 
 /// A filter that can be read: a spelling mistake in it must not look like silence.

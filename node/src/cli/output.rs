@@ -1,6 +1,7 @@
 //! How commands speak: text for people, JSON for scripts, one kind of failure.
 //!
-//! Guarantees: no colour where `NO_COLOR` is set or nobody looks; results on standard output, everything else on standard error.
+//! Guarantees: no colour where `NO_COLOR` is set or nobody looks; results on standard output, everything else on standard error;
+//! whatever a stranger had a word in reaches a terminal through [`crate::printable`].
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+
+use crate::printable::{Line, json, page};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,7 @@ impl<E: std::error::Error> From<E> for Failure {
 /// Where a command's words go.
 pub(super) struct Output {
     json: bool,
+    is_terminal: bool,
     results: Mutex<Results>,
 }
 
@@ -98,12 +102,12 @@ struct Results {
 impl Output {
     #[must_use]
     pub(super) fn new(json: bool) -> Self {
-        Self::to(json, Box::new(io::stdout()))
+        Self { is_terminal: io::stdout().is_terminal(), ..Self::to(json, Box::new(io::stdout())) }
     }
 
     /// The same with results going elsewhere.
     pub(super) fn to(json: bool, to: Box<dyn Write + Send>) -> Self {
-        Self { json, results: Mutex::new(Results { to, failed: None }) }
+        Self { json, is_terminal: false, results: Mutex::new(Results { to, failed: None }) }
     }
 
     #[must_use]
@@ -124,12 +128,22 @@ impl Output {
 
     /// `value` as one line of JSON, or what `text` makes of it.
     pub(super) fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+        self.paint(value, |value| page(&text(value)));
+    }
+
+    /// The same for text with colours, whose maker has filtered what is in it.
+    pub(super) fn paint<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
         if self.json {
-            self.write(&(serde_json::to_string(value).expect("our own types have JSON") + "\n"));
+            self.write(&(json(&serde_json::to_string(value).expect("our own types have JSON")) + "\n"));
         } else {
             let text = text(value);
             self.write(&format!("{text}{}", if text.ends_with('\n') || text.is_empty() { "" } else { "\n" }));
         }
+    }
+
+    /// A file's text: as it is for a program, as a terminal may see it for people.
+    pub(super) fn data(&self, text: &str) {
+        if self.is_terminal { self.write(&page(text)) } else { self.write(text) }
     }
 
     /// Results as they are. What cannot be written is told by [`Output::end`]; nothing more is written after it.
@@ -178,7 +192,7 @@ impl Output {
     #[must_use]
     pub(super) fn fail(&self, failure: &Failure) -> Exit {
         if self.json {
-            self.write(&format!("{}\n", serde_json::json!({ "error": failure.message, "code": failure.exit.code() })));
+            self.write(&format!("{}\n", json(&serde_json::json!({ "error": failure.message, "code": failure.exit.code() }).to_string())));
         } else {
             complain(&format!("station: {}", failure.message));
         }
@@ -202,7 +216,32 @@ impl Output {
 
 /// A line on standard error. Where nobody can read it, nobody can be told.
 fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", page(text));
+}
+
+/// Where the log goes, an event at a time: each stays one line, whatever peers put into it.
+pub(super) struct LogLines<W> {
+    pub(super) to: W,
+    /// The log's own colours pass; it has disarmed those of others.
+    pub(super) painted: bool,
+}
+
+impl<W: Write> Write for LogLines<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
+        let line = if self.painted {
+            text.split('\x1b').map(|part| Line(part).to_string()).collect::<Vec<_>>().join("\x1b")
+        } else {
+            Line(text).to_string()
+        };
+        self.to.write_all(format!("{line}{end}").as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// Whether `stream` may be coloured: a terminal, and nobody said otherwise.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 
 use super::client::Client;
+use super::files;
 use super::output::{Exit, Failure, Output};
 use super::show;
-use crate::api::BODY_BYTES_MAX;
 use crate::api::types::{ContentBody, ExperimentBody, PublishBody, PublishedBody};
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
@@ -26,6 +26,9 @@ pub(super) struct Args {
     /// Do not wait for the results: print the id and return (needs a running station)
     #[arg(long)]
     detach: bool,
+    /// Let the file name modules and inputs outside of its folder: what they hold is published
+    #[arg(long)]
+    any_path: bool,
     /// Go on with the experiments that an interrupted `station publish` left open
     #[arg(long, conflicts_with = "detach")]
     resume: bool,
@@ -33,7 +36,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exit, Failure> {
     // Read everything first: a typing error should not start a station.
-    let body = args.file.as_deref().map(Upload::read).transpose()?;
+    let body = args.file.as_deref().map(|file| Upload::read(file, args.any_path)).transpose()?;
     if let Some(client) = Client::find(home).await? {
         return publish(&client, body, args, output).await;
     }
@@ -120,28 +123,31 @@ struct Upload {
 }
 
 impl Upload {
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let file = read_text(path)?;
+    fn read(path: &Path, any_path: bool) -> Result<Self, Failure> {
+        let file = files::read_text(path)?;
         let parsed = ExperimentFile::parse(&file).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        let beside = |name: &str| path.parent().unwrap_or(Path::new(".")).join(name);
         let module = match &parsed.module {
-            ModuleRef::Path(name) => Some(read_module(&beside(name))?),
+            ModuleRef::Path(name) => Some(module(&files::named(path, name, any_path)?)?),
             ModuleRef::Bundled(_) | ModuleRef::Cid(_) => None,
         };
-        let inputs = parsed.inputs_file().map(|name| read_text(&beside(name))).transpose()?;
+        let inputs = parsed.inputs_file().map(|name| files::read_text(&files::named(path, name, any_path)?)).transpose()?;
         Ok(Self { file, module, inputs })
     }
 }
 
-fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+/// What every module in WebAssembly's binary format begins with.
+const WASM_MAGIC: &[u8] = b"\0asm";
+
+/// A module from disk. What is no module is not published as one: no station could run it, and it may be somebody's letter.
+fn module(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = read_module(path)?;
+    if !bytes.starts_with(WASM_MAGIC) {
+        return Err(Failure::new(format!("{}: it is not a WebAssembly module; look at it with `station module inspect`", path.display())));
+    }
+    Ok(bytes)
 }
 
 /// A module from disk, refused where no station could take it.
 pub(super) fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::new(format!("{}: {error}; build it with `station module build`", path.display())))?;
-    if bytes.len() > BODY_BYTES_MAX {
-        return Err(Failure::new(format!("{}: {} bytes; a module has at most {BODY_BYTES_MAX}", path.display(), bytes.len())));
-    }
-    Ok(bytes)
+    files::read(path).map_err(|failure| Failure::new(format!("{}; build it with `station module build`", failure.message)))
 }

@@ -15,7 +15,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exit, Failure> {
     if let Some(file) = &args.network {
-        let text = std::fs::read_to_string(file).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+        let text = super::files::read_text(file)?;
         NetworkFile::parse(&text)?;
         home.write("network.toml", &text)?;
     }

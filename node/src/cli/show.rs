@@ -9,6 +9,7 @@ use super::output::{Exit, Failure, Output};
 use crate::api::types::{ExperimentBody, VerificationBody};
 use crate::platform::home::Home;
 use crate::platform::offline;
+use crate::printable::{Line, json};
 use crate::results::{Results, Verdict, csv, html, ndjson, table};
 
 /// How often a watcher asks: often enough to feel live, rare enough to cost nothing.
@@ -90,7 +91,7 @@ pub(super) async fn follow(client: &Client, id: &str, output: &Output) -> Result
     }
     bar.finish_and_clear();
     let results: Results = client.get(&format!("{path}/results")).await?;
-    output.show(&results, |results| table::render(results, output.colour(), output.width()));
+    output.paint(&results, |results| table::render(results, output.colour(), output.width()));
     if results.settled < results.jobs {
         output.say(format!("{} jobs never got an execution before the end", results.jobs - results.settled));
     }
@@ -101,12 +102,12 @@ pub(super) async fn follow(client: &Client, id: &str, output: &Output) -> Result
 fn explain(seen: &ExperimentBody, output: &Output) {
     output.say(format!("nothing moved for {} s:", STUCK_AFTER.as_secs()));
     for (reason, count) in &seen.declines {
-        output.say(format!("  {count} stations declined: {reason}"));
+        output.say(format!("  {count} stations declined: {}", Line(reason)));
     }
     for (reason, count) in &seen.refusals {
-        output.say(format!("  {count} claims refused: {reason}"));
+        output.say(format!("  {count} claims refused: {}", Line(reason)));
     }
-    seen.advice.iter().for_each(|advice| output.say(format!("  {advice}")));
+    seen.advice.iter().for_each(|advice| output.say(format!("  {}", Line(advice))));
 }
 
 fn verdict_code(results: &Results) -> Exit {
@@ -137,7 +138,11 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
                 output.show(&serde_json::json!({ "file": file }), |_| String::new());
             }
         }
-        None => output.write(&text),
+        None => match format {
+            Format::Table => output.write(&text),
+            Format::Json | Format::Ndjson => output.write(&json(&text)),
+            Format::Csv | Format::Html => output.data(&text),
+        },
     }
     Ok(verdict_code(&results))
 }

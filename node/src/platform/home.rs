@@ -7,11 +7,12 @@
 //! store/         records and blobs             engine/        compiled modules, with a key of their own
 //! ```
 //!
-//! Guarantees: secrets are created with mode 0600 and refused when others can read them; a folder is a station's once it has a key,
-//! and the key is written last. Deliberately lacks passphrases.
+//! Guarantees: the folder is made with mode 0700, its store and its engine have that mode, its files have 0600; secrets are refused when
+//! others can read them, and the whole folder when others can write into it; a folder is a station's once it has a key, and the key is
+//! written last. Deliberately lacks passphrases, and changing who may read a folder that somebody else made.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub enum HomeError {
     Exists(String),
     #[error("{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`")]
     Open { path: String, mode: u32 },
+    #[error("{path} can be written by others (mode {mode:o}), who could change what this station allows; run `chmod go-w {path}`")]
+    Writable { path: String, mode: u32 },
     #[error("{0} is not a key: it must have 32 bytes")]
     Key(String),
     #[error(transparent)]
@@ -61,13 +64,16 @@ impl Home {
         if self.path("key").exists() {
             return Err(HomeError::Exists(self.dir.display().to_string()));
         }
-        fs::create_dir_all(&self.dir).map_err(|error| self.io(".", error))?;
+        if !self.dir.is_dir() {
+            system::private_folder(&self.dir).map_err(|error| self.io(".", error))?;
+        }
+        self.not_writable()?;
         for (name, page) in [("station.toml", CONFIG_PAGE), ("policy.toml", POLICY_PAGE)] {
             if !self.path(name).exists() {
                 self.write(name, page)?;
             }
         }
-        self.write_secret("key", &entropy())
+        self.replace("key", &entropy())
     }
 
     #[must_use]
@@ -80,8 +86,16 @@ impl Home {
         self.dir.join(name)
     }
 
+    /// A folder in the home that is its owner's alone, made if it is not there.
+    pub fn private_folder(&self, name: &str) -> Result<PathBuf, HomeError> {
+        let path = self.path(name);
+        system::private_folder(&path).map_err(|error| self.io(name, error))?;
+        Ok(path)
+    }
+
     /// The key's 32-byte seed.
     pub fn key(&self) -> Result<[u8; 32], HomeError> {
+        self.not_writable()?;
         let bytes = self.read_secret("key")?.ok_or_else(|| HomeError::None(self.dir.display().to_string()))?;
         bytes.try_into().map_err(|_| HomeError::Key(self.path("key").display().to_string()))
     }
@@ -107,7 +121,7 @@ impl Home {
     /// A fresh API token, written for the command line to read.
     pub fn new_token(&self) -> Result<String, HomeError> {
         let token: String = entropy().iter().map(|byte| format!("{byte:02x}")).collect();
-        self.write_secret("api.token", token.as_bytes())?;
+        self.replace("api.token", token.as_bytes())?;
         Ok(token)
     }
 
@@ -118,7 +132,7 @@ impl Home {
     }
 
     pub fn write(&self, name: &str, text: &str) -> Result<(), HomeError> {
-        self.replace(name, text.as_bytes(), 0o644)
+        self.replace(name, text.as_bytes())
     }
 
     /// Removes a file that may be gone already.
@@ -127,16 +141,12 @@ impl Home {
         let _ = fs::remove_file(self.path(name));
     }
 
-    fn write_secret(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
-        self.replace(name, bytes, 0o600)
-    }
-
     /// Writes beside, renames, and fsyncs the folder, so that a crash leaves the old or the new file, never half of one, and what was
     /// said to be written is there after it.
-    fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
         let beside = self.path(&format!(".{name}.new"));
         let write = || {
-            let mut file = system::create(&beside, mode)?;
+            let mut file = system::create(&beside)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&beside, self.path(name))?;
@@ -155,15 +165,28 @@ impl Home {
 
     fn read_secret(&self, name: &str) -> Result<Option<Vec<u8>>, HomeError> {
         let path = self.path(name);
-        let mode = match system::mode(&path) {
-            Ok(mode) => mode,
+        let mut file = match fs::File::open(&path) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.io(name, error)),
         };
+        // The file that is open, not what its name may mean by now.
+        let mode = file.metadata().map(|about| system::mode(&about)).map_err(|error| self.io(name, error))?;
         if mode & 0o077 != 0 {
             return Err(HomeError::Open { path: path.display().to_string(), mode });
         }
-        fs::read(&path).map(Some).map_err(|error| self.io(name, error))
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| self.io(name, error))?;
+        Ok(Some(bytes))
+    }
+
+    /// Whoever can write into the folder can replace any file in it.
+    fn not_writable(&self) -> Result<(), HomeError> {
+        match fs::metadata(&self.dir).map(|about| system::mode(&about)) {
+            Ok(mode) if mode & 0o022 != 0 => Err(HomeError::Writable { path: self.dir.display().to_string(), mode }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io(".", error)),
+            _ => Ok(()),
+        }
     }
 
     fn io(&self, name: &str, error: io::Error) -> HomeError {

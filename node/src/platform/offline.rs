@@ -33,7 +33,7 @@ pub enum OfflineError {
 /// The results of experiment `id`, from the store in `home`.
 pub async fn results(home: &Home, id: &str) -> Result<Results, OfflineError> {
     let id: Cid = id.parse().map_err(|_| OfflineError::NotAnId(id.to_owned()))?;
-    let store: Arc<dyn Store> = Arc::new(RedbStore::open(&home.path("store"), Bounds::of(home.config()?.disk.0)).await?);
+    let store: Arc<dyn Store> = Arc::new(RedbStore::open(&home.private_folder("store")?, Bounds::of(home.config()?.disk.0)).await?);
     let config = requester::Config { network: home.network()?.name };
     let records = store.load(Table::Requester).await?;
     let requester = Requester::restore(config, SigningKey::from_bytes(&home.key()?), [0; 32], records.into_iter(), Clock::start().now())?;

@@ -56,6 +56,8 @@ impl Plan {
 /// share it.
 #[must_use]
 pub fn sandbox(home: &Home, program: Option<PathBuf>) -> Sandbox {
+    // Without its folder the sandbox compiles each module anew.
+    let _ = home.private_folder("engine");
     let own = station_sandbox::Config::default();
     Sandbox::new(station_sandbox::Config { cache_dir: Some(home.path("engine")), program: program.unwrap_or(own.program) })
 }
@@ -71,7 +73,7 @@ pub async fn requester(home: &Home, plan: Plan, sandbox: &Sandbox) -> Result<Sta
 }
 
 async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) -> Result<Station, StartError> {
-    let store = RedbStore::open(&home.path("store"), Bounds::of(plan.config.disk.0)).await?;
+    let store = RedbStore::open(&home.private_folder("store")?, Bounds::of(plan.config.disk.0)).await?;
     let parts = Parts {
         secret: plan.secret,
         seed: entropy(),

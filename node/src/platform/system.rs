@@ -1,6 +1,7 @@
 //! Where operating systems differ in files and signals: one small interface, a room for Unix and one for Windows.
 //!
-//! Guarantees: on Unix a secret has its mode from the moment it exists, and a folder's entries are durable after [`sync_folder`].
+//! Guarantees: on Unix a secret has its mode from the moment it exists, what is made is new whatever lay under its name, and a folder's
+//! entries are durable after [`sync_folder`].
 //! Deliberately lacks, on Windows: modes (a user's own folder is not for others there), folders that can be made durable (the system
 //! offers no such call), and a signal beside Ctrl-C.
 
@@ -11,19 +12,30 @@ use std::path::Path;
 #[cfg(unix)]
 mod here {
     use super::{File, OpenOptions, Path, io};
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    use std::fs::{DirBuilder, Permissions, set_permissions};
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 
-    /// Opens a file that is made, or emptied, with this mode.
-    pub(crate) fn create(path: &Path, mode: u32) -> io::Result<File> {
-        let file = OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(path)?;
-        // It may have been there.
-        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-        Ok(file)
+    /// Makes a file for its owner alone. What lay under its name goes, and the system makes it anew or not at all (`O_EXCL`, which
+    /// follows no link): nobody who left a file or a link there can read or choose what is written.
+    pub(crate) fn create(path: &Path) -> io::Result<File> {
+        super::remove_if_there(path)?;
+        OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)
     }
 
-    /// Who may do what with a file: the lowest nine bits.
-    pub(crate) fn mode(path: &Path) -> io::Result<u32> {
-        Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
+    /// A folder for its owner alone: made so, or made so again.
+    pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+        if let Some(above) = path.parent() {
+            std::fs::create_dir_all(above)?;
+        }
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => set_permissions(path, Permissions::from_mode(0o700)),
+            made => made,
+        }
+    }
+
+    /// Who may do what with a file or folder: the lowest nine bits.
+    pub(crate) fn mode(about: &std::fs::Metadata) -> u32 {
+        about.permissions().mode() & 0o777
     }
 
     /// Makes names in a folder durable.
@@ -44,14 +56,20 @@ mod here {
 mod here {
     use super::{File, OpenOptions, Path, io};
 
-    /// Opens a file that is made, or emptied.
-    pub(crate) fn create(path: &Path, _: u32) -> io::Result<File> {
-        OpenOptions::new().create(true).write(true).truncate(true).open(path)
+    /// Makes a file that was not there.
+    pub(crate) fn create(path: &Path) -> io::Result<File> {
+        super::remove_if_there(path)?;
+        OpenOptions::new().create_new(true).write(true).open(path)
+    }
+
+    /// A folder that is its owner's as the ones above it are.
+    pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
     }
 
     /// As of a file that is its owner's.
-    pub(crate) fn mode(path: &Path) -> io::Result<u32> {
-        std::fs::metadata(path).map(|_| 0o600)
+    pub(crate) fn mode(_: &std::fs::Metadata) -> u32 {
+        0o600
     }
 
     /// Nothing: see above.
@@ -65,4 +83,11 @@ mod here {
     }
 }
 
-pub(crate) use here::{create, mode, sync_folder, terminated};
+pub(crate) use here::{create, mode, private_folder, sync_folder, terminated};
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

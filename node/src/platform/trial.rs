@@ -11,6 +11,7 @@ use station_protocol::codec;
 use station_protocol::limits::Limits;
 use station_sandbox::{CompileError, HostCall, Load, PROFILE, Reply, Sandbox, Step};
 
+use crate::printable::Line;
 use crate::results::{from_cbor, outcome_word};
 
 /// WASI's ENOSYS: the errno of an operation this host does not have.
@@ -66,7 +67,8 @@ pub async fn run(module: Vec<u8>, input: &Value, limits: Limits, pure: bool) -> 
     blocking(move || {
         let sandbox = Sandbox::new(station_sandbox::Config::default());
         let artefact = sandbox.compile(&module).map_err(|error| match error {
-            CompileError::BadModule(reason) => TrialError::BadModule(reason.to_string()),
+            // A sentence of one line: the module chose the names in it.
+            CompileError::BadModule(reason) => TrialError::BadModule(Line(&reason.to_string()).to_string()),
             error => TrialError::Sandbox(error.to_string()),
         })?;
         let failed = |error: station_sandbox::SandboxError| TrialError::Sandbox(error.to_string());

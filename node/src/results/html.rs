@@ -3,8 +3,9 @@
 //! Guarantees: no script, no external reference, everything a guest or researcher wrote is escaped. Deliberately lacks interaction:
 //! the page must look the same in ten years.
 
-use super::table::{cut, is_unprintable, number, short};
+use super::table::{cut, number, short};
 use super::{Quantiles, Results, Row, Verdict, input_words, value_words};
+use crate::printable::is_unprintable;
 use serde_json::Value;
 
 const STYLE: &str = "

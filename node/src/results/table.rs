@@ -1,6 +1,7 @@
 //! The table that a terminal shows: one line per job.
 
 use super::{Results, Row, Verdict, input_words, value_words};
+use crate::printable::{Line, is_unprintable};
 use serde_json::Value;
 
 /// Cells wider than this are cut in the middle: CIDs and URLs stay recognisable at both ends.
@@ -76,7 +77,8 @@ fn cells(row: &Row, report: &[String]) -> Vec<String> {
         cells.push(quantiles.map_or("–".to_owned(), |quantiles| format!("{} / {}", number(quantiles.p50), number(quantiles.p95))));
     }
     cells.push(dissent(row));
-    cells
+    // Whatever a cell is made of: the escapes of this table are the only ones in it.
+    cells.iter().map(|cell| Line(cell).to_string()).collect()
 }
 
 /// Values of an answer are cut to this: enough to tell two hashes apart.
@@ -126,12 +128,6 @@ fn cut_to(text: &str, width: usize) -> String {
     let half = width / 2;
     let (head, tail) = (&clean[..half], &clean[clean.len() - (width - half - 1)..]);
     head.iter().chain(&['…']).chain(tail).collect()
-}
-
-/// Control characters, and Unicode's marks, embeddings, overrides and isolates of writing direction: with them one cell can rearrange
-/// a whole line.
-pub(super) fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

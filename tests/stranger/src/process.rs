@@ -82,6 +82,13 @@ impl Home {
         (output.status.code().unwrap_or(-1), value.unwrap_or_else(|| Value::String(format!("{text}{}", String::from_utf8_lossy(&output.stderr)))))
     }
 
+    /// Runs `station ARGS` as people do, and gives all that it printed, first the results.
+    pub async fn print(&self, args: &[&str]) -> String {
+        let output = Command::new(&self.program).args(args).env("STATION_HOME", &self.dir).stdin(Stdio::null()).output().await;
+        let output = output.expect("the program starts");
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
+    }
+
     /// Starts `station ARGS --json` and returns at once.
     #[must_use]
     pub fn start(&self, args: &[&str]) -> Running {

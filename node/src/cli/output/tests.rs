@@ -59,6 +59,39 @@ fn a_result_is_one_line_of_json_or_text_that_ends() {
     }
 }
 
+/// What a terminal would obey, and a line that looks like ours.
+const HOSTILE: &str = "x\x1b[2J\x1b]0;t\x07\u{9b}1m\u{202e}y\nverdict  runs on this profile";
+
+#[test]
+fn nothing_a_stranger_wrote_reaches_a_terminal_raw() {
+    for json in [false, true] {
+        let kept = Kept::default();
+        let output = Output { is_terminal: true, ..Output::to(json, Box::new(kept.clone())) };
+        output.show(&serde_json::json!({ "a": HOSTILE }), |value| value["a"].as_str().expect("text").to_owned());
+        output.data(HOSTILE);
+        if json {
+            // Elsewhere failures go to standard error, through the same filter.
+            let _ = output.end(Err(Failure::new(HOSTILE)));
+        }
+        assert!(kept.text().chars().all(|c| c == '\n' || !crate::printable::is_unprintable(c)), "{:?}", kept.text());
+    }
+    let kept = Kept::default();
+    Output::to(false, Box::new(kept.clone())).data(HOSTILE);
+    assert_eq!(kept.text(), HOSTILE, "a program gets a file's bytes as they are");
+}
+
+#[test]
+fn an_event_in_the_log_is_one_line_whatever_peers_put_into_it() {
+    for painted in [false, true] {
+        let mut seen = Vec::new();
+        let event = format!("\x1b[2mINFO\x1b[0m peer said {}\n", &HOSTILE[6..]);
+        LogLines { to: &mut seen, painted }.write_all(event.as_bytes()).expect("a Vec takes all");
+        let seen = String::from_utf8(seen).expect("UTF-8");
+        assert_eq!((seen.lines().count(), seen.ends_with('\n'), seen.contains("\x1b[2m")), (1, true, painted), "{seen:?}");
+        assert!(!seen.contains(['\u{9b}', '\u{202e}', '\x07']), "{seen:?}");
+    }
+}
+
 #[test]
 fn a_failure_is_json_with_its_code_where_json_is_wanted() {
     let kept = Kept::default();

@@ -27,6 +27,64 @@ fn a_fresh_home_has_a_secret_key_and_the_default_settings() {
     assert!(matches!(home.network(), Err(HomeError::NoNetwork(_))));
 }
 
+/// Everything below a folder, with its mode.
+fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries
+        .flat_map(|path| if path.is_dir() { [vec![(path.clone(), mode(&path))], modes(&path)].concat() } else { vec![(path.clone(), mode(&path))] })
+        .collect()
+}
+
+#[tokio::test]
+async fn nothing_in_a_home_can_be_read_by_others() {
+    let (_dir, home) = home();
+    home.init().expect("the folder can be written");
+    assert_eq!(mode(home.dir()), 0o700, "from the first moment");
+    home.new_token().expect("written");
+    home.write("api.addr", "127.0.0.1:4711").expect("written");
+    // As an older station, or an operator in haste, left it.
+    fs::create_dir(home.path("store")).expect("a folder");
+    fs::set_permissions(home.path("store"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    drop(crate::platform::store::RedbStore::open(&home.private_folder("store").expect("made so again")).await.expect("a store"));
+    let _ = crate::platform::start::sandbox(&home, None);
+    for (path, mode) in modes(home.dir()) {
+        let shut = path.strip_prefix(home.dir()).is_ok_and(|inner| inner.components().count() > 1);
+        assert!(shut || mode & 0o077 == 0, "{}: {mode:o}", path.display());
+    }
+    assert_eq!((mode(&home.path("store")), mode(&home.path("engine"))), (0o700, 0o700));
+}
+
+#[test]
+fn a_key_is_never_written_where_a_link_leads_or_somebody_waits() {
+    let (dir, home) = home();
+    fs::create_dir(home.dir()).expect("a folder");
+    let theirs = dir.path().join("theirs");
+    fs::write(&theirs, "theirs").expect("written");
+    std::os::unix::fs::symlink(&theirs, home.path(".key.new")).expect("a link");
+    // Opened before there is a key, it would show the key later.
+    fs::write(home.path(".api.token.new"), "").expect("written");
+    let mut open = fs::File::open(home.path(".api.token.new")).expect("open");
+    home.init().expect("the folder can be written");
+    home.new_token().expect("written");
+    assert_eq!(fs::read_to_string(&theirs).expect("readable"), "theirs");
+    let mut seen = String::new();
+    open.read_to_string(&mut seen).expect("readable");
+    assert_eq!((seen.as_str(), mode(&home.path("key"))), ("", 0o600));
+}
+
+#[test]
+fn a_home_that_others_can_write_into_is_refused_with_what_to_do() {
+    let (_dir, home) = home();
+    fs::create_dir(home.dir()).expect("a folder");
+    fs::set_permissions(home.dir(), fs::Permissions::from_mode(0o777)).expect("it is ours");
+    assert!(matches!(home.init(), Err(HomeError::Writable { mode: 0o777, .. })));
+    fs::set_permissions(home.dir(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    home.init().expect("whoever made it may let others look");
+    fs::set_permissions(home.dir(), fs::Permissions::from_mode(0o770)).expect("it is ours");
+    let refused = home.key().expect_err("a group could change the policy");
+    assert!(refused.to_string().contains("chmod go-w"), "{refused}");
+}
+
 #[test]
 fn a_second_init_is_refused_and_keeps_the_key() {
     let (_dir, home) = home();
