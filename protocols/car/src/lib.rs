@@ -10,6 +10,8 @@
 //! Deliberately absent: IO, clocks, hash maps, and (for now) paths, byte ranges, sharded directories and CARv2.
 
 pub mod block;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 mod reader;
 mod sections;

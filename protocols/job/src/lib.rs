@@ -23,6 +23,8 @@ pub mod codec;
 pub mod content;
 pub mod durable;
 pub mod experiment;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gauge;
 pub mod hostcall;
 pub mod human;

@@ -1,7 +1,8 @@
 //! [`FileReader`]: blocks in, the bytes of a file out, in order. [`assemble`] does it for blocks that are all there.
 //!
 //! Guarantees: every size a node declares for itself and for its children is the size that came, so a file is exactly as long as
-//! its root says; at most `max_bytes` come out; children of no bytes are not visited, so few blocks cannot make much work.
+//! its root says; at most `max_bytes` come out; children of no bytes are not visited, and what is read of blocks, repeated ones too,
+//! stays within [`dag_bytes_max`], so few blocks cannot make much work.
 //! Deliberately lacks hashing: the blocks were verified before.
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use cid::Cid;
 
 use super::node::{FileNode, NodeError};
 use crate::block::{BlockError, DAG_PB, RAW, decode_dag_pb, inline_bytes};
+use crate::verifier::dag_bytes_max;
 use crate::walk::{DEPTH_MAX, LINKS_MAX};
 
 /// Why blocks are not a file.
@@ -27,6 +29,8 @@ pub enum FileError {
     SizeMismatch { cid: Box<Cid>, declared: u64, found: u64 },
     #[error("a file of more than the {max} bytes allowed")]
     TooLarge { max: u64 },
+    #[error("its blocks, each as often as it is linked, have more than the {max} bytes allowed")]
+    TooMuchWork { max: u64 },
     #[error("links deeper than {DEPTH_MAX}")]
     TooDeep,
     #[error("more than {LINKS_MAX} links waiting")]
@@ -48,6 +52,8 @@ struct Part {
 pub struct FileReader {
     stack: Vec<Part>,
     emitted: u64,
+    /// Bytes of all blocks supplied: a sender may link to one large node a million times and send it once.
+    read: u64,
     max_bytes: u64,
 }
 
@@ -55,7 +61,7 @@ impl FileReader {
     /// The file under `root`, of at most `max_bytes`.
     #[must_use]
     pub fn new(root: Cid, max_bytes: u64) -> Self {
-        Self { stack: vec![Part { cid: root, declared: None, depth: 0 }], emitted: 0, max_bytes }
+        Self { stack: vec![Part { cid: root, declared: None, depth: 0 }], emitted: 0, read: 0, max_bytes }
     }
 
     /// The block to supply next (for an identity CID that is its own digest); `None` when the file is whole.
@@ -67,6 +73,11 @@ impl FileReader {
     /// The bytes that the wanted block contributes before its children.
     pub fn supply(&mut self, block: &[u8]) -> Result<Vec<u8>, FileError> {
         let Some(part) = self.stack.pop() else { return Ok(Vec::new()) };
+        let max = dag_bytes_max(self.max_bytes);
+        self.read = self.read.saturating_add(block.len() as u64);
+        if self.read > max {
+            return Err(FileError::TooMuchWork { max });
+        }
         let bytes = match part.cid.codec() {
             RAW => {
                 self.check_size(&part, block.len() as u64)?;
@@ -126,4 +137,10 @@ pub fn assemble(root: &Cid, blocks: &[(Cid, Vec<u8>)], max_bytes: u64) -> Result
         file.extend(reader.supply(block)?);
     }
     Ok(file)
+}
+
+/// The bytes that a node says its file has; `None` where it is no file's node. For [`crate::fuzz`].
+pub(crate) fn declared_bytes(cid: &Cid, block: &[u8]) -> Option<u64> {
+    let node = decode_dag_pb(cid, block).ok()?;
+    FileNode::decode(node.data.as_deref().unwrap_or_default()).ok().map(|file| file.file_bytes)
 }

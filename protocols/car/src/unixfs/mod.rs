@@ -8,6 +8,7 @@ mod file;
 mod node;
 
 pub use build::{CHUNK_BYTES, LINKS_PER_NODE, build};
+pub(crate) use file::declared_bytes;
 pub use file::{FileError, FileReader, assemble};
 pub use node::NodeError;
 

@@ -128,6 +128,20 @@ fn children_of_no_bytes_are_not_visited() {
 }
 
 #[test]
+fn a_large_node_that_is_linked_again_and_again_is_read_a_bounded_number_of_times() {
+    // One byte of file and 20 kB of a field that nobody knows, sent once and linked 40,000 times.
+    let mut message = inline_file(&[7], 1, &[]);
+    message.push(15 << 3 | 2);
+    crate::varint::encode(20_000, &mut message);
+    message.extend([0; 20_000]);
+    let heavy = node(&[], message);
+    let middle = node(&[(heavy.0, ""); 200], file(200, &[1; 200]));
+    let root = node(&[(middle.0, ""); 200], file(40_000, &[200; 200]));
+    let blocks = [root.clone(), middle, heavy];
+    assert!(matches!(assemble(&root.0, &blocks, 40_000), Err(FileError::TooMuchWork { .. })));
+}
+
+#[test]
 fn depth_is_bounded_in_files_too() {
     let mut below = (cid_of(RAW, b"x"), b"x".to_vec());
     let mut blocks = vec![below.clone()];
@@ -144,8 +158,10 @@ fn links_waiting_are_bounded_in_files_too() {
     let inner = node(&vec![(leaf.0, ""); 40_000], file(40_000, &vec![1; 40_000]));
     let sizes = [vec![40_000], vec![1; 40_000]].concat();
     let root = node(&[vec![(inner.0, "")], vec![(leaf.0, ""); 40_000]].concat(), file(80_000, &sizes));
-    assert_eq!(read(&root.0, &[root.clone(), inner.clone(), leaf.clone()]), Err(FileError::TooManyLinks));
-    assert_eq!(read(&inner.0, &[inner.clone(), leaf]).unwrap().len(), 40_000);
+    // Room enough for nodes of megabytes.
+    let room = 16 << 20;
+    assert_eq!(assemble(&root.0, &[root.clone(), inner.clone(), leaf.clone()], room), Err(FileError::TooManyLinks));
+    assert_eq!(assemble(&inner.0, &[inner.clone(), leaf], room).unwrap().len(), 40_000);
 }
 
 #[test]
