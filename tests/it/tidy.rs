@@ -241,7 +241,7 @@ fn commands_speak_to_terminals_through_one_filter() {
             continue;
         }
         let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        let doors = ["println!", "print!", "eprintln!", "eprint!", "stdout()", "stderr()"];
+        let doors = ["println!", "print!", "eprintln!", "eprint!", "::stdout()", "::stderr()"];
         // Whether somebody looks, and the log's own writer, are no words of strangers.
         let asks = ["may_colour(&std::io::stderr())", "to: std::io::stderr()", "std::process::Stdio"];
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !asks.iter().any(|ask| line.contains(ask))) {

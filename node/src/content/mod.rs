@@ -11,6 +11,8 @@
 //! stalls or crawls. Deliberately lacks paths and ranges, and any choice of whom to ask.
 
 mod fetch;
+#[doc(hidden)]
+pub mod fuzz;
 mod pace;
 mod quota;
 mod serve;

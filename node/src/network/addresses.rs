@@ -112,7 +112,8 @@ pub(crate) fn announce<'a>(own: NodeId, known: impl IntoIterator<Item = &'a Mult
 fn rank(address: &Address) -> u8 {
     let ip = address.ip().to_canonical();
     match () {
-        () if ip.is_unspecified() || ip.is_multicast() => u8::MAX,
+        // What nobody dials, however near: nobody is told.
+        () if !Reach::Any.allows(ip) => u8::MAX,
         () if address.relay().is_some() => 1,
         () if ip.is_loopback() => 3,
         () if is_private(ip) => 2,

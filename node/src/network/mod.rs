@@ -41,6 +41,8 @@ mod codec;
 pub mod config;
 mod dialing;
 pub mod events;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod gauges;
 mod gossip;
