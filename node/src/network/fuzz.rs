@@ -24,14 +24,17 @@ const WORK: StreamProtocol = StreamProtocol::new("/fuzz/work");
 /// A frame of the `work` protocol; the first byte chooses between a question and an answer. What is read is written in the same bytes.
 pub fn frame(bytes: &[u8]) {
     let [kind, stream @ ..] = bytes else { return };
-    let (mut codec, mut from, mut to) = (WorkCodec, Cursor::new(stream), Cursor::new(Vec::new()));
+    // A station's readers have timers, which ask for a runtime.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let _entered = runtime.enter();
+    let (mut codec, mut from, mut to) = (WorkCodec::default(), Cursor::new(stream), Cursor::new(Vec::new()));
     let there = "what is in memory is there";
     if kind & 1 == 0 {
-        let Ok(Frame { value: Ok(request), bytes }) = codec.read_request(&WORK, &mut from).now_or_never().expect(there) else { return };
+        let Ok(Frame { value: Ok(request), bytes, .. }) = codec.read_request(&WORK, &mut from).now_or_never().expect(there) else { return };
         assert!(bytes <= REQUEST_BYTES_MAX);
         codec.write_request(&WORK, &mut to, Frame::own(Ok(request))).now_or_never().expect(there).expect("it is within its bound");
     } else {
-        let Ok(Frame { value, bytes }) = codec.read_response(&WORK, &mut from).now_or_never().expect(there) else { return };
+        let Ok(Frame { value, bytes, .. }) = codec.read_response(&WORK, &mut from).now_or_never().expect(there) else { return };
         assert!(bytes <= RESPONSE_BYTES_MAX);
         codec.write_response(&WORK, &mut to, Frame::own(value)).now_or_never().expect(there).expect("it is within its bound");
     }
@@ -41,7 +44,7 @@ pub fn frame(bytes: &[u8]) {
 /// A message on a topic of Calls: a Call is the bytes it came in.
 pub fn gossip(bytes: &[u8]) {
     let (network, topic) = (Name::new("example").expect("a name"), Name::new("ipfs-gateways").expect("a name"));
-    if let Heard::Call(call) = hear(bytes, &network, &topic) {
+    if let Heard::Call(call) = hear(bytes, &network, &topic, || true) {
         assert_eq!(encode(&*call), bytes);
     }
 }
@@ -62,6 +65,10 @@ pub fn addresses(bytes: &[u8]) {
     }
     for address in &told {
         let _ = addresses::remote(told.first(), address, |_| None);
+        if let Some(route) = addresses::route_of(address) {
+            let socket = dialled(address).map(|(socket, _)| socket);
+            assert_eq!(socket, Some(route.endpoint.socket()), "what is judged is what is dialled: {address}");
+        }
         let _ = (addresses::relay_of(address), addresses::is_relayed(address), addresses::ip_of(address));
     }
 }

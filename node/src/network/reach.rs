@@ -34,12 +34,20 @@ impl<T> Reached<T> {
     }
 
     pub(crate) fn may_dial(&self, address: &Multiaddr) -> bool {
-        if self.named.contains(&bare(address)) {
+        if self.is_named(address) {
             return true;
         }
         // A circuit is dialled by the relay's client, and its relay here.
         let Some(Route { endpoint, relay: None, .. }) = route_of(address) else { return false };
         endpoint.is_dialable(self.reach) && self.ledger.charge_host(endpoint.ip(), Charge::Dials, 1).is_ok()
+    }
+
+    /// Whether the operator named it: with or without a peer id at its end, and nothing after that, which is where TCP would go.
+    fn is_named(&self, address: &Multiaddr) -> bool {
+        let parts = address.iter().count();
+        let bare = bare(address);
+        let rest = parts - bare.iter().count();
+        rest <= 1 && self.named.contains(&bare)
     }
 }
 

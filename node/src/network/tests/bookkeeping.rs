@@ -145,6 +145,12 @@ fn names_and_private_addresses_are_dialled_only_where_the_operator_named_them() 
     for text in ["/dns4/boot.example/tcp/4001", "/ip4/45.0.113.9/tcp/1", "/ip6/2606:4700::1/udp/1/quic-v1"] {
         assert!(dials(Reach::Global, text), "{text}");
     }
+    // What comes after a named address is where TCP would go.
+    for tail in ["ip4/10.0.0.1/tcp/22", "ip4/127.0.0.1/tcp/22/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"] {
+        let behind = format!("{named}/{tail}");
+        assert!(!dials(Reach::Global, &behind) && !dials(Reach::Any, &behind), "{behind}");
+    }
+    assert!(dials(Reach::Global, &named.to_string()), "with its peer id");
     let strangers =
         ["/dns4/other.example/tcp/4001", "/dns4/boot.example/tcp/22", "/dnsaddr/boot.example", "/ip4/0.0.0.0/tcp/1", "/ip4/224.0.0.1/tcp/1"];
     for text in strangers {
