@@ -329,11 +329,11 @@ async fn days_gone_by_leave_nothing_behind() {
     let log = Arc::new(Log::default());
     let permit = polite(1, 8, 100, &log);
     let fetcher = fetcher(&outside);
-    for day in 0..3 {
-        let fetched = fetcher.fetch(&FetchRequest { fresh: true, ..get("http://example.org/") }, &permit).await;
+    for (day, url) in ["http://example.org/", "http://1.2.3.4/", "http://example.org/"].into_iter().enumerate() {
+        let fetched = fetcher.fetch(&FetchRequest { fresh: true, ..get(url) }, &permit).await;
         assert_eq!(fetched.head.error, None);
         let days: std::collections::BTreeSet<u64> = found(&log).iter().map(|record| record.day).collect();
-        assert_eq!(days, [NOON.day() + day].into());
+        assert_eq!(days, [NOON.day() + day as u64].into(), "{url}");
         tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
     }
 }
