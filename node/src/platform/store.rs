@@ -188,7 +188,7 @@ impl Disk {
         }
         let files = Arc::new(Files::open(home, bounds, free).map_err(io)?);
         let records = create(home.join("records.redb")).map_err(|error| failed(&path, &error.into()))?;
-        transact(&records, &[]).map_err(|error| failed(&path, &error))?;
+        transact(&records, &[]).map_err(|error| give_up_cache(&files, failed(&path, &error)))?;
         sweep(&records, &files).map_err(|error| failed(&path, &error))?;
         files.note_records();
         // The names of the database and the folders must survive a crash as their contents do.
@@ -251,11 +251,19 @@ impl Disk {
         if nothing {
             return Ok(Gone::new());
         }
-        let gone = transact(&self.records, &batches).map_err(|error| failed(&self.path, &error))?;
+        let gone = transact(&self.records, &batches).map_err(|error| give_up_cache(&self.files, failed(&self.path, &error)))?;
         gone.iter().for_each(|cid| self.files.delete(cid));
         self.files.note_records();
         Ok(gone)
     }
+}
+
+/// Where the disk was full in the midst of a transaction the next start has at least what the cache took.
+fn give_up_cache(files: &Files, error: StoreError) -> StoreError {
+    if matches!(error, StoreError::Full { .. }) {
+        files.give_up_cache();
+    }
+    error
 }
 
 /// What the transaction of `batches` may write; one that only deletes gives room and needs none but its pages.

@@ -83,7 +83,7 @@ impl Files {
             record_bytes: AtomicU64::new(0),
         };
         if files.left()? == 0 {
-            files.cache().keep_within(0);
+            files.give_up_cache();
         }
         Ok(files)
     }
@@ -200,6 +200,11 @@ impl Files {
             self.cache().keep_within(0);
         }
         Ok(self.left()? >= bytes)
+    }
+
+    /// Deletes everything that only saves a fetch.
+    pub(super) fn give_up_cache(&self) {
+        self.cache().keep_within(0);
     }
 
     fn kept(&self) -> u64 {

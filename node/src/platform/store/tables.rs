@@ -39,6 +39,11 @@ fn number(table: Table) -> u8 {
     }
 }
 
+/// One spelling for each blob, as its file has one name: a module from elsewhere may be named by a CID of version 0.
+fn spelled(cid: &Cid) -> Vec<u8> {
+    cid.into_v1().unwrap_or(*cid).to_bytes()
+}
+
 /// Makes `batches` durable in one transaction, in order; the blobs that nobody owns any more.
 pub(super) fn transact(records: &Database, batches: &[Batch]) -> Result<Gone, redb::Error> {
     let mut transaction = records.begin_write()?;
@@ -57,7 +62,7 @@ pub(super) fn transact(records: &Database, batches: &[Batch]) -> Result<Gone, re
                     open.insert(key.0.as_slice(), value.as_slice())?;
                 }
                 for (_, key, cid) in batch.owns.iter().filter(|(of, ..)| *of == table) {
-                    let cid = cid.to_bytes();
+                    let cid = spelled(cid);
                     owned.insert((number(table), key.0.as_slice(), cid.as_slice()), ())?;
                     owners.insert((cid.as_slice(), number(table), key.0.as_slice()), ())?;
                 }
@@ -106,7 +111,7 @@ fn has_owner(owners: &impl ReadableTable<(&'static [u8], u8, &'static [u8]), ()>
 
 /// Whether a record owns `cid`.
 pub(super) fn is_owned(records: &Database, cid: &Cid) -> Result<bool, redb::Error> {
-    has_owner(&records.begin_read()?.open_table(OWNERS)?, &cid.to_bytes())
+    has_owner(&records.begin_read()?.open_table(OWNERS)?, &spelled(cid))
 }
 
 /// All records of `table` in key order.

@@ -270,4 +270,5 @@ async fn what_is_not_its_name_is_not_written() {
     assert_eq!(records(&open(home.path()).await.unwrap(), Table::Worker).await, []);
 }
 
+mod owners;
 mod room;
