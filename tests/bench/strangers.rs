@@ -22,7 +22,7 @@ use station_tests::process::Home;
 use super::figures::{Anchor, Attack, Damage, Report, median, quantile};
 use super::{processes, sim};
 
-/// The station's program, for the run in the namespace.
+/// The station's program: named by whoever starts this, or built; and told to the run in the namespace.
 const PROGRAM: &str = "STATION_STRANGERS_PROGRAM";
 /// How long each flood lasts, and in the short form.
 const FLOOD: Duration = Duration::from_secs(600);
@@ -37,7 +37,8 @@ pub(crate) fn measure(short: bool, json: bool, report: &mut Report) {
     if alone::is_possible() {
         let mut again = alone::again();
         again.arg("strangers").args(short.then_some("--short")).args(json.then_some("--json"));
-        let status = again.env(PROGRAM, processes::build()).status().expect("unshare starts");
+        let program = std::env::var_os(PROGRAM).map_or_else(processes::build, PathBuf::from);
+        let status = again.env(PROGRAM, program).status().expect("unshare starts");
         assert!(status.success(), "the attacks ended with {status}");
     } else {
         eprintln!("left out: this machine gives no network namespace to its users");

@@ -11,10 +11,12 @@ use station_stranger::attacks::census::Claimed;
 use station_stranger::attacks::floods::FLOODS;
 use station_stranger::attacks::labels::Labels;
 use station_stranger::attacks::{addresses, calls, census, content, floods, labels, leases, modules, places};
-use station_stranger::world::World;
+use station_stranger::world::{TOPIC, World};
 use station_stranger::{alone, watch};
 
-const USAGE: &str = "stranger STATION ATTACK [SECONDS]; attacks: over-lease, returned, ground-nowhere, ground-one, ground-many, trick, crowd-out, nobody, drown, mute, \
+/// Of a network whose neighbours are turned against each other.
+const TOPICS: usize = 12;
+const USAGE: &str = "stranger STATION ATTACK [SECONDS]; attacks: over-lease, returned, ground-nowhere, ground-one, ground-many, trick, crowd-out, nobody, drown, turn, mute, \
                      labels-huge, labels-later, labels-most, overflow, places, handshakes, bomb-16, bomb-256, break-off, rob, hogs, or a flood: ";
 
 fn main() -> ExitCode {
@@ -33,8 +35,14 @@ fn main() -> ExitCode {
 }
 
 async fn play(program: &std::path::Path, attack: &str, lasting: Duration) -> ExitCode {
-    let world = World::start(program).await;
+    let topics: Vec<String> = (0..TOPICS).map(|number| if number == 0 { TOPIC.to_owned() } else { format!("topic-{number}") }).collect();
+    let world = World::with_topics(program, if attack == "turn" { &topics } else { &topics[..1] }).await;
     match attack {
+        "turn" => {
+            let friend = world.honest("friend", 3).await;
+            let _running = friend.run().await;
+            println!("{:?}", calls::turn_neighbours(&world, &friend, 3, 4, lasting).await);
+        }
         "over-lease" => println!("{:?}", leases::over_lease(&world, lasting).await),
         "returned" => println!("{:?}", leases::leave_returned_leases(&world, 5, lasting).await),
         "ground-nowhere" => println!("{:?}", census::grind(&world, 60_000, Claimed::Nowhere, lasting).await),

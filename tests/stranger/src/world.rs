@@ -28,6 +28,12 @@ pub fn honest_ip(number: u8) -> IpAddr {
     Ipv4Addr::new(45, 20, number, 1).into()
 }
 
+/// Where the `number`-th honest station listens.
+#[must_use]
+pub fn honest_socket(number: u8) -> SocketAddr {
+    SocketAddr::new(honest_ip(number), PORT + 10 + u16::from(number))
+}
+
 /// An address of the attacker, all in one /24.
 #[must_use]
 pub fn attacker_ip(number: u8) -> IpAddr {
@@ -39,6 +45,7 @@ pub fn attacker_ip(number: u8) -> IpAddr {
 pub struct World {
     dir: tempfile::TempDir,
     program: PathBuf,
+    pub topics: Vec<String>,
     pub target: Home,
     pub running: Running,
     pub address: Multiaddr,
@@ -50,13 +57,13 @@ pub struct World {
 impl World {
     /// Starts the target: a station that runs jobs for everybody, is a DHT server, and takes part in [`TOPIC`].
     pub async fn start(program: &Path) -> Self {
-        Self::with(program, "").await
+        Self::with_topics(program, &[TOPIC.to_owned()]).await
     }
 
-    /// The same with further lines in its `station.toml`.
-    pub async fn with(program: &Path, settings: &str) -> Self {
+    /// The same in a network of these topics.
+    pub async fn with_topics(program: &Path, topics: &[String]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let target = home(program, dir.path(), "target", SocketAddr::new(TARGET.into(), PORT), settings, &[]).await;
+        let target = home(program, dir.path(), "target", SocketAddr::new(TARGET.into(), PORT), topics, &[]).await;
         target.write("policy.toml", "[roles]\ndht_server = true\n");
         let running = target.run().await;
         let address: Multiaddr = format!("/ip4/{TARGET}/tcp/{PORT}").parse().expect("an address");
@@ -64,7 +71,7 @@ impl World {
         let peer = node.parse().expect("a peer id");
         let inspected = target.ask(&["module", "inspect", "noop"]).await;
         let profile = inspected["profile"].as_str().expect("a profile").to_owned();
-        Self { dir, program: program.to_owned(), target, running, address, peer, profile }
+        Self { dir, program: program.to_owned(), topics: topics.to_vec(), target, running, address, peer, profile }
     }
 
     /// The target's socket.
@@ -88,8 +95,7 @@ impl World {
     /// An honest station's home at the `number`-th honest address: it has no capacity, so that the target alone does its work.
     pub async fn honest(&self, name: &str, number: u8) -> Home {
         let bootstrap = [format!("{}/p2p/{}", self.address, self.peer)];
-        let socket = SocketAddr::new(honest_ip(number), PORT + 10 + u16::from(number));
-        home(&self.program, self.dir.path(), name, socket, "", &bootstrap).await
+        home(&self.program, self.dir.path(), name, honest_socket(number), &self.topics, &bootstrap).await
     }
 
     /// The `number`-th key of an attack.
@@ -178,10 +184,10 @@ fn noop(jobs: u32) -> String {
     )
 }
 
-async fn home(program: &Path, dir: &Path, name: &str, at: SocketAddr, settings: &str, bootstrap: &[String]) -> Home {
+async fn home(program: &Path, dir: &Path, name: &str, at: SocketAddr, topics: &[String], bootstrap: &[String]) -> Home {
     let listen = format!("/ip4/{}/tcp/{}", at.ip(), at.port());
     let home = Home::init(program, &dir.join(name), &listen).await;
-    home.write("station.toml", &format!("listen = [{listen:?}]\napi = \"127.0.0.1:0\"\nuse_relays = false\ncapacity = 2\n{settings}"));
-    home.write("network.toml", &format!("name = {NETWORK:?}\ntopics = [{TOPIC:?}]\nbootstrap = {bootstrap:?}\n"));
+    home.write("station.toml", &format!("listen = [{listen:?}]\napi = \"127.0.0.1:0\"\nuse_relays = false\ncapacity = 2\n"));
+    home.write("network.toml", &format!("name = {NETWORK:?}\ntopics = {topics:?}\nbootstrap = {bootstrap:?}\n"));
     home
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Liar, knows_nothing};
+use libp2p::{Multiaddr, PeerId};
+
+use super::{Liar, knows_nothing, watch};
 use crate::key::cid_text;
 use crate::messages::Offer;
 use crate::now_ms;
-use crate::world::{TOPIC, World, attacker_ip, honest_ip};
+use crate::process::Home;
+use crate::world::{TOPIC, World, attacker_ip, honest_ip, honest_socket};
 
 /// Calls that one key tells before the next key comes: what a newcomer may tell at once.
 const TOLD: u64 = 8;
@@ -78,6 +81,50 @@ pub async fn drown(world: &World, lasting: Duration) -> Drowned {
         honest: told.len() as u64,
         kept: kept as u64,
     }
+}
+
+/// What became of two honest neighbours.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Turned {
+    /// Calls that were told to one of them, who told the other those that it took.
+    pub calls: u64,
+    /// How often both were looked at, and how often they were connected.
+    pub looks: u64,
+    pub connected: u64,
+}
+
+/// Honest neighbours turned against each other: `friend` runs beside the target and is told, by `keys` of one /24, a rightly signed Call of
+/// a new author a second in every topic. What it takes it forwards, and the target can only take a part of that.
+///
+/// # Panics
+/// When the friend has no id, or takes no connection.
+pub async fn turn_neighbours(world: &World, friend: &Home, number: u8, keys: u64, lasting: Duration) -> Turned {
+    let at = honest_socket(number);
+    let address: Multiaddr = format!("/ip4/{}/tcp/{}", at.ip(), at.port()).parse().expect("an address");
+    let node = friend.ask(&["id"]).await["node"].as_str().expect("a node id").to_owned();
+    let peer: PeerId = node.parse().expect("a peer id");
+    let mut liars = Vec::new();
+    for number in 0..keys {
+        let ip = attacker_ip(70 + u8::try_from(number % 100).unwrap_or(0));
+        let liar = Liar::new(world.key("turner", number), ip, |_, _| knows_nothing()).await;
+        liar.stranger.dial(&address, peer).await.expect("the friend takes a connection");
+        liars.push(liar.subscribe_at(peer).await.expect("gossip is spoken"));
+    }
+    let mut turned = Turned::default();
+    watch(lasting, Duration::from_secs(1), async || {
+        for (place, topic) in world.topics.iter().enumerate() {
+            let author = world.key("turned", turned.calls);
+            let offer = Offer { topic: topic.clone(), ..offer(world, &author.peer().to_string()) };
+            let which = place % liars.len();
+            turned.calls += u64::from(liars[which].tell_on(topic, &offer.call(&author)).await);
+        }
+        let connected = world.status().await["connected"].to_string().contains(&node);
+        turned.looks += 1;
+        turned.connected += u64::from(connected);
+        false
+    })
+    .await;
+    turned
 }
 
 /// An experiment whose requester is at an address of its own, where nobody answers.

@@ -8,6 +8,8 @@ mod services;
 
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
+
 use crate::cbor::{Value, list, map, one, text};
 use crate::conduct::{Answer, nonsense, question, say};
 use crate::key::{Key, cid, sha256};
@@ -211,10 +213,12 @@ async fn ask(world: &World, stranger: &Stranger, flood: Flood, number: u64, done
             }
         };
         let questions: Vec<Value> = (0..16).map(question).collect();
-        let bytes: u64 = questions.iter().map(|question| question.encode().len() as u64).sum();
-        let answers = futures::future::join_all(questions.iter().map(|question| stranger.ask(world.peer, question))).await;
-        done.sent += answers.len() as u64;
-        done.bytes += bytes;
+        let asked = questions.iter().map(|question| async { (question.encode().len(), stranger.ask(world.peer, question).await) });
+        let mut asked = futures::stream::iter(asked).buffer_unordered(16);
+        while let Some((bytes, _)) = asked.next().await {
+            done.sent += 1;
+            done.bytes += bytes as u64;
+        }
         if stranger.open_connections() == 0 {
             return;
         }

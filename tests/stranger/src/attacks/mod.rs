@@ -63,14 +63,25 @@ impl Liar {
 
     /// Subscribes where it is connected.
     #[must_use]
-    pub async fn subscribe(mut self, world: &World) -> Option<Self> {
-        self.gossip = Some(self.stranger.gossip(world.peer, TOPIC).await.ok()?);
+    pub async fn subscribe(self, world: &World) -> Option<Self> {
+        self.subscribe_at(world.peer).await
+    }
+
+    /// The same at another station than the target.
+    #[must_use]
+    pub async fn subscribe_at(mut self, peer: PeerId) -> Option<Self> {
+        self.gossip = Some(self.stranger.gossip(peer, TOPIC).await.ok()?);
         Some(self)
     }
 
     /// Tells the target a Call, its own or another's. Whether it could.
     pub async fn tell(&mut self, call: &Value) -> bool {
-        let topic = self.stranger.gossip_topic(TOPIC);
+        self.tell_on(TOPIC, call).await
+    }
+
+    /// The same on another topic.
+    pub async fn tell_on(&mut self, topic: &str, call: &Value) -> bool {
+        let topic = self.stranger.gossip_topic(topic);
         let Some(gossip) = &mut self.gossip else { return false };
         say(gossip, &protobuf::publish(&topic, [call.encode().as_slice()])).await.is_ok()
     }
