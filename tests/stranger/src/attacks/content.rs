@@ -81,13 +81,15 @@ pub async fn bomb(world: &World, links: usize, keys: u64, lasting: Duration) -> 
 }
 
 /// How honest fetches fared.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Starved {
     /// Requests that were broken off.
     pub broken_off: u64,
     /// Honest newcomers that wanted the content, and those that got it whole.
     pub honest: u64,
     pub served: u64,
+    /// What those heard that did not: the provider's first byte, 254 where it broke off, 255 where there was no connection.
+    pub refusals: Vec<u8>,
 }
 
 /// The target publishes a module of `bytes`. `keys` of one network ask for it over and over and hang up at once, while `honest` newcomers
@@ -114,14 +116,17 @@ pub async fn break_off(world: &World, bytes: usize, keys: u64, honest: u8) -> St
     }
     // The attack is under way.
     watch(Duration::from_secs(2), Duration::from_millis(50), async || broken_off.load(Ordering::Relaxed) > 50).await;
-    let mut served = 0;
+    let (mut served, mut refusals) = (0, Vec::new());
     for number in 0..honest {
         let newcomer = Stranger::new(world.key("fetcher", u64::from(number)), honest_ip(150 + number)).await;
-        served += u64::from(newcomer.dial(&world.address, world.peer).await.is_ok() && gets(world, &newcomer, &root, module.len()).await);
+        match newcomer.dial(&world.address, world.peer).await {
+            Ok(()) => served += u64::from(gets(world, &newcomer, &root, module.len(), &mut refusals).await),
+            Err(_) => refusals.push(255),
+        }
     }
     stop.store(true, Ordering::Relaxed);
     asking.iter().for_each(tokio::task::JoinHandle::abort);
-    Starved { broken_off: broken_off.load(Ordering::Relaxed), honest: u64::from(honest), served }
+    Starved { broken_off: broken_off.load(Ordering::Relaxed), honest: u64::from(honest), served, refusals }
 }
 
 /// The target publishes an experiment with this module that nobody will finish: the CID of the module's only block, or of its root.
@@ -155,13 +160,18 @@ fn bytes_of(text: &str) -> Vec<u8> {
 }
 
 /// Whether the target serves all of it; honest ones try three times.
-async fn gets(world: &World, asker: &Stranger, root: &[u8], bytes: usize) -> bool {
+async fn gets(world: &World, asker: &Stranger, root: &[u8], bytes: usize, refusals: &mut Vec<u8>) -> bool {
     for _ in 0..3 {
-        if let Ok((0, mut stream)) = asker.ask_car(world.peer, root, bytes as u64 + bytes as u64 / 64 + (64 << 10)).await {
-            let mut all = Vec::new();
-            if stream.read_to_end(&mut all).await.is_ok() && all.len() >= bytes {
-                return true;
+        match asker.ask_car(world.peer, root, bytes as u64 + bytes as u64 / 64 + (64 << 10)).await {
+            Ok((0, mut stream)) => {
+                let mut all = Vec::new();
+                if stream.read_to_end(&mut all).await.is_ok() && all.len() >= bytes {
+                    return true;
+                }
+                refusals.push(254);
             }
+            Ok((refusal, _)) => refusals.push(refusal),
+            Err(_) => refusals.push(255),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -187,14 +197,14 @@ pub async fn rob(world: &World) -> Robbed {
     let module = modules::idle(2, 80_000);
     let root = publish_module(world, &module).await;
     let reader = world.stranger(world.key("reader", 0), honest_ip(200)).await;
-    let before = gets(world, &reader, &root, module.len()).await;
+    let before = gets(world, &reader, &root, module.len(), &mut Vec::new()).await;
     let (seen, key) = (Seen::default(), world.key("robber", 0));
     let (mut liar, offer) = modules::requester(world, key.clone(), 31, modules::printing(&module), 20_000, true, seen.clone()).await;
     liar.tell(&offer.call(&key)).await;
     watch(Duration::from_secs(15), Duration::from_millis(100), async || delivered(&seen) > 0).await;
     // Its receipts have left the target.
     until("an empty outbox", || async { (world.status().await["outbox"] == 0).then_some(()) }).await;
-    Robbed { delivered: delivered(&seen), before, after: gets(world, &reader, &root, module.len()).await }
+    Robbed { delivered: delivered(&seen), before, after: gets(world, &reader, &root, module.len(), &mut Vec::new()).await }
 }
 
 fn delivered(seen: &Seen) -> u64 {

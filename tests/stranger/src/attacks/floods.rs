@@ -25,8 +25,10 @@ use crate::world::{TOPIC, World, attacker_ip};
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flood {
-    /// Nine bytes of CBOR that are no message of any version, hundreds in a frame.
+    /// Nine bytes of CBOR that are no message of any version, ten in a frame.
     Nonsense,
+    /// The same, hundreds in a frame.
+    Heaps,
     /// Rightly signed Calls, each of a key of its own.
     Calls,
     /// Subscriptions to topics that nobody has.
@@ -62,8 +64,9 @@ pub enum Flood {
 }
 
 /// All of them.
-pub const FLOODS: [Flood; 17] = [
+pub const FLOODS: [Flood; 18] = [
     Flood::Nonsense,
+    Flood::Heaps,
     Flood::Calls,
     Flood::Subscriptions,
     Flood::Announcements,
@@ -162,8 +165,9 @@ async fn gossip(world: &World, stranger: &Stranger, flood: Flood, number: u64, d
     for round in 0.. {
         let unique = |at: u64| number << 40 | round << 10 | at;
         let frame = match flood {
-            Flood::Nonsense => {
-                let messages: Vec<[u8; 9]> = (0..480).map(|at| nonsense(unique(at))).collect();
+            Flood::Nonsense | Flood::Heaps => {
+                let count = if flood == Flood::Heaps { 480 } else { 10 };
+                let messages: Vec<[u8; 9]> = (0..count).map(|at| nonsense(unique(at))).collect();
                 protobuf::publish(&topic, messages.iter().map(<[u8; 9]>::as_slice))
             }
             Flood::Calls => {
