@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cid::Cid;
 use futures::future::BoxFuture;
+use station_protocol::identity::NodeId;
 use station_protocol::receipt::Outcome;
 pub use station_sandbox::{Done, HostCall, Load, Reply, Step};
 
@@ -21,12 +22,16 @@ pub enum EngineError {
     TooCostly(Outcome),
     #[error("the sandbox failed: {0}")]
     Failed(String),
+    /// This job needs more stack or memory beside its own than the sandbox sets aside: a mistake of ours, and only for this job.
+    #[error("the job outgrew the sandbox: {0}")]
+    Outgrown(String),
 }
 
 /// Compiles modules and opens sessions for them.
 pub trait Engine: Send + Sync + 'static {
-    /// A session for one experiment: compiles `module` unless a cached artefact of exactly this engine exists.
-    fn open(&self, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>>;
+    /// A session for one experiment of `requester`: compiles `module` unless a cached artefact of exactly this engine exists. Dropping the
+    /// future ends the compile, unless others wait for it.
+    fn open(&self, requester: NodeId, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>>;
 }
 
 /// One sandboxed process (or its model) serving the jobs of one experiment one after the other. Dropping it kills the process.

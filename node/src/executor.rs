@@ -126,14 +126,14 @@ impl Rooms {
                 tracing::info!(experiment = %job.experiment, ?outcome, "the module takes too much to compile");
                 return Ok(Report { outcome, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
             }
-            Err(EngineError::Failed(reason)) => return Err(failed(job, &reason)),
+            Err(error) => return Err(failed(job, &error)),
         };
         let begun = Instant::now();
         let mut broker = self.host.broker(job);
         let mut step = beside(&mut broker, session.start(load(job))).await;
         let done = loop {
             step = match step {
-                Err(error) => return Err(failed(job, &error.to_string())),
+                Err(error) => return Err(failed(job, &error)),
                 Ok(Step::Done(done)) => break done,
                 Ok(Step::Call(call)) => {
                     let reply = broker.answer(call).await;
@@ -158,7 +158,7 @@ impl Rooms {
         }
         let module = self.library.file(&job.module).await.map_err(|error| EngineError::Failed(error.to_string()))?;
         let module = module.ok_or_else(|| EngineError::Failed(format!("module {} is no longer in the store", job.module.cid)))?;
-        self.engine.open(job.module.cid, module.into()).await
+        self.engine.open(job.requester, job.module.cid, module.into()).await
     }
 
     fn keep(&self, experiment: ExperimentId, session: Box<dyn Session>) {
@@ -187,9 +187,9 @@ fn load(job: &Execution) -> Load {
     }
 }
 
-fn failed(job: &Execution, reason: &str) -> StationFailure {
-    tracing::warn!(experiment = %job.experiment, index = job.index, reason, "the sandbox failed; the lease is returned");
-    StationFailure::Sandbox
+fn failed(job: &Execution, error: &EngineError) -> StationFailure {
+    tracing::warn!(experiment = %job.experiment, index = job.index, %error, "the lease is returned");
+    if let EngineError::Outgrown(_) = error { StationFailure::Outgrown } else { StationFailure::Sandbox }
 }
 
 fn millis(since: Instant) -> u64 {

@@ -67,7 +67,7 @@ pub(crate) fn million_jobs(short: bool) -> f64 {
 }
 
 fn profile() -> Name {
-    Name::new("station-wasm-1").expect("a name")
+    Name::new("station-wasm-2").expect("a name")
 }
 
 impl World {

@@ -60,7 +60,7 @@ fn receipt(lease: u64, key: &SigningKey) -> Receipt {
         index: lease,
         lease,
         node: key.node(),
-        profile: Name::new("station-wasm-1").expect("a name"),
+        profile: Name::new("station-wasm-2").expect("a name"),
         isolation: Isolation::Full,
         outcome: Outcome::Completed,
         output: Some(Content::raw(&lease.to_be_bytes())),

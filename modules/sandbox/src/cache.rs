@@ -20,8 +20,8 @@ use crate::{profile, system};
 const MEMORY_ENTRIES_MAX: usize = 16;
 /// Bytes of artefacts kept in memory.
 const MEMORY_BYTES_MAX: usize = 128 << 20;
-/// Refused modules remembered, so that a bad module costs one compile worker and not one per Call.
-const REFUSALS_MAX: usize = 256;
+/// Refused modules remembered, so that a bad module costs one compile worker and not one per Call: about a megabyte with their reasons.
+const REFUSALS_MAX: usize = 1_024;
 /// Bytes on disk; the oldest files go first.
 const DISK_BYTES_MAX: u64 = 1 << 30;
 /// Name of the key file in the cache's folder.
@@ -105,7 +105,7 @@ impl Cache {
                 }
             }
             // It may go better next time.
-            Err(CompileError::Failed(_)) => {}
+            Err(CompileError::Failed(_) | CompileError::Busy | CompileError::Ended) => {}
             Err(reason) => {
                 let mut memory = self.lock();
                 memory.refusals.push_back((name, reason.clone()));

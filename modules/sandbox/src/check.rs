@@ -4,7 +4,10 @@
 //! functions of the known types, has one memory, `_start`, no start function, and validates with exactly the profile's features.
 //! Deliberately lacks limits that come from the job: those are kept when the instance is made.
 
-use wasmparser::{ExternalKind, Operator, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures};
+use wasmparser::{
+    ConstExpr, DataKind, Element, ElementItems, ElementKind, ExternalKind, Operator, Parser, Payload, TableInit, TypeRef, ValType, Validator,
+    WasmFeatures,
+};
 
 use crate::{imports, normalise};
 
@@ -34,6 +37,17 @@ pub(crate) const TABLE_ELEMENTS_MAX: u32 = 1 << 20;
 const GLOBALS_MAX: u32 = 10_000;
 /// Most data and element segments, each kind: Go's linker leaves out zeros, so a small program of it has 24,484.
 const SEGMENTS_MAX: u32 = 100_000;
+/// Most elements of all segments together, as many as of one table: each is a reference in the instance.
+const ELEMENTS_MAX: u64 = TABLE_ELEMENTS_MAX as u64;
+/// Longest constant expression: a sum of a few globals has a tenth of it.
+const CONSTANT_BYTES_MAX: u64 = 256;
+/// Most loops around an operator times locals of the function: each loop may merge each local, and compiling that takes more than linear
+/// time. A large interpreter has five loops around 500 locals.
+const LOOP_LOCALS_MAX: u64 = 20_000;
+/// The same for all functions, of which only those with more than [`LOOP_LOCALS_FREE`] count.
+const LOOP_LOCALS_TOTAL_MAX: u64 = 200_000;
+/// What ordinary functions have.
+const LOOP_LOCALS_FREE: u64 = 1_000;
 /// Most targets of all `br_table`s: compile time of one is quadratic in bad cases.
 const BRANCH_TARGETS_MAX: u64 = 200_000;
 /// Deepest nesting of blocks: our compiler keeps a frame for each.
@@ -131,8 +145,15 @@ struct Counts {
     types: Vec<Option<(String, String)>>,
     /// Type of each function, imported ones first.
     functions: Vec<u32>,
+    /// How many of these are imported, and how many bodies came.
+    imported: usize,
+    bodies: usize,
+    /// Parameters of each type.
+    parameters: Vec<u64>,
     locals: u64,
     branch_targets: u64,
+    elements: u64,
+    loop_locals: u64,
     memories: u32,
     memory_exported: bool,
     start_exported: bool,
@@ -147,6 +168,7 @@ impl Counts {
                     let ty = ty.map_err(invalid)?;
                     at_most("parameters of one type", ty.params().len() as u64, PARAMETERS_MAX as u64)?;
                     at_most("results of one type", ty.results().len() as u64, RESULTS_MAX as u64)?;
+                    self.parameters.push(ty.params().len() as u64);
                     self.types.push(letters(ty.params()).zip(letters(ty.results())));
                 }
             }
@@ -157,6 +179,7 @@ impl Counts {
                     at_most("imports", self.functions.len() as u64 + 1, IMPORTS_MAX.into())?;
                     self.functions.push(self.import(import.module, import.name, import.ty)?);
                 }
+                self.imported = self.functions.len();
             }
             Payload::FunctionSection(section) => {
                 at_most("functions", section.count().into(), FUNCTIONS_MAX.into())?;
@@ -167,13 +190,15 @@ impl Counts {
             Payload::TableSection(section) => {
                 at_most("tables", section.count().into(), TABLES_MAX.into())?;
                 for table in section {
-                    at_most("table elements", table.map_err(invalid)?.ty.initial, TABLE_ELEMENTS_MAX.into())?;
+                    let table = table.map_err(invalid)?;
+                    at_most("table elements", table.ty.initial, TABLE_ELEMENTS_MAX.into())?;
+                    if let TableInit::Expr(expression) = &table.init {
+                        constant(expression)?;
+                    }
                 }
             }
             Payload::MemorySection(section) => self.memories = section.count(),
-            Payload::GlobalSection(section) => at_most("globals", section.count().into(), GLOBALS_MAX.into())?,
-            Payload::ElementSection(section) => at_most("element segments", section.count().into(), SEGMENTS_MAX.into())?,
-            Payload::DataSection(section) => at_most("data segments", section.count().into(), SEGMENTS_MAX.into())?,
+            payload @ (Payload::GlobalSection(_) | Payload::ElementSection(_) | Payload::DataSection(_)) => self.initial(payload)?,
             Payload::ExportSection(section) => {
                 at_most("exports", section.count().into(), FUNCTIONS_MAX.into())?;
                 for export in section {
@@ -186,6 +211,50 @@ impl Counts {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What an instance begins with.
+    fn initial(&mut self, payload: Payload<'_>) -> Result<(), Refusal> {
+        match payload {
+            Payload::GlobalSection(section) => {
+                at_most("globals", section.count().into(), GLOBALS_MAX.into())?;
+                for global in section {
+                    constant(&global.map_err(invalid)?.init_expr)?;
+                }
+            }
+            Payload::ElementSection(section) => {
+                at_most("element segments", section.count().into(), SEGMENTS_MAX.into())?;
+                for segment in section {
+                    self.segment(segment.map_err(invalid)?)?;
+                }
+            }
+            Payload::DataSection(section) => {
+                at_most("data segments", section.count().into(), SEGMENTS_MAX.into())?;
+                for segment in section {
+                    if let DataKind::Active { offset_expr, .. } = segment.map_err(invalid)?.kind {
+                        constant(&offset_expr)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, segment: Element<'_>) -> Result<(), Refusal> {
+        if let ElementKind::Active { offset_expr, .. } = &segment.kind {
+            constant(offset_expr)?;
+        }
+        self.elements += match segment.items {
+            ElementItems::Functions(items) => u64::from(items.count()),
+            ElementItems::Expressions(_, items) => {
+                let count = u64::from(items.count());
+                at_most("elements of segments", self.elements + count, ELEMENTS_MAX)?;
+                items.into_iter().try_for_each(|item| constant(&item.map_err(invalid)?))?;
+                count
+            }
+        };
+        at_most("elements of segments", self.elements, ELEMENTS_MAX)
     }
 
     /// The type of a known import.
@@ -232,15 +301,38 @@ impl Counts {
             at_most("locals in one function", locals, LOCALS_MAX)?;
         }
         self.locals += locals;
+        self.bodies += 1;
         at_most("locals", self.locals, LOCALS_TOTAL_MAX)?;
-        let mut depth = 0_u32;
+        let loops = self.operators(body)?;
+        let loop_locals = loops * (locals + self.parameters());
+        at_most("nested loops times locals in one function", loop_locals, LOOP_LOCALS_MAX)?;
+        if loop_locals > LOOP_LOCALS_FREE {
+            self.loop_locals += loop_locals;
+        }
+        at_most("nested loops times locals in all large functions", self.loop_locals, LOOP_LOCALS_TOTAL_MAX)
+    }
+
+    /// Parameters of the function whose body came last.
+    fn parameters(&self) -> u64 {
+        let ty = self.functions.get(self.imported + self.bodies - 1).map(|ty| *ty as usize);
+        ty.and_then(|ty| self.parameters.get(ty)).copied().unwrap_or(0)
+    }
+
+    /// Counts what costs the compiler; how many loops are around one operator at most.
+    fn operators(&mut self, body: &wasmparser::FunctionBody<'_>) -> Result<u64, Refusal> {
+        // Of each block, whether it is a loop.
+        let mut blocks = Vec::new();
+        let (mut loops, mut most) = (0_u64, 0);
         for operator in body.get_operators_reader().map_err(invalid)? {
             match operator.map_err(invalid)? {
-                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
-                    depth += 1;
-                    at_most("nested blocks", depth.into(), NESTING_MAX.into())?;
+                operator @ (Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. }) => {
+                    let is_loop = matches!(operator, Operator::Loop { .. });
+                    blocks.push(is_loop);
+                    at_most("nested blocks", blocks.len() as u64, NESTING_MAX.into())?;
+                    loops += u64::from(is_loop);
+                    most = most.max(loops);
                 }
-                Operator::End => depth = depth.saturating_sub(1),
+                Operator::End => loops -= u64::from(blocks.pop().unwrap_or(false)),
                 Operator::BrTable { targets } => {
                     self.branch_targets += u64::from(targets.len());
                     at_most("branch table targets", self.branch_targets, BRANCH_TARGETS_MAX)?;
@@ -248,7 +340,7 @@ impl Counts {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(most)
     }
 
     fn finish(&self) -> Result<(), Refusal> {
@@ -257,6 +349,11 @@ impl Counts {
         }
         if self.start_exported { Ok(()) } else { Err(Refusal::NoStart) }
     }
+}
+
+fn constant(expression: &ConstExpr<'_>) -> Result<(), Refusal> {
+    let range = expression.get_binary_reader().range();
+    at_most("bytes in a constant expression", range.end - range.start, CONSTANT_BYTES_MAX)
 }
 
 /// A type's values as letters, `None` when one is neither i32 nor i64: such a type fits no import.

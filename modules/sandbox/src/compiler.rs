@@ -32,6 +32,12 @@ pub enum CompileError {
     /// Ours.
     #[error("compiling failed: {0}")]
     Failed(String),
+    /// Ours too: as many wait as may.
+    #[error("too many modules wait for being compiled")]
+    Busy,
+    /// Whoever asked does not wait any more.
+    #[error("the compile was ended")]
+    Ended,
 }
 
 /// What compiling may not use more of.

@@ -8,13 +8,19 @@ use std::num::NonZero;
 use wasmer::sys::{Cranelift, CraneliftOptLevel, EngineBuilder, Features};
 
 use crate::artefact::Tier;
+use crate::normalise;
 
 /// Why this system has no engine.
 pub(crate) const ABSENT: Option<&str> = None;
 
-/// The guest's native stack: four times what `normalise::DEPTH_UNITS` stand for, so that the counted stack ends before this one, and
-/// part of the process's memory headroom. Only what is used is resident.
-pub(crate) const STACK_BYTES: usize = 16 << 20;
+/// Bytes of real frame for each byte that the meter counts, at most. TODO measured.
+pub(crate) const FRAME_RATIO_MAX: usize = 6;
+/// Beside the frames: what the engine itself puts on the guest's stack, one leaf, and the functions of the runtime that run there.
+const STACK_ROOM_BYTES: usize = 2 << 20;
+/// The guest's native stack: all that the meter lets a guest use, and the one frame that is there when the meter says no. Part of the
+/// process's memory headroom; only what is used is resident.
+pub(crate) const STACK_BYTES: usize =
+    FRAME_RATIO_MAX * normalise::UNIT_BYTES * (normalise::DEPTH_UNITS as usize + normalise::FRAME_UNITS_MAX as usize) + STACK_ROOM_BYTES;
 
 /// The processor with its features, for which this machine's code is made.
 pub(crate) fn target() -> String {
@@ -30,6 +36,11 @@ pub(crate) fn features() -> Features {
 
 /// An engine that compiles modules in their normal form: the meter is in the module.
 pub(crate) fn compiler(tier: Tier) -> wasmer::Engine {
+    builder(tier).engine().into()
+}
+
+/// The same, for whoever sets a target besides this machine.
+pub(crate) fn builder(tier: Tier) -> EngineBuilder {
     let mut compiler = Cranelift::new();
     compiler.canonicalize_nans(true);
     compiler.opt_level(match tier {
@@ -38,7 +49,7 @@ pub(crate) fn compiler(tier: Tier) -> wasmer::Engine {
     });
     // One thread, so that the limit on processor time means the same on every machine.
     compiler.num_threads(NonZero::<usize>::MIN);
-    EngineBuilder::new(compiler).set_features(Some(features())).engine().into()
+    EngineBuilder::new(compiler).set_features(Some(features()))
 }
 
 /// An engine that runs what [`compiler`] made.

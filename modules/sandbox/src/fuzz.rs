@@ -97,6 +97,15 @@ pub fn normaliser(bytes: &[u8]) -> bool {
     true
 }
 
+/// A shape of frames, chosen by the bytes, ends alike on both tiers and never in the native stack.
+#[cfg(not(windows))]
+pub fn stack(bytes: &[u8]) {
+    let mut seed = [0; 8];
+    seed.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    let tally = crate::measure::tiers::Tally::of([u64::from_le_bytes(seed)]);
+    assert!(tally.different.is_empty() && tally.wrong.is_empty(), "{tally:?}");
+}
+
 /// What of a module can be compared before and after.
 #[derive(Default)]
 struct Facts {

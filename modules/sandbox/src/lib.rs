@@ -27,6 +27,7 @@ pub mod measure;
 mod normalise;
 mod process;
 mod profile;
+mod queue;
 mod sandbox;
 mod session;
 mod spawner;
@@ -43,6 +44,7 @@ pub use job::{CHECKPOINT_BYTES_MAX, HANDLES_MAX, LOG_BYTES_MAX, MESSAGE_BYTES_MA
 pub use job::{Done, HostCall, Load, Reply, Step};
 pub use process::Killer;
 pub use profile::PROFILE;
+pub use queue::{Asker, Wish};
 pub use sandbox::{Config, Sandbox, SandboxError};
 pub use session::Session;
 pub use worker::worker_entry;

@@ -3,6 +3,11 @@
 //! Guarantees: engine, features and optimisation are those of a worker's optimised tier. Deliberately lacks isolation: it runs only
 //! what the benchmark itself brings.
 
+pub mod shapes;
+#[cfg(test)]
+mod tests;
+pub mod tiers;
+
 use wasmer::{Imports, Instance, Module, Store, TypedFunction, Value};
 
 use crate::artefact::Tier;

@@ -5,33 +5,48 @@
 //! Every cycle, in the control flow or through calls, passes a charge of at least 1; operators that work in proportion to a length pay
 //! for the length. Fuel below 0 means that it ran out, depth below 0 that the stack did; both end in `unreachable`, and the host reads
 //! which. Custom sections are gone; memories and tables have a maximum.
-//! Deliberately lacks validation (the input has passed `check::module`), and the job's own memory limit: one artefact serves jobs with
-//! different limits, so that limit is set where the instance's memory is made, below the maximum written here.
+//! What is not valid has no normal form: types are followed by the validator itself. Deliberately lacks the job's own memory limit: one
+//! artefact serves jobs with different limits, so that limit is set where the instance's memory is made, below the maximum written here.
 
 mod body;
 mod cost;
+mod entry;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod weight;
+
+use std::collections::BTreeSet;
 
 use wasm_encoder::reencode::{self, Reencode, RoundtripReencoder};
 use wasm_encoder::{
     CodeSection, ConstExpr, DataCountSection, ExportKind, ExportSection, FunctionSection, GlobalSection, GlobalType, MemorySection, Module,
     RawSection, SectionId, StartSection, TableSection, TypeSection, ValType,
 };
-use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef};
+use wasmparser::{CompositeInnerType, FuncValidatorAllocations, Parser, Payload, TypeRef, ValidPayload, Validator};
 
-use self::body::{Signature, Signatures};
-use crate::check::TABLE_ELEMENTS_MAX;
+use self::body::{Bodies, Signature, Signatures, Source};
+use self::entry::Entry;
+use crate::check::{self, TABLE_ELEMENTS_MAX};
 
-/// Export name of the fuel that is left, a mutable i64. It starts at 0: nothing runs before the host puts fuel in.
+/// Export name of the fuel that is left, a mutable i64. It starts at what making the instance costs, below zero: nothing runs before the
+/// host has added a job's fuel to it.
 pub(crate) const FUEL: &str = "station_fuel";
-/// Export name of the stack that is left, a mutable i32 in units of [`body`]'s weights.
+/// Export name of the stack that is left, a mutable i32 in units of [`weight`].
 pub(crate) const DEPTH: &str = "station_depth";
-/// Stack units a fresh instance has. A unit stands for 8 bytes of frame, so this is 4 MiB by the estimate; `engine::STACK_BYTES` is
-/// several times that, since frames are the compiler's choice.
+/// Bytes of frame that a unit stands for: one number.
+pub(crate) const UNIT_BYTES: usize = 8;
+/// Stack units a fresh instance has: 4 MiB by the estimate. `engine::STACK_BYTES` is several times that, since frames are the compiler's
+/// choice.
 pub(crate) const DEPTH_UNITS: i32 = 1 << 19;
+/// Most stack units of one function: a quarter of all. A frame is there before its function finds that the stack is used up, so the
+/// native stack has room for one more; code that people write stays below a tenth of this.
+pub(crate) const FRAME_UNITS_MAX: u64 = 1 << 17;
+/// Most stack units of a function that calls nothing and is not counted: one such frame is on the stack at a time.
+const LEAF_UNITS_MAX: u64 = 1 << 10;
 
+/// Elements by which a table without a maximum of its own may grow.
+const TABLE_GROWTH: u64 = 1 << 15;
 /// Most pages of a memory: all that 32 bits address.
 const PAGES_MAX: u64 = 1 << 16;
 
@@ -42,6 +57,8 @@ pub(crate) enum NormaliseError {
     Reserved(String),
     #[error("it uses {0}, which is outside the profile")]
     Unsupported(&'static str),
+    #[error("it has {count} {what}; {most} is the most")]
+    TooMany { what: &'static str, count: u64, most: u64 },
     #[error("{0}")]
     Invalid(String),
 }
@@ -73,13 +90,15 @@ struct Injected {
 pub(crate) fn module(bytes: &[u8]) -> Result<Vec<u8>, NormaliseError> {
     let mut parts = Parts::default();
     let mut bodies = Vec::new();
+    let mut validator = Validator::new_with_features(check::features());
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload? {
-            Payload::CodeSectionEntry(body) => bodies.push(body),
-            payload => parts.take(payload, bytes)?,
+        let payload = payload?;
+        match validator.payload(&payload)? {
+            ValidPayload::Func(function, body) => bodies.push(Source { function, body }),
+            _ => parts.take(payload, bytes)?,
         }
     }
-    parts.finish(&bodies)
+    parts.finish(bodies)
 }
 
 /// The module's sections on their way, and what the injected indices are counted from.
@@ -90,9 +109,10 @@ struct Parts<'a> {
     imports: Option<&'a [u8]>,
     /// Type of each function of the module's own.
     functions: Vec<u32>,
-    function_imports: u32,
+    /// Type of each imported function.
+    function_imports: Vec<u32>,
     global_imports: u32,
-    tables: TableSection,
+    tables: Vec<wasmparser::Table<'a>>,
     memories: MemorySection,
     globals: GlobalSection,
     exports: ExportSection,
@@ -100,11 +120,13 @@ struct Parts<'a> {
     elements: Option<&'a [u8]>,
     data_count: Option<u32>,
     data: Option<&'a [u8]>,
+    entry: Entry,
 }
 
 impl<'a> Parts<'a> {
     fn take(&mut self, payload: Payload<'a>, bytes: &'a [u8]) -> Result<(), NormaliseError> {
         let mut same = RoundtripReencoder;
+        self.entry.take(&payload)?;
         let part = |range: std::ops::Range<u64>| slice(bytes, &range);
         match payload {
             Payload::TypeSection(section) => {
@@ -120,21 +142,14 @@ impl<'a> Parts<'a> {
                 self.imports = Some(part(section.range())?);
                 for import in section.into_imports() {
                     match import?.ty {
-                        TypeRef::Func(_) => self.function_imports += 1,
+                        TypeRef::Func(ty) => self.function_imports.push(ty),
                         TypeRef::Global(_) => self.global_imports += 1,
                         _ => return Err(NormaliseError::Unsupported("an imported memory or table")),
                     }
                 }
             }
             Payload::FunctionSection(section) => self.functions = section.into_iter().collect::<Result<_, _>>()?,
-            Payload::TableSection(section) => {
-                for table in section {
-                    let mut table = table?;
-                    let limit = u64::from(TABLE_ELEMENTS_MAX).max(table.ty.initial);
-                    table.ty.maximum = Some(table.ty.maximum.unwrap_or(limit).min(limit));
-                    same.parse_table(&mut self.tables, table)?;
-                }
-            }
+            Payload::TableSection(section) => self.tables = section.into_iter().collect::<Result<_, _>>()?,
             Payload::MemorySection(section) => {
                 for memory in section {
                     let mut memory = memory?;
@@ -163,29 +178,46 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn finish(mut self, bodies: &[wasmparser::FunctionBody<'a>]) -> Result<Vec<u8>, NormaliseError> {
-        let functions = self.function_imports + u32_of(self.functions.len())?;
-        let globals = self.global_imports + self.globals.len();
+    fn finish(mut self, sources: Vec<Source<'a>>) -> Result<Vec<u8>, NormaliseError> {
+        let types = self.function_imports.iter().chain(&self.functions).copied().collect::<Vec<_>>();
+        let (functions, globals) = (u32_of(types.len())?, self.global_imports + self.globals.len());
         let injected = Injected { fuel: globals, depth: globals + 1, charge: functions, grown: functions + 1 };
+        let allocations = FuncValidatorAllocations::default();
+        let mut bodies = Bodies { signatures: std::mem::take(&mut self.signatures), types, injected, allocations, grown: BTreeSet::new() };
         let mut code = CodeSection::new();
-        for (ty, body) in self.functions.iter().zip(bodies) {
-            code.function(&body::function(body, *ty, &mut self.signatures, injected)?);
+        for (ty, source) in self.functions.iter().zip(sources) {
+            code.function(&bodies.function(source, *ty)?);
         }
-        for (ty, function) in body::helpers(&mut self.signatures, injected)? {
+        let tables = self.tables(&bodies.grown)?;
+        let mut signatures = bodies.signatures;
+        for (ty, function) in body::helpers(&mut signatures, injected)? {
             code.function(&function);
             self.functions.push(ty);
         }
-        std::mem::take(&mut self.signatures).finish(&mut self.types);
+        signatures.finish(&mut self.types);
         let number = |val_type| GlobalType { val_type, mutable: true, shared: false };
-        self.globals.global(number(ValType::I64), &ConstExpr::i64_const(0));
+        self.globals.global(number(ValType::I64), &ConstExpr::i64_const(self.entry.fuel_at_start()));
         self.globals.global(number(ValType::I32), &ConstExpr::i32_const(DEPTH_UNITS));
         self.exports.export(FUEL, ExportKind::Global, injected.fuel);
         self.exports.export(DEPTH, ExportKind::Global, injected.depth);
-        Ok(self.write(&code))
+        Ok(self.write(&tables, &code))
+    }
+
+    /// The tables, each with a maximum, which the job's memory pays for: the initial size where nothing grows it, the guest's own maximum,
+    /// or some more elements where it names none.
+    fn tables(&mut self, grown: &BTreeSet<u32>) -> Result<TableSection, NormaliseError> {
+        let (mut tables, mut same) = (TableSection::new(), RoundtripReencoder);
+        for (index, mut table) in (0..).zip(std::mem::take(&mut self.tables)) {
+            let initial = table.ty.initial;
+            let most = table.ty.maximum.unwrap_or(initial + TABLE_GROWTH).min(u64::from(TABLE_ELEMENTS_MAX)).max(initial);
+            table.ty.maximum = Some(if grown.contains(&index) { most } else { initial });
+            same.parse_table(&mut tables, table)?;
+        }
+        Ok(tables)
     }
 
     /// The sections in the order the format asks for.
-    fn write(self, code: &CodeSection) -> Vec<u8> {
+    fn write(self, tables: &TableSection, code: &CodeSection) -> Vec<u8> {
         let mut module = Module::new();
         let raw = |id: SectionId, data: Option<&'a [u8]>| data.map(|data| RawSection { id: id.into(), data });
         module.section(&self.types);
@@ -197,8 +229,8 @@ impl<'a> Parts<'a> {
             functions.function(*ty);
         }
         module.section(&functions);
-        if !self.tables.is_empty() {
-            module.section(&self.tables);
+        if !tables.is_empty() {
+            module.section(tables);
         }
         if !self.memories.is_empty() {
             module.section(&self.memories);

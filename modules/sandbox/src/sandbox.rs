@@ -1,8 +1,7 @@
 //! [`Sandbox`]: compiles modules and opens sessions, both in child processes.
 //!
-//! Guarantees: one compile worker at a time for modules that somebody waits for, and one more for code that is made better in the
-//! background; whoever asks for a module that is being compiled waits for that one; both kinds of code are kept, the better one is
-//! handed out. Deliberately lacks a way to take machine code from anywhere else, and changing the code of a session that is open.
+//! Guarantees: two compile workers at a time for modules that somebody waits for, as `queue` decides, and one more for code that is made
+//! better in the background; a compile ends when nobody waits for it any more; both kinds of code are kept, the better one is handed out. Deliberately lacks a way to take machine code from anywhere else, and changing the code of a session that is open.
 
 use std::fmt;
 use std::io;
@@ -17,6 +16,7 @@ use crate::cache::{Cache, Key};
 use crate::check::MODULE_BYTES_MAX;
 use crate::compiler::{self, Bounds, CompileError};
 use crate::process::Killer;
+use crate::queue::{Asker, Queue, Wish};
 use crate::session::Session;
 use crate::spawner::Spawner;
 use crate::system;
@@ -48,6 +48,12 @@ pub enum SandboxError {
     Ended,
     #[error("start while a job runs, or a reply while none waits")]
     OutOfOrder,
+    /// The meter's stack did not bound the real one for this module: a mistake of ours, and no outcome of the job.
+    #[error("the guest's frames need more native stack than their weights stand for")]
+    NativeStack,
+    /// Nor is this: the job's own memory was within its limit.
+    #[error("the worker needed more memory than is set aside beside a job's own")]
+    Memory,
 }
 
 /// Compiles and runs modules in child processes. Cheap to clone.
@@ -58,7 +64,7 @@ struct Inner {
     spawner: Arc<Spawner>,
     cache: Arc<Cache>,
     bounds: Bounds,
-    compiling: Mutex<()>,
+    queue: Arc<Queue>,
     background: Mutex<Option<Background>>,
 }
 
@@ -103,26 +109,46 @@ impl Sandbox {
     fn bounded(config: Config, bounds: Bounds) -> Self {
         let spawner = Arc::new(Spawner::new(config.program).expect("a thread for starting workers"));
         let cache = Arc::new(Cache::new(config.cache_dir));
-        Self(Arc::new(Inner { spawner, cache, bounds, compiling: Mutex::new(()), background: Mutex::new(None) }))
+        Self(Arc::new(Inner { spawner, cache, bounds, queue: Arc::default(), background: Mutex::new(None) }))
+    }
+
+    /// A wish of this asker's, for [`Sandbox::compile_for`].
+    #[must_use]
+    pub fn wish(&self, asker: Asker) -> Wish {
+        self.0.queue.wish(asker)
+    }
+
+    /// The module's machine code, for somebody who waits as long as it takes.
+    pub fn compile(&self, module: &[u8]) -> Result<Artefact, CompileError> {
+        self.compile_for(module, &self.wish(Asker::default()))
     }
 
     /// The module's machine code, from the cache or a compile worker: baseline code at first, better code once jobs have used it enough
-    /// and it is made. Blocks; may wait for other modules.
-    pub fn compile(&self, module: &[u8]) -> Result<Artefact, CompileError> {
+    /// and it is made. Blocks, may wait for other modules, and ends when the wish does.
+    pub fn compile_for(&self, module: &[u8], wish: &Wish) -> Result<Artefact, CompileError> {
         let key = key(module)?;
         if let Some(known) = self.known(module, &key) {
             return known;
         }
-        let _one = self.0.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        self.known(module, &key).unwrap_or_else(|| self.compile_anew(module, &key, Tier::Baseline))
+        self.0.queue.get(key.name(Tier::Baseline), module.len(), wish, |killer| {
+            self.known(module, &key).unwrap_or_else(|| self.compile_anew(module, &key, Tier::Baseline, killer))
+        })
     }
 
     /// Code of exactly this tier: for tests and measurements.
     #[doc(hidden)]
     pub fn compile_at(&self, module: &[u8], tier: Tier) -> Result<Artefact, CompileError> {
-        let key = key(module)?;
-        let _one = self.0.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.cache.get(&key.name(tier)).unwrap_or_else(|| self.compile_anew(module, &key, tier))
+        let name = key(module)?.name(tier);
+        self.0.queue.get(name, module.len(), &self.wish(Asker::default()), |killer| {
+            self.0.cache.get(&name).unwrap_or_else(|| self.compile_anew(module, &Key::new(module), tier, killer))
+        })
+    }
+
+    /// Compiles begun, and threads that wait for one: for tests and measurements.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn compiles(&self) -> (u64, usize) {
+        (self.0.queue.begun(), self.0.queue.waiting())
     }
 
     /// Waits for the code that is being made better, if any is: for tests.
@@ -166,8 +192,8 @@ impl Sandbox {
         Some(known)
     }
 
-    fn compile_anew(&self, module: &[u8], key: &Key, tier: Tier) -> Result<Artefact, CompileError> {
-        let made = compiler::compile(&self.0.spawner, &Killer::new(), self.0.bounds, module, tier);
+    fn compile_anew(&self, module: &[u8], key: &Key, tier: Tier, killer: &Killer) -> Result<Artefact, CompileError> {
+        let made = compiler::compile(&self.0.spawner, killer, self.0.bounds, module, tier);
         self.0.cache.put(key.name(tier), &made);
         made
     }

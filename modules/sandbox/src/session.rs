@@ -1,7 +1,8 @@
 //! [`Session`]: one run worker and the jobs it serves one after the other.
 //!
 //! Guarantees: the wall limit is kept here, not by the worker; a worker that breaks a rule, dies or is late is killed and reaped, and
-//! that is an outcome of the job with all its fuel charged; the next job gets a new worker. What a worker says before it is asked
+//! that is an outcome of the job with all its fuel charged; a worker whose native stack or own memory ended is our failure and no
+//! outcome; the next job gets a new worker. What a worker says before it is asked
 //! answers nothing. Deliberately lacks threads: the caller
 //! blocks for the length of a step.
 
@@ -15,13 +16,14 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use station_protocol::receipt::Outcome;
 
 use crate::artefact::Artefact;
+use crate::compiler::CompileLimit;
 use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker, Turn};
 use crate::job::{CHECKPOINT_BYTES_MAX, Done, HostCall, LOG_BYTES_MAX, Load, REQUEST_BYTES_MAX, Reply, Step};
 use crate::process::{Killer, Until};
 use crate::sandbox::SandboxError;
 use crate::spawner::Spawner;
-use crate::system::Channel;
-use crate::worker::{EXIT_OUT_OF_MEMORY, RUN};
+use crate::system::{self, Channel};
+use crate::worker::{EXIT_NATIVE_STACK, EXIT_OUT_OF_MEMORY, RUN};
 
 /// How long a worker may take to map its artefact: the largest takes well under a second.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
@@ -114,8 +116,8 @@ impl Session {
             let run = run(Instant::now());
             let limited = self.killer.limit(memory_bytes, cpu_seconds);
             match limited.and_then(|()| frame::write(&mut Until { channel: &mut channel, deadline: run.deadline }, &start)) {
-                Ok(()) => return Ok(self.next(channel, run)),
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(self.failed(&error, run)),
+                Ok(()) => return self.next(channel, run),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return self.failed(&error, run),
                 // The worker died between two jobs, or may not get more memory than for the last: not this job's doing.
                 Err(_) => drop(self.killer.reap()),
             }
@@ -124,8 +126,8 @@ impl Session {
         let run = run(Instant::now());
         let limited = self.killer.limit(memory_bytes, cpu_seconds);
         match limited.and_then(|()| frame::write(&mut Until { channel: &mut channel, deadline: run.deadline }, &start)) {
-            Ok(()) => Ok(self.next(channel, run)),
-            Err(error) => Ok(self.failed(&error, run)),
+            Ok(()) => self.next(channel, run),
+            Err(error) => self.failed(&error, run),
         }
     }
 
@@ -149,8 +151,8 @@ impl Session {
         }
         let run = Run { turn: self.turn(), ..run };
         match frame::write(&mut Until { channel: &mut channel, deadline: run.deadline }, &ToWorker::Reply(run.turn, reply)) {
-            Ok(()) => Ok(self.next(channel, run)),
-            Err(error) => Ok(self.failed(&error, run)),
+            Ok(()) => self.next(channel, run),
+            Err(error) => self.failed(&error, run),
         }
     }
 
@@ -182,18 +184,18 @@ impl Session {
     }
 
     /// Reads what the guest did next.
-    fn next(&mut self, mut channel: Channel, run: Run) -> Step {
+    fn next(&mut self, mut channel: Channel, run: Run) -> Result<Step, SandboxError> {
         let largest = (run.output_bytes as usize + LOG_BYTES_MAX).max(CHECKPOINT_BYTES_MAX).max(REQUEST_BYTES_MAX);
         match frame::read_one(Until { channel: &mut channel, deadline: run.deadline }, largest + ENVELOPE_BYTES) {
             Ok(FromWorker::Call(turn, call)) if turn == run.turn && call.is_bounded() => {
                 let asked = if let HostCall::Read { max, .. } = call { Asked::Bytes(max) } else { Asked::Number };
                 self.state = State::Asking(channel, Run { asked, ..run });
-                Step::Call(call)
+                Ok(Step::Call(call))
             }
             Ok(FromWorker::Done(turn, done)) if turn == run.turn && is_believable(&done, run) => {
                 self.state = State::Idle(channel);
                 self.artefact.used(done.fuel);
-                Step::Done(done)
+                Ok(Step::Done(done))
             }
             Ok(_) => self.failed(&io::ErrorKind::InvalidData.into(), run),
             Err(error) => self.failed(&error, run),
@@ -201,18 +203,22 @@ impl Session {
     }
 
     /// The worker is late, dead or broke a rule.
-    fn failed(&mut self, error: &io::Error, run: Run) -> Step {
+    fn failed(&mut self, error: &io::Error, run: Run) -> Result<Step, SandboxError> {
         self.state = State::Gone;
         let status = self.killer.reap();
         let outcome = if error.kind() == io::ErrorKind::TimedOut {
             Outcome::TimedOut
-        } else if status.and_then(|status| status.code()) == Some(EXIT_OUT_OF_MEMORY) {
-            Outcome::OutOfMemory
         } else {
-            Outcome::Killed
+            match status.and_then(|status| status.code()) {
+                Some(EXIT_OUT_OF_MEMORY) => Outcome::OutOfMemory,
+                Some(EXIT_NATIVE_STACK) => return Err(SandboxError::NativeStack),
+                // The worker's own allocations abort it; the guest's memory grows by other means.
+                _ if status.and_then(system::ended) == Some(CompileLimit::Memory) => return Err(SandboxError::Memory),
+                _ => Outcome::Killed,
+            }
         };
         self.artefact.used(run.fuel);
-        Step::Done(Done::unreported(outcome, run.fuel))
+        Ok(Step::Done(Done::unreported(outcome, run.fuel)))
     }
 }
 

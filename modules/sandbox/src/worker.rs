@@ -7,7 +7,7 @@ mod compile;
 #[cfg(not(windows))]
 pub(crate) mod drive;
 #[cfg(not(windows))]
-mod memory;
+pub(crate) mod memory;
 #[cfg_attr(windows, path = "worker/absent.rs")]
 mod run;
 #[cfg(not(windows))]
@@ -34,6 +34,8 @@ pub(crate) const PROBE: &str = "probe";
 pub(crate) const EXIT_FAILED: i32 = 70;
 /// The machine refused memory within the job's limit.
 pub(crate) const EXIT_OUT_OF_MEMORY: i32 = 71;
+/// The guest's native stack ended before its counted one; the parent reports that the sandbox failed.
+pub(crate) const EXIT_NATIVE_STACK: i32 = 72;
 
 /// Becomes a worker when this process was started as one, and then never returns. Every program that may start workers calls it first
 /// in `main`, before threads and before it reads its arguments.

@@ -39,3 +39,9 @@ fn the_normaliser() {
 fn the_shim() {
     assert!(replay("shim", station_sandbox::fuzz::shim) > 50);
 }
+
+#[cfg(not(windows))]
+#[test]
+fn the_stack() {
+    assert!(replay("stack", station_sandbox::fuzz::stack) >= 10);
+}

@@ -13,6 +13,7 @@ use libp2p::{noise, yamux};
 use serde_json::{Value, json};
 use station_protocol::accounts::CHARGES;
 use station_protocol::bounded::Name;
+use station_protocol::identity::NodeId;
 use station_protocol::policy::Policy;
 use station_protocol::receipt::Isolation;
 use station_protocol::requester::Note as Noted;
@@ -37,7 +38,7 @@ const FILE: &str =
 struct NoEngine;
 
 impl Engine for NoEngine {
-    fn open(&self, _: Cid, _: Arc<[u8]>) -> futures::future::BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: NodeId, _: Cid, _: Arc<[u8]>) -> futures::future::BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         Box::pin(std::future::ready(Err(EngineError::Failed("there is none".into()))))
     }
 }
@@ -92,7 +93,7 @@ async fn served() -> Served {
         engine: Arc::new(NoEngine),
         outside: Arc::new(Fake::default()),
         isolation: Isolation::ProcessOnly,
-        profiles: vec![name("station-wasm-1")],
+        profiles: vec![name("station-wasm-2")],
         processors: 0,
         tasks: tasks.clone(),
         notes_kept: 64,

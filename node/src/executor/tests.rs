@@ -66,7 +66,7 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
-    fn open(&self, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: NodeId, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         let mut lab = self.lab();
         if let Some(refusal) = lab.refusals.pop_front() {
             return Box::pin(std::future::ready(Err(refusal)));
@@ -131,7 +131,7 @@ fn job(experiment: &str, index: u64) -> Execution {
         contact: Text::cut("mailto:lab@example.org"),
         index,
         module: Content { cid: station_car::unixfs::build(module.bytes).root, bytes: module.bytes.len() as u64 },
-        profile: Name::new("station-wasm-1").expect("a name"),
+        profile: Name::new("station-wasm-2").expect("a name"),
         limits: Limits::default(),
         granted: BTreeMap::default(),
         pure: true,
@@ -289,6 +289,14 @@ async fn a_sandbox_that_fails_returns_the_lease_and_its_session_is_not_used_agai
     }
     assert_eq!(outcome(run(&mut executor, job("one", 3)).await), Outcome::Completed);
     assert_eq!(engine.sessions(), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_outgrows_the_sandbox_is_no_outcome_and_has_its_own_word() {
+    let engine = FakeEngine::default();
+    engine.lab().refusals.push_back(EngineError::Outgrown("of native stack".into()));
+    let mut executor = executor(&engine).await;
+    assert_eq!(run(&mut executor, job("one", 0)).await.expect_err("our own failure"), StationFailure::Outgrown);
 }
 
 #[tokio::test(start_paused = true)]

@@ -60,7 +60,7 @@ fn execution(targets: &[&str]) -> Execution {
         contact: Text::cut("mailto:lab@example.org"),
         index: 0,
         module: Content::raw(b"module"),
-        profile: station_protocol::bounded::Name::new("station-wasm-1").unwrap(),
+        profile: station_protocol::bounded::Name::new("station-wasm-2").unwrap(),
         limits: Limits::default(),
         granted: std::iter::once((Capability::Http, List::new(targets).unwrap())).collect(),
         pure: false,

@@ -159,7 +159,7 @@ fn call(number: u8, seq: u64) -> Signed<Call> {
         topic: name("t"),
         name: Text::new("test").expect("short"),
         module: Content { cid: cid_of(RAW, b"module"), bytes: 6 },
-        profile: name("station-wasm-1"),
+        profile: name("station-wasm-2"),
         needs: Default::default(),
         limits: Limits::default(),
         class: Class::Pure(Trust::Fixed(3)),

@@ -42,7 +42,7 @@ fn execution() -> Execution {
         contact: Text::cut("mailto:lab@example.org"),
         index: 0,
         module: Content { cid: bundled_names()[&Name::new("gateway-check").expect("a name")][0], bytes: 1 },
-        profile: Name::new("station-wasm-1").expect("a name"),
+        profile: Name::new("station-wasm-2").expect("a name"),
         limits: Limits::default(),
         granted: std::iter::once((Capability::Http, List::new(vec![target]).expect("one target"))).collect(),
         pure: false,

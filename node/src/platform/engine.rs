@@ -1,7 +1,8 @@
 //! [`ProcessEngine`]: the engine of a real machine, worker processes behind a thread per session.
 //!
 //! Guarantees: the async side never waits for a process, only for a channel; dropping a session kills its process at once, whatever its
-//! thread is doing; a module that is being compiled is compiled once however many sessions ask. Deliberately lacks a pool of threads:
+//! thread is doing, and dropping one that is not open yet ends its wait for the compiler; a module that is being compiled is compiled once
+//! however many sessions ask. Deliberately lacks a pool of threads:
 //! sessions are few, and each lives as long as its process.
 
 use std::sync::{Arc, mpsc};
@@ -9,8 +10,9 @@ use std::sync::{Arc, mpsc};
 use cid::Cid;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use station_protocol::identity::NodeId;
 use station_protocol::receipt::Outcome;
-use station_sandbox::{Artefact, CompileError, CompileLimit, Killer, Load, Reply, Sandbox, SandboxError, Step};
+use station_sandbox::{Artefact, CompileError, CompileLimit, Killer, Load, Reply, Sandbox, SandboxError, Step, Wish};
 use tokio::sync::oneshot;
 
 use crate::engine::{Engine, EngineError, Session};
@@ -30,15 +32,26 @@ impl ProcessEngine {
 }
 
 impl Engine for ProcessEngine {
-    fn open(&self, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, requester: NodeId, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async move {
             let (opened, answer) = oneshot::channel();
             let sandbox = self.sandbox.clone();
-            thread(format!("session {cid}"), move || serve(&sandbox, &module, opened))?;
+            let waiting = Waiting(sandbox.wish(requester.0));
+            let wish = waiting.0.clone();
+            thread(format!("session {cid}"), move || serve(&sandbox, &module, &wish, opened))?;
             let (requests, killer) = answer.await.map_err(|_| gone())??;
             Ok(Box::new(ProcessSession { requests, killer }) as Box<dyn Session>)
         }
         .boxed()
+    }
+}
+
+/// Ends the wish for machine code with the future that waits for it.
+struct Waiting(Wish);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -90,7 +103,10 @@ fn gone() -> EngineError {
 }
 
 fn failed(error: &SandboxError) -> EngineError {
-    EngineError::Failed(error.to_string())
+    match error {
+        SandboxError::NativeStack | SandboxError::Memory => EngineError::Outgrown(error.to_string()),
+        SandboxError::Start(_) | SandboxError::Open(_) | SandboxError::Ended | SandboxError::OutOfOrder => EngineError::Failed(error.to_string()),
+    }
 }
 
 /// Thread names are cut by the system to 15 bytes; the whole text is for panics.
@@ -104,8 +120,8 @@ fn thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), Engi
 type Opened = Result<(mpsc::Sender<Request>, Killer), EngineError>;
 
 /// The life of a session's thread: compile, open, then one request after the other until the async end is dropped.
-fn serve(sandbox: &Sandbox, module: &[u8], opened: oneshot::Sender<Opened>) {
-    let session = compile(sandbox, module).and_then(|artefact| sandbox.open(&artefact).map_err(|error| failed(&error)));
+fn serve(sandbox: &Sandbox, module: &[u8], wish: &Wish, opened: oneshot::Sender<Opened>) {
+    let session = compile(sandbox, module, wish).and_then(|artefact| sandbox.open(&artefact).map_err(|error| failed(&error)));
     let mut session = match session {
         Ok(session) => session,
         Err(error) => {
@@ -127,13 +143,13 @@ fn serve(sandbox: &Sandbox, module: &[u8], opened: oneshot::Sender<Opened>) {
     }
 }
 
-fn compile(sandbox: &Sandbox, module: &[u8]) -> Result<Artefact, EngineError> {
-    sandbox.compile(module).map_err(|error| match error {
+fn compile(sandbox: &Sandbox, module: &[u8], wish: &Wish) -> Result<Artefact, EngineError> {
+    sandbox.compile_for(module, wish).map_err(|error| match error {
         CompileError::BadModule(reason) => EngineError::BadModule(reason),
         CompileError::TooCostly(limit) => EngineError::TooCostly(match limit {
             CompileLimit::ProcessorTime | CompileLimit::WallTime => Outcome::TimedOut,
             CompileLimit::Memory => Outcome::OutOfMemory,
         }),
-        CompileError::Failed(reason) => EngineError::Failed(reason),
+        error @ (CompileError::Failed(_) | CompileError::Busy | CompileError::Ended) => EngineError::Failed(error.to_string()),
     })
 }

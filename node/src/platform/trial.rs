@@ -54,6 +54,7 @@ pub async fn inspect(module: Vec<u8>) -> Result<Inspection, TrialError> {
         let refused = match Sandbox::new(station_sandbox::Config::default()).compile(&module) {
             Ok(_) => None,
             Err(CompileError::BadModule(reason)) => Some(reason.to_string()),
+            Err(error @ CompileError::TooCostly(_)) => Some(error.to_string()),
             Err(error) => return Err(TrialError::Sandbox(error.to_string())),
         };
         Ok(Inspection { cid: station_car::unixfs::build(&module).root.to_string(), bytes: module.len(), profile: PROFILE, refused })
@@ -69,6 +70,7 @@ pub async fn run(module: Vec<u8>, input: &Value, limits: Limits, pure: bool) -> 
         let artefact = sandbox.compile(&module).map_err(|error| match error {
             // A sentence of one line: the module chose the names in it.
             CompileError::BadModule(reason) => TrialError::BadModule(Line(&reason.to_string()).to_string()),
+            error @ CompileError::TooCostly(_) => TrialError::BadModule(error.to_string()),
             error => TrialError::Sandbox(error.to_string()),
         })?;
         let failed = |error: station_sandbox::SandboxError| TrialError::Sandbox(error.to_string());

@@ -256,6 +256,8 @@ pub enum ReturnReason {
     Policy,
     /// The station itself failed.
     StationFailed,
+    /// The job needs more stack or memory than the station's sandbox sets aside beside the job's own.
+    Outgrown,
     /// The lease ran out before the guest ended.
     Expired,
 }

@@ -15,6 +15,7 @@ use ipld_core::ipld::Ipld;
 use station_node::engine::{Done, Engine, EngineError, Load, Reply, Session, Step};
 use station_protocol::codec;
 use station_protocol::content::sha256;
+use station_protocol::identity::NodeId;
 use station_protocol::receipt::Outcome;
 
 use crate::scenario::units::Share;
@@ -104,9 +105,9 @@ impl Dishonest {
 }
 
 impl Engine for Dishonest {
-    fn open(&self, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, requester: NodeId, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async move {
-            let inner = self.honest.open(cid, module).await?;
+            let inner = self.honest.open(requester, cid, module).await?;
             Ok(Box::new(DishonestSession { inner, module: cid, cheat: self.cheat.clone(), lie: None }) as Box<dyn Session>)
         }
         .boxed()

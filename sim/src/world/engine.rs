@@ -17,6 +17,7 @@ use station_node::library::BUNDLED;
 use station_protocol::Content;
 use station_protocol::codec;
 use station_protocol::content::sha256;
+use station_protocol::identity::NodeId;
 use station_protocol::limits::Limits;
 use station_protocol::receipt::Outcome;
 use station_protocol::work::INPUT_BYTES_MAX;
@@ -71,7 +72,7 @@ pub struct CostEngine {
 }
 
 impl Engine for CostEngine {
-    fn open(&self, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: NodeId, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         let session = CostSession { cid, engine: *self, check: None };
         async move {
             tokio::time::sleep(OPEN).await;

@@ -1,37 +1,35 @@
 //! Writes function bodies with their charges, and the two injected functions.
 //!
 //! A body that calls stands in a block of its result types, after its frame's weight was taken and before it is given back; `return`
-//! and branches to the body's label leave that block. A body that calls nothing is a leaf: one such frame fits the stack's head-room.
+//! and branches to the body's label leave that block. A body that calls nothing and is light is a leaf: one such frame fits the stack's
+//! head-room.
 //!
-//! Guarantees: the guest's operators are copied as they are. Deliberately lacks knowledge of the compiler: weights are an estimate
-//! from the source, with head-room above it.
+//! Guarantees: the guest's operators are copied as they are. Deliberately lacks knowledge of the compiler: `weight` estimates frames
+//! from the source, and `engine::STACK_BYTES` has the head-room above that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{BlockType, Function, InstructionSink, TypeSection, ValType};
-use wasmparser::{FuncType, FunctionBody};
+use wasmparser::{FuncToValidate, FuncType, FuncValidatorAllocations, FunctionBody, Operator, ValidatorResources};
 
 use super::cost;
 use super::plan::{EditKind, Plan, plan};
-use super::{DEPTH_UNITS, Injected, NormaliseError, u32_of};
-
-/// Stack units of any frame: return address, saved registers, alignment.
-const FRAME_UNITS: u64 = 16;
-/// Operators that are taken to keep one more value alive.
-const OPERATORS_PER_UNIT: u64 = 4;
+use super::weight::{Weighing, call_units};
+use super::{FRAME_UNITS_MAX, Injected, LEAF_UNITS_MAX, NormaliseError, u32_of};
 
 /// A function type, as far as bodies need it.
 pub(super) struct Signature {
     parameters: u32,
-    parameter_units: u64,
+    /// Stack units of parameters and results.
+    units: u64,
     results: Vec<ValType>,
 }
 
 impl Signature {
     pub(super) fn new(ty: &FuncType) -> Result<Self, NormaliseError> {
         let results = ty.results().iter().map(|ty| RoundtripReencoder.val_type(*ty)).collect::<Result<_, _>>()?;
-        Ok(Self { parameters: u32_of(ty.params().len())?, parameter_units: ty.params().iter().map(|ty| units(*ty)).sum(), results })
+        Ok(Self { parameters: u32_of(ty.params().len())?, units: call_units(ty), results })
     }
 }
 
@@ -84,32 +82,66 @@ impl Signatures {
     }
 }
 
-/// A function in its normal form.
-pub(super) fn function(body: &FunctionBody<'_>, ty: u32, signatures: &mut Signatures, injected: Injected) -> Result<Function, NormaliseError> {
-    let locals = Locals::read(body)?;
-    let plan = plan(body, locals.count.saturating_sub(cost::LOCALS_FREE))?;
-    let signature = signatures.get(ty)?;
-    let weight = FRAME_UNITS + signature.parameter_units + locals.units + plan.operators / OPERATORS_PER_UNIT;
-    // At most a little more than the whole stack: such a function cannot be entered, and nothing wraps.
-    let weight = i32::try_from(weight).unwrap_or(i32::MAX).min(DEPTH_UNITS + 1);
-    let fuel_local = signature.parameters.checked_add(u32::try_from(locals.count).unwrap_or(u32::MAX));
-    let fuel_local = fuel_local.filter(|local| *local < u32::MAX - 1).ok_or(NormaliseError::Unsupported("2^32 locals"))?;
-    let block = if plan.calls { Some(signatures.block(ty)?) } else { None };
-    let mut groups = locals.groups;
-    groups.extend([(1, ValType::I64), (if plan.calls { 2 } else { 1 }, ValType::I32)]);
-    let writer = Writer { injected, fuel_local, length_local: fuel_local + 1, depth_local: fuel_local + 2, is_leaf: !plan.calls };
-    let mut function = Function::new(groups);
-    if let Some(block) = block {
-        writer.enter(&mut function.instructions(), weight);
-        function.instructions().block(block);
+/// A function on its way to its normal form.
+pub(super) struct Source<'a> {
+    pub(super) function: FuncToValidate<ValidatorResources>,
+    pub(super) body: FunctionBody<'a>,
+}
+
+/// What all bodies of a module share.
+pub(super) struct Bodies {
+    pub(super) signatures: Signatures,
+    /// Type of each function, imported ones first.
+    pub(super) types: Vec<u32>,
+    pub(super) injected: Injected,
+    /// Memory of the validator, used again for each body.
+    pub(super) allocations: FuncValidatorAllocations,
+    /// Tables that some body grows.
+    pub(super) grown: BTreeSet<u32>,
+}
+
+impl Bodies {
+    /// Stack units of what an operator passes to a function and takes back.
+    fn call(&self, operator: &Operator<'_>) -> Result<u64, NormaliseError> {
+        let ty = match operator {
+            Operator::Call { function_index } => self.types.get(*function_index as usize).copied(),
+            Operator::CallIndirect { type_index, .. } => Some(*type_index),
+            _ => return Ok(0),
+        };
+        Ok(self.signatures.get(ty.unwrap_or(u32::MAX))?.units)
     }
-    writer.copy(body, &plan, &mut function)?;
-    if block.is_some() {
-        // What is called gives back what it took, so this is what there was before.
-        function.instructions().end().local_get(writer.depth_local).global_set(injected.depth);
+
+    /// A function of this type in its normal form.
+    pub(super) fn function(&mut self, source: Source<'_>, ty: u32) -> Result<Function, NormaliseError> {
+        let body = source.body;
+        let locals = Locals::read(&body)?;
+        let weighing = Weighing::new(source.function, &body, self.signatures.get(ty)?.units, std::mem::take(&mut self.allocations))?;
+        let (mut plan, allocations) = plan(&body, weighing, locals.count.saturating_sub(cost::LOCALS_FREE), |operator| self.call(operator))?;
+        self.allocations = allocations;
+        self.grown.append(&mut plan.grown);
+        if plan.weight > FRAME_UNITS_MAX {
+            return Err(NormaliseError::TooMany { what: "units of stack in one function", count: plan.weight, most: FRAME_UNITS_MAX });
+        }
+        let is_leaf = !plan.calls && plan.weight <= LEAF_UNITS_MAX;
+        let fuel_local = self.signatures.get(ty)?.parameters.checked_add(u32::try_from(locals.count).unwrap_or(u32::MAX));
+        let fuel_local = fuel_local.filter(|local| *local < u32::MAX - 1).ok_or(NormaliseError::Unsupported("2^32 locals"))?;
+        let mut groups = locals.groups;
+        groups.extend([(1, ValType::I64), (if is_leaf { 1 } else { 2 }, ValType::I32)]);
+        let injected = self.injected;
+        let writer = Writer { injected, fuel_local, length_local: fuel_local + 1, depth_local: fuel_local + 2, is_leaf };
+        let mut function = Function::new(groups);
+        if !is_leaf {
+            writer.enter(&mut function.instructions(), i32::try_from(plan.weight).unwrap_or(i32::MAX));
+            function.instructions().block(self.signatures.block(ty)?);
+        }
+        writer.copy(&body, &plan, &mut function)?;
+        if !is_leaf {
+            // What is called gives back what it took, so this is what there was before.
+            function.instructions().end().local_get(writer.depth_local).global_set(injected.depth);
+        }
+        function.instructions().end();
+        Ok(function)
     }
-    function.instructions().end();
-    Ok(function)
 }
 
 /// The injected functions with their types, in the order of their indices.
@@ -126,25 +158,19 @@ pub(super) fn helpers(signatures: &mut Signatures, injected: Injected) -> Result
     Ok([(charge_type, charge), (grown_type, grown)])
 }
 
-fn units(ty: wasmparser::ValType) -> u64 {
-    if ty == wasmparser::ValType::V128 { 2 } else { 1 }
-}
-
 /// The locals a body declares.
 struct Locals {
     groups: Vec<(u32, ValType)>,
     count: u64,
-    units: u64,
 }
 
 impl Locals {
     fn read(body: &FunctionBody<'_>) -> Result<Self, NormaliseError> {
-        let mut locals = Self { groups: Vec::new(), count: 0, units: 0 };
+        let mut locals = Self { groups: Vec::new(), count: 0 };
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
             locals.groups.push((count, RoundtripReencoder.val_type(ty)?));
             locals.count += u64::from(count);
-            locals.units += u64::from(count) * units(ty);
         }
         Ok(locals)
     }

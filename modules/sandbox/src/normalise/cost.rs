@@ -1,7 +1,7 @@
 //! The cost table of the profile, and which operators the meter understands.
 //!
 //! Guarantees: no operator is free; one that works in proportion to a length names the rate. Deliberately lacks host calls: they cost
-//! what a call costs, and the host bounds them itself.
+//! what a call costs, and what they do is paid to the host (`worker::wasi`).
 
 use wasm_encoder::InstructionSink;
 use wasmparser::Operator;
@@ -12,9 +12,9 @@ pub(super) const LOCALS_FREE: u64 = 32;
 /// Bytes that bulk operators move for one fuel, as a shift: 8, about what memory moves in the time of an operator.
 const BYTES_PER_FUEL_SHIFT: i64 = 3;
 /// Fuel per table element: elements are set one by one.
-const TABLE_ELEMENT: i64 = 2;
-/// Fuel per grown page: the system gives and clears 16 of its own pages for it.
-const PAGE: i64 = 8_192;
+pub(super) const TABLE_ELEMENT: i64 = 2;
+/// Fuel per page, at the start or grown: the system gives and clears 16 of its own pages for it.
+pub(super) const PAGE: i64 = 8_192;
 
 /// What an operator pays for its length, the i32 on top of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,14 +6,22 @@
 //!
 //! Guarantees: linear time; every region's charge is at least 1. Deliberately lacks encoding: `body` writes what stands here.
 
-use wasmparser::{FunctionBody, Operator};
+use std::collections::BTreeSet;
+
+use wasmparser::{FuncValidatorAllocations, FunctionBody, Operator};
 
 use super::NormaliseError;
 use super::cost::{self, Length};
+use super::weight::Weighing;
 
 /// Fuel for skippable code that a region's head pays at most in advance: enough for an `if` in an inner loop, where one more charge
 /// would cost more than it counts.
 const HOISTED_MAX: u64 = 64;
+/// Charges of a region, its head left out, that may share a local copy of the fuel. The compiler follows such a local through every
+/// block, which costs it more than linear time; beyond this number each charge reads the global, which costs the guest a load.
+const FRESH_PER_REGION_MAX: usize = 200;
+/// The same for all regions of a function: many small loops are as dear as one large one.
+const FRESH_PER_BODY_MAX: usize = 2_000;
 
 /// Something to write before the operator at `at`, or in its place. The order of the kinds is the order at one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,29 +49,43 @@ pub(super) struct Plan {
     pub(super) edits: Vec<Edit>,
     /// Whether other functions may run below this one: then its frame counts.
     pub(super) calls: bool,
-    pub(super) operators: u64,
+    /// Stack units of its frame.
+    pub(super) weight: u64,
+    /// Tables that it grows.
+    pub(super) grown: BTreeSet<u32>,
     /// Where the first operator is, and where the last one (`end`) is.
     pub(super) first: u64,
     pub(super) last: u64,
 }
 
-/// Reads a body once.
-pub(super) fn plan(body: &FunctionBody<'_>, entry: u64) -> Result<Plan, NormaliseError> {
+/// Reads a body once. `entry`: fuel that entering it costs; `call`: stack units of what an operator passes to a function and takes back.
+pub(super) fn plan(
+    body: &FunctionBody<'_>,
+    mut weighing: Weighing,
+    entry: u64,
+    call: impl Fn(&Operator<'_>) -> Result<u64, NormaliseError>,
+) -> Result<(Plan, FuncValidatorAllocations), NormaliseError> {
     let mut operators = body.get_operators_reader()?;
     let first = operators.original_position();
     let mut walk = Walk::new(first, entry);
-    let (mut count, mut last) = (0, first);
+    let (mut last, mut grown) = (first, BTreeSet::new());
     while !operators.eof() {
         let at = operators.original_position();
         let operator = operators.read()?;
         if cost::is_foreign(&operator) {
             return Err(NormaliseError::Unsupported("an operator that the meter does not know"));
         }
+        if let Operator::TableGrow { table } = operator {
+            grown.insert(table);
+        }
+        weighing.operator(&operator, at, call(&operator)?)?;
         walk.operator(&operator, at, operators.original_position());
-        (count, last) = (count + 1, at);
+        last = at;
     }
+    operators.finish()?;
+    let (weight, allocations) = weighing.finish();
     let calls = walk.calls;
-    Ok(Plan { edits: walk.finish(), calls, operators: count, first, last })
+    Ok((Plan { edits: walk.finish(), calls, weight, grown, first, last }, allocations))
 }
 
 struct Region {
@@ -203,21 +225,39 @@ impl Walk {
                 self.regions[outer].charges_elsewhere = true;
             }
         }
-        for region in &self.regions {
+        let may_be_fresh = self.may_be_fresh();
+        for (region, is_fresh) in self.regions.iter().zip(&may_be_fresh) {
             // The body's head is where the local is first read.
-            let fresh = region.outer.is_some() && !region.charges_elsewhere;
+            let fresh = region.outer.is_some() && *is_fresh;
             self.edits.push(Edit { at: region.head, kind: EditKind::Charge { fuel: region.fuel.max(1), fresh } });
             if let (true, Some((at, outer))) = (fresh, region.outer)
-                && self.regions[outer].charges_elsewhere
+                && !may_be_fresh[outer]
             {
                 self.edits.push(Edit { at, kind: EditKind::Refresh });
             }
         }
         for run in &self.runs {
-            let fresh = !self.regions[run.region].charges_elsewhere;
-            self.edits.push(Edit { at: run.at, kind: EditKind::Charge { fuel: run.fuel, fresh } });
+            self.edits.push(Edit { at: run.at, kind: EditKind::Charge { fuel: run.fuel, fresh: may_be_fresh[run.region] } });
         }
         self.edits.sort_unstable();
         self.edits
+    }
+
+    /// Of each region, whether its charges use the local copy of the fuel: nothing else changes the fuel there, and they are few.
+    fn may_be_fresh(&self) -> Vec<bool> {
+        let mut runs = vec![0_usize; self.regions.len()];
+        for run in &self.runs {
+            runs[run.region] += 1;
+        }
+        let mut left = FRESH_PER_BODY_MAX;
+        let mut may_be_fresh = Vec::with_capacity(runs.len());
+        for (region, runs) in self.regions.iter().zip(runs) {
+            let fresh = !region.charges_elsewhere && runs <= FRESH_PER_REGION_MAX && runs < left;
+            if fresh {
+                left -= runs + 1;
+            }
+            may_be_fresh.push(fresh);
+        }
+        may_be_fresh
     }
 }

@@ -28,6 +28,7 @@ fn compile(bytes: &[u8], tier: Tier) -> Result<Vec<u8>, Refusal> {
     check::module(bytes)?;
     let normal = normalise::module(bytes).map_err(|error| match error {
         NormaliseError::Reserved(name) => Refusal::MeterName(name),
+        NormaliseError::TooMany { what, count, most } => Refusal::TooMany { what, count, most },
         error => Refusal::Invalid(error.to_string()),
     })?;
     let artefact = run::machine_code(&normal, tier)?;

@@ -17,16 +17,16 @@ use crate::check::TABLE_ELEMENTS_MAX;
 use crate::engine::STACK_BYTES;
 
 /// The present job's memory limit in pages, shared between the engine and the loop that starts jobs.
-pub(super) type PageLimit = Arc<AtomicU32>;
+pub(crate) type PageLimit = Arc<AtomicU32>;
 
-pub(super) struct Limits {
+pub(crate) struct Limits {
     pages: PageLimit,
     base: BaseTunables,
     vm: VMConfig,
 }
 
 impl Limits {
-    pub(super) fn new(pages: PageLimit) -> Self {
+    pub(crate) fn new(pages: PageLimit) -> Self {
         Self { pages, base: BaseTunables::new(), vm: VMConfig { wasm_stack_size: Some(STACK_BYTES) } }
     }
 

@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use station_protocol::receipt::{Outcome, Trap};
 use wasmer::sys::NativeEngineExt;
 use wasmer::sys::vm::TrapCode;
-use wasmer::{Engine, ExternType, FunctionEnv, Imports, Instance, InstantiationError, LinkError, Module, RuntimeError, Store, Value};
+use wasmer::{
+    Engine, ExportIndex, ExternType, FunctionEnv, GlobalInit, Imports, Instance, InstantiationError, LinkError, Module, RuntimeError, Store, Value,
+};
 
 use super::memory::{Limits, PageLimit};
 use super::wasi::{End, Guest};
-use super::{EXIT_OUT_OF_MEMORY, Native, NativeGuest, station, wasi};
+use super::{EXIT_NATIVE_STACK, EXIT_OUT_OF_MEMORY, Native, NativeGuest, station, wasi};
 use crate::artefact::{ARTEFACT_BYTES_MAX, Tier};
-use crate::check::Refusal;
+use crate::check::{Refusal, TABLE_ELEMENTS_MAX};
 use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker, Turn};
 use crate::isolation::Layers;
 use crate::job::Done;
@@ -25,6 +27,8 @@ use crate::system::{self, Socket};
 use crate::{engine, imports, normalise};
 
 const PAGE_BYTES: u64 = 64 << 10;
+/// Memory that a table's element takes, at the start and when it grows: the job pays for the most that its tables may become.
+const TABLE_ELEMENT_BYTES: u64 = 16;
 
 /// Compiles a module in its normal form.
 pub(super) fn machine_code(normal: &[u8], tier: Tier) -> Result<Vec<u8>, Refusal> {
@@ -76,15 +80,19 @@ fn load(engine: &Engine, artefact: &[u8]) -> Option<Module> {
 
 /// Runs one job: the last turn of it, and how it ended. An error is the worker's, and ends it.
 fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>, turn: Turn, start: Start) -> io::Result<(Turn, Done)> {
-    let limit = u32::try_from(start.memory_bytes / PAGE_BYTES).unwrap_or(u32::MAX).min(1 << 16);
-    pages.store(limit, Ordering::Relaxed);
     let fuel = start.fuel;
-    if module.info().memories.values().any(|memory| memory.minimum.0 > limit) {
-        return Ok((turn, Done { outcome: Outcome::BadModule, output: Vec::new(), log: Vec::new(), fuel: 0 }));
+    let unstarted = |outcome, fuel| Ok((turn, Done { outcome, output: Vec::new(), log: Vec::new(), fuel }));
+    let Some(limit) = memory_pages(module, start.memory_bytes) else { return unstarted(Outcome::BadModule, 0) };
+    pages.store(limit, Ordering::Relaxed);
+    // More fuel than half of 2^64 is never used up.
+    let total = i64::try_from(fuel).unwrap_or(i64::MAX);
+    let given = total.saturating_add(fuel_at_start(module)?);
+    if given < 0 {
+        return unstarted(Outcome::OutOfFuel, fuel);
     }
     let mut store = Store::new(engine.clone());
     let guest = FunctionEnv::new(&mut store, Guest::new(start, turn, socket.clone()));
-    let (ended, metered) = execute(&mut store, &guest, module, fuel)?;
+    let (ended, metered) = execute(&mut store, &guest, module, given)?;
     let guest = guest.as_mut(&mut store);
     let outcome = match ended {
         Ok(()) => Outcome::Completed,
@@ -92,47 +100,66 @@ fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>
             Ok(End::Exit(0)) => Outcome::Completed,
             Ok(End::Exit(code)) => Outcome::Exited(code),
             Ok(End::OutputTooLarge) => Outcome::OutputTooLarge,
+            Ok(End::OutOfFuel) => Outcome::OutOfFuel,
             Ok(End::Parent) => return Err(io::ErrorKind::BrokenPipe.into()),
-            Err(_) if metered.used.is_none() => Outcome::OutOfFuel,
+            // The counted stack ends first; where this one ends is the machine's affair, and nothing to sign.
+            Err(error) if error.clone().to_trap() == Some(TrapCode::StackOverflow) => std::process::exit(EXIT_NATIVE_STACK),
+            Err(_) if metered.left.is_none() => Outcome::OutOfFuel,
             Err(_) if metered.overflowed => Outcome::StackOverflow,
             Err(error) => trapped(error.to_trap()),
         },
     };
     let (output, log) = (std::mem::take(&mut guest.output), std::mem::take(&mut guest.log));
-    Ok((guest.turn, Done { outcome, output, log, fuel: metered.used.unwrap_or(fuel) }))
+    Ok((guest.turn, Done { outcome, output, log, fuel: metered.left.map_or(fuel, |left| total.unsigned_abs().saturating_sub(left)) }))
+}
+
+/// The pages a job of this module may have: what its tables leave of its memory. `None` where its memory begins with more.
+fn memory_pages(module: &Module, memory_bytes: u64) -> Option<u32> {
+    let elements = module.info().tables.values().map(|table| u64::from(table.maximum.unwrap_or(TABLE_ELEMENTS_MAX))).sum::<u64>();
+    let bytes = memory_bytes.checked_sub(elements * TABLE_ELEMENT_BYTES)?;
+    let limit = u32::try_from(bytes / PAGE_BYTES).unwrap_or(u32::MAX).min(1 << 16);
+    module.info().memories.values().all(|memory| memory.minimum.0 <= limit).then_some(limit)
+}
+
+/// What the meter's global starts at: below zero by what making an instance costs.
+fn fuel_at_start(module: &Module) -> io::Result<i64> {
+    let info = module.info();
+    let Some(ExportIndex::Global(global)) = info.exports.get(normalise::FUEL) else { return Err(rule("meter")) };
+    match info.local_global_index(*global).and_then(|local| info.global_initializers.get(local)) {
+        Some(GlobalInit::I64Const(fuel)) => Ok(*fuel),
+        _ => Err(rule("meter")),
+    }
 }
 
 /// What the meter in the module says after a run.
 struct Metered {
-    /// Fuel used, or `None` when it ran out.
-    used: Option<u64>,
+    /// Fuel that is left, or `None` when it ran out.
+    left: Option<u64>,
     /// Whether the counted stack ran out.
     overflowed: bool,
 }
 
 /// Makes an instance and calls `_start`.
-fn execute(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module, fuel: u64) -> io::Result<(Result<(), RuntimeError>, Metered)> {
+fn execute(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module, given: i64) -> io::Result<(Result<(), RuntimeError>, Metered)> {
     let imports = link(store, guest, module)?;
     let instance = match Instance::new(store, module, &imports) {
         Ok(instance) => instance,
         // A segment that does not fit: the guest's own doing, before its first operator.
         Err(InstantiationError::Start(trap) | InstantiationError::Link(LinkError::Trap(trap))) => {
-            return Ok((Err(trap), Metered { used: Some(0), overflowed: false }));
+            return Ok((Err(trap), Metered { left: u64::try_from(given).ok(), overflowed: false }));
         }
         Err(InstantiationError::Link(LinkError::Resource(_))) => std::process::exit(EXIT_OUT_OF_MEMORY),
         Err(error) => return Err(io::Error::other(error.to_string())),
     };
     let left = instance.exports.get_global(normalise::FUEL).map_err(io::Error::other)?.clone();
     let depth = instance.exports.get_global(normalise::DEPTH).map_err(io::Error::other)?.clone();
-    // More fuel than half of 2^64 is never used up.
-    let given = i64::try_from(fuel).unwrap_or(i64::MAX);
     left.set(store, Value::I64(given)).map_err(io::Error::other)?;
+    guest.as_mut(store).fuel = Some(left.clone());
     guest.as_mut(store).memory = Some(instance.exports.get_memory("memory").map_err(io::Error::other)?.clone());
     let main = instance.exports.get_typed_function::<(), ()>(store, "_start").map_err(io::Error::other)?;
     let ended = main.call(store);
     let (Value::I64(left), Value::I32(depth)) = (left.get(store), depth.get(store)) else { return Err(rule("meter")) };
-    let used = if left < 0 { None } else { u64::try_from(given - left).ok() };
-    Ok((ended, Metered { used, overflowed: depth < 0 }))
+    Ok((ended, Metered { left: u64::try_from(left).ok(), overflowed: depth < 0 }))
 }
 
 /// The imports of this module, and no others: making all of them would cost more than a small job.
@@ -152,8 +179,6 @@ fn link(store: &mut Store, guest: &FunctionEnv<Guest>, module: &Module) -> io::R
 
 fn trapped(code: Option<TrapCode>) -> Outcome {
     Outcome::Trapped(match code {
-        // The counted stack ends first (`normalise::DEPTH_UNITS`); where this one ends is the machine's affair.
-        Some(TrapCode::StackOverflow) => return Outcome::OutOfMemory,
         Some(TrapCode::HeapAccessOutOfBounds) => Trap::MemoryOutOfBounds,
         Some(TrapCode::TableAccessOutOfBounds) => Trap::TableOutOfBounds,
         Some(TrapCode::IndirectCallToNull) => Trap::IndirectCallToNull,

@@ -9,13 +9,40 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use wasmer::{Function, FunctionEnv, FunctionEnvMut, FunctionType, Memory, MemoryView, RuntimeError, Store, StoreMut, Value};
+use wasmer::{Function, FunctionEnv, FunctionEnvMut, FunctionType, Global, Memory, MemoryView, RuntimeError, Store, StoreMut, Value};
 
 use crate::frame::{Start, Turn};
 use crate::job::LOG_BYTES_MAX;
 use crate::system::Socket;
 
 mod poll;
+
+/// Fuel that a guest pays for what the host does for it, besides the call itself. About ten nanoseconds each, as for the dearest operators.
+pub(super) mod cost {
+    /// For any call that touches the guest's memory.
+    pub(crate) const CALL: u64 = 20;
+    /// For each buffer of a vector, empty or not.
+    pub(crate) const VECTOR: u64 = 8;
+    /// For each subscription of a poll.
+    pub(crate) const SUBSCRIPTION: u64 = 32;
+    /// For a call that the parent answers: two frames between processes.
+    pub(crate) const STEP: u64 = 2_000;
+
+    /// Bytes copied between the guest and the host: eight for one fuel, as bulk operators.
+    pub(crate) fn copied(bytes: usize) -> u64 {
+        bytes as u64 / 8
+    }
+
+    /// Bytes of entropy: one fuel each.
+    pub(crate) fn random(bytes: usize) -> u64 {
+        bytes as u64
+    }
+
+    /// Bytes in frames between processes: encoded, sent, read and checked.
+    pub(crate) fn framed(bytes: usize) -> u64 {
+        STEP + bytes as u64 / 2
+    }
+}
 
 /// Error numbers of preview1 that this shim and the host calls answer with.
 pub(super) mod errno {
@@ -36,8 +63,6 @@ const ARGUMENT: &[u8] = b"module\0";
 const PURE_EPOCH_NS: u64 = 1_000_000_000_000_000_000;
 /// The resolution that `clock_res_get` tells.
 const CLOCK_RESOLUTION_NS: u64 = 1_000;
-/// Most bytes of entropy per call; callers that want more call again.
-const RANDOM_BYTES_MAX: u32 = 64 << 10;
 /// Most buffers in one read or write: what POSIX systems take.
 const VECTORS_MAX: u32 = 1_024;
 /// Bytes copied at once between the guest's memory and a buffer of ours.
@@ -54,6 +79,8 @@ pub(super) enum End {
     Exit(u32),
     #[error("the guest wrote more output than its limit")]
     OutputTooLarge,
+    #[error("the guest could not pay for what it asked of the host")]
+    OutOfFuel,
     #[error("the parent is gone or broke the rules")]
     Parent,
 }
@@ -68,6 +95,8 @@ impl From<End> for RuntimeError {
 pub(super) struct Guest {
     /// Set once the instance exists; nothing runs before.
     pub(super) memory: Option<Memory>,
+    /// The meter's global; set with the memory.
+    pub(super) fuel: Option<Global>,
     pub(super) socket: Arc<Socket>,
     /// Of the parent's last frame.
     pub(super) turn: Turn,
@@ -94,6 +123,7 @@ impl Guest {
         };
         Self {
             memory: None,
+            fuel: None,
             socket,
             turn,
             output: Vec::new(),
@@ -150,6 +180,15 @@ pub(super) struct Bytes<'a> {
 }
 
 impl Bytes<'_> {
+    /// Takes fuel from the guest before something is done for it. What it pays follows from its own arguments and data.
+    pub(super) fn pay(&mut self, guest: &Guest, fuel: u64) -> Result<(), End> {
+        let Some(global) = &guest.fuel else { return Ok(()) };
+        let Value::I64(left) = global.get(&mut self.store) else { return Err(End::Parent) };
+        let left = left.saturating_sub_unsigned(fuel);
+        global.set(&mut self.store, Value::I64(left)).map_err(|_| End::Parent)?;
+        if left < 0 { Err(End::OutOfFuel) } else { Ok(()) }
+    }
+
     fn view(&self) -> MemoryView<'_> {
         self.memory.view(&self.store)
     }
@@ -201,11 +240,13 @@ impl Bytes<'_> {
     }
 }
 
-/// The shared state and the memory of the instance that called.
+/// The shared state and the memory of the instance that called, which pays for the call.
 pub(super) fn split<'a>(env: &'a mut FunctionEnvMut<'_, Guest>) -> Result<(&'a mut Guest, Bytes<'a>), End> {
     let (guest, store) = env.data_and_store_mut();
     let memory = guest.memory.clone().ok_or(End::Parent)?;
-    Ok((guest, Bytes { store, memory }))
+    let mut bytes = Bytes { store, memory };
+    bytes.pay(guest, cost::CALL)?;
+    Ok((guest, bytes))
 }
 
 /// An errno as preview1 returns it.
@@ -338,25 +379,28 @@ fn fd_filestat_get(mut env: Env<'_>, fd: i32, at: i32) -> Called {
 }
 
 fn fd_read(mut env: Env<'_>, fd: i32, vectors: i32, count: i32, read: i32) -> Called {
-    let (guest, memory) = split(&mut env)?;
+    let (guest, mut memory) = split(&mut env)?;
     if fd != 0 || !guest.is_open(fd) {
         return Ok(errno::BADF);
     }
-    Ok(answer(memory.vectors(vectors, count).and_then(|vectors| {
-        memory.check(read, 4)?;
-        let before = guest.input_at;
-        for (at, len) in vectors {
-            let rest = &guest.input[guest.input_at..];
-            let part = &rest[..len.min(rest.len())];
-            memory.put(at, part)?;
-            guest.input_at += part.len();
-        }
-        memory.put_u32(read, u32::try_from(guest.input_at - before).unwrap_or(u32::MAX))
-    })))
+    let vectors = match memory.vectors(vectors, count).and_then(|vectors| memory.check(read, 4).map(|()| vectors)) {
+        Ok(vectors) => vectors,
+        Err(errno) => return Ok(errno),
+    };
+    let wanted = vectors.iter().map(|vector| vector.1).fold(0, usize::saturating_add).min(guest.input.len() - guest.input_at);
+    memory.pay(guest, vectors.len() as u64 * cost::VECTOR + cost::copied(wanted))?;
+    let before = guest.input_at;
+    for (at, len) in vectors {
+        let rest = &guest.input[guest.input_at..];
+        let part = &rest[..len.min(rest.len())];
+        memory.put(at, part).map_err(|_| End::Parent)?;
+        guest.input_at += part.len();
+    }
+    Ok(answer(memory.put_u32(read, u32::try_from(guest.input_at - before).unwrap_or(u32::MAX))))
 }
 
 fn fd_write(mut env: Env<'_>, fd: i32, vectors: i32, count: i32, written: i32) -> Called {
-    let (guest, memory) = split(&mut env)?;
+    let (guest, mut memory) = split(&mut env)?;
     if !guest.is_open(fd) || fd == 0 {
         return Ok(errno::BADF);
     }
@@ -364,12 +408,16 @@ fn fd_write(mut env: Env<'_>, fd: i32, vectors: i32, count: i32, written: i32) -
         Ok(vectors) => vectors,
         Err(errno) => return Ok(errno),
     };
-    let mut total = 0_u64;
+    let total = vectors.iter().map(|vector| vector.1).fold(0, usize::saturating_add);
+    // More than there are numbers for: an errno, but for the output, whose limit is far below.
+    let sum = u32::try_from(total).unwrap_or(u32::MAX);
+    if fd != 1 && total > sum as usize {
+        return Ok(errno::INVAL);
+    }
+    // What is above its limit is not copied, and ends the job or is dropped.
+    let kept = if fd == 1 { total.min(usize::try_from(guest.output_bytes_max).unwrap_or(usize::MAX)) } else { total.min(LOG_BYTES_MAX) };
+    memory.pay(guest, vectors.len() as u64 * cost::VECTOR + cost::copied(kept))?;
     for (at, len) in vectors {
-        total += len as u64;
-        if total > u64::from(u32::MAX) {
-            return Ok(errno::INVAL);
-        }
         if fd == 1 {
             if guest.output.len() as u64 + len as u64 > guest.output_bytes_max {
                 return Err(End::OutputTooLarge.into());
@@ -379,7 +427,7 @@ fn fd_write(mut env: Env<'_>, fd: i32, vectors: i32, count: i32, written: i32) -
             append(&memory, at, len.min(LOG_BYTES_MAX - guest.log.len()), &mut guest.log)?;
         }
     }
-    Ok(answer(memory.put_u32(written, u32::try_from(total).unwrap_or(u32::MAX))))
+    Ok(answer(memory.put_u32(written, sum)))
 }
 
 /// Copies in chunks, so that a guest cannot make us allocate what it only claims to have.
@@ -401,15 +449,22 @@ fn proc_exit(_: Env<'_>, code: i32) -> Result<(), RuntimeError> {
     Err(End::Exit(code.cast_unsigned()).into())
 }
 
+/// Paid before, in whole; filled piece by piece, so that the guest's length is no length of ours.
 fn random_get(mut env: Env<'_>, at: i32, len: i32) -> Called {
-    let (guest, memory) = split(&mut env)?;
-    if len.cast_unsigned() > RANDOM_BYTES_MAX {
-        return Ok(errno::INVAL);
-    }
+    let (guest, mut memory) = split(&mut env)?;
     let len = len.cast_unsigned() as usize;
-    Ok(answer(memory.check(at, len).and_then(|()| {
-        let mut bytes = vec![0; len];
-        guest.fill(&mut bytes)?;
-        memory.put(at, &bytes)
-    })))
+    if let Err(errno) = memory.check(at, len) {
+        return Ok(errno);
+    }
+    memory.pay(guest, cost::random(len))?;
+    let mut bytes = vec![0; len.min(CHUNK_BYTES)];
+    let mut done = 0;
+    while done < len {
+        let part = &mut bytes[..(len - done).min(CHUNK_BYTES)];
+        if let Err(errno) = guest.fill(part).and_then(|()| memory.put(at.wrapping_add(done as i32), part)) {
+            return Ok(errno);
+        }
+        done += part.len();
+    }
+    Ok(errno::SUCCESS)
 }

@@ -97,7 +97,11 @@ fn attempt(what: &str, argument: &str, native: Native<'_>) -> i64 {
                 i64::from(libc::setrlimit(libc::RLIMIT_DATA, &raw const limit))
             }
             "allocate" => allocate(number()),
-            "exit" => libc::_exit(0),
+            "exit" => libc::_exit(i32::try_from(number()).unwrap_or(0)),
+            "abort" => libc::abort(),
+            "spin" => loop {
+                std::hint::spin_loop();
+            },
             "stop" => libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), libc::SIGSTOP),
             "stop-by-kill" => i64::from(libc::kill(libc::getpid(), libc::SIGCONT)),
             "garbage" => say(socket, b"\x04\x00\x00\x00\xff\xff\xff\xff"),

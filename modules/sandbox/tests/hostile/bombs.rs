@@ -119,3 +119,27 @@ fn case_36_more_machine_code_than_the_compiler_has_time_for() {
         assert!(matches!(sandbox.compile(&module), Err(CompileError::TooCostly(CompileLimit::ProcessorTime | CompileLimit::WallTime))));
     });
 }
+
+#[test]
+fn case_37_loops_within_loops_times_locals() {
+    let with = |loops: usize, locals: usize| {
+        let sets = (0..locals).map(|n| format!("(local.set {n} (i32.add (local.get {n}) (i32.const 1)))")).collect::<String>();
+        let (open, close) = ("(loop ".repeat(loops), "(br_if 0 (local.get 0)))".repeat(loops));
+        guest(&format!("{MEMORY} (func (local {}) {open} {sets} {close})", "i32 ".repeat(locals)), "")
+    };
+    attack(|sandbox| assert!(refusal(sandbox, &with(990, 64)).contains("nested loops times locals in one function")));
+    compiles(&with(10, 400));
+}
+
+#[test]
+fn case_38_sixteen_thousand_choices_in_a_function_that_calls_nothing() {
+    // Each sets one local on both ways; the meter charges on each.
+    let choice =
+        "(if (local.get 0) (then (local.set 1 (i32.add (local.get 1) (i32.const 3)))) (else (local.set 1 (i32.mul (local.get 1) (i32.const 5)))))";
+    let module = guest(&format!("{MEMORY} (func (param i32) (local i32) {})", choice.repeat(16_000)), "");
+    attack(|_| {
+        let sandbox = Sandbox::with_compile_limits(Config { program: worker(), cache_dir: None }, 704 << 20, 14);
+        let compiled = sandbox.compile(&module).map(|_| ());
+        assert!(compiled.is_ok(), "{compiled:?}");
+    });
+}

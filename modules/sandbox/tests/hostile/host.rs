@@ -198,9 +198,17 @@ fn case_58_entropy_for_the_whole_memory() {
         "(call $tell (call $random_get (i32.const 0) (i32.const 65537))) (call $tell (call $random_get (i32.const 0) (i32.const -1)))
          (call $tell (call $random_get (i32.const 0) (i32.const 65536)))",
     );
-    // The last one fills the memory that `tell` uses, and is told all the same.
+    // Outside of the memory twice; the last one fills what `tell` uses, and is told all the same.
     let done = attack(|sandbox| job(sandbox, &module, load()));
-    assert_eq!((done.outcome.clone(), told(&done)), (Outcome::Completed, vec![28, 28, 0]));
+    assert_eq!((done.outcome.clone(), told(&done)), (Outcome::Completed, vec![21, 21, 0]));
+    // More than a piece of ours: all of it is filled.
+    let module = guest(
+        "(memory (export \"memory\") 4)",
+        "(call $tell (call $random_get (i32.const 1000) (i32.const 200000))) (call $put (i32.const 1) (i32.const 200984) (i32.const 16))",
+    );
+    let done = attack(|sandbox| job(sandbox, &module, load()));
+    assert_eq!((&done.outcome, &done.output[..4]), (&Outcome::Completed, &[0; 4][..]));
+    assert_ne!(done.output[4..], [0; 16]);
 }
 
 #[test]

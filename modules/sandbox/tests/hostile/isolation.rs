@@ -5,18 +5,23 @@
 use std::os::unix::fs::symlink;
 
 use station_protocol::receipt::Outcome;
-use station_sandbox::{CompileError, Config, Done, Load, Sandbox, SandboxError};
+use station_sandbox::{CompileError, Config, Done, Load, Sandbox, SandboxError, Step, Wish};
 
 use super::arena::attack;
 use super::common::{echo, finish, load};
 
 /// A sandbox whose workers are the hostile program, all layers wanted.
 fn hostile<T>(case: impl FnOnce(&Sandbox) -> T) -> T {
+    hostile_for(1, case)
+}
+
+/// The same with this much processor time for each compile.
+fn hostile_for<T>(cpu_seconds: u64, case: impl FnOnce(&Sandbox) -> T) -> T {
     attack(|_| {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("seccomp-landlock-namespaces");
         symlink(env!("CARGO_BIN_EXE_station-sandbox-hostile"), &program).unwrap();
-        case(&Sandbox::with_compile_limits(Config { program, cache_dir: None }, 64 << 20, 1))
+        case(&Sandbox::with_compile_limits(Config { program, cache_dir: None }, 64 << 20, cpu_seconds))
     })
 }
 
@@ -39,6 +44,49 @@ fn is_killed(what: &str) {
 
 fn of_the_parent(what: &str) -> String {
     format!("{what} {}", std::process::id())
+}
+
+#[test]
+fn a_native_stack_or_memory_of_ours_that_ends_is_no_outcome_of_the_job_and_the_next_one_runs() {
+    let artefact = attack(|sandbox| sandbox.compile(&echo()).unwrap());
+    hostile(|sandbox| {
+        let mut session = sandbox.open(&artefact).unwrap();
+        let mut ends = |what: &str| {
+            let ended = session.start(Load { input: what.into(), wall_ms: 5_000, ..load() });
+            let next = finish(session.start(Load { input: b"nothing".to_vec(), ..load() }).unwrap());
+            assert_eq!(next.outcome, Outcome::Completed, "the next job of the session");
+            ended
+        };
+        // What a run worker exits with where the engine says that the native stack ended.
+        assert!(matches!(ends("exit 72"), Err(SandboxError::NativeStack)));
+        // How an allocation that is refused ends a process.
+        assert!(matches!(ends("abort"), Err(SandboxError::Memory)));
+        // The machine's word for a job within its limit, and a worker that only went.
+        assert!(matches!(ends("exit 71"), Ok(Step::Done(Done { outcome: Outcome::OutOfMemory, .. }))));
+        assert!(matches!(ends("exit"), Ok(Step::Done(Done { outcome: Outcome::Killed, .. }))));
+    });
+}
+
+#[test]
+fn compiles_whose_leases_ended_leave_no_process_and_the_next_module_is_compiled() {
+    hostile_for(3_600, |sandbox| {
+        let wishes = (0..10).map(|asker| sandbox.wish([asker; 32])).collect::<Vec<_>>();
+        std::thread::scope(|scope| {
+            for (at, wish) in wishes.iter().enumerate() {
+                let module = format!("spin {at}");
+                scope.spawn(move || assert_eq!(sandbox.compile_for(module.as_bytes(), wish).err(), Some(CompileError::Ended)));
+                while sandbox.compiles().1 <= at {
+                    std::thread::yield_now();
+                }
+            }
+            // Those that wait for their turn first: what compiles now is the last to end.
+            wishes.iter().rev().for_each(Wish::end);
+        });
+        let (begun, waiting) = sandbox.compiles();
+        assert_eq!(waiting, 0);
+        assert_eq!(sandbox.compile(b"speak 3").err(), Some(CompileError::BadModule("xxx".into())));
+        assert_eq!(sandbox.compiles(), (begun + 1, 0), "nothing else was left to compile");
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Cases 21 to 26: guests that want stack.
 
 use station_protocol::receipt::Outcome;
-use station_sandbox::{HostCall, Load, Reply, Step};
+use station_sandbox::{Done, HostCall, Load, Reply, Sandbox, Step, Tier};
 
 use super::arena::{attack, job, refusal, session};
 use super::common::{command, finish, guest, load};
@@ -13,6 +13,72 @@ fn overflows(module: &[u8]) {
         let first = job(sandbox, module, Load { fuel: 1 << 40, ..load() });
         assert_eq!(first.outcome, Outcome::StackOverflow);
         assert_eq!(job(sandbox, module, Load { fuel: 1 << 40, ..load() }), first, "at the same place each time");
+    });
+}
+
+/// The same module on both tiers, which end alike.
+fn on_both_tiers(sandbox: &Sandbox, module: &[u8]) -> Done {
+    let [baseline, optimised] = [Tier::Baseline, Tier::Optimised].map(|tier| {
+        let artefact = sandbox.compile_at(module, tier).unwrap();
+        finish(sandbox.open(&artefact).unwrap().start(Load { fuel: 1 << 40, ..load() }).unwrap())
+    });
+    assert_eq!(baseline, optimised);
+    baseline
+}
+
+/// A recursion whose frames keep `values` operands, made by an operator and taken by another; `depth` calls deep.
+fn keeps(fields: &str, depth: u32, make: &str, take: &str, times: usize) -> Vec<u8> {
+    guest(
+        &format!(
+            "{MEMORY} (global $n (mut i32) (i32.const {depth})) {fields}
+             (func $f (if (i32.eqz (global.get $n)) (then (return))) (global.set $n (i32.sub (global.get $n) (i32.const 1)))
+                {} (call $f) {})",
+            make.repeat(times),
+            take.repeat(times)
+        ),
+        "(call $f)",
+    )
+}
+
+#[test]
+fn frames_of_every_kind_end_in_the_counted_stack_alike_on_both_tiers() {
+    let ty = |of: &str, count: usize| format!("{of} ").repeat(count);
+    let all = |of: &str| {
+        let (give, take) = ("(global.get $v) ".repeat(8), "(drop) ".repeat(8));
+        let start = if of == "v128" { "(v128.const i64x2 1 2)" } else { "(i64.const 1)" };
+        (format!("(global $v (mut {of}) {start}) (func $g (result {}) {give})", ty(of, 8)), take)
+    };
+    let (numbers, drop_eight) = all("i64");
+    let (vectors, _) = all("v128");
+    let load = "(i64.load (i32.const 8)) ";
+    attack(|sandbox| {
+        let end =
+            |fields: &str, depth: u32, make: &str, take: &str, times: usize| on_both_tiers(sandbox, &keeps(fields, depth, make, take, times)).outcome;
+        // 200 calls with eight results each, kept over a call.
+        assert_eq!(end(&numbers, 1_000, "(call $g) ", &drop_eight, 200), Outcome::StackOverflow);
+        assert_eq!(end(&vectors, 500, "(call $g) ", &drop_eight, 200), Outcome::StackOverflow);
+        assert_eq!(end(&vectors, 20, "(call $g) ", &drop_eight, 200), Outcome::Completed);
+        // 2,048 vectors from a global.
+        for depth in [500, 900, 1_000] {
+            assert_eq!(end(&vectors, depth, "(global.get $v) ", "(global.set $v) ", 2_048), Outcome::StackOverflow, "{depth}");
+        }
+        assert_eq!(end(&vectors, 50, "(global.get $v) ", "(global.set $v) ", 2_048), Outcome::Completed);
+        // Values of loads, and one that is loaded before and after.
+        assert_eq!(end("", 1_000, load, "(drop) ", 2_000), Outcome::StackOverflow);
+        assert_eq!(end("", 100_000, &format!("(drop {load})"), &format!("(drop {load})"), 10), Outcome::StackOverflow);
+    });
+}
+
+#[test]
+fn a_leaf_of_any_size_is_bounded_too() {
+    // Operands without a call: as many as there is code for are refused by their number, fewer of them are counted.
+    let deep = |count: usize| {
+        let (push, add) = ("(global.get $v) ".repeat(count), "(i64x2.add) ".repeat(count - 1));
+        guest(&format!("{MEMORY} (global $v (mut v128) (v128.const i64x2 1 2)) (func $leaf {push} {add} (global.set $v))"), "(call $leaf)")
+    };
+    attack(|sandbox| {
+        assert!(refusal(sandbox, &deep(70_000)).contains("units of stack in one function"));
+        assert_eq!(on_both_tiers(sandbox, &deep(5_000)).outcome, Outcome::Completed);
     });
 }
 

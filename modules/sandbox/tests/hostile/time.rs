@@ -100,3 +100,31 @@ fn case_10_fuel_never_wraps() {
         assert_eq!((done.outcome, done.fuel), (Outcome::TimedOut, 1 << 63));
     });
 }
+
+#[test]
+fn host_calls_cost_what_they_do() {
+    let fuel = |body: &str| {
+        let done = attack(|sandbox| job(sandbox, &command(body), load()));
+        assert_eq!(done.outcome, Outcome::Completed, "{body}");
+        done.fuel
+    };
+    let random = |bytes: u32| fuel(&format!("(drop (call $random_get (i32.const 0) (i32.const {bytes})))"));
+    assert_eq!(random(65_536) - random(536), 65_000);
+    // A kilobyte to standard error, in one buffer, in one and 1,023 empty ones, and to nowhere.
+    let written = |bytes: u32, vectors: u32| {
+        fuel(&format!(
+            "(i32.store (i32.const 4) (i32.const {bytes})) (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const {vectors}) (i32.const 32000)))"
+        ))
+    };
+    assert_eq!(written(8_000, 1) - written(0, 1), 1_000);
+    assert_eq!(written(8_000, 1_000) - written(8_000, 1), 999 * 8);
+    let polled = |count: u32| fuel(&format!("(drop (call $poll_oneoff (i32.const 0) (i32.const 8000) (i32.const {count}) (i32.const 32000)))"));
+    assert_eq!(polled(64) - polled(1), 63 * 32);
+}
+
+#[test]
+fn a_flood_of_dear_host_calls_runs_out_of_fuel() {
+    never_ends(&command("(loop $again (drop (call $random_get (i32.const 0) (i32.const 65536))) (br $again))"));
+    never_ends(&command("(loop $again (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const 1024) (i32.const 32000))) (br $again))"));
+    never_ends(&command("(loop $again (drop (call $poll_oneoff (i32.const 0) (i32.const 8000) (i32.const 64) (i32.const 32000))) (br $again))"));
+}

@@ -10,7 +10,7 @@ use station_sandbox::{Done, HostCall, Load, PROFILE, Reply, Step};
 
 use super::common::{command, echo, guest, load, open};
 
-const VECTORS: &str = include_str!("vectors/station-wasm-1.txt");
+const VECTORS: &str = include_str!("vectors/station-wasm-2.txt");
 
 /// Name, module, input.
 pub(crate) fn programs() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
@@ -96,7 +96,7 @@ fn run_alone(module: &[u8], load: Load) -> Done {
 
 #[test]
 fn output_and_fuel_of_the_vectors_belong_to_the_profile() {
-    assert_eq!(PROFILE, "station-wasm-1", "a new profile has a new file of vectors");
+    assert_eq!(PROFILE, "station-wasm-2", "a new profile has a new file of vectors");
     let mut found = String::new();
     for (name, module, input) in programs().into_iter().chain(bundled()) {
         let done = run_alone(&module, Load { input, ..load() });

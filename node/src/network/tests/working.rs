@@ -278,7 +278,7 @@ fn large_deliver() -> Deliver {
         index: 0,
         lease,
         node: key.node(),
-        profile: name("station-wasm-1"),
+        profile: name("station-wasm-2"),
         isolation: Isolation::Full,
         outcome: Outcome::Completed,
         output: None,

@@ -162,6 +162,8 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StationFailure {
     Sandbox,
+    /// This one job needs more stack or memory than the sandbox sets aside beside the job's own; other jobs are well.
+    Outgrown,
     TargetBusy,
     Stopped,
 }

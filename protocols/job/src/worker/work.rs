@@ -411,6 +411,7 @@ impl Worker {
                 work.learn_duration(now.since(running.started));
                 self.keep_receipt(id, lease, index, started_ms, report, now);
             }
+            Err(StationFailure::Outgrown) => self.return_lease(id, lease, ReturnReason::Outgrown),
             Err(StationFailure::TargetBusy) => self.return_lease(id, lease, ReturnReason::TargetBusy),
             Err(StationFailure::Sandbox | StationFailure::Stopped) => {
                 // A sandbox that fails would fail again at once: leave the experiment alone for a while.

@@ -85,7 +85,7 @@ fn call(seq: u64) -> Signed<Call> {
         topic: name("t"),
         name: Text::cut("experiment"),
         module: Content { cid: cid_of(RAW, b"module"), bytes: 6 },
-        profile: name("station-wasm-1"),
+        profile: name("station-wasm-2"),
         needs: std::collections::BTreeMap::new(),
         limits: station_protocol::limits::Limits::default(),
         class: Class::Pure(Trust::Fixed(3)),

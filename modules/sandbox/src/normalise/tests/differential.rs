@@ -4,10 +4,13 @@
 use arbitrary::Unstructured;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use wasmer::sys::{Cranelift, CraneliftOptLevel, EngineBuilder};
+use wasmer::sys::NativeEngineExt;
+use wasmer::sys::vm::TrapCode as VmTrap;
 use wasmer::{Imports, Value};
 
 use super::*;
+use crate::artefact::Tier;
+use crate::worker::memory::{Limits, PageLimit};
 
 /// Modules in the short form; `STATION_NORMALISE_MODULES` asks for more.
 const MODULES: u64 = 300;
@@ -104,7 +107,7 @@ fn the_interpreter_and_the_compiler_at_both_levels_count_the_same_fuel() {
         generated.ensure_termination(TERMINATION).unwrap();
         let normal = normal(&generated.to_bytes());
         let Some(mut interpreted) = Interpreted::new(&normal) else { continue };
-        let mut compiled = [CraneliftOptLevel::None, CraneliftOptLevel::Speed].map(|level| Compiled::new(&normal, level));
+        let mut compiled = [Tier::Baseline, Tier::Optimised].map(|tier| Compiled::new(&normal, tier));
         for name in interpreted.functions() {
             let (ended, fuel) = interpreted.metered(&name, 1, AMPLE, u64::MAX);
             for compiled in &mut compiled {
@@ -134,7 +137,7 @@ fn a_lane_is_stored_beyond_sixteen_bits_of_offset_by_both_engines() {
     let mut interpreted = Interpreted::new(&normal).unwrap();
     let (ended, fuel) = interpreted.metered("f", 0, AMPLE, u64::MAX);
     assert_eq!((ended, interpreted.memories()), (Ended::Returned(vec![]), original.memories()));
-    let mut compiled = Compiled::new(&normal, CraneliftOptLevel::Speed);
+    let mut compiled = Compiled::new(&normal, Tier::Optimised);
     assert_eq!((compiled.metered("f"), compiled.memories()), ((true, fuel), original.memories()));
 }
 
@@ -145,11 +148,10 @@ struct Compiled {
 }
 
 impl Compiled {
-    fn new(bytes: &[u8], level: CraneliftOptLevel) -> Self {
-        let mut compiler = Cranelift::new();
-        compiler.canonicalize_nans(true);
-        compiler.opt_level(level);
-        let engine: wasmer::Engine = EngineBuilder::new(compiler).set_features(Some(crate::engine::features())).engine().into();
+    /// On a native stack of a worker's size.
+    fn new(bytes: &[u8], tier: Tier) -> Self {
+        let mut engine = crate::engine::compiler(tier);
+        engine.set_tunables(Limits::new(PageLimit::new((1 << 16).into())));
         let module = wasmer::Module::from_binary(&engine, bytes).unwrap();
         let mut store = wasmer::Store::new(engine);
         let instance = wasmer::Instance::new(&mut store, &module, &Imports::new()).unwrap();
@@ -168,7 +170,9 @@ impl Compiled {
             Some(Value::I64(value)) => *value = 1,
             _ => {}
         }
-        let returned = function.call(&mut self.store, &arguments).is_ok();
+        let ended = function.call(&mut self.store, &arguments).map(|_| ()).map_err(wasmer::RuntimeError::to_trap);
+        assert_ne!(ended, Err(Some(VmTrap::StackOverflow)), "the counted stack ends before the native one");
+        let returned = ended.is_ok();
         let Value::I64(left) = fuel.get(&mut self.store) else { panic!("another global") };
         (returned, AMPLE - u64::try_from(left).unwrap())
     }

@@ -3,7 +3,11 @@
 use super::*;
 
 const HELPER_TYPES: &str = "(type (func (param i64))) (type (func (param i32 i64) (result i32)))";
-const GLOBALS: &str = "(global (mut i64) (i64.const 0)) (global (mut i32) (i32.const 524288))";
+
+/// The meter's globals of a module whose instance costs this much.
+fn globals(cost: u64) -> String {
+    format!("(global (mut i64) (i64.const -{cost})) (global (mut i32) (i32.const 524288))")
+}
 const EXPORTS: &str = "(export \"station_fuel\" (global 0)) (export \"station_depth\" (global 1))";
 
 /// The injected functions; `charge` is the first one's index.
@@ -23,8 +27,9 @@ fn charge(from: &str, local: u32, fuel: u64) -> String {
 fn a_leaf_charges_at_its_entry_and_at_the_loop_from_a_local() {
     let given = text("(module (memory 1) (func (export \"f\") (param i32) (loop (br_if 0 (local.get 0)))))");
     let expected = format!(
-        "(module (type (func (param i32))) {HELPER_TYPES} (memory 1 65536) {GLOBALS} (export \"f\" (func 0)) {EXPORTS}
+        "(module (type (func (param i32))) {HELPER_TYPES} (memory 1 65536) {} (export \"f\" (func 0)) {EXPORTS}
             (func (type 0) (local i64 i32) {} loop {} local.get 0 br_if 0 end) {})",
+        globals(8_192 + 500 + 10),
         charge("global.get 0", 1, 2),
         charge("local.get 1", 1, 3),
         helpers([1, 2], 1)
@@ -36,11 +41,12 @@ fn a_leaf_charges_at_its_entry_and_at_the_loop_from_a_local() {
 fn a_caller_takes_its_weight_and_gives_it_back_on_every_way_out() {
     let given = text("(module (func (export \"f\") (result i32) (if (i32.const 1) (then (return (i32.const 7)))) (call 0)))");
     let expected = format!(
-        "(module (type (func (result i32))) {HELPER_TYPES} {GLOBALS} (export \"f\" (func 0)) {EXPORTS}
+        "(module (type (func (result i32))) {HELPER_TYPES} {} (export \"f\" (func 0)) {EXPORTS}
             (func (type 0) (local i64 i32 i32)
-                global.get 1 local.tee 2 i32.const 17 i32.sub global.set 1 global.get 1 i32.const 0 i32.lt_s if unreachable end
+                global.get 1 local.tee 2 i32.const 22 i32.sub global.set 1 global.get 1 i32.const 0 i32.lt_s if unreachable end
                 block (result i32) {} i32.const 1 if i32.const 7 br 1 end call 0 end
                 local.get 2 global.set 1) {})",
+        globals(500 + 10),
         charge("global.get 0", 0, 9),
         helpers([1, 2], 1)
     );
@@ -54,11 +60,12 @@ fn bulk_operators_pay_before_and_growth_pays_after_by_length() {
             i32.const 0 i32.const 0 local.get 0 memory.fill local.get 0 memory.grow drop))",
     );
     let expected = format!(
-        "(module (type (func (param i32))) {HELPER_TYPES} (memory 1 3) {GLOBALS} (export \"f\" (func 0)) {EXPORTS}
+        "(module (type (func (param i32))) {HELPER_TYPES} (memory 1 3) {} (export \"f\" (func 0)) {EXPORTS}
             (func (type 0) (local i64 i32) {}
                 i32.const 0 i32.const 0 local.get 0
                 local.tee 2 i64.extend_i32_u i64.const 3 i64.shr_u call 1 local.get 2 memory.fill
                 local.get 0 local.tee 2 memory.grow local.get 2 i64.extend_i32_u i64.const 8192 i64.mul call 2 drop) {})",
+        globals(8_192 + 500 + 10),
         charge("global.get 0", 1, 1_056),
         helpers([1, 2], 1)
     );
@@ -66,15 +73,26 @@ fn bulk_operators_pay_before_and_growth_pays_after_by_length() {
 }
 
 #[test]
-fn custom_sections_go_and_tables_get_a_maximum() {
-    let given = text("(module $name (@custom \"note\" \"x\") (table 1 funcref) (table 2 3 externref) (func $f (export \"f\")))");
+fn custom_sections_go_and_tables_may_grow_as_far_as_somebody_grows_them() {
+    let table = |given: &str, body: &str| text(&format!("(module $name (@custom \"note\" \"x\") {given} (func $f (export \"f\") {body}))"));
     let expected = format!(
-        "(module (type (func)) {HELPER_TYPES} (table 1 1048576 funcref) (table 2 3 externref) {GLOBALS}
-            (export \"f\" (func 0)) {EXPORTS} (func (type 0) (local i64 i32) {}) {})",
+        "(module (type (func)) {HELPER_TYPES} (table 1 1 funcref) (table 2 2 externref) {} (export \"f\" (func 0)) {EXPORTS} (func (type 0) (local i64 i32) {}) {})",
+        globals(3 * 2 + 500 + 10),
         charge("global.get 0", 0, 1),
         helpers([1, 2], 1)
     );
-    assert_eq!(normal(&given), text(&expected));
+    assert_eq!(normal(&table("(table 1 funcref) (table 2 3 externref)", "")), text(&expected));
+    let most = |given: &str| {
+        let normal = normal(&table(given, "(drop (table.grow 0 (ref.null func) (i32.const 1)))"));
+        wasmparser::Parser::new(0)
+            .parse_all(&normal)
+            .find_map(|payload| match payload.unwrap() {
+                wasmparser::Payload::TableSection(section) => section.into_iter().next().unwrap().unwrap().ty.maximum,
+                _ => None,
+            })
+            .unwrap()
+    };
+    assert_eq!([most("(table 1 funcref)"), most("(table 1 3 funcref)"), most("(table 1 2000000 funcref)")], [32_769, 3, 1 << 20]);
 }
 
 #[test]

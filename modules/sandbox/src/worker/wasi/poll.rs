@@ -3,7 +3,7 @@
 //! Guarantees: the layout of preview1 (48 bytes a subscription, 32 an event) and at most [`SUBSCRIPTIONS_MAX`] of them; a sleep costs
 //! wall time that the parent ends. Deliberately lacks waiting for anything else: host calls wait with `station_v1.wait`.
 
-use super::{Bytes, Called, Env, Guest, errno, split};
+use super::{Bytes, Called, Env, Guest, cost, errno, split};
 
 /// Most subscriptions in one call.
 const SUBSCRIPTIONS_MAX: i32 = 64;
@@ -13,7 +13,11 @@ const EVENT_BYTES: usize = 32;
 const ABSOLUTE: u16 = 1;
 
 pub(super) fn poll_oneoff(mut env: Env<'_>, from: i32, to: i32, count: i32, events: i32) -> Called {
-    let (guest, memory) = split(&mut env)?;
+    let (guest, mut memory) = split(&mut env)?;
+    if !(1..=SUBSCRIPTIONS_MAX).contains(&count) {
+        return Ok(errno::INVAL);
+    }
+    memory.pay(guest, u64::from(count.cast_unsigned()) * cost::SUBSCRIPTION)?;
     Ok(super::answer(poll(guest, &memory, from, to, count, events)))
 }
 
@@ -25,9 +29,6 @@ enum Wanted {
 }
 
 fn poll(guest: &mut Guest, memory: &Bytes<'_>, from: i32, to: i32, count: i32, events: i32) -> Result<(), i32> {
-    if !(1..=SUBSCRIPTIONS_MAX).contains(&count) {
-        return Err(errno::INVAL);
-    }
     let count = count.cast_unsigned() as usize;
     let bytes = memory.copy(from, i32::try_from(count * SUBSCRIPTION_BYTES).map_err(|_| errno::INVAL)?, count * SUBSCRIPTION_BYTES)?;
     memory.check(to, count * EVENT_BYTES)?;

@@ -145,13 +145,30 @@ fn the_module_is_fetched_once_per_experiment() {
 #[test]
 fn a_station_that_failed_itself_returns_the_lease_and_signs_nothing() {
     let lab = Lab::new(REQUESTER, "sandbox");
-    for (failure, reason) in [(StationFailure::Sandbox, ReturnReason::StationFailed), (StationFailure::TargetBusy, ReturnReason::TargetBusy)] {
+    let failures = [
+        (StationFailure::Sandbox, ReturnReason::StationFailed),
+        (StationFailure::Outgrown, ReturnReason::Outgrown),
+        (StationFailure::TargetBusy, ReturnReason::TargetBusy),
+    ];
+    for (failure, reason) in failures {
         let mut station = Station::with_leases(config(), &lab, 1, 60_000);
         let (execution, _) = station.started.pop_front().expect("an execution");
         station.handle(Event::Finished { execution, report: Err(failure) });
         assert_eq!(station.deliver().1.returned.to_vec(), [(0, reason)]);
         assert_eq!(station.worker.outbox_len(), 0);
     }
+}
+
+#[test]
+fn a_job_that_outgrows_the_sandbox_does_not_keep_the_next_one_waiting() {
+    let lab = Lab::new(REQUESTER, "outgrown");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    let (execution, _) = station.started.pop_front().expect("an execution");
+    station.handle(Event::Finished { execution, report: Err(StationFailure::Outgrown) });
+    let (send, deliver) = station.deliver();
+    assert_eq!((deliver.returned.to_vec(), deliver.free > 0), (vec![(0, ReturnReason::Outgrown)], true));
+    station.answer(send, lab.ack_with(|ack| ack.leases = Some(lab.batch(1, 1, 60_000))));
+    assert_eq!(station.started.len(), 1, "at once, and the same experiment");
 }
 
 #[test]
