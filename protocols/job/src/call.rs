@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Address;
 use crate::bounded::{List, Name};
 use crate::codec::{self, DecodeError};
-use crate::experiment::{Experiment, ExperimentError, ExperimentId};
+use crate::experiment::{DEADLINE_MS_MAX, Experiment, ExperimentError, ExperimentId};
 use crate::identity::{Body, Signed};
 use crate::time::{MINUTE, SECOND, Time};
 
@@ -61,6 +61,12 @@ impl Call {
     pub fn id(&self) -> ExperimentId {
         self.experiment.body.id()
     }
+
+    /// The experiment's deadline, never later than the rules allow: records on disk may be of times that allowed more.
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        self.experiment.body.deadline.min(self.nbf.plus(DEADLINE_MS_MAX))
+    }
 }
 
 /// Why bytes on a Calls topic are not a Call. Every variant is a reason to Reject.
@@ -106,7 +112,7 @@ pub fn check_decoded(call: &Signed<Call>, network: &Name, topic: &Name) -> Resul
     if call.body.at.iter().any(|address| address.node() != call.author) {
         return Err(CallError::Address);
     }
-    experiment.check()?;
+    experiment.check_called(call.body.nbf)?;
     call.verify(network).map_err(|_| CallError::CallSignature)?;
     call.body.experiment.verify(network).map_err(|_| CallError::ExperimentSignature)?;
     Ok(())

@@ -1,21 +1,34 @@
-//! The size of a topic, counted from signed peer records rather than looked up.
+//! The size of a topic, counted from signed peer records rather than looked up, and how much of that is believed.
 //!
 //! `Peers` answers carry those of the records with the smallest hash that the asker lacks; merged, they spread like gossip, and the
-//! largest hash of a full sample tells how many there must be. Deliberately not proof: inflating the count with ground keys makes the network more cautious.
+//! largest hash of a full sample tells how many there must be. A record costs nothing: keys can be ground, addresses invented. Guarantees:
+//! all records of one /24 or /48 together have [`CLUSTER_SEATS_MAX`] places, and in a small topic one for eight of the others; whatever is
+//! told, the count is at most twice what this station proved by reaching records of the sample, see [`Belief`]. Deliberately lacks proof
+//! for each record: who really has machines in many networks can still make a topic look larger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Address;
+use crate::address::{Address, Reach};
 use crate::bounded::{List, Name};
 use crate::call::CLOCK_TOLERANCE_MS;
+use crate::cluster::Cluster;
 use crate::identity::{Body, NodeId, Signed};
 use crate::sampling::fraction;
 use crate::time::Time;
 
+mod belief;
+
+pub use belief::{Belief, PROVED_AT_FIRST};
+
 /// Records that count a topic: those with the smallest hash. The count is then right within about 6 %.
 pub const SAMPLE_MAX: usize = 256;
+/// Places of one /24 or /48 in the sample, and of all records that name no address: more than a relay's share of a thousand stations,
+/// and so few that ground keys of one network move the count of a large topic by a sixteenth.
+pub const CLUSTER_SEATS_MAX: usize = 16;
+/// While the sample is not full, one network counts as one station for so many elsewhere, and as one at least.
+const OTHERS_PER_SEAT: usize = 8;
 /// Most addresses in a record.
 pub const RECORD_ADDRESSES_MAX: usize = 4;
 /// Most different direct IPs in a record: one per family.
@@ -78,19 +91,30 @@ impl RecordRefused {
     }
 }
 
-/// The records of one topic with the smallest hash of the day, at most [`SAMPLE_MAX`].
+/// Who shares places: a network, or all that name no address that can be dialled.
+type Seat = Option<Cluster>;
+/// The hash of the day, and whose.
+type Place = (u64, NodeId);
+
+/// The records of one topic with the smallest hash of the day, at most [`SAMPLE_MAX`] and few of one network.
 #[derive(Clone, Debug)]
 pub struct Census {
     network: Name,
     topic: Name,
+    own: NodeId,
+    reach: Reach,
     day: u64,
-    records: BTreeMap<(u64, NodeId), Signed<PeerRecord>>,
+    records: BTreeMap<Place, Signed<PeerRecord>>,
+    seats: BTreeMap<Seat, BTreeSet<Place>>,
+    belief: Belief,
 }
 
 impl Census {
+    /// Of the station `own`, which dials within `reach`.
     #[must_use]
-    pub fn new(network: &Name, topic: &Name) -> Self {
-        Self { network: network.clone(), topic: topic.clone(), day: 0, records: BTreeMap::new() }
+    pub fn new(network: &Name, topic: &Name, own: NodeId, reach: Reach) -> Self {
+        let (network, topic) = (network.clone(), topic.clone());
+        Self { network, topic, own, reach, day: 0, records: BTreeMap::new(), seats: BTreeMap::new(), belief: Belief::default() }
     }
 
     fn hash(&self, node: &NodeId) -> u64 {
@@ -98,13 +122,45 @@ impl Census {
         fraction("size", &parts)
     }
 
+    fn place(&self, node: &NodeId) -> Place {
+        (self.hash(node), *node)
+    }
+
+    /// Of a relayed address it is the relay's network: whoever is behind it proves no other.
+    fn seat(&self, body: &PeerRecord) -> Seat {
+        if body.node == self.own {
+            return Some(Cluster::Own(self.own));
+        }
+        let address = body.at.iter().find(|address| address.endpoint().is_dialable(self.reach))?;
+        Some(Cluster::of_address(address, self.reach))
+    }
+
+    fn insert(&mut self, place: Place, record: Signed<PeerRecord>) {
+        self.seats.entry(self.seat(&record.body)).or_default().insert(place);
+        self.records.insert(place, record);
+    }
+
+    fn remove(&mut self, place: &Place) {
+        let Some(record) = self.records.remove(place) else { return };
+        let seat = self.seat(&record.body);
+        if let Some(places) = self.seats.get_mut(&seat) {
+            places.remove(place);
+            if places.is_empty() {
+                self.seats.remove(&seat);
+            }
+        }
+    }
+
     /// Drops what is too old, and orders by the hash of today.
     pub fn sweep(&mut self, now: Time) {
-        self.records.retain(|_, record| record.body.made.plus(RECORD_AGE_MS_MAX) > now);
+        let old = |record: &Signed<PeerRecord>| record.body.made.plus(RECORD_AGE_MS_MAX) <= now;
+        let gone: Vec<Place> = self.records.iter().filter(|(_, record)| old(record)).map(|(place, _)| *place).collect();
+        gone.iter().for_each(|place| self.remove(place));
         if self.day != now.day() {
             self.day = now.day();
+            self.seats.clear();
             for record in std::mem::take(&mut self.records).into_values() {
-                self.records.insert((self.hash(&record.body.node), record.body.node), record);
+                self.insert(self.place(&record.body.node), record);
             }
         }
     }
@@ -114,21 +170,29 @@ impl Census {
     pub fn offer(&mut self, record: &Signed<PeerRecord>, now: Time) -> Result<(), RecordRefused> {
         self.sweep(now);
         self.check(&record.body, &record.author, now)?;
-        let key = (self.hash(&record.body.node), record.body.node);
-        let known = self.records.get(&key);
+        let place = self.place(&record.body.node);
+        let known = self.records.get(&place);
         if known.is_some_and(|known| known.body.made >= record.body.made) {
             return Err(RecordRefused::Old);
         }
-        let full = known.is_none() && self.records.len() >= SAMPLE_MAX;
-        if full && self.records.last_key_value().is_some_and(|(last, _)| *last < key) {
-            return Err(RecordRefused::NotSmallest);
-        }
+        let displaced = self.displaced(&place, self.seat(&record.body))?;
         record.verify(&self.network).map_err(|_| RecordRefused::Signature)?;
-        if full {
-            self.records.pop_last();
-        }
-        self.records.insert(key, record.clone());
+        self.remove(&place);
+        displaced.iter().for_each(|place| self.remove(place));
+        self.insert(place, record.clone());
+        assert!(self.records.len() <= SAMPLE_MAX, "the sample is bounded");
         Ok(())
+    }
+
+    /// What makes room for a record at `place`: the last of its network, or the last of all.
+    fn displaced(&self, place: &Place, seat: Seat) -> Result<Option<Place>, RecordRefused> {
+        let of_seat = self.seats.get(&seat).filter(|places| places.len() >= CLUSTER_SEATS_MAX && !places.contains(place));
+        let last = match of_seat {
+            Some(places) => places.last(),
+            None if self.records.len() >= SAMPLE_MAX && !self.records.contains_key(place) => self.records.keys().next_back(),
+            None => return Ok(None),
+        };
+        if last.is_some_and(|last| last < place) { Err(RecordRefused::NotSmallest) } else { Ok(last.copied()) }
     }
 
     /// Whether a record of this topic that is in no sample is right, its signature too.
@@ -146,7 +210,7 @@ impl Census {
     /// What the sample knows of `node`.
     #[must_use]
     pub fn record(&self, node: &NodeId) -> Option<&Signed<PeerRecord>> {
-        self.records.get(&(self.hash(node), *node))
+        self.records.get(&self.place(node))
     }
 
     /// Whether the sample is a part of the topic and not all of it.
@@ -175,17 +239,54 @@ impl Census {
         Ok(())
     }
 
-    /// How many stations the topic has: the number of records when the sample is not full, else 255·2⁶⁴ ÷ the 256th hash.
+    /// How many stations the topic has, of which this one has met `met`: what is told, but at most twice what was proved.
     #[must_use]
-    pub fn count(&self) -> u64 {
-        let known = self.records.len() as u64;
+    pub fn count(&self, met: usize) -> u64 {
+        self.told().min(self.belief.most(met)).max(1)
+    }
+
+    /// How many there are if all is true: the records where the sample is not full, else 255·2⁶⁴ ÷ the 256th hash.
+    #[must_use]
+    pub fn told(&self) -> u64 {
         match self.records.last_key_value() {
-            Some(((hash, _), _)) if self.records.len() >= SAMPLE_MAX => {
+            Some(((hash, _), _)) if self.is_full() => {
                 let all = ((SAMPLE_MAX as u128 - 1) << 64) / u128::from((*hash).max(1));
-                u64::try_from(all).unwrap_or(u64::MAX).max(known)
+                u64::try_from(all).unwrap_or(u64::MAX).max(SAMPLE_MAX as u64)
             }
-            _ => known.max(1),
+            _ => {
+                let all = self.records.len();
+                let counted = |places: &BTreeSet<Place>| places.len().min(((all - places.len()) / OTHERS_PER_SEAT).max(1));
+                self.seats.values().map(counted).sum::<usize>() as u64
+            }
         }
+    }
+
+    /// Records kept, whatever they are worth.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.records.len()
+    }
+
+    /// When a record of the sample is to be reached so that more is believed; never where all is.
+    #[must_use]
+    pub fn probe_at(&self, met: usize) -> Option<Time> {
+        (self.told() > self.belief.most(met)).then(|| self.belief.probe_at())
+    }
+
+    /// As if so many had been proved.
+    #[cfg(test)]
+    pub(crate) fn prove(&mut self, stations: u64) {
+        self.belief.prove(stations);
+    }
+
+    /// A record of the sample is being reached.
+    pub fn probing(&mut self, now: Time) {
+        self.belief.probing(now);
+    }
+
+    /// A record of the sample led to its node, or did not.
+    pub fn probed(&mut self, reached: bool, met: usize) {
+        self.belief.probed(reached, self.told(), met);
     }
 
     /// Names what the sample has, for those who are asked for more.

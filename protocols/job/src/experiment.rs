@@ -14,7 +14,7 @@ use crate::codec;
 use crate::content::{Content, DAG_CBOR, cid_of};
 use crate::identity::{Body, Hash32, NodeId};
 use crate::limits::Limits;
-use crate::time::Time;
+use crate::time::{DAY, Time};
 
 pub mod file;
 
@@ -34,6 +34,12 @@ pub const LABELS_MAX: usize = 16;
 pub const FIELDS_MAX: usize = 32;
 /// Most executions wanted per job: Spark's committees of 30 to 40 with room; above it statistics gain little.
 pub const EXECUTIONS_MAX: u32 = 1_000;
+
+/// Most bytes of a module, and of a verifier: what a station compiles within seconds and a home line brings within a minute.
+pub const MODULE_BYTES_MAX: u64 = 16 << 20;
+/// Latest deadline, counted from the beginning of the Call that names it: receipts are kept until a week after it, so that this bounds how
+/// long a requester occupies a station's disk. A day more than people may ask for.
+pub const DEADLINE_MS_MAX: u64 = 31 * DAY;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,6 +155,10 @@ pub enum ExperimentError {
     PureWithNeeds,
     #[error("its module has no bytes")]
     EmptyModule,
+    #[error("its module or verifier has {0} bytes; {MODULE_BYTES_MAX} is the most")]
+    ModuleTooLarge(u64),
+    #[error("its deadline is more than {DEADLINE_MS_MAX} ms after the beginning of the Call")]
+    Deadline,
 }
 
 impl Experiment {
@@ -167,6 +177,11 @@ impl Experiment {
         if self.module.bytes == 0 {
             return Err(ExperimentError::EmptyModule);
         }
+        let verifier = if let Class::SelfVerifying { verifier } = &self.class { verifier.bytes } else { 0 };
+        let largest = self.module.bytes.max(verifier);
+        if largest > MODULE_BYTES_MAX {
+            return Err(ExperimentError::ModuleTooLarge(largest));
+        }
         let executions = self.class.executions();
         if executions == 0 || executions > EXECUTIONS_MAX {
             return Err(ExperimentError::Executions(executions));
@@ -178,5 +193,11 @@ impl Experiment {
             return Err(ExperimentError::PureWithNeeds);
         }
         Ok(())
+    }
+
+    /// The same for an experiment that a Call from `nbf` on names.
+    pub fn check_called(&self, nbf: Time) -> Result<(), ExperimentError> {
+        self.check()?;
+        if self.deadline > nbf.plus(DEADLINE_MS_MAX) { Err(ExperimentError::Deadline) } else { Ok(()) }
     }
 }

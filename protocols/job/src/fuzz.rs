@@ -268,7 +268,7 @@ fn response(body: &[u8]) {
 }
 
 fn record_is_offered(record: &Signed<PeerRecord>) {
-    let mut census = Census::new(&network(), &topic());
+    let mut census = Census::new(&network(), &topic(), SigningKey::from_bytes(&[1; 32]).node(), Reach::Any);
     let _ = census.offer(record, record.body.made);
     let _ = census.offer(record, Time(u64::MAX));
 }

@@ -33,7 +33,7 @@ pub const DEADLINE_MS_DEFAULT: u64 = 10 * MINUTE;
 /// A shorter experiment ends before a lease could.
 pub const DEADLINE_MS_MIN: u64 = 10 * SECOND;
 /// A longer one is a series: receipts are kept until a week after the deadline.
-pub const DEADLINE_MS_MAX: u64 = 30 * DAY;
+pub const RUN_MS_MAX: u64 = 30 * DAY;
 /// Executions per job of a measurement that does not say: enough for quartiles.
 pub const STATIONS_DEFAULT: u32 = 20;
 
@@ -351,7 +351,7 @@ impl RunFile {
     /// Deadline, interval, end.
     fn check(&self) -> Result<(u64, Option<u64>, Option<Time>), FileError> {
         let deadline_ms = self.deadline.map_or(DEADLINE_MS_DEFAULT, |span| span.0);
-        if !(DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(&deadline_ms) {
+        if !(DEADLINE_MS_MIN..=RUN_MS_MAX).contains(&deadline_ms) {
             return Err(FileError::Deadline);
         }
         if self.every.is_some_and(|every| every.0 < deadline_ms) {

@@ -61,9 +61,9 @@ impl Run {
         Ok(self.grant(cx, node, free, &jobs, now))
     }
 
-    /// The first run of numbers that the node has outstanding and neither holds nor has named a receipt of.
+    /// The first run of numbers that the node has outstanding and neither holds nor has named a receipt of, at most `free`.
     fn leases_again(&mut self, cx: &mut Context, node: NodeId, free: u32, holding: &[LeaseNumber], now: Time) -> Option<Leases> {
-        let claimant = self.claimants.get(&node)?;
+        let claimant = self.claimants.get(&node).filter(|_| free > 0)?;
         let mut missing = claimant
             .outstanding
             .iter()
@@ -71,7 +71,7 @@ impl Run {
             .filter(|number| !holding.contains(number) && self.leases.get(number).is_some_and(|leased| leased.named.is_none()));
         let first = missing.next()?;
         let mut numbers = vec![first];
-        for number in missing.take(LEASES_MAX - 1) {
+        for number in missing.take(LEASES_MAX.min(free as usize).saturating_sub(1)) {
             if number != first + numbers.len() as u64 {
                 break;
             }
@@ -117,7 +117,7 @@ impl Run {
         let most = if claimant.held == 0 { proved } else { proved.min(ahead) }.min(HOLDING_MAX as u64);
         let outstanding = claimant.outstanding.len().max(holding.len()) as u64;
         let left = most.saturating_sub(outstanding).min(self.left_to_cluster(cx, node, now).unwrap_or(u64::MAX));
-        usize::try_from(left).unwrap_or(0).min(LEASES_MAX)
+        usize::try_from(left.min(u64::from(free))).unwrap_or(0).min(LEASES_MAX)
     }
 
     /// Up to `count` jobs that the node may run: open ones that lack executions first, then jobs never dealt.

@@ -62,7 +62,7 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         commitment: Hash32(sha256(&[&secret.0])),
         previous: draft.previous,
     };
-    experiment.check()?;
+    experiment.check_called(now)?;
     let experiment = cx.key.sign(&cx.config.network, experiment);
     check_size(cx, &experiment)?;
     let blocks = key(Tag::Blocks, &experiment.body.id(), &[]);

@@ -4,12 +4,10 @@
 //! Ignores. Deliberately lacks Reject: [`crate::call::check`] makes that decision before a Call comes here.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use super::{Admission, Effect, Note, Via, Worker};
 use crate::bounded::{List, Name};
 use crate::call::{CALL_BYTES_MAX, CLOCK_TOLERANCE_MS, Call, CallState};
-use crate::cluster::is_private;
 use crate::experiment::ExperimentId;
 use crate::gauge::Gauge;
 use crate::identity::{NodeId, Signed};
@@ -19,7 +17,8 @@ use crate::work::{CALLS_MAX, HAVE_MAX};
 
 /// Calls kept per topic: 4 MiB at their largest.
 pub(super) const CALLS_PER_TOPIC_MAX: usize = 1_024;
-/// Calls kept per author, and per public address in `at`: one researcher must not fill the table.
+/// Calls kept per author: one researcher must not fill the table. Nothing is kept per address: whoever lies names another's, and only its
+/// owner would be shut out. What an address is dialled for is bounded where it is dialled.
 pub(super) const CALLS_PER_AUTHOR_MAX: usize = 4;
 /// Calls that all unknown authors of a topic get together: one a second, and so many at once.
 const UNKNOWN: Rate = Rate { micro_per_ms: 1_000, burst: 16 };
@@ -168,15 +167,10 @@ impl Calls {
     /// Call ends first. `None` when there is no room to be made.
     fn make_room(&mut self, call: &Signed<Call>, own: bool, is_known: impl Fn(&NodeId) -> bool) -> Option<Vec<ExperimentId>> {
         let mut gone = Vec::new();
-        let ips: Vec<IpAddr> = call.body.at.iter().map(crate::address::Address::ip).filter(|ip| !is_private(*ip)).collect();
-        let shares = |kept: &Kept| kept.call.author == call.author || kept.call.body.at.iter().any(|at| ips.contains(&at.ip()));
-        let crowd: Vec<ExperimentId> = self.kept.iter().filter(|(_, kept)| shares(kept)).map(|(id, _)| *id).collect();
-        if !own && crowd.len() >= CALLS_PER_AUTHOR_MAX {
-            let closed = crowd.iter().filter(|id| {
-                let kept = &self.kept[*id];
-                kept.call.author == call.author && matches!(kept.call.body.state, CallState::Closed { .. })
-            });
-            gone.push(*closed.min_by_key(|id| self.kept[*id].call.body.exp)?);
+        let of_author = || self.kept.iter().filter(|(_, kept)| kept.call.author == call.author);
+        if !own && of_author().count() >= CALLS_PER_AUTHOR_MAX {
+            let closed = of_author().filter(|(_, kept)| matches!(kept.call.body.state, CallState::Closed { .. }));
+            gone.push(*closed.min_by_key(|(_, kept)| kept.call.body.exp)?.0);
         }
         let topic = &call.body.experiment.body.topic;
         let on_topic = self.kept.iter().filter(|(id, kept)| kept.call.body.experiment.body.topic == *topic && !gone.contains(id));
@@ -241,9 +235,8 @@ impl Worker {
         let (source, quota) = match via {
             Via::Own => (Source::Own, true),
             Via::Gossip { from, .. } => {
-                let known = self.history.knows(&call.author);
                 let topic = &call.body.experiment.body.topic;
-                (Source::Gossip, self.config.topics.contains(topic) && self.calls.within_quota(from, topic, known, now))
+                (Source::Gossip, self.config.topics.contains(topic) && self.is_within_quota(&call, from, now))
             }
         };
         let from = if let Via::Gossip { from, .. } = via { Some(from) } else { None };
@@ -254,7 +247,14 @@ impl Worker {
         }
     }
 
-    /// A Call that a neighbour gave when asked: as gossip, but not charged to quotas and not forwarded.
+    /// Whether `from` and, for an unknown author, its topic have room for `call`: asked before its signatures are, where it was not on
+    /// gossip.
+    pub(super) fn is_within_quota(&mut self, call: &Signed<Call>, from: NodeId, now: Time) -> bool {
+        let known = self.is_known(&call.author);
+        self.calls.within_quota(from, &call.body.experiment.body.topic, known, now)
+    }
+
+    /// A Call that passed the stateless check and the quotas.
     pub(super) fn take_call(&mut self, call: Signed<Call>, source: Source, from: Option<NodeId>, now: Time) -> Kind {
         let id = call.body.id();
         let history = &self.history;

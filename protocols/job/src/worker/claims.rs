@@ -4,22 +4,25 @@
 //! wait that a requester asks for is kept; lost answers are asked for again with back-off. Deliberately lacks the window and the
 //! draw: those are the requester's.
 
-use super::machine::{MUTE_MS, Sent, Standing};
+use super::dials::FAILURES_MAX;
+use super::machine::{Asked, Sent, Standing};
 use super::work::Work;
 use super::{Effect, Note, SendFailure, Worker};
+use crate::accounts::Acquaintance;
 use crate::bounded::List;
 use crate::call::{CLOCK_TOLERANCE_MS, Call, CallState};
-use crate::cluster::is_private;
 use crate::durable::Ticket;
 use crate::experiment::{Experiment, ExperimentId};
-use crate::identity::{NodeId, Signed};
+use crate::identity::Signed;
 use crate::peer_action::PeerAction;
 use crate::sampling;
-use crate::time::{SECOND, Time};
-use crate::work::{At, Claim, ClaimRefused, Decline, DeclineReason, Leases, Refusal, Request, Response, ReturnReason, WAIT_MS};
+use crate::time::{MINUTE, SECOND, Time};
+use crate::work::{Claim, ClaimRefused, Decline, DeclineReason, Leases, Refusal, Request, Response, ReturnReason, WAIT_MS};
 
 /// Dials a second that one Call may cause network-wide.
 const DIALS_PER_S: u64 = 64;
+/// The longest of these waits, however many stations are told of: a count is no proof, and an experiment must begin.
+pub(super) const STAGGER_MS_MAX: u64 = MINUTE;
 /// How long others get to claim an experiment of this station's own before it does so itself.
 const OWN_WAIT_MS: u64 = 10 * SECOND;
 /// What `Busy` means as a wait.
@@ -34,7 +37,7 @@ const DECLINES_WANTED: u64 = 16;
 impl Worker {
     /// A Call that is new here or has a higher `seq` than the last.
     pub(super) fn news(&mut self, id: ExperimentId, call: Signed<Call>, now: Time) {
-        let own = call.author == self.node;
+        let (requester, own) = (call.author, call.author == self.node);
         let state = call.body.state.clone();
         let is_new = !self.works.contains_key(&id);
         let work = self.works.entry(id).or_insert_with(|| Work::new(call.clone(), true, now));
@@ -48,16 +51,20 @@ impl Worker {
             work.standing = Standing::Open;
             work.ask_at = now;
         }
-        if call.body.seq > work.call.body.seq && work.failures > 0 {
+        let newer = call.body.seq > work.call.body.seq;
+        if newer && work.failures > 0 {
             work.failures = 0;
             work.send_at = now;
         }
-        let newer = call.body.seq > work.call.body.seq;
         if newer {
             // It may name other addresses.
             work.dial_at = Time(0);
         }
         work.call = call;
+        if newer && self.acquaintance(&requester) == Acquaintance::Known {
+            // It may have been away, and is back.
+            self.dials.unmute(&requester);
+        }
         match state {
             CallState::Closed { log } => self.close(id, log),
             CallState::Open => {
@@ -127,21 +134,27 @@ impl Worker {
         }
         let call = &work.call.body;
         let body = &call.experiment.body;
-        if body.deadline.plus(CLOCK_TOLERANCE_MS) < now {
-            self.works.entry(id).and_modify(|work| work.standing = Standing::Late);
+        if call.deadline().plus(CLOCK_TOLERANCE_MS) < now {
+            // What is given back after the end is news to nobody.
+            self.works.entry(id).and_modify(|work| {
+                work.standing = Standing::Late;
+                work.returned.clear();
+            });
             return;
         }
         let below = call.claim_below;
-        let stations = self.census.get(&body.topic).map_or(1, crate::census::Census::count);
+        let stations = self.counted(&body.topic);
         let granted = match self.judge(body) {
             Ok(granted) => granted,
             Err(reason) => {
-                self.decline(id, reason, sampling::share(below, stations));
+                self.decline(id, reason, sampling::share(below, stations), now);
                 return;
             }
         };
         let sampled = self.is_sampled(&id, call);
-        let stagger_ms = sampling::share(below, stations).saturating_sub(DIALS_PER_S).saturating_mul(SECOND) / DIALS_PER_S;
+        let dials = sampling::share(below, stations).saturating_sub(DIALS_PER_S);
+        // Whoever is connected dials nobody.
+        let stagger_ms = if self.is_here(&work.requester()) { 0 } else { (dials.saturating_mul(SECOND) / DIALS_PER_S).min(STAGGER_MS_MAX) };
         let Some(work) = self.works.get_mut(&id) else { return };
         work.granted = granted;
         if matches!(before, Standing::Refused { .. } | Standing::Open) {
@@ -160,7 +173,7 @@ impl Worker {
     }
 
     /// Policy says no: nothing of it runs on, and the requester hears why where the policy tells.
-    fn decline(&mut self, id: ExperimentId, reason: DeclineReason, sampled: u64) {
+    fn decline(&mut self, id: ExperimentId, reason: DeclineReason, sampled: u64, now: Time) {
         let Some(work) = self.works.get_mut(&id) else { return };
         let news = work.standing != Standing::Declined(reason);
         work.standing = Standing::Declined(reason);
@@ -176,14 +189,17 @@ impl Worker {
             return;
         }
         let drawn = self.random_up_to(sampled.max(1) - 1) < DECLINES_WANTED;
-        if self.peers.is_connected(&requester) || drawn {
+        if !self.is_here(&requester) && !drawn {
+            return;
+        }
+        if let Ok(at) = self.way(&id, at, now) {
             self.tell(requester, at, Request::Decline(Decline { experiment: id, reason }));
         }
     }
 
     /// Sends whatever is due: deliveries first, then claims, one request in flight per requester, longest unserved first.
     pub(super) fn send_due(&mut self, now: Time) {
-        let free = |work: &Work| !self.in_flight.contains_key(&work.requester()) && work.send_at <= now;
+        let free = |work: &Work| !self.in_flight.contains_key(&work.requester()) && work.send_at.max(work.dial_at) <= now;
         let mut due: Vec<(Option<Ticket>, ExperimentId)> =
             self.works.iter().filter(|(_, work)| free(work)).map(|(id, work)| (work.last_sent, *id)).collect();
         due.sort();
@@ -201,12 +217,12 @@ impl Worker {
     }
 
     fn wants_more(&self, work: &Work, now: Time) -> bool {
-        work.heard && work.ask_at.max(work.dial_at) <= now && work.standing == Standing::Open && self.appetite(work, now) > 0
+        work.heard && work.ask_at <= now && work.standing == Standing::Open && self.appetite(work, now) > 0
     }
 
     /// Whether the station and the outbox have room for more of this requester.
     pub(super) fn may_take_more(&self, work: &Work) -> bool {
-        self.may_work && !self.draining && self.room(&work.requester()) > 0
+        self.may_work && !self.draining && self.room(work) > 0
     }
 
     /// When this experiment needs the clock next.
@@ -217,47 +233,37 @@ impl Worker {
         }
         let delivery = work.first_delivery();
         let may_ask = work.heard && self.appetite(work, work.rest_until.max(now)) > 0;
-        let ask = may_ask.then_some(work.ask_at.max(work.rest_until).max(work.dial_at));
-        let send = delivery.into_iter().chain(ask).min().map(|at| at.max(work.send_at));
+        let ask = may_ask.then_some(work.ask_at.max(work.rest_until));
+        let send = delivery.into_iter().chain(ask).min().map(|at| at.max(work.send_at).max(work.dial_at));
         expiry.into_iter().chain(send).min()
-    }
-
-    /// The addresses worth a dial for a claim; `Err` when all were found dead not long ago.
-    fn reachable(&self, id: &ExperimentId, work: &Work, now: Time) -> Result<At, Time> {
-        let at = &self.sampled_at(id, &work.call.body, &work.call.body.at);
-        if at.is_empty() || self.peers.is_connected(&work.requester()) || self.history.knows(&work.requester()) {
-            return Ok(at.clone());
-        }
-        let alive = |ip| self.muted.get(&ip).is_none_or(|until| *until <= now);
-        let kept = At::first(at.iter().filter(|address| alive(address.ip())).cloned());
-        if !kept.is_empty() {
-            return Ok(kept);
-        }
-        Err(at.iter().filter_map(|address| self.muted.get(&address.ip()).copied()).min().unwrap_or(now.plus(MUTE_MS)))
     }
 
     fn claim(&mut self, id: ExperimentId, now: Time) {
         let Some(work) = self.works.get(&id) else { return };
-        let at = match self.reachable(&id, work, now) {
+        let at = self.sampled_at(&id, &work.call.body, &work.call.body.at);
+        let at = match self.way(&id, at, now) {
             Ok(at) => at,
             Err(until) => {
                 self.works.entry(id).and_modify(|work| work.dial_at = until);
                 return;
             }
         };
+        let Some(work) = self.works.get(&id) else { return };
         let requester = work.requester();
         let first = !work.claimed;
+        let free = self.appetite(work, now);
         let claim = Claim {
             experiment: id,
             capacity: self.config.capacity,
-            free: self.appetite(work, now),
+            free,
             holding: work.holding(),
             profiles: List::first(self.config.profiles.iter().cloned()),
             isolation: self.config.isolation,
             labels: self.config.labels.clone(),
             policy: self.config.policy.hash(),
         };
-        let send = self.ask(requester, at, Request::Claim(claim), Sent::Claim { experiment: id, to: requester }, now);
+        let asked = Asked { experiment: id, to: requester, at: at.clone(), free };
+        let send = self.ask(requester, at, Request::Claim(claim), Sent::Claim(asked), now);
         if let Some(work) = self.works.get_mut(&id) {
             work.claimed = true;
             work.last_sent = Some(send);
@@ -275,18 +281,20 @@ impl Worker {
             Sent::Decline { requester } => {
                 self.in_flight.remove(&requester);
             }
-            Sent::Claim { to, .. } | Sent::Deliver { to, .. } if !self.settles(&to, send, answer.is_ok()) => {}
-            Sent::Claim { experiment, to } => self.claim_answered(experiment, to, answer, now),
-            Sent::Deliver { experiment, to, receipts, returned } => match answer {
-                Ok(Response::Acked(ack)) => self.acked(experiment, to, &receipts, returned, *ack, now),
-                other => self.claim_answered(experiment, to, other, now),
+            Sent::Probe { to, topic, at } => self.probe_answered(to, &topic, &at, answer, now),
+            Sent::Claim(asked) | Sent::Deliver { asked, .. } if !self.settles(&asked.to, send, answer.is_ok()) => {}
+            Sent::Claim(asked) => self.claim_answered(&asked, answer, now),
+            Sent::Deliver { asked, receipts, returned } => match answer {
+                Ok(Response::Acked(ack)) => self.acked(&asked, &receipts, returned, *ack, now),
+                other => self.claim_answered(&asked, other, now),
             },
         }
     }
 
-    fn claim_answered(&mut self, id: ExperimentId, to: NodeId, answer: Result<Response, SendFailure>, now: Time) {
+    fn claim_answered(&mut self, asked: &Asked, answer: Result<Response, SendFailure>, now: Time) {
+        let id = asked.experiment;
         match answer {
-            Ok(Response::Leases(leases)) => self.leases_answered(id, to, leases, now),
+            Ok(Response::Leases(leases)) => self.leases_answered(asked, leases, now),
             Ok(Response::Wait { ms }) => {
                 let ms = u64::from(ms.clamp(*WAIT_MS.start(), *WAIT_MS.end()));
                 if let Some(work) = self.works.get_mut(&id) {
@@ -295,35 +303,44 @@ impl Worker {
                     work.put_off_deliveries(now.plus(ms));
                 }
             }
-            Ok(Response::Refused(refusal)) => self.refused(id, to, &refusal, now),
-            Ok(Response::Unserved) => self.lost(id, None, now),
-            Ok(_) => {
-                self.act(Effect::Report { node: to, action: PeerAction::Invalid });
-                self.lost(id, None, now);
+            Ok(Response::Refused(refusal)) => self.refused(asked, &refusal, now),
+            Ok(Response::Unserved) => self.lost(id, now),
+            Ok(_) => self.invalid(asked, now),
+            Err(failure) => {
+                self.lost(id, now);
+                self.note(Note::Unreachable { experiment: id, failure });
+                self.act(Effect::Report { node: asked.to, action: PeerAction::Tolerable });
+                if failure != SendFailure::NoAnswer {
+                    self.not_found(&id, &asked.at, now);
+                }
             }
-            Err(failure) => self.lost(id, Some(failure), now),
         }
     }
 
-    fn leases_answered(&mut self, id: ExperimentId, to: NodeId, leases: Signed<Leases>, now: Time) {
-        if leases.author != to || leases.body.experiment != id || leases.verify(&self.config.network).is_err() {
-            self.act(Effect::Report { node: to, action: PeerAction::Invalid });
-            self.lost(id, None, now);
+    /// What came is none of the answers there are.
+    pub(super) fn invalid(&mut self, asked: &Asked, now: Time) {
+        self.act(Effect::Report { node: asked.to, action: PeerAction::Invalid });
+        self.lost(asked.experiment, now);
+    }
+
+    fn leases_answered(&mut self, asked: &Asked, leases: Signed<Leases>, now: Time) {
+        let id = asked.experiment;
+        let is_answer = leases.author == asked.to && leases.body.experiment == id && leases.verify(&self.config.network).is_ok();
+        if !is_answer || !self.take_leases(leases.body, asked, now) {
+            self.invalid(asked, now);
             return;
         }
         if let Some(work) = self.works.get_mut(&id) {
             work.failures = 0;
             work.ask_at = now.plus(MORE_MS);
         }
-        self.take_leases(leases.body, to, now);
     }
 
-    fn refused(&mut self, id: ExperimentId, to: NodeId, refusal: &Signed<Refusal>, now: Time) {
-        let body = &refusal.body;
-        let is_ours = refusal.author == to && body.experiment == id && body.node == self.node;
+    fn refused(&mut self, asked: &Asked, refusal: &Signed<Refusal>, now: Time) {
+        let (id, body) = (asked.experiment, &refusal.body);
+        let is_ours = refusal.author == asked.to && body.experiment == id && body.node == self.node;
         if !is_ours || refusal.verify(&self.config.network).is_err() {
-            self.act(Effect::Report { node: to, action: PeerAction::Invalid });
-            self.lost(id, None, now);
+            self.invalid(asked, now);
             return;
         }
         self.note(Note::Refused { experiment: id, reason: body.reason });
@@ -350,25 +367,19 @@ impl Worker {
     }
 
     /// No usable answer came: the same again after a while, longer each time.
-    pub(super) fn lost(&mut self, id: ExperimentId, failure: Option<SendFailure>, now: Time) {
+    pub(super) fn lost(&mut self, id: ExperimentId, now: Time) {
         let Some(work) = self.works.get_mut(&id) else { return };
         work.failures = work.failures.saturating_add(1);
+        if work.failures >= FAILURES_MAX {
+            // Whoever does not listen learns it from the leases' ends.
+            work.returned.clear();
+        }
         let (least, most) = BACKOFF_MS;
         // Six doublings pass the longest pause.
         let backoff = (least << (work.failures - 1).min(6)).min(most);
-        let (requester, at) = (work.requester(), work.call.body.at.clone());
-        let stranger = work.leases.is_empty() && work.outbox.is_empty() && !self.history.knows(&requester);
         let spread = self.random_up_to(backoff * 2 / 5);
         if let Some(work) = self.works.get_mut(&id) {
             work.send_at = now.plus(backoff * 4 / 5 + spread);
-        }
-        let Some(failure) = failure else { return };
-        self.note(Note::Unreachable { experiment: id, failure });
-        self.act(Effect::Report { node: requester, action: PeerAction::Tolerable });
-        if failure != SendFailure::NoAnswer && stranger {
-            for ip in at.iter().map(crate::address::Address::ip).filter(|ip| !is_private(*ip)) {
-                self.mute(ip, now);
-            }
         }
     }
 

@@ -4,12 +4,13 @@
 //! handler has to remember the others. Deliberately lacks the rules themselves: they stand in the files beside.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::calls::Calls;
+use super::dials::Dials;
+use super::gauges::works_max;
 use super::outbox::{self, History};
 use super::peers::Peers;
 use super::questions::Question;
@@ -17,21 +18,17 @@ use super::schedule::{Load, Turns};
 use super::whereabouts::Whereabouts;
 use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
+use crate::accounts::Accounts;
 use crate::bounded::{Name, Text};
 use crate::census::Census;
 use crate::durable::{Commit, Key, RestoreError, Ticket};
 use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, SigningKey};
-use crate::time::{MINUTE, SECOND, Time};
+use crate::time::{SECOND, Time};
 use crate::work::{At, ClaimRefused, DeclineReason};
 
 /// How often expired Calls, outbox entries and peer records are swept: late by a little is harmless, every event would be dear.
-const SWEEP_MS: u64 = 10 * SECOND;
-
-/// How long an address that failed to lead anywhere is left alone.
-pub(super) const MUTE_MS: u64 = 10 * MINUTE;
-/// Muted addresses remembered: a mesh's worth; the ones that end first go.
-pub(super) const MUTED_MAX: usize = 1_024;
+pub(super) const SWEEP_MS: u64 = 10 * SECOND;
 
 /// Where an experiment stands at this station, for `station why`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +71,40 @@ pub struct Summary {
 /// What an answer belongs to.
 #[derive(Clone, Debug)]
 pub(super) enum Sent {
-    Calls { to: NodeId, topic: Name },
-    Peers { to: NodeId, topic: Name },
-    Claim { experiment: ExperimentId, to: NodeId },
-    Decline { requester: NodeId },
-    Deliver { experiment: ExperimentId, to: NodeId, receipts: BTreeSet<u64>, returned: usize },
+    Calls {
+        to: NodeId,
+        topic: Name,
+    },
+    Peers {
+        to: NodeId,
+        topic: Name,
+    },
+    /// The same question to a station of the sample, to see whether it is where its record says.
+    Probe {
+        to: NodeId,
+        topic: Name,
+        at: At,
+    },
+    Claim(Asked),
+    Decline {
+        requester: NodeId,
+    },
+    Deliver {
+        asked: Asked,
+        receipts: BTreeSet<u64>,
+        returned: usize,
+    },
+}
+
+/// A question about one experiment.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) experiment: ExperimentId,
+    pub(super) to: NodeId,
+    /// Where it was dialled, if it was.
+    pub(super) at: At,
+    /// How many leases it asked for.
+    pub(super) free: u32,
 }
 
 /// The machine of a station that runs other people's jobs.
@@ -112,9 +138,11 @@ pub struct Worker {
     pub(super) census: BTreeMap<Name, Census>,
     /// What the driver was last told of each topic's size.
     pub(super) counted: BTreeMap<Name, u64>,
-    pub(super) muted: BTreeMap<IpAddr, Time>,
+    pub(super) dials: Dials,
+    /// What verifying for others may cost.
+    pub(super) accounts: Accounts,
     sweep_at: Time,
-    deadline: Option<Time>,
+    pub(super) deadline: Option<Time>,
 }
 
 impl Worker {
@@ -126,7 +154,8 @@ impl Worker {
         records: impl Iterator<Item = (Key, Vec<u8>)>,
         now: Time,
     ) -> Result<Self, RestoreError> {
-        let census = config.topics.iter().map(|topic| (topic.clone(), Census::new(&config.network, topic))).collect();
+        let census = |topic: &Name| Census::new(&config.network, topic, key.node(), config.reach);
+        let census = config.topics.iter().map(|topic| (topic.clone(), census(topic))).collect();
         let mut worker = Self {
             node: key.node(),
             rng: ChaCha8Rng::from_seed(seed),
@@ -150,7 +179,8 @@ impl Worker {
             peers: Peers::default(),
             census,
             counted: BTreeMap::new(),
-            muted: BTreeMap::new(),
+            dials: Dials::default(),
+            accounts: Accounts::default(),
             sweep_at: now.plus(SWEEP_MS),
             deadline: None,
             config,
@@ -240,7 +270,7 @@ impl Worker {
     /// The counted size of a topic, this station included.
     #[must_use]
     pub fn counted(&self, topic: &Name) -> u64 {
-        self.census.get(topic).map_or(1, Census::count)
+        self.census.get(topic).map_or(1, |census| census.count(self.peers.met(topic)))
     }
 
     /// Whether a drain has come to its end: nothing runs and nothing waits to be told.
@@ -258,14 +288,29 @@ impl Worker {
         self.expire_leases(now);
         self.start_ready(now);
         self.weigh();
+        self.bound_outbox();
+        self.bound_works();
         self.repeat_questions(now);
         self.send_due(now);
         self.ask_peers(now);
         self.deadline = Some(self.soonest(now));
+        self.assert_bounds(now);
+    }
+
+    /// Forgets experiments of which no Call is kept where there are more than may be: strangers' first, and those with the least to lose.
+    fn bound_works(&mut self) {
+        while self.works.len() > works_max(self.config.topics.len()) {
+            let unheard = self.works.iter().filter(|(_, work)| !work.heard && work.leases.is_empty());
+            let least = unheard.min_by_key(|(_, work)| (self.is_known(&work.requester()), work.outbox.len(), work.call.body.deadline()));
+            let Some(id) = least.map(|(id, _)| *id) else { return };
+            self.drop_outbox(id);
+            self.works.remove(&id);
+            self.note(Note::Overflow { what: "experiments" });
+        }
     }
 
     fn sweep(&mut self, now: Time) {
-        self.muted.retain(|_, until| *until > now);
+        self.dials.sweep(now);
         let gone = self.calls.expire(now);
         for id in gone {
             if let Some(work) = self.works.get_mut(&id) {
@@ -280,7 +325,7 @@ impl Worker {
 
     fn soonest(&self, now: Time) -> Time {
         let works = self.works.values().filter_map(|work| self.work_deadline(work, now));
-        let soonest = works.chain(self.peers.deadline()).chain(self.again_deadline()).fold(self.sweep_at, Time::min);
+        let soonest = works.chain(self.peers.deadline()).chain(self.again_deadline()).chain(self.probe_deadline()).fold(self.sweep_at, Time::min);
         // Whatever is due already was either done just now or waits for an event, not for the clock.
         soonest.max(now.plus(1))
     }
@@ -317,14 +362,5 @@ impl Worker {
             Some(bound) => self.rng.next_u64() % bound,
             None => self.rng.next_u64(),
         }
-    }
-
-    pub(super) fn mute(&mut self, ip: IpAddr, now: Time) {
-        if self.muted.len() >= MUTED_MAX
-            && let Some(first) = self.muted.iter().min_by_key(|(_, until)| **until).map(|(ip, _)| *ip)
-        {
-            self.muted.remove(&first);
-        }
-        self.muted.insert(ip, now.plus(MUTE_MS));
     }
 }

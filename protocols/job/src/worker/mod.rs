@@ -31,11 +31,13 @@ use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Resp
 
 mod calls;
 mod claims;
+mod dials;
 mod gauges;
 mod introductions;
 mod machine;
 mod outbox;
 mod peers;
+mod probes;
 mod questions;
 mod schedule;
 mod whereabouts;

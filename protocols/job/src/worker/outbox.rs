@@ -4,14 +4,14 @@
 //! entries and for as long as a lease number could be misused; `p` ‖ node → held receipts.
 //!
 //! Guarantees: no receipt leaves before its Commit is durable (every Deliver is a `then`); an entry ends with held, refused, a Closed
-//! Call, or deadline + 7 days; every bound below holds. Deliberately lacks leases: the requester re-sends what is not in `holding`.
+//! Call, deadline + 7 days, or where strangers keep more than their half with that of them who has the most; every bound below holds. Deliberately lacks leases: the requester re-sends what is not in `holding`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Sent, Standing};
+use super::machine::{Asked, Sent, Standing};
 use super::work::{Used, Work};
 use super::{Effect, Note, Report, Worker};
 use crate::bounded::{Bytes, List};
@@ -32,6 +32,11 @@ pub(super) const OUTBOX_MAX: usize = 4_096;
 pub(super) const OUTBOX_BYTES_MAX: u64 = 1 << 30;
 /// Receipts and leases of one requester that never held one: what a stranger may make this station keep.
 pub(super) const OUTBOX_UNKNOWN_MAX: usize = 64;
+/// Receipts and leases of all that never held one, and their bytes: half is for those that did, and they may have all of it.
+pub(super) const OUTBOX_STRANGERS_MAX: usize = OUTBOX_MAX / 2;
+pub(super) const OUTBOX_STRANGERS_BYTES_MAX: u64 = OUTBOX_BYTES_MAX / 2;
+/// Receipts and leases of one requester that did: one that never answers again must leave room for others.
+pub(super) const OUTBOX_KNOWN_MAX: usize = OUTBOX_MAX / 4;
 /// How long after the deadline a receipt is kept: a researcher's machine may be off for a week.
 const KEPT_AFTER_DEADLINE_MS: u64 = 7 * DAY;
 /// Frame bytes left for everything in a Deliver but its receipts: 256 lease numbers twice, with reasons.
@@ -43,8 +48,8 @@ const INLINE_HERE_BYTES_MAX: usize = RELAYED_BYTES_MAX - DELIVER_OVERHEAD_BYTES 
 const RECORD_BYTES_MAX: usize = INLINE_BYTES_MAX + (8 << 10);
 /// Largest encoded record of a Call with its used lease numbers.
 const CALL_RECORD_BYTES_MAX: usize = 64 << 10;
-/// Experiments without entries whose used lease numbers are remembered; those whose deadline is first go first.
-const RECORDED_MAX: usize = 1_024;
+/// Experiments without entries whose used lease numbers are remembered; strangers' go first, and those whose deadline is first.
+pub(super) const RECORDED_MAX: usize = 1_024;
 /// Requesters remembered as known; those with the fewest held receipts go first.
 pub(super) const HISTORY_MAX: usize = 4_096;
 
@@ -191,6 +196,7 @@ impl Worker {
         let frame_bytes = codec::encode(&delivery).len();
         work.used.insert(lease);
         work.outbox.insert(lease, Entry { delivery, frame_bytes, bytes, next_at: now });
+        work.outbox_bytes = work.outbox_bytes.saturating_add(bytes);
         self.outbox_entries += 1;
         self.outbox_bytes = self.outbox_bytes.saturating_add(bytes);
     }
@@ -257,7 +263,9 @@ impl Worker {
 
     /// Takes an entry out, adding what must leave the disk to `commit`.
     fn remove_entry(&mut self, id: ExperimentId, lease: LeaseNumber, commit: &mut Commit<Effect>) -> bool {
-        let Some(entry) = self.works.get_mut(&id).and_then(|work| work.outbox.remove(&lease)) else { return false };
+        let Some(work) = self.works.get_mut(&id) else { return false };
+        let Some(entry) = work.outbox.remove(&lease) else { return false };
+        work.outbox_bytes = work.outbox_bytes.saturating_sub(entry.bytes);
         self.outbox_entries -= 1;
         self.outbox_bytes = self.outbox_bytes.saturating_sub(entry.bytes);
         commit.deletes.push(outbox_key(&id, lease));
@@ -269,6 +277,36 @@ impl Worker {
         let entries = self.works.values().flat_map(|work| work.outbox.values());
         let provided: BTreeSet<Cid> = entries.flat_map(|entry| blobs(&entry.delivery)).collect();
         provided.into_iter()
+    }
+
+    /// Drops receipts until all bounds hold: of the stranger that has the most, so that a newcomer with few gets through; of the others only
+    /// where there are none, which takes strangers that became known while they had work here.
+    pub(super) fn bound_outbox(&mut self) {
+        let mut commit = Commit::default();
+        let mut dropped = false;
+        while let Some(id) = self.load.is_over().then(|| self.largest_share()).flatten() {
+            let Some(lease) = self.works.get(&id).and_then(|work| work.outbox.keys().next().copied()) else { break };
+            let requester = self.works[&id].requester();
+            let bytes = self.works[&id].outbox[&lease].bytes;
+            dropped |= self.remove_entry(id, lease, &mut commit);
+            self.load.dropped(&requester, bytes, self.is_known(&requester));
+        }
+        if dropped {
+            self.commit(commit);
+            self.note(Note::Overflow { what: "outbox" });
+        }
+    }
+
+    /// An experiment with receipts, of the stranger with the most, or of the requester where there is no stranger.
+    fn largest_share(&self) -> Option<ExperimentId> {
+        let kept = self.works.iter().filter(|(_, work)| !work.outbox.is_empty());
+        let share = |work: &Work| (!self.is_known(&work.requester()), self.load.kept_of(&work.requester()), work.outbox.len());
+        kept.max_by_key(|(_, work)| share(work)).map(|(id, _)| *id)
+    }
+
+    /// Whether `node` held a receipt of this station, or is it.
+    pub(super) fn is_known(&self, node: &NodeId) -> bool {
+        *node == self.node || self.history.knows(node)
     }
 
     /// Deletes everything recorded of `id`.
@@ -288,20 +326,20 @@ impl Worker {
 
     /// Ends what is recorded of experiments whose deadline is a week past.
     pub(super) fn expire_outbox(&mut self, now: Time) {
-        let over = |work: &Work| work.recorded && work.call.body.experiment.body.deadline.plus(KEPT_AFTER_DEADLINE_MS) < now;
+        let over = |work: &Work| work.recorded && work.call.body.deadline().plus(KEPT_AFTER_DEADLINE_MS) < now;
         let ids: Vec<ExperimentId> = self.works.iter().filter(|(_, work)| over(work)).map(|(id, _)| *id).collect();
         for id in ids {
             self.drop_outbox(id);
         }
-        let mut ended: Vec<(Time, ExperimentId)> = self
+        let mut ended: Vec<(bool, Time, ExperimentId)> = self
             .works
             .iter()
             .filter(|(_, work)| work.recorded && work.outbox.is_empty() && work.leases.is_empty())
-            .map(|(id, work)| (work.call.body.experiment.body.deadline, *id))
+            .map(|(id, work)| (self.is_known(&work.requester()), work.call.body.deadline(), *id))
             .collect();
         ended.sort();
         let surplus = ended.len().saturating_sub(RECORDED_MAX);
-        for (_, id) in ended.into_iter().take(surplus) {
+        for (.., id) in ended.into_iter().take(surplus) {
             self.drop_outbox(id);
         }
     }
@@ -310,7 +348,14 @@ impl Worker {
     pub(super) fn deliver(&mut self, id: ExperimentId, now: Time) {
         let Some(work) = self.works.get(&id) else { return };
         let requester = work.requester();
-        let at = work.call.body.at.clone();
+        let at = match self.way(&id, work.call.body.at.clone(), now) {
+            Ok(at) => at,
+            Err(until) => {
+                self.works.entry(id).and_modify(|work| work.dial_at = until);
+                return;
+            }
+        };
+        let Some(work) = self.works.get(&id) else { return };
         let relayed = !at.is_empty() && at.iter().all(|address| address.relay().is_some());
         let frame = if relayed { RELAYED_BYTES_MAX } else { REQUEST_BYTES_MAX };
         let mut room = frame - DELIVER_OVERHEAD_BYTES;
@@ -324,28 +369,29 @@ impl Worker {
         }
         let named: BTreeSet<LeaseNumber> = receipts.iter().map(|delivery| delivery.receipt.body.lease).collect();
         let returned = work.returned.len().min(HOLDING_MAX);
+        let free = self.appetite(work, now);
         let deliver = Deliver {
             experiment: id,
             receipts: List::first(receipts),
             holding: work.holding(),
-            free: self.appetite(work, now),
+            free,
             cursor: work.cursor,
             returned: List::first(work.returned.iter().copied()),
         };
-        let sent = Sent::Deliver { experiment: id, to: requester, receipts: named, returned };
-        let send = self.ask(requester, at, Request::Deliver(deliver), sent, now);
+        let asked = Asked { experiment: id, to: requester, at: at.clone(), free };
+        let send = self.ask(requester, at, Request::Deliver(deliver), Sent::Deliver { asked, receipts: named, returned }, now);
         if let Some(work) = self.works.get_mut(&id) {
             work.last_sent = Some(send);
         }
     }
 
     /// The answer to a Deliver that named `receipts` and the first `returned` of the returned leases.
-    pub(super) fn acked(&mut self, id: ExperimentId, to: NodeId, receipts: &BTreeSet<LeaseNumber>, returned: usize, ack: Signed<Ack>, now: Time) {
+    pub(super) fn acked(&mut self, asked: &Asked, receipts: &BTreeSet<LeaseNumber>, returned: usize, ack: Signed<Ack>, now: Time) {
+        let (id, to) = (asked.experiment, asked.to);
         let is_ours = ack.author == to && ack.body.experiment == id && ack.body.node == self.node;
         let leases_ours = ack.body.leases.as_ref().is_none_or(|leases| leases.experiment == id);
         if !is_ours || !leases_ours || ack.verify(&self.config.network).is_err() {
-            self.act(Effect::Report { node: to, action: PeerAction::Invalid });
-            self.lost(id, None, now);
+            self.invalid(asked, now);
             return;
         }
         let ack = ack.body;
@@ -362,8 +408,9 @@ impl Worker {
             }
         }
         self.end_entries(id, to, receipts, &ack);
-        if let Some(leases) = ack.leases {
-            self.take_leases(leases, to, now);
+        let over_leased = ack.leases.is_some_and(|leases| !self.take_leases(leases, asked, now));
+        if over_leased {
+            self.invalid(asked, now);
         }
         if let Some(reason) = ack.no_more {
             let seq = self.works.get(&id).map_or(0, |work| work.call.body.seq);

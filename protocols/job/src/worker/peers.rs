@@ -10,10 +10,12 @@ use super::calls::Source;
 use super::introductions::Introductions;
 use super::machine::Sent;
 use super::{Effect, SendFailure, Worker};
+use crate::accounts::Charge;
+use crate::address::Address;
 use crate::bounded::{List, Name};
 use crate::call;
 use crate::census::{Census, PeerRecord, RecordRefused};
-use crate::cluster::{Cluster, is_private};
+use crate::cluster::Cluster;
 use crate::durable::Ticket;
 use crate::gauge::Gauge;
 use crate::identity::{NodeId, Signed};
@@ -40,6 +42,8 @@ const ANSWER_EVERY_MS: u64 = 30 * SECOND;
 const CONNECTED_MAX: usize = 2_048;
 /// Answers remembered, so that a neighbour is not served too often by reconnecting.
 const ANSWERED_MAX: usize = 4_096;
+/// A Call has its author's, and the experiment's.
+const SIGNATURES_OF_A_CALL: u64 = 2;
 /// Topic peers with which a station has enough and looks for no more.
 const TOPIC_PEERS_ENOUGH: usize = 12;
 /// Peers of one answer that are worth a dial, and of one /24 or /48.
@@ -73,6 +77,11 @@ impl Peers {
     pub(super) fn gauges(&self) -> [Gauge; 2] {
         let answered = Gauge::new("answers remembered", self.answered.len(), ANSWERED_MAX);
         [Gauge::new("connected peers", self.connected.len(), CONNECTED_MAX), answered]
+    }
+
+    /// How many others of `topic` are connected.
+    pub(super) fn met(&self, topic: &Name) -> usize {
+        self.connected.values().filter(|topics| topics.contains(topic)).count()
     }
 
     fn on(&self, topic: &Name) -> Vec<NodeId> {
@@ -110,8 +119,13 @@ impl Worker {
             return;
         }
         let known = self.peers.connected.insert(node, ours.clone()).unwrap_or_default();
+        self.dials.unmute(&node);
         for work in self.works.values_mut().filter(|work| work.requester() == node) {
             work.dial_at = Time(0);
+            if !work.claimed {
+                // What others wait for so that not all dial at once.
+                work.ask_at = work.ask_at.min(now);
+            }
         }
         for topic in ours.difference(&known) {
             self.ask_calls(node, topic);
@@ -135,8 +149,8 @@ impl Worker {
 
     /// Whether this station has fewer topic peers than it wants and than there are.
     fn has_few_peers(&self, topic: &Name) -> bool {
-        let (peers, stations) = (self.peers.on(topic).len(), self.counted.get(topic).copied().unwrap_or(1));
-        peers < TOPIC_PEERS_ENOUGH && peers as u64 + 1 < stations
+        let (peers, known) = (self.peers.met(topic), self.census.get(topic).map_or(1, Census::known));
+        peers < TOPIC_PEERS_ENOUGH && peers + 1 < known
     }
 
     fn ask_calls(&mut self, to: NodeId, topic: &Name) {
@@ -165,6 +179,7 @@ impl Worker {
         if self.peers.own_record_at.is_none_or(|at| at <= now) {
             self.renew_records(now);
         }
+        self.probe_due(now);
         let due: Vec<(Name, Kind)> = self.peers.due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
         for (topic, kind) in due {
             let candidates = self.peers.on(&topic);
@@ -204,11 +219,12 @@ impl Worker {
     }
 
     /// Changes a census and tells the driver when the count changed.
-    fn count_anew(&mut self, topic: &Name, now: Time, change: impl FnOnce(&mut Census)) {
+    pub(super) fn count_anew(&mut self, topic: &Name, now: Time, change: impl FnOnce(&mut Census)) {
+        let met = self.peers.met(topic);
         let Some(census) = self.census.get_mut(topic) else { return };
         census.sweep(now);
         change(census);
-        let stations = census.count();
+        let stations = census.count(met);
         if self.counted.insert(topic.clone(), stations) != Some(stations) {
             self.act(Effect::Counted { topic: topic.clone(), stations });
         }
@@ -227,10 +243,22 @@ impl Worker {
             Request::Calls { topic, have } if self.config.topics.contains(&topic) && self.peers.may_answer(from, &topic, Kind::Calls, now) => {
                 Response::Calls { calls: self.calls.newer(&topic, &have, now) }
             }
-            Request::Peers { topic, have } if self.peers.may_answer(from, &topic, Kind::Peers, now) => self.known_peers(from, &topic, &have, now),
+            Request::Peers { topic, have } if self.config.topics.contains(&topic) && self.peers.may_answer(from, &topic, Kind::Peers, now) => {
+                self.known_peers(from, &topic, &have, now)
+            }
             _ => Response::Unserved,
         };
         self.act(Effect::Answer { ask, response });
+    }
+
+    /// Whether `count` signatures of what `from` tells may be verified: charged before the work. Who goes on above its share is reported.
+    fn may_verify(&mut self, from: NodeId, count: u64, now: Time) -> bool {
+        let payer = self.payer(from);
+        let Err(over) = self.accounts.charge(&payer, Charge::Signatures, count, now) else { return true };
+        if over.let_go {
+            self.act(Effect::Report { node: from, action: PeerAction::Invalid });
+        }
+        false
     }
 
     pub(super) fn calls_answered(&mut self, from: NodeId, topic: &Name, answer: Result<Response, SendFailure>, now: Time) {
@@ -250,6 +278,14 @@ impl Worker {
             }
         };
         for call in calls {
+            if call.body.experiment.body.topic != *topic {
+                self.act(Effect::Report { node: from, action: PeerAction::Invalid });
+                return;
+            }
+            // The rest is told again to whoever asks again.
+            if !self.is_within_quota(&call, from, now) || !self.may_verify(from, SIGNATURES_OF_A_CALL, now) {
+                return;
+            }
             if call::check_decoded(&call, &self.config.network, topic).is_err() {
                 self.act(Effect::Report { node: from, action: PeerAction::Invalid });
                 return;
@@ -269,6 +305,11 @@ impl Worker {
         };
         let wants = self.peers.on(topic).len() < TOPIC_PEERS_ENOUGH;
         let (mut invalid, mut sampled, mut introduced) = (false, Vec::new(), Vec::new());
+        let mut records = records;
+        while !records.is_empty() && !self.may_verify(from, records.len() as u64, now) {
+            // Each may cost a signature. What is not looked at is told again to whoever asks again.
+            records.truncate(records.len() / 2);
+        }
         self.count_anew(topic, now, |census| {
             for record in records {
                 match census.offer(&record, now) {
@@ -294,27 +335,28 @@ impl Worker {
             self.peers.introductions.told(own.clone());
         }
         if wants {
-            self.name_neighbours(topic, [introduced, sampled], now);
+            self.name_neighbours(from, topic, [introduced, sampled], now);
         }
     }
 
     /// Of the peers an answer names, those worth a dial: from the first list, then from the second.
-    fn name_neighbours(&mut self, topic: &Name, lists: [Vec<Signed<PeerRecord>>; 2], now: Time) {
+    fn name_neighbours(&mut self, from: NodeId, topic: &Name, lists: [Vec<Signed<PeerRecord>>; 2], now: Time) {
         let mut clusters: BTreeMap<Cluster, usize> = BTreeMap::new();
         let mut peers: Vec<(NodeId, At)> = Vec::new();
+        let payer = self.payer(from);
         let [mut first, mut second] = lists;
         while peers.len() < NEIGHBOURS_MAX {
             let list = if first.is_empty() { &mut second } else { &mut first };
             let Some(last) = list.len().checked_sub(1) else { break };
             let index = self.random_up_to(last as u64);
             let record = list.swap_remove(usize::try_from(index).unwrap_or(0)).body;
-            let alive = |ip| is_private(ip) || self.muted.get(&ip).is_none_or(|until| *until <= now);
-            let at: At = At::first(record.at.iter().filter(|address| alive(address.ip())).cloned());
-            let Some(address) = at.first() else { continue };
+            let dialable: Vec<Address> = record.at.iter().filter(|address| address.endpoint().is_dialable(self.config.reach)).cloned().collect();
+            let Some(address) = dialable.first() else { continue };
             let seats = clusters.entry(Cluster::of_address(address, self.config.reach)).or_default();
-            if record.node == self.node || self.peers.is_connected(&record.node) || *seats >= NEIGHBOURS_PER_CLUSTER_MAX {
+            if self.is_here(&record.node) || *seats >= NEIGHBOURS_PER_CLUSTER_MAX {
                 continue;
             }
+            let Ok(at) = self.dials.pay(&payer, dialable, now) else { continue };
             *seats += 1;
             peers.push((record.node, at));
         }

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 
 use super::Worker;
 use super::machine::Standing;
-use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_MAX, OUTBOX_UNKNOWN_MAX};
+use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_KNOWN_MAX, OUTBOX_MAX, OUTBOX_STRANGERS_BYTES_MAX, OUTBOX_STRANGERS_MAX, OUTBOX_UNKNOWN_MAX};
 use super::work::Work;
 use crate::identity::NodeId;
-use crate::time::Time;
+use crate::time::{SECOND, Time};
 
 /// Turns of a known requester for one of all unknown requesters together.
 const UNKNOWN_STRIDE: u64 = 10;
-/// Short executions are asked for ahead, as many as fit this: a few times the way to a requester and its disk.
-const AHEAD_MS: u64 = 250;
+/// Short executions are asked for ahead, as many as fit this: the way to a requester and its disk, a few times over.
+const AHEAD_MS: u64 = SECOND;
 /// Most executions asked for beyond the slots: twice what one answer carries.
 const AHEAD_MAX: u64 = 64;
 /// Requesters whose turn is remembered; the longest unserved go first.
@@ -59,14 +59,74 @@ impl Turns {
     }
 }
 
+/// Leases and receipts, and their bytes at most.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weight {
+    leases: usize,
+    receipts: usize,
+    /// Of leases, if each gives as much as it may; of receipts, what they have.
+    leased_bytes: u64,
+    kept_bytes: u64,
+}
+
+impl Weight {
+    fn add(&mut self, other: Self) {
+        self.leases += other.leases;
+        self.receipts += other.receipts;
+        self.leased_bytes = self.leased_bytes.saturating_add(other.leased_bytes);
+        self.kept_bytes = self.kept_bytes.saturating_add(other.kept_bytes);
+    }
+
+    fn all(&self) -> usize {
+        self.leases + self.receipts
+    }
+
+    fn bytes(&self) -> u64 {
+        self.leased_bytes.saturating_add(self.kept_bytes)
+    }
+}
+
 /// What the station has taken on, counted once per event.
 #[derive(Debug, Default)]
 pub(super) struct Load {
-    leases: usize,
-    /// Experiments that have any.
+    known: Weight,
+    strangers: Weight,
+    /// Experiments that have any leases.
     sharing: usize,
     /// Leases and receipts of each requester.
     kept: BTreeMap<NodeId, usize>,
+    /// Strangers among them.
+    shares: usize,
+}
+
+impl Load {
+    fn leases(&self) -> usize {
+        self.known.leases + self.strangers.leases
+    }
+
+    pub(super) fn kept_of(&self, requester: &NodeId) -> usize {
+        self.kept.get(requester).copied().unwrap_or(0)
+    }
+
+    /// A receipt was dropped.
+    pub(super) fn dropped(&mut self, requester: &NodeId, bytes: u64, known: bool) {
+        let side = if known { &mut self.known } else { &mut self.strangers };
+        side.receipts = side.receipts.saturating_sub(1);
+        side.kept_bytes = side.kept_bytes.saturating_sub(bytes);
+        if let Some(kept) = self.kept.get_mut(requester) {
+            *kept = kept.saturating_sub(1);
+        }
+    }
+
+    /// Whether more receipts are kept than there is room for.
+    pub(super) fn is_over(&self) -> bool {
+        let receipts = self.known.receipts + self.strangers.receipts;
+        let bytes = self.known.kept_bytes.saturating_add(self.strangers.kept_bytes);
+        self.strangers.receipts > OUTBOX_STRANGERS_MAX
+            || self.strangers.kept_bytes > OUTBOX_STRANGERS_BYTES_MAX
+            || receipts > OUTBOX_MAX
+            || bytes > OUTBOX_BYTES_MAX
+    }
 }
 
 impl Worker {
@@ -74,23 +134,35 @@ impl Worker {
     pub(super) fn weigh(&mut self) {
         let mut load = Load::default();
         for work in self.works.values().filter(|work| !work.leases.is_empty() || !work.outbox.is_empty()) {
-            load.leases += work.leases.len();
+            let weight = Weight {
+                leases: work.leases.len(),
+                receipts: work.outbox.len(),
+                leased_bytes: work.receipt_bytes().saturating_mul(work.leases.len() as u64),
+                kept_bytes: work.outbox_bytes,
+            };
+            let side = if self.is_known(&work.requester()) { &mut load.known } else { &mut load.strangers };
+            side.add(weight);
             load.sharing += usize::from(!work.leases.is_empty());
-            *load.kept.entry(work.requester()).or_default() += work.leases.len() + work.outbox.len();
+            *load.kept.entry(work.requester()).or_default() += weight.all();
         }
+        load.shares = load.kept.keys().filter(|node| !self.is_known(node)).count();
         self.load = load;
     }
 
-    /// How many more receipts this station would keep for `requester`.
-    pub(super) fn room(&self, requester: &NodeId) -> usize {
-        if self.outbox_bytes >= OUTBOX_BYTES_MAX {
-            return 0;
+    /// How many more receipts this station would keep for the requester of `work`. Strangers share their half evenly when it is full: what
+    /// then comes of one with few drops what is kept for one with many. What strangers keep never counts against who is known.
+    pub(super) fn room(&self, work: &Work) -> usize {
+        let requester = work.requester();
+        let kept = self.load.kept_of(&requester);
+        let by_bytes = |most: u64, taken: u64| usize::try_from(most.saturating_sub(taken) / work.receipt_bytes().max(1)).unwrap_or(usize::MAX);
+        if self.is_known(&requester) {
+            let left = OUTBOX_MAX.saturating_sub(self.load.known.all()).min(by_bytes(OUTBOX_BYTES_MAX, self.load.known.bytes()));
+            return if requester == self.node { left } else { left.min(OUTBOX_KNOWN_MAX.saturating_sub(kept)) };
         }
-        let all = OUTBOX_MAX.saturating_sub(self.outbox_entries + self.load.leases);
-        if *requester == self.node || self.history.knows(requester) {
-            return all;
-        }
-        all.min(OUTBOX_UNKNOWN_MAX.saturating_sub(self.load.kept.get(requester).copied().unwrap_or(0)))
+        let even = OUTBOX_STRANGERS_MAX / (self.load.shares + usize::from(kept == 0)).max(1);
+        let left = OUTBOX_STRANGERS_MAX.saturating_sub(self.load.strangers.all()).max(even.saturating_sub(kept));
+        let bytes = by_bytes(OUTBOX_STRANGERS_BYTES_MAX, self.load.strangers.bytes());
+        left.min(OUTBOX_UNKNOWN_MAX.saturating_sub(kept)).min(bytes)
     }
 
     /// Starts what may begin, up to the station's slots and the operator's budget of memory. A job that must wait for memory lets
@@ -104,7 +176,7 @@ impl Worker {
             for work in self.works.values().filter(|work| work.ready().is_some() && fits(work)) {
                 let requester = work.requester();
                 if !ready.iter().any(|(node, _)| *node == requester) {
-                    ready.push((requester, requester == self.node || self.history.knows(&requester)));
+                    ready.push((requester, self.is_known(&requester)));
                 }
             }
             let Some(requester) = self.turns.next(&ready) else { return };
@@ -123,13 +195,13 @@ impl Worker {
         }
         let slots = u64::from(self.config.capacity);
         let here = work.leases.len() as u64;
-        let elsewhere = (self.load.leases as u64).saturating_sub(here);
+        let elsewhere = (self.load.leases() as u64).saturating_sub(here);
         // An experiment with nothing here may hold one lease although the slots are taken, so that a long one cannot shut the
         // others out: it waits its turn.
         let fair = u64::from(here == 0 && (self.load.sharing as u64) < slots.saturating_mul(2));
         let room = slots.saturating_sub(elsewhere).max(fair);
         let ahead = if room == 0 { 0 } else { work.ahead(slots, AHEAD_MS).min(AHEAD_MAX) };
-        let free = room.saturating_add(ahead).saturating_sub(here).min(self.room(&work.requester()) as u64);
+        let free = room.saturating_add(ahead).saturating_sub(here).min(self.room(work) as u64);
         u32::try_from(free).unwrap_or(u32::MAX)
     }
 }

@@ -20,6 +20,7 @@ mod deliver;
 mod neighbours;
 mod random;
 mod run;
+mod strangers;
 
 const START: Time = Time(1_800_000_000_000);
 
@@ -320,6 +321,20 @@ impl Station {
         let (send, _) = station.claim();
         station.answer(send, lab.leases(0, count, duration_ms));
         station.fetched();
+        station
+    }
+
+    /// The same with more leases than slots, from 1 on, of a requester that held the receipt of lease 0.
+    fn with_more_leases(config: Config, lab: &Lab, count: u64, duration_ms: u64) -> Self {
+        let mut station = Self::with_leases(config, lab, 1, HOUR);
+        station.finish();
+        let (send, deliver) = station.deliver();
+        assert!(u64::from(deliver.free) >= count, "it asks ahead for what ends at once");
+        let more = lab.ack_with(|ack| {
+            ack.held = List::first([0]);
+            ack.leases = Some(lab.batch(1, count, duration_ms));
+        });
+        station.answer(send, more);
         station
     }
 }

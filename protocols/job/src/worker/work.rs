@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Standing, Summary};
+use super::machine::{Asked, Standing, Summary};
 use super::outbox::Entry;
 use super::{Effect, Execution, FetchFailure, Note, Report, StationFailure, Worker};
 use crate::bounded::List;
@@ -21,12 +21,13 @@ use crate::call::Call;
 use crate::capability::Needs;
 use crate::durable::Ticket;
 use crate::experiment::{Class, ExperimentId};
+use crate::hostcall::TRANSCRIPT_BYTES_MAX;
 use crate::identity::{NodeId, Signed};
 use crate::lease::LEASE_MS_MAX;
-use crate::peer_action::PeerAction;
+use crate::limits::LIMITS_MAX;
 use crate::receipt::LeaseNumber;
 use crate::time::{SECOND, Time};
-use crate::work::{DeclineReason, HOLDING_MAX, Leases, ReturnReason};
+use crate::work::{DeclineReason, HOLDING_MAX, Lease, Leases, ReturnReason};
 
 /// How long an experiment is left alone whose module could not be had or whose sandbox failed: what restarts is back by then.
 const REST_MS: u64 = 30 * SECOND;
@@ -117,6 +118,8 @@ pub(super) struct Work {
     module: Module,
     pub(super) returned: Vec<(LeaseNumber, ReturnReason)>,
     pub(super) outbox: BTreeMap<LeaseNumber, Entry>,
+    /// Outputs and transcripts of it.
+    pub(super) outbox_bytes: u64,
     pub(super) cursor: u64,
     /// Returned leases are not offered again before this.
     pub(super) return_at: Time,
@@ -146,6 +149,7 @@ impl Work {
             module: Module::Absent,
             returned: Vec::new(),
             outbox: BTreeMap::new(),
+            outbox_bytes: 0,
             cursor: 0,
             return_at: Time(0),
             recorded: false,
@@ -155,6 +159,13 @@ impl Work {
 
     pub(super) fn requester(&self) -> NodeId {
         self.call.author
+    }
+
+    /// Output and transcript of one of its receipts at most.
+    pub(super) fn receipt_bytes(&self) -> u64 {
+        let body = &self.call.body.experiment.body;
+        let transcript = if body.needs.is_empty() { 0 } else { TRANSCRIPT_BYTES_MAX as u64 };
+        body.limits.output_bytes.min(LIMITS_MAX.output_bytes).saturating_add(transcript)
     }
 
     /// What one of its executions may have of memory.
@@ -226,23 +237,31 @@ impl Work {
 }
 
 impl Worker {
-    /// Leases whose signature, or the signature of the Ack around them, was checked.
-    pub(super) fn take_leases(&mut self, leases: Leases, requester: NodeId, now: Time) {
+    /// Leases whose signature, or the signature of the Ack around them, was checked: at most as many as were asked for, and as there is
+    /// room for now. `false` when no honest requester would have sent them; none is taken then.
+    pub(super) fn take_leases(&mut self, leases: Leases, asked: &Asked, now: Time) -> bool {
         let id = leases.experiment;
-        let Some(work) = self.works.get_mut(&id).filter(|work| work.standing != Standing::Closed) else { return };
-        let count = leases.leases.len();
-        if leases.node != self.node || leases.first.checked_add(count as u64).is_none() {
-            self.act(Effect::Report { node: requester, action: PeerAction::Invalid });
-            return;
+        let Some(work) = self.works.get(&id) else { return true };
+        if leases.node != self.node || leases.first.checked_add(leases.leases.len() as u64).is_none() {
+            return false;
         }
+        let first = leases.first;
+        let is_new = |(number, _): &(LeaseNumber, Lease)| !work.leases.contains_key(number) && !work.used.contains(*number);
+        let fresh: Vec<(LeaseNumber, Lease)> =
+            leases.leases.into_iter().enumerate().map(|(position, lease)| (first + position as u64, lease)).filter(is_new).collect();
+        if fresh.len() > asked.free as usize {
+            return false;
+        }
+        if work.standing == Standing::Closed {
+            return true;
+        }
+        self.weigh();
+        let room = self.works.get(&id).map_or(0, |work| self.room(work));
+        let Some(work) = self.works.get_mut(&id) else { return true };
         let mut taken = 0;
         let mut overflow = false;
-        for (position, lease) in leases.leases.into_iter().enumerate() {
-            let number = leases.first + position as u64;
-            if work.leases.contains_key(&number) || work.used.contains(number) {
-                continue;
-            }
-            if work.leases.len() >= HOLDING_MAX {
+        for (number, lease) in fresh {
+            if work.leases.len() >= HOLDING_MAX || taken >= room {
                 overflow = true;
                 break;
             }
@@ -258,7 +277,7 @@ impl Worker {
         };
         if let Some(reason) = unwanted {
             self.return_queued(id, reason);
-            return;
+            return true;
         }
         if overflow {
             self.note(Note::Overflow { what: "leases of one experiment" });
@@ -267,6 +286,7 @@ impl Worker {
             self.note(Note::Leased { experiment: id, leases: taken });
             self.fetch_module(id, now);
         }
+        true
     }
 
     /// Brings the module, unless it is here or on its way. The gate is asked again: the policy may have changed since the claim.

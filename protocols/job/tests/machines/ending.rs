@@ -87,7 +87,7 @@ impl World {
         for id in self.model.known.keys().copied().collect::<Vec<_>>() {
             self.judge_log(&id);
         }
-        for station in &self.stations {
+        for station in self.stations.iter().filter(|_| self.hostile.is_none()) {
             let outbox = station.worker_disk.records.keys().filter(|key| key.0.first() == Some(&b'o')).count();
             assert_eq!((outbox, station.worker.provided().count()), (0, 0), "receipts are left on a worker's disk");
             let closed = station.requester_disk.records.keys().all(|key| matches!(key.0.first(), Some(b'C' | b'B' | b'P')));
@@ -107,9 +107,15 @@ impl World {
         let closed = |id: &ExperimentId| self.log_of(id).is_some();
         let idle = |station: &crate::station::Station| {
             let waits = !station.worker_disk.waiting.is_empty() || !station.requester_disk.waiting.is_empty();
-            !waits && station.worker.outbox_len() == 0 && station.worker.running() == 0
+            !waits && self.honest_work(station) == 0
         };
         !self.model.known.is_empty() && self.model.known.keys().all(closed) && self.stations.iter().all(idle)
+    }
+
+    /// Receipts and executions of this station that are for stations.
+    fn honest_work(&self, station: &crate::station::Station) -> usize {
+        let honest = station.worker.summaries().filter(|summary| self.index(&summary.requester).is_some());
+        honest.map(|summary| summary.outbox + summary.running).sum()
     }
 
     /// What is not at rest.

@@ -9,6 +9,7 @@ mod blobs;
 mod disk;
 mod ending;
 mod faults;
+mod hostile;
 mod luck;
 mod model;
 mod station;
@@ -21,9 +22,10 @@ use station_protocol::requester::Event;
 use station_protocol::worker::Note;
 
 use faults::{Kind, Weather, class, draft};
+use hostile::Hostile;
 use luck::Luck;
 use station::Conduct;
-use world::{START, World};
+use world::{Happening, START, World};
 
 /// Says which case failed.
 struct Case(u64);
@@ -39,6 +41,17 @@ impl Drop for Case {
 fn run(kind: Kind, seed: u64) -> u64 {
     let case = Case(seed);
     faults::world(kind, Luck::new(case.0)).finish()
+}
+
+/// The same world with strangers in it.
+fn run_among_strangers(seed: u64) -> u64 {
+    let case = Case(seed);
+    let mut world = faults::world(Kind::Agreement, Luck::new(case.0));
+    world.hostile = Some(Hostile::new(&mut world.luck));
+    // Jobs of strangers take turns with those of stations, which may end in time or not.
+    world.meddled = true;
+    world.after(0, Happening::Hostile);
+    world.finish()
 }
 
 /// Half of the cases asked for: there are two kinds. The short form ends within seconds; the long form goes on from `STATION_FIRST`.
@@ -57,6 +70,12 @@ fn agreement_survives_whatever_happens_to_stations_network_and_disks() {
 #[test]
 fn measurements_survive_whatever_happens_to_stations_network_and_disks() {
     let settled: u64 = seeds().map(|seed| run(Kind::Measurement, seed)).sum();
+    assert!(settled > seeds().count() as u64, "most worlds settle some jobs: {settled}");
+}
+
+#[test]
+fn honest_experiments_survive_lying_requesters_and_peers_and_every_bound_holds() {
+    let settled: u64 = seeds().map(run_among_strangers).sum();
     assert!(settled > seeds().count() as u64, "most worlds settle some jobs: {settled}");
 }
 

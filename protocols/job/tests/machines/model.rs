@@ -216,9 +216,23 @@ impl Model {
         }
     }
 
-    /// Every queue that can be seen is in its bound.
+    /// A stranger held a receipt of `station`.
+    pub(crate) fn acquainted(&mut self, station: NodeId, stranger: NodeId) {
+        self.acquainted.insert((station, stranger));
+    }
+
+    /// Every queue that can be seen is in its bound, the clock is needed soon, and every file that a live record names is there.
     pub(crate) fn bounds(&self, station: &Station) {
         let worker = &station.worker;
+        for gauge in worker.gauges() {
+            assert!(!gauge.is_exceeded(), "{} {} of {}", gauge.len, gauge.what, gauge.max);
+        }
+        let disk = &station.worker_disk;
+        let on_its_way = |cid: &cid::Cid| disk.waiting.iter().any(|commit| commit.blobs.iter().any(|(blob, _)| blob == cid));
+        assert!(
+            worker.provided().all(|cid| station.blobs.files.contains_key(&cid) || on_its_way(&cid)),
+            "a live record names a file that is not there"
+        );
         assert!(worker.running() <= station.config.capacity as usize, "more run than there are slots");
         assert!(worker.outbox_len() <= OUTBOX_MAX);
         let mut kept: BTreeMap<NodeId, usize> = BTreeMap::new();

@@ -20,13 +20,15 @@ impl World {
         match effect {
             worker::Effect::Judge { ticket, admission } => self.judged(station, ticket, admission),
             worker::Effect::Send { send, .. } if !self.stations[station].worker.awaits(send) => {}
+            worker::Effect::Send { send, to, request, .. } if self.index(&to).is_none() => self.send_to_stranger(station, send, to, &request),
             worker::Effect::Send { send, to, request, .. } => {
                 self.model.sends(&self.stations[station], to, &request);
                 self.send(station, send, to, request);
             }
             worker::Effect::Answer { ask, response } => self.answer(station, ask, response),
             worker::Effect::Fetch { fetch, requester, .. } => {
-                let there = self.index(&requester).is_some_and(|requester| self.reaches(station, requester));
+                let stranger = self.hostile.as_ref().is_some_and(|hostile| hostile.index(&requester).is_some());
+                let there = stranger || self.index(&requester).is_some_and(|requester| self.reaches(station, requester));
                 let result = if there && !self.luck.chance(self.weather.fails) { Ok(()) } else { Err(FetchFailure::NotFound) };
                 let ms = self.luck.between(1, 500);
                 self.after_in(station, ms, Happening::ToWorker(station, worker::Event::Fetched { fetch, result }));
@@ -54,7 +56,7 @@ impl World {
                     notes.push((self.now, station, note));
                 }
             }
-            worker::Effect::Report { node, action } => reported(station, node, action),
+            worker::Effect::Report { node, action } => self.reported(station, node, action),
         }
     }
 
@@ -86,7 +88,7 @@ impl World {
                 let ms = self.luck.between(1, 2_000);
                 self.after_in(station, ms, Happening::ToRequester(station, requester::Event::Fetched { fetch, result }));
             }
-            requester::Effect::Report { node, action } => reported(station, node, action),
+            requester::Effect::Report { node, action } => self.reported(station, node, action),
             requester::Effect::Note(note) => self.model.noted(&note),
         }
     }
@@ -97,6 +99,28 @@ impl World {
 
     fn latency_ms(&mut self) -> u64 {
         if self.luck.chance(self.weather.delayed) { self.luck.between(200, 15_000) } else { self.luck.between(1, 120) }
+    }
+
+    /// No station of this world contradicts itself, and its machines never send what no honest machine sends.
+    fn reported(&self, by: usize, node: NodeId, action: PeerAction) {
+        assert!(action < PeerAction::Invalid || self.index(&node).is_none(), "station {by} says of {node:?}: {action:?}");
+    }
+
+    /// A question to somebody that is no station: one of the strangers, or a key that nobody has.
+    fn send_to_stranger(&mut self, from: usize, send: Ticket, to: NodeId, request: &Request) {
+        let number = self.hostile.as_ref().expect("only stations are asked").index(&to);
+        let work = matches!(request, Request::Claim(_) | Request::Deliver(_)).then(|| request.clone());
+        let nobody = usize::MAX - number.unwrap_or(usize::MAX / 2);
+        self.stations[from].asked.insert(send, Asked { to: nobody, work });
+        let answer = match number {
+            Some(number) => self.hostile_answer(from, number, request),
+            None => Some(Err(SendFailure::Unreachable)),
+        };
+        let ms = self.luck.between(1, 3_000);
+        if let Some(answer) = answer {
+            self.after_in(from, ms, Happening::Reply { to: from, send, answer, repeated: false });
+        }
+        self.after_in(from, REQUEST_TIMEOUT_MS, Happening::Reply { to: from, send, answer: Err(SendFailure::NoAnswer), repeated: false });
     }
 
     fn send(&mut self, from: usize, send: Ticket, to: NodeId, request: Request) {
@@ -267,9 +291,4 @@ impl World {
         let transcript = if job.pure { Vec::new() } else { codec::encode(&"a".repeat(words)) };
         Report { outcome, output, transcript, fuel: if job.pure { 7 } else { self.luck.below(9) }, duration_ms: self.luck.below(3_000) }
     }
-}
-
-/// Nobody in this world contradicts itself, and its machines never send what no honest machine sends.
-fn reported(by: usize, node: NodeId, action: PeerAction) {
-    assert!(action < PeerAction::Invalid, "station {by} says of {node:?}: {action:?}");
 }

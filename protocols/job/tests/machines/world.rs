@@ -14,6 +14,7 @@ use station_protocol::worker::{self, SendFailure};
 use station_protocol::{Signed, Time};
 
 use crate::faults::{Fault, Weather};
+use crate::hostile::Hostile;
 use crate::luck::Luck;
 use crate::model::Model;
 use crate::station::{Asker, Side, Station, topic};
@@ -48,6 +49,8 @@ pub(crate) enum Happening {
     /// An execution comes to its end, if it was not stopped before.
     End(usize, Ticket),
     Fault(Fault),
+    /// A stranger does something.
+    Hostile,
 }
 
 pub(crate) struct World {
@@ -73,6 +76,8 @@ pub(crate) struct World {
     pub(crate) loss_breaks: bool,
     /// Since when nothing goes wrong.
     pub(crate) healed_at: Option<Time>,
+    /// Strangers that say anything.
+    pub(crate) hostile: Option<Hostile>,
     /// Somebody cancelled or drained.
     pub(crate) meddled: bool,
     queue: BTreeMap<(Time, u64), (Option<u64>, Happening)>,
@@ -97,6 +102,7 @@ impl World {
             lost_at: None,
             loss_breaks: false,
             healed_at: None,
+            hostile: None,
             meddled: false,
             queue: BTreeMap::new(),
             happened: 0,
@@ -163,6 +169,7 @@ impl World {
             Happening::Gossip { from, to, call } => self.gossiped(from, to, call),
             Happening::End(station, execution) => self.end(station, execution),
             Happening::Fault(fault) => self.fault(fault),
+            Happening::Hostile => self.hostile_step(),
         }
     }
 
@@ -206,6 +213,7 @@ impl World {
         let now = own.clock(self.now);
         own.requester.handle(event, now);
         self.drain_requester(station);
+        self.model.bounds(&self.stations[station]);
     }
 
     fn drain_requester(&mut self, station: usize) {
@@ -363,7 +371,7 @@ impl Happening {
             }
             Self::Reply { to, .. } | Self::Gossip { to, .. } => Some(*to),
             // One who is not there still costs the asker its answer.
-            Self::Request { .. } | Self::Fault(_) => None,
+            Self::Request { .. } | Self::Fault(_) | Self::Hostile => None,
         }
     }
 }

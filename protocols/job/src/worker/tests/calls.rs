@@ -126,11 +126,11 @@ fn an_author_gets_four_open_calls_and_a_closed_one_makes_room() {
 }
 
 #[test]
-fn a_public_address_gets_four_calls_whoever_signs_them() {
+fn calls_that_name_somebody_elses_address_leave_the_table_open_to_its_owner() {
     let mut station = Station::new(config());
-    for (author, admission) in [10, 11, 12, 13, 14].into_iter().zip([Admission::Accept; 4].into_iter().chain([Admission::Ignore])) {
+    for author in 10..16 {
         station.hear_from(Lab::new(author, "same address").call(1, START), key(author).node());
-        assert_eq!(station.judged(), admission);
+        assert_eq!(station.judged(), Admission::Accept);
     }
 }
 

@@ -251,13 +251,17 @@ fn a_higher_seq_ends_the_back_off() {
 }
 
 #[test]
-fn an_address_that_led_nowhere_is_left_alone_for_ten_minutes_by_strangers_calls() {
+fn a_stranger_that_is_not_at_its_address_is_left_alone_there_for_ten_minutes_and_nobody_else_is() {
     let lab = Lab::new(REQUESTER, "dead");
     let mut station = Station::new(config());
     station.hear(lab.call(1, START));
     let (send, _) = station.claim();
     station.fail(send, SendFailure::WrongNode);
-    let other = Lab::new(3, "same address");
+    let owner = Lab::new(3, "same address");
+    station.hear(owner.call(1, station.now));
+    let (send, _) = station.claim();
+    station.answer(send, owner.refusal(ClaimRefused::Enough, 1));
+    let other = Lab::new(REQUESTER, "another experiment");
     station.hear(other.call(1, station.now));
     station.pass(9 * MINUTE);
     assert!(station.sent.is_empty());
@@ -335,11 +339,15 @@ fn many_sampled_stations_spread_their_first_dial() {
     let lab = Lab::new(REQUESTER, "spread");
     let mut station = Station::new(config());
     for author in 20..220_u8 {
-        let record = crate::census::PeerRecord { node: key(author).node(), topic: name("topic"), at: List::default(), made: START };
+        let node = key(author).node();
+        let at = List::first([address(node, &format!("198.51.{author}.1"))]);
+        let record = crate::census::PeerRecord { node, topic: name("topic"), at, made: START };
         let answer = Response::Peers { records: List::first([key(author).sign(&name("test"), record)]) };
         station.worker.peers_answered(key(9).node(), &name("topic"), Ok(answer), START);
     }
     station.drain();
+    assert_eq!(station.worker.counted(&name("topic")), 2 * crate::census::PROVED_AT_FIRST, "more is not believed unproved");
+    station.worker.census.get_mut(&name("topic")).expect("its topic").prove(101);
     assert_eq!(station.worker.counted(&name("topic")), 201);
     station.hear(lab.call(1, START));
     assert!(station.sent.is_empty(), "201 stations wait up to 2.1 s");

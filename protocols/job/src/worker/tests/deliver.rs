@@ -103,13 +103,13 @@ fn a_receipt_that_was_not_durable_at_the_crash_never_left_and_is_run_again() {
 #[test]
 fn a_closed_call_stops_and_deletes_everything_of_its_experiment() {
     let lab = Lab::new(REQUESTER, "closed");
-    let mut station = Station::with_leases(config(), &lab, 3, 60_000);
+    let mut station = Station::with_more_leases(config(), &lab, 3, 60_000);
     station.finish();
     let log = Content::raw(b"log").cid;
     station.hear(lab.call_with(2, station.now, |call| call.state = CallState::Closed { log }));
     assert_eq!(station.worker.outbox_len(), 0);
     assert_eq!(station.stopped.len(), 2);
-    assert!(station.disk.is_empty());
+    assert!(station.disk.keys().all(|key| key.0[0] == b'p'), "all that is left is that its requester is known");
 }
 
 #[test]
@@ -170,8 +170,8 @@ fn one_deliver_has_at_most_sixty_four_receipts_and_fits_its_frame() {
 #[test]
 fn a_stranger_may_make_this_station_keep_sixty_four_things() {
     let lab = Lab::new(REQUESTER, "full");
-    let mut station = Station::with_leases(config(), &lab, 32, HOUR);
-    let mut next = 32;
+    let mut station = Station::with_leases(config(), &lab, 2, HOUR);
+    let mut next = 2;
     let mut last_free = u32::MAX;
     for _ in 0..100 {
         while !station.started.is_empty() {

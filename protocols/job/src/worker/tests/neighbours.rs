@@ -92,7 +92,7 @@ fn the_count_grows_with_the_records_that_neighbours_tell() {
     let mut station = Station::new(config());
     let (_, send) = meet(&mut station, 50);
     station.others.clear();
-    let records = [record(10, START, "192.0.2.1"), record(11, START, "192.0.2.2")];
+    let records = [record(10, START, "192.0.2.1"), record(11, START, "192.0.3.1")];
     station.answer(send, Response::Peers { records: List::first(records) });
     assert!(station.others.iter().any(|effect| matches!(effect, Effect::Counted { stations: 3, .. })), "two and itself");
 }

@@ -157,6 +157,13 @@ impl World {
             Request::Deliver(deliver) => deliver.receipts.iter().map(|delivery| delivery.receipt.body.lease).collect(),
             _ => Vec::new(),
         };
+        let asked = match &out.request {
+            Request::Claim(claim) => claim.free,
+            Request::Deliver(deliver) => deliver.free,
+            _ => 0,
+        };
+        // The last kind gives as many as it likes.
+        let count = if kind == 8 { count } else { count.min(asked.into()) };
         let batch = lab.batch(first, count, duration_ms);
         let answer = match kind {
             0 => Err(SendFailure::NoAnswer),

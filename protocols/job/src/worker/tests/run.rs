@@ -50,7 +50,7 @@ fn leases_in_an_ack_start_at_once() {
 #[test]
 fn never_more_run_than_there_are_slots() {
     let lab = Lab::new(REQUESTER, "slots");
-    let mut station = Station::with_leases(config(), &lab, 5, 60_000);
+    let mut station = Station::with_more_leases(config(), &lab, 5, 60_000);
     assert_eq!(station.started.len(), 2);
     station.finish();
     assert_eq!(station.started.len(), 2, "the next one starts when one ends");
@@ -62,7 +62,7 @@ fn what_runs_together_stays_in_the_budget_of_memory() {
     let mut policy = config().policy;
     // Room for one guest and a half.
     policy.budget.memory = Size(lab.experiment.body.limits.memory_bytes * 3 / 2);
-    let mut station = Station::with_leases(Config { policy, ..config() }, &lab, 5, 60_000);
+    let mut station = Station::with_more_leases(Config { policy, ..config() }, &lab, 5, 60_000);
     assert_eq!(station.started.len(), 1);
     station.finish();
     assert_eq!(station.started.len(), 1, "the next one starts when one ends");
@@ -84,7 +84,7 @@ fn a_lease_that_ends_while_running_is_stopped_and_returned_and_gives_no_receipt(
 #[test]
 fn a_lease_that_ends_while_it_waits_is_never_started() {
     let lab = Lab::new(REQUESTER, "queue");
-    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &lab, 2, 5_000);
+    let mut station = Station::with_more_leases(Config { capacity: 1, ..config() }, &lab, 2, 5_000);
     station.pass(5_000);
     station.finish();
     assert!(station.started.is_empty());
@@ -174,14 +174,15 @@ fn a_job_that_outgrows_the_sandbox_does_not_keep_the_next_one_waiting() {
 #[test]
 fn draining_returns_what_waits_lets_run_what_runs_and_takes_nothing_new() {
     let lab = Lab::new(REQUESTER, "drain");
-    let mut station = Station::with_leases(config(), &lab, 3, 60_000);
+    let mut station = Station::with_more_leases(config(), &lab, 3, 60_000);
+    station.sent.clear();
     station.handle(Event::Drain);
     let (send, deliver) = station.deliver();
-    assert_eq!(deliver.returned.to_vec(), [(2, ReturnReason::Drain)]);
-    assert_eq!((deliver.free, deliver.holding.to_vec()), (0, vec![0, 1]));
+    assert_eq!(deliver.returned.to_vec(), [(3, ReturnReason::Drain)]);
+    assert_eq!((deliver.free, deliver.holding.to_vec()), (0, vec![1, 2]));
     station.answer(send, lab.ack_with(|_| {}));
     assert!(!station.worker.is_drained());
-    for lease in [0, 1] {
+    for lease in [1, 2] {
         station.finish();
         let (send, _) = station.deliver();
         station.answer(send, lab.holds(&[lease]));
@@ -208,7 +209,7 @@ fn unknown_requesters_together_get_a_tenth_of_the_turns() {
     for stranger in &strangers {
         station.hear(stranger.call_with(1, START, |call| call.at = List::default()));
         if let Some(out) = station.sent.pop_front() {
-            station.answer(out.send, stranger.leases(0, 8, HOUR));
+            station.answer(out.send, stranger.leases(0, 1, HOUR));
             station.fetched();
         }
     }
