@@ -2,7 +2,7 @@
 
 use station_protocol::identity::Body;
 use station_protocol::limits::LIMITS_MAX;
-use station_protocol::{address, call, capability, census, codec, experiment, hostcall, jobs, log, receipt, sampling, verdict, work};
+use station_protocol::{address, call, capability, census, codec, experiment, hostcall, jobs, log, receipt, sampling, verdict, work, worker};
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
 
@@ -29,10 +29,15 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
         work::HAVE_MAX,
         work::CALLS_MAX,
         census::SAMPLE_MAX,
+        census::CLUSTER_SEATS_MAX,
+        census::PROVED_AT_FIRST,
         work::INTRODUCED_MAX,
         work::PEERS_MAX,
         census::RECORD_ADDRESSES_MAX,
         work::INPUT_BYTES_MAX,
+        experiment::MODULE_BYTES_MAX,
+        experiment::DEADLINE_MS_MAX,
+        worker::OUTBOX_UNKNOWN_MAX,
         work::PROFILES_MAX,
         receipt::RECEIPT_BYTES_MAX,
         receipt::INLINE_BYTES_MAX,

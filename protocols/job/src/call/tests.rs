@@ -4,7 +4,7 @@ use super::*;
 use crate::bounded::Text;
 use crate::capability::{Capability, Needs};
 use crate::content::{Content, RAW, cid_of};
-use crate::experiment::{Class, EXECUTIONS_MAX, JobsRef, LABELS_MAX, Trust};
+use crate::experiment::{Class, EXECUTIONS_MAX, JobsRef, LABELS_MAX, MODULE_BYTES_MAX, Trust};
 use crate::identity::{Hash32, SigningKey};
 use crate::limits::{LIMITS_MAX, Limits};
 
@@ -97,6 +97,17 @@ fn a_call_is_valid_for_ten_minutes_at_most_and_not_never() {
 }
 
 #[test]
+fn a_deadline_is_at_most_thirty_one_days_after_the_beginning_of_its_call() {
+    let latest = Time(5).plus(DEADLINE_MS_MAX);
+    assert_eq!(said_of(|experiment| experiment.deadline = latest), Ok(()));
+    for deadline in [latest.plus(1), Time(u64::MAX)] {
+        assert_eq!(said_of(|experiment| experiment.deadline = deadline), Err(CallError::Experiment(ExperimentError::Deadline)));
+        // What a record of before says is read as if it were allowed.
+        assert_eq!(call(key(1).sign(&name("net"), Experiment { deadline, ..experiment() })).deadline(), latest);
+    }
+}
+
+#[test]
 fn all_addresses_lead_to_the_requester() {
     assert_eq!(said(|call| call.at = List::new(vec![address(1), address(2)]).unwrap()), Err(CallError::Address));
 }
@@ -109,6 +120,11 @@ fn an_experiment_that_breaks_a_rule_is_named() {
     };
     assert_eq!(refused(|experiment| experiment.jobs.count = 0), ExperimentError::NoJobs);
     assert_eq!(refused(|experiment| experiment.module.bytes = 0), ExperimentError::EmptyModule);
+    assert_eq!(refused(|experiment| experiment.module.bytes = MODULE_BYTES_MAX + 1), ExperimentError::ModuleTooLarge(MODULE_BYTES_MAX + 1));
+    let verifier = |experiment: &mut Experiment| {
+        experiment.class = Class::SelfVerifying { verifier: Content { bytes: u64::MAX, ..Content::raw(b"verifier") } };
+    };
+    assert_eq!(refused(verifier), ExperimentError::ModuleTooLarge(u64::MAX));
     assert_eq!(refused(|experiment| experiment.class = Class::Pure(Trust::Fixed(0))), ExperimentError::Executions(0));
     assert_eq!(refused(|experiment| experiment.class = Class::Pure(Trust::Fixed(1_001))), ExperimentError::Executions(EXECUTIONS_MAX + 1));
     let needs = |experiment: &mut Experiment| drop(experiment.needs.insert(Capability::Http, List::default()));

@@ -11,7 +11,7 @@ pub const PROVED_AT_FIRST: u64 = 32;
 /// Outcomes remembered: with an eighth of the sample true, half of them succeed once in ten thousand times.
 const OUTCOMES: u32 = 16;
 /// How soon the next record is reached: five successes tell a thousand stations, within a minute.
-const PROBE_MS: (u64, u64) = (10 * SECOND, 10 * MINUTE);
+const PROBE_MS: (u64, u64) = (5 * SECOND, 10 * MINUTE);
 
 /// What was proved of a count, and how the last attempts ended.
 #[derive(Clone, Copy, Debug)]

@@ -47,6 +47,7 @@ mod work;
 mod tests;
 
 pub use machine::{Standing, Summary, Worker};
+pub use outbox::OUTBOX_UNKNOWN_MAX;
 
 /// What a Worker knows of its station.
 #[derive(Clone, Debug)]

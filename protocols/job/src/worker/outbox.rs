@@ -31,7 +31,7 @@ pub(super) const OUTBOX_MAX: usize = 4_096;
 /// Bytes of output and transcript they hold.
 pub(super) const OUTBOX_BYTES_MAX: u64 = 1 << 30;
 /// Receipts and leases of one requester that never held one: what a stranger may make this station keep.
-pub(super) const OUTBOX_UNKNOWN_MAX: usize = 64;
+pub const OUTBOX_UNKNOWN_MAX: usize = 64;
 /// Receipts and leases of all that never held one, and their bytes: half is for those that did, and they may have all of it.
 pub(super) const OUTBOX_STRANGERS_MAX: usize = OUTBOX_MAX / 2;
 pub(super) const OUTBOX_STRANGERS_BYTES_MAX: u64 = OUTBOX_BYTES_MAX / 2;

@@ -11,13 +11,13 @@ use station_protocol::receipt::{LeaseNumber, Receipt};
 use station_protocol::requester::Note;
 use station_protocol::verdict::JobVerdict;
 use station_protocol::work::{Ack, Deliver, HOLDING_MAX, Leases, Request, Response};
+use station_protocol::worker::OUTBOX_UNKNOWN_MAX;
 use station_protocol::{NodeId, Signed, Time, codec};
 
 use crate::station::{Station, network, topic};
 
-/// Receipts a station keeps for its requesters, and those of one that it does not know.
+/// Receipts a station keeps for its requesters.
 const OUTBOX_MAX: usize = 4_096;
-const OUTBOX_UNKNOWN_MAX: usize = 64;
 
 /// A lease, as those who watch the wire know it.
 pub(crate) struct Granted {
