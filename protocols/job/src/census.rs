@@ -20,7 +20,7 @@ use crate::time::Time;
 
 mod belief;
 
-pub use belief::{Belief, PROVED_AT_FIRST};
+pub use belief::{Belief, PROVED_MIN};
 
 /// Records that count a topic: those with the smallest hash. The count is then right within about 6 %.
 pub const SAMPLE_MAX: usize = 256;

@@ -30,7 +30,7 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
         work::CALLS_MAX,
         census::SAMPLE_MAX,
         census::CLUSTER_SEATS_MAX,
-        census::PROVED_AT_FIRST,
+        census::PROVED_MIN,
         work::INTRODUCED_MAX,
         work::PEERS_MAX,
         census::RECORD_ADDRESSES_MAX,

@@ -7,7 +7,7 @@
 use crate::time::{MINUTE, SECOND, Time};
 
 /// What a station takes to be proved that has met nobody yet: below twice as many, nothing depends on the count.
-pub const PROVED_AT_FIRST: u64 = 32;
+pub const PROVED_MIN: u64 = 32;
 /// Outcomes remembered: with an eighth of the sample true, half of them succeed once in ten thousand times.
 const OUTCOMES: u32 = 16;
 /// How soon the next record is reached: five successes tell a thousand stations, within a minute.
@@ -26,7 +26,7 @@ pub struct Belief {
 
 impl Default for Belief {
     fn default() -> Self {
-        Self { proved: PROVED_AT_FIRST, reached: 0, tried: 0, probe_at: Time(0), pause_ms: PROBE_MS.0 }
+        Self { proved: PROVED_MIN, reached: 0, tried: 0, probe_at: Time(0), pause_ms: PROBE_MS.0 }
     }
 }
 

@@ -107,7 +107,7 @@ fn invented_networks_move_the_count_to_twice_what_was_proved_and_no_further() {
         let _ = census.offer(record, NOW);
     }
     assert!(census.told() > 3_000);
-    assert_eq!(census.count(3), 2 * PROVED_AT_FIRST);
+    assert_eq!(census.count(3), 2 * PROVED_MIN);
     census.prove(500);
     for _ in 0..1_000 {
         census.probed(false, 3);

@@ -346,7 +346,7 @@ fn many_sampled_stations_spread_their_first_dial() {
         station.worker.peers_answered(key(9).node(), &name("topic"), Ok(answer), START);
     }
     station.drain();
-    assert_eq!(station.worker.counted(&name("topic")), 2 * crate::census::PROVED_AT_FIRST, "more is not believed unproved");
+    assert_eq!(station.worker.counted(&name("topic")), 2 * crate::census::PROVED_MIN, "more is not believed unproved");
     station.worker.census.get_mut(&name("topic")).expect("its topic").prove(101);
     assert_eq!(station.worker.counted(&name("topic")), 201);
     station.hear(lab.call(1, START));
