@@ -18,7 +18,7 @@ use super::NetworkError;
 use super::codec::WorkCodec;
 use super::config::{INBOUND_MAX, NetworkConfig, OUTBOUND_MAX, PER_PEER_MAX, RELAY_BYTES, RELAY_CIRCUITS, RELAY_DURATION, WORK_STREAMS_MAX};
 use super::gate::Gate;
-use super::gossip::{self, Copies};
+use super::gossip::{self, Copies, Gossip};
 use super::kad_store::{self, Pointers};
 use super::metered::Metered;
 use crate::ledger::Ledger;
@@ -45,10 +45,10 @@ const IDENTIFY_CACHE: usize = 256;
 pub(crate) struct Behaviour {
     pub(crate) gate: Gate,
     pub(crate) limits: connection_limits::Behaviour,
-    pub(crate) gossip: Metered,
+    pub(crate) gossip: Metered<Gossip>,
     pub(crate) work: request_response::Behaviour<WorkCodec>,
     pub(crate) car: libp2p_stream::Behaviour,
-    pub(crate) kad: kad::Behaviour<Pointers>,
+    pub(crate) kad: Metered<kad::Behaviour<Pointers>>,
     pub(crate) identify: identify::Behaviour,
     ping: ping::Behaviour,
     relay_client: relay::client::Behaviour,
@@ -73,10 +73,10 @@ pub(crate) fn build(
     Ok(Behaviour {
         gate: Gate::new(ledger.clone(), config.inbound_max() as usize),
         limits: connection_limits::Behaviour::new(limits(config.inbound_max())),
-        gossip: Metered::new(gossip::build(config, copies)?, ledger),
+        gossip: Metered::new(gossip::build(config, copies)?, ledger.clone()),
         work: request_response::Behaviour::with_codec(WorkCodec::default(), [(config.protocol("work"), ProtocolSupport::Full)], work),
         car: libp2p_stream::Behaviour::new(),
-        kad: kademlia(config, own),
+        kad: Metered::new(kademlia(config, own), ledger),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::default(),
         relay_client,

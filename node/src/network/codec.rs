@@ -19,7 +19,7 @@ use station_protocol::codec;
 use station_protocol::work::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::config::{WORK_BYTES_MAX, WORK_WAITING_MAX};
+use super::config::{WORK_ANSWER_BYTES_MAX, WORK_BYTES_MAX, WORK_SMALL_BYTES, WORK_WAITING_MAX};
 
 /// Time that any frame may take: losses and a slow relay.
 const GRACE: Duration = Duration::from_secs(4);
@@ -48,13 +48,11 @@ struct Room {
     waiting: Arc<AtomicUsize>,
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self { free: Arc::new(Semaphore::new(WORK_BYTES_MAX >> 10)), waiting: Arc::default() }
-    }
-}
-
 impl Room {
+    fn of(bytes: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(bytes >> 10)), waiting: Arc::default() }
+    }
+
     /// Takes room for `bytes`; waits for it, where not too many wait.
     async fn take(&self, bytes: usize) -> io::Result<OwnedSemaphorePermit> {
         let pieces = u32::try_from(bytes.div_ceil(1 << 10)).map_err(invalid)?;
@@ -88,10 +86,25 @@ pub(crate) struct Garbled(String);
 pub(crate) type Question = Result<Request, Garbled>;
 
 /// Requests and answers have room of their own: those whom this station asks must not take that of those who ask.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct WorkCodec {
-    requests: Room,
-    answers: Room,
+    requests: Rooms,
+    answers: Rooms,
+}
+
+/// Room for small frames, and for large ones.
+#[derive(Clone, Debug)]
+struct Rooms {
+    small: Room,
+    large: Room,
+}
+
+impl Default for WorkCodec {
+    fn default() -> Self {
+        let answers = Room::of(WORK_ANSWER_BYTES_MAX);
+        let requests = Rooms { small: Room::of(WORK_BYTES_MAX.0), large: Room::of(WORK_BYTES_MAX.1) };
+        Self { requests, answers: Rooms { small: answers.clone(), large: answers } }
+    }
 }
 
 impl request_response::Codec for WorkCodec {
@@ -121,13 +134,14 @@ impl request_response::Codec for WorkCodec {
     }
 }
 
-async fn read<T: DeserializeOwned + Serialize, R: AsyncRead + Unpin + Send>(io: &mut R, max: usize, room: &Room) -> io::Result<Frame<T>> {
+async fn read<T: DeserializeOwned + Serialize, R: AsyncRead + Unpin + Send>(io: &mut R, max: usize, rooms: &Rooms) -> io::Result<Frame<T>> {
     let mut head = [0; 4];
     io.read_exact(&mut head).await?;
     let length = usize::try_from(u32::from_be_bytes(head)).map_err(invalid)?;
     if length > max {
         return Err(invalid(codec::DecodeError::TooLarge { bytes: length, max }));
     }
+    let room = if length <= WORK_SMALL_BYTES { &rooms.small } else { &rooms.large };
     let room = room.take(length).await?;
     let mut body = Vec::new();
     let time = GRACE + Duration::from_secs(length as u64 / BYTES_PER_SECOND_MIN);

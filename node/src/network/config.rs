@@ -35,8 +35,13 @@ pub const STREAMS_MAX: usize = 128;
 /// Bytes of a QUIC stream, and of all streams of a QUIC connection, that may wait unread: 40 Mbit/s at a tenth of a second.
 pub const QUIC_STREAM_BYTES_MAX: u32 = 256 << 10;
 pub const QUIC_CONNECTION_BYTES_MAX: u32 = 512 << 10;
-/// Requests that are being read, all together, and answers likewise. What is decoded of a request takes up to four times its bytes.
-pub const WORK_BYTES_MAX: usize = 8 << 20;
+/// Requests that are being read, all together: small ones, and those above [`WORK_SMALL_BYTES`]. What is decoded takes up to four times
+/// its bytes. Sixteen connections of one network with sixteen streams each fill half of the room for small ones.
+pub const WORK_BYTES_MAX: (usize, usize) = (4 << 20, 8 << 20);
+/// Questions, claims and small receipts are not longer, and need not wait for those who send large outputs.
+pub const WORK_SMALL_BYTES: usize = 8 << 10;
+/// Answers that are being read: this station asked for them.
+pub const WORK_ANSWER_BYTES_MAX: usize = 4 << 20;
 /// Requests that wait for room to be read: each may have a window of yamux unread. More are refused.
 pub const WORK_WAITING_MAX: usize = 64;
 /// Circuits a relay serves at once, and for one peer.
@@ -174,7 +179,7 @@ pub const MEMORY_WORST_MIB: [(&str, usize); 9] = [
     ("streams unread", (WORK_WAITING_MAX + CAR_STREAMS_MAX.0) / 4),
     ("QUIC unread", (INBOUND_MAX + OUTBOUND_MAX) as usize * QUIC_CONNECTION_BYTES_MAX as usize >> 20),
     // Requests and answers: their bytes, and four times as much when they are decoded.
-    ("requests and answers", 2 * 5 * (WORK_BYTES_MAX >> 20)),
+    ("requests and answers", 5 * (WORK_BYTES_MAX.0 + WORK_BYTES_MAX.1 + WORK_ANSWER_BYTES_MAX >> 20)),
     ("content served", 2 * CAR_STREAMS_MAX.0),
     ("content fetched", 2 * (crate::content::MODULES_BYTES_MAX + crate::content::OUTPUTS_BYTES_MAX >> 20)),
     // Identifiers of messages: what all strangers and acquaintances may have refused in 12 min, at 630 B.

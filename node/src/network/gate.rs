@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::DeniedUpgrade;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::handler::{ConnectionEvent, ConnectionHandlerEvent};
 use libp2p::swarm::{
     CloseConnection, ConnectionDenied, ConnectionHandler, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, SubstreamProtocol, THandler,
@@ -29,6 +30,14 @@ use crate::ledger::Ledger;
 #[error("the peer was let go")]
 struct LetGo;
 
+/// Handshakes over QUIC at once. libp2p does not offer quinn's tokens of address validation, so that an address in a datagram is anybody's
+/// word: these have no places and no shares but this one number, and TCP is there for whom it refuses. An honest one lasts a second.
+const UNPROVED_MAX: usize = 64;
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("too many handshakes over QUIC")]
+struct TooManyUnproved;
+
 /// A connection is refused because of what its machine, network or key has had already.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum Refused {
@@ -42,6 +51,8 @@ enum Refused {
 pub(crate) struct Gate {
     places: Places<ConnectionId>,
     ledger: Ledger,
+    /// Handshakes over QUIC. Where they come from is not proved before they end.
+    unproved: HashSet<ConnectionId>,
     /// Whose connections stand or are about to.
     owners: HashMap<ConnectionId, PeerId>,
     /// To be closed for others.
@@ -58,6 +69,7 @@ impl Gate {
         Self {
             places: Places::new(inbound_max),
             ledger,
+            unproved: HashSet::new(),
             owners: HashMap::new(),
             evicted: VecDeque::new(),
             connections: HashMap::new(),
@@ -110,6 +122,7 @@ impl Gate {
 
     /// A place for a connection with `peer`, in which somebody else may lose his.
     fn seat(&mut self, id: ConnectionId, peer: PeerId, (ours, theirs): (&Multiaddr, &Multiaddr)) -> Result<(), Refused> {
+        self.unproved.remove(&id);
         // Of those that come from nowhere the network closes the connection.
         let (Some((ip, way)), Ok(node)) = (where_from(ours, theirs), peer_id::node_of(&peer)) else { return Ok(()) };
         self.ledger.charge_at(node, ip, Charge::Connections)?;
@@ -122,6 +135,7 @@ impl Gate {
     }
 
     fn left(&mut self, id: ConnectionId) {
+        self.unproved.remove(&id);
         self.places.close(&id);
         self.owners.remove(&id);
         self.evicted.retain(|evicted| *evicted != id);
@@ -140,6 +154,14 @@ impl NetworkBehaviour for Gate {
     type ToSwarm = Infallible;
 
     fn handle_pending_inbound_connection(&mut self, id: ConnectionId, ours: &Multiaddr, theirs: &Multiaddr) -> Result<(), ConnectionDenied> {
+        // Whoever writes another's address into a datagram must not use up the other's share.
+        if theirs.iter().any(|part| matches!(part, Protocol::Udp(_))) && !addresses::is_relayed(ours) {
+            if self.unproved.len() >= UNPROVED_MAX {
+                return Err(ConnectionDenied::new(TooManyUnproved));
+            }
+            self.unproved.insert(id);
+            return Ok(());
+        }
         let Some((ip, way)) = where_from(ours, theirs) else { return Ok(()) };
         self.ledger.charge_host(ip, Charge::Handshakes, 1).map_err(ConnectionDenied::new)?;
         self.places.begin(id, ip, way, self.ledger.now()).map_err(ConnectionDenied::new)

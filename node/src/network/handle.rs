@@ -11,7 +11,7 @@ use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, identify};
 use station_protocol::accounts::Charge;
 use station_protocol::cluster::Cluster;
-use station_protocol::work::{RELAYED_BYTES_MAX, Response};
+use station_protocol::work::{RELAYED_BYTES_MAX, Request, Response};
 use station_protocol::worker::SendFailure;
 use station_protocol::{NodeId, PeerAction};
 use tokio::time::Instant;
@@ -26,6 +26,8 @@ use super::metered::Said;
 use super::peer_id::{node_of, peer_of};
 use super::{Ask, Network, Waiting, addresses, dialing};
 
+/// A larger question costs as much as several: it is decoded before anybody knows what it is.
+const BYTES_OF_A_QUESTION: usize = 16 << 10;
 /// The Call's own, and its experiment's.
 const SIGNATURES_OF_A_CALL: u64 = 2;
 /// What an address where nobody answers costs who named it, beside the dial: a fifth such address in a row is not dialled.
@@ -68,17 +70,20 @@ impl Network {
 
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Gossip(Said::Gossip(event)) => self.on_gossip(event),
-            BehaviourEvent::Gossip(Said::Over(peer)) => {
+            BehaviourEvent::Gossip(Said::Inner(event)) => self.on_gossip(event),
+            BehaviourEvent::Gossip(Said::Over(peer)) | BehaviourEvent::Kad(Said::Over(peer)) => {
                 if let Ok(node) = node_of(&peer) {
                     self.overdrew(node);
                 }
             }
             BehaviourEvent::Work(event) => self.on_work(event),
-            BehaviourEvent::Kad(event) => self.on_kad(event),
+            BehaviourEvent::Kad(Said::Inner(event)) => self.on_kad(event),
             BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
-                self.seen(peer_id, connection_id, &info.observed_addr);
-                self.on_identified(peer_id, &info);
+                // Told as often as its sender likes: a question like others.
+                if node_of(&peer_id).is_ok_and(|node| self.may_ask(node, 0)) {
+                    self.seen(peer_id, connection_id, &info.observed_addr);
+                    self.on_identified(peer_id, &info);
+                }
             }
             BehaviourEvent::RelayClient(event) => self.on_relay_client(&event),
             BehaviourEvent::Relay(event) => self.on_relay(&event),
@@ -180,14 +185,19 @@ impl Network {
         let Ok(from) = node_of(peer) else { return };
         // The time-out of the whole may be this station's own, which did not answer.
         let request_response::InboundFailure::Io(error) = error else { return };
-        if self.may_ask(from) && error.kind() == std::io::ErrorKind::TimedOut {
+        if self.may_ask(from, 0) && error.kind() == std::io::ErrorKind::TimedOut {
             self.misbehaved(from, PeerAction::Annoying);
         }
     }
 
-    /// Whether `from` has paid for one more question.
-    fn may_ask(&mut self, from: NodeId) -> bool {
-        match self.ledger.charge(from, Charge::Questions, 1) {
+    /// Whether `from` has paid for one more question of so many bytes.
+    fn may_ask(&mut self, from: NodeId, bytes: usize) -> bool {
+        self.pays(from, Charge::Questions, 1 + (bytes / BYTES_OF_A_QUESTION) as u64)
+    }
+
+    /// Whether `from` has paid so much. Whoever is over for long is let go.
+    fn pays(&mut self, from: NodeId, charge: Charge, amount: u64) -> bool {
+        match self.ledger.charge(from, charge, amount) {
             Ok(()) => true,
             Err(over) => {
                 if over.let_go {
@@ -202,7 +212,7 @@ impl Network {
         let Ok(from) = node_of(peer) else { return };
         let Some(remote) = self.peers.remote(from, connection) else { return };
         let relayed = remote.relay.is_some();
-        if !self.may_ask(from) {
+        if !self.may_ask(from, request.bytes) {
             return;
         }
         let question = match request.value {
@@ -217,12 +227,18 @@ impl Network {
             self.misbehaved(from, PeerAction::Annoying);
             return;
         }
+        // Paid as bad ones until they are held.
+        if let Request::Deliver(deliver) = &question
+            && !self.pays(from, Charge::Signatures, deliver.receipts.len() as u64)
+        {
+            return;
+        }
         if self.asks.len() >= ASKS_MAX {
             self.asks.retain(|_, ask| ask.channel.is_open());
         }
         if self.asks.len() < ASKS_MAX {
             let ask = self.ticket();
-            self.asks.insert(ask, Ask { channel, relayed });
+            self.asks.insert(ask, Ask { channel, from, relayed });
             self.events.push_back(Event::Asked { ask, from, remote, request: question });
         }
     }
@@ -319,6 +335,9 @@ impl Network {
 
     pub(super) fn car_arrived(&mut self, peer: PeerId, stream: Stream) {
         let Ok(from) = node_of(&peer) else { return };
+        if !self.may_ask(from, 0) {
+            return;
+        }
         let (Some(remote), Some(known)) = (self.peers.best(from), self.peers.get(from)) else { return };
         if self.peers.car_streams_near(from, self.config.reach) >= CAR_STREAMS_OF_CLUSTER_MAX {
             debug!(?from, "too many car streams of one network");
@@ -367,10 +386,11 @@ impl Network {
         let _ = self.swarm.disconnect_peer_id(peer_of(node));
     }
 
-    /// Whether something goes on with `node` that the end of its connections would break off.
+    /// Whether something goes on with `node` that the end of its connections would break off. Of strangers a stream of content that is
+    /// open is no work: whoever opens one and says nothing would stay for ever; with whom the machines work, they say themselves.
     fn is_busy_with(&self, node: NodeId) -> bool {
         let (peer, asked) = (peer_of(node), self.sends.values().any(|(_, to)| *to == node));
-        asked || self.peers.is_fetching(node) || self.clients.contains(&peer) || self.circuits.contains_key(&peer)
+        asked || (self.peers.is_fetching(node) && self.ledger.comes_first(&node)) || self.clients.contains(&peer) || self.circuits.contains_key(&peer)
     }
 
     /// A deadline has come.

@@ -38,13 +38,13 @@ impl Network {
     }
 
     pub(super) fn provide(&mut self, cid: &Cid) {
-        if let Err(error) = self.swarm.behaviour_mut().kad.start_providing(content_key(cid)) {
+        if let Err(error) = self.swarm.behaviour_mut().kad.inner.start_providing(content_key(cid)) {
             debug!(%cid, %error, "not provided");
         }
     }
 
     pub(super) fn unprovide(&mut self, cid: &Cid) {
-        self.swarm.behaviour_mut().kad.stop_providing(&content_key(cid));
+        self.swarm.behaviour_mut().kad.inner.stop_providing(&content_key(cid));
     }
 
     pub(super) fn find_providers(&mut self, find: Ticket, cid: &Cid) {
@@ -52,7 +52,7 @@ impl Network {
             self.events.push_back(Event::Providers { find, providers: Vec::new() });
             return;
         }
-        let query = self.swarm.behaviour_mut().kad.get_providers(content_key(cid));
+        let query = self.swarm.behaviour_mut().kad.inner.get_providers(content_key(cid));
         self.finds.insert(query, Find::Content { find, found: Vec::new() });
     }
 
@@ -64,7 +64,7 @@ impl Network {
         }
         let look = self.topics.want_more();
         for key in self.topic_keys() {
-            let kad = &mut self.swarm.behaviour_mut().kad;
+            let kad = &mut self.swarm.behaviour_mut().kad.inner;
             if provide && let Err(error) = kad.start_providing(key.clone()) {
                 debug!(%error, "topic not provided");
             }
@@ -77,7 +77,7 @@ impl Network {
 
     /// DHT servers in the table.
     fn servers(&mut self) -> usize {
-        self.swarm.behaviour_mut().kad.kbuckets().map(|bucket| bucket.num_entries()).sum()
+        self.swarm.behaviour_mut().kad.inner.kbuckets().map(|bucket| bucket.num_entries()).sum()
     }
 
     pub(super) fn on_kad(&mut self, event: kad::Event) {
@@ -99,7 +99,7 @@ impl Network {
             }
             // libp2p lets through records about their sender only; the store bounds them.
             kad::Event::InboundRequest { request: kad::InboundRequest::AddProvider { record: Some(record) } } if self.config.roles.dht_server => {
-                let kept = kad::store::RecordStore::add_provider(self.swarm.behaviour_mut().kad.store_mut(), record);
+                let kept = kad::store::RecordStore::add_provider(self.swarm.behaviour_mut().kad.inner.store_mut(), record);
                 kept.unwrap_or_else(|error| debug!(%error, "pointer not kept"));
             }
             // Servers become known one by one: were all told again with each, they would hear it as often as there are servers.
@@ -122,7 +122,7 @@ impl Network {
                 *left -= named.len();
                 // libp2p goes on to ask the providers themselves, as if they served the DHT: everybody would dial the same twenty.
                 if *left == 0
-                    && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&query)
+                    && let Some(mut query) = self.swarm.behaviour_mut().kad.inner.query_mut(&query)
                 {
                     query.finish();
                 }
@@ -133,7 +133,7 @@ impl Network {
                 found.extend(new);
                 found.truncate(PROVIDERS_MAX);
                 if found.len() == PROVIDERS_MAX
-                    && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&query)
+                    && let Some(mut query) = self.swarm.behaviour_mut().kad.inner.query_mut(&query)
                 {
                     query.finish();
                 }
@@ -150,7 +150,7 @@ impl Network {
 
     /// Where the DHT says that `node` is: its table and the searches under way.
     fn known_at(&mut self, node: NodeId) -> At {
-        let kad = &mut self.swarm.behaviour_mut().kad;
+        let kad = &mut self.swarm.behaviour_mut().kad.inner;
         let asked = ConnectionId::new_unchecked(usize::MAX);
         let known = kad.handle_pending_outbound_connection(asked, Some(peer_of(node)), &[], Endpoint::Dialer);
         addresses::at_of(node, &known.unwrap_or_default(), self.config.reach)
@@ -173,7 +173,7 @@ impl Network {
         if !finds {
             return;
         }
-        let kad = &mut self.swarm.behaviour_mut().kad;
+        let kad = &mut self.swarm.behaviour_mut().kad.inner;
         for address in direct {
             if is_diverse(kad, peer, &address, reach) {
                 kad.add_address(&peer, address);

@@ -1,16 +1,16 @@
-//! [`Metered`]: gossipsub behind an account for each neighbour.
+//! [`Metered`]: a behaviour of libp2p behind an account for each peer: gossipsub, and the DHT.
 //!
-//! Guarantees: what a neighbour sends is paid for before gossipsub remembers any of it: messages and control by their number, and
-//! messages only while it may have more that are not accepted; whoever goes on above its share is named to be let go. Messages of other
-//! topics, which gossipsub would keep and tell nobody of, do not reach it. Deliberately lacks judgement: of what passes, the station
-//! says what was accepted, and gets that back.
+//! Guarantees: what a peer sends is paid for before the behaviour remembers any of it; whoever goes on above its share is named to be let
+//! go. Of gossip, messages and control are paid for by their number, messages only pass while their sender may have more that are not
+//! accepted, and those of other topics, which gossipsub would keep and tell nobody of, do not pass. Deliberately lacks judgement: of
+//! what passes, the station says what was accepted, and its sender gets that back.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
-use libp2p::gossipsub::{self, TopicHash};
+use libp2p::kad;
 use libp2p::swarm::{ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm};
 use libp2p::{Multiaddr, PeerId};
 use station_protocol::NodeId;
@@ -18,38 +18,41 @@ use station_protocol::accounts::{Charge, Over};
 use station_protocol::call::CALL_BYTES_MAX;
 
 use super::gossip::Gossip;
+use super::kad_store::Pointers;
 use super::peer_id::node_of;
 use crate::ledger::Ledger;
 
 /// Subscriptions in one frame: a peer may be in topics that this station is not in. More are no honest station's.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 128;
 
-pub(crate) struct Metered {
-    pub(crate) inner: Gossip,
+pub(crate) struct Metered<B> {
+    pub(crate) inner: B,
+    clerk: Clerk,
+}
+
+/// Who takes the payment.
+pub(crate) struct Clerk {
     ledger: Ledger,
-    topics: HashSet<TopicHash>,
-    /// Those to be let go. The swarm polls after each frame, so that there is one at most.
+    /// Those to be let go. The swarm polls after each event, so that there is one at most.
     over: VecDeque<PeerId>,
 }
 
-/// What gossipsub says, or that a neighbour is to be let go.
+/// What the behaviour says, or that a peer is to be let go.
 #[derive(Debug)]
-pub(crate) enum Said {
-    Gossip(gossipsub::Event),
+pub(crate) enum Said<E> {
+    Inner(E),
     Over(PeerId),
 }
 
-/// What a connection brings. Gossipsub does not name the type.
-type Brought = THandlerOutEvent<Gossip>;
+/// A behaviour whose peers pay.
+pub(crate) trait Toll: NetworkBehaviour {
+    /// What a connection with `node` brought, as far as it is paid for.
+    fn paid(&self, peer: PeerId, node: NodeId, brought: THandlerOutEvent<Self>, clerk: &mut Clerk) -> Option<THandlerOutEvent<Self>>;
+}
 
-impl Metered {
-    pub(crate) fn new(inner: Gossip, ledger: Ledger) -> Self {
-        let topics = inner.topics().cloned().collect();
-        Self { inner, ledger, topics, over: VecDeque::new() }
-    }
-
+impl Clerk {
     /// Whether `amount` is paid. Whoever is over for long is named.
-    fn pays(&mut self, peer: PeerId, node: NodeId, charge: Charge, amount: u64) -> bool {
+    fn takes(&mut self, peer: PeerId, node: NodeId, charge: Charge, amount: u64) -> bool {
         match self.ledger.charge(node, charge, amount) {
             Ok(()) => true,
             Err(Over { let_go, .. }) => {
@@ -62,9 +65,58 @@ impl Metered {
     }
 }
 
-impl NetworkBehaviour for Metered {
-    type ConnectionHandler = <Gossip as NetworkBehaviour>::ConnectionHandler;
-    type ToSwarm = Said;
+/// What a connection brings. Neither behaviour names its type.
+type Gossiped = THandlerOutEvent<Gossip>;
+type Looked = THandlerOutEvent<kad::Behaviour<Pointers>>;
+
+impl Toll for Gossip {
+    fn paid(&self, peer: PeerId, node: NodeId, brought: Gossiped, clerk: &mut Clerk) -> Option<Gossiped> {
+        let Gossiped::Message { mut rpc, invalid_messages } = brought else { return Some(brought) };
+        let control = rpc.control_msgs.len() + rpc.subscriptions.len();
+        let bytes: usize = rpc.messages.iter().map(|message| message.data.len()).sum();
+        let messages = (rpc.messages.len() + invalid_messages.len()).max(bytes / CALL_BYTES_MAX);
+        // A frame without anything in it costs as much as one with one message.
+        let units = ((messages + control) as u64).max(1);
+        if !clerk.takes(peer, node, Charge::Gossip, units) || rpc.subscriptions.len() > SUBSCRIPTIONS_MAX {
+            return None;
+        }
+        let all = rpc.messages.len() as u64;
+        rpc.messages.retain(|message| self.topics().any(|topic| *topic == message.topic));
+        let own = rpc.messages.len() as u64;
+        if all > own {
+            clerk.takes(peer, node, Charge::NotAccepted, all - own);
+        }
+        if own > 0 && !clerk.ledger.could_pay(node, Charge::NotAccepted, own) {
+            clerk.takes(peer, node, Charge::NotAccepted, own);
+            rpc.messages.clear();
+        }
+        Some(Gossiped::Message { rpc, invalid_messages })
+    }
+}
+
+impl Toll for kad::Behaviour<Pointers> {
+    fn paid(&self, peer: PeerId, node: NodeId, brought: Looked, clerk: &mut Clerk) -> Option<Looked> {
+        let asks = matches!(
+            brought,
+            Looked::FindNodeReq { .. }
+                | Looked::GetProvidersReq { .. }
+                | Looked::AddProvider { .. }
+                | Looked::GetRecord { .. }
+                | Looked::PutRecord { .. }
+        );
+        (!asks || clerk.takes(peer, node, Charge::Questions, 1)).then_some(brought)
+    }
+}
+
+impl<B> Metered<B> {
+    pub(crate) fn new(inner: B, ledger: Ledger) -> Self {
+        Self { inner, clerk: Clerk { ledger, over: VecDeque::new() } }
+    }
+}
+
+impl<B: Toll> NetworkBehaviour for Metered<B> {
+    type ConnectionHandler = B::ConnectionHandler;
+    type ToSwarm = Said<B::ToSwarm>;
 
     fn handle_pending_inbound_connection(&mut self, id: ConnectionId, local: &Multiaddr, remote: &Multiaddr) -> Result<(), ConnectionDenied> {
         self.inner.handle_pending_inbound_connection(id, local, remote)
@@ -105,40 +157,17 @@ impl NetworkBehaviour for Metered {
         self.inner.on_swarm_event(event);
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: Brought) {
-        let event = match event {
-            Brought::Message { mut rpc, invalid_messages } => {
-                let Ok(node) = node_of(&peer) else { return };
-                let control = rpc.control_msgs.len() + rpc.subscriptions.len();
-                let bytes: usize = rpc.messages.iter().map(|message| message.data.len()).sum();
-                let messages = (rpc.messages.len() + invalid_messages.len()).max(bytes / CALL_BYTES_MAX);
-                let units = (messages + control) as u64;
-                // A frame without anything in it costs as much as one with one message.
-                if !self.pays(peer, node, Charge::Gossip, units.max(1)) || rpc.subscriptions.len() > SUBSCRIPTIONS_MAX {
-                    return;
-                }
-                let all = rpc.messages.len() as u64;
-                rpc.messages.retain(|message| self.topics.contains(&message.topic));
-                let foreign = all - rpc.messages.len() as u64;
-                if foreign > 0 {
-                    self.pays(peer, node, Charge::NotAccepted, foreign);
-                }
-                let own = rpc.messages.len() as u64;
-                if own > 0 && !self.ledger.could_pay(node, Charge::NotAccepted, own) {
-                    self.pays(peer, node, Charge::NotAccepted, own);
-                    rpc.messages.clear();
-                }
-                Brought::Message { rpc, invalid_messages }
-            }
-            other => other,
-        };
-        self.inner.on_connection_handler_event(peer, connection, event);
+    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, brought: THandlerOutEvent<Self>) {
+        let Ok(node) = node_of(&peer) else { return };
+        if let Some(paid) = self.inner.paid(peer, node, brought, &mut self.clerk) {
+            self.inner.on_connection_handler_event(peer, connection, paid);
+        }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Said, THandlerInEvent<Self>>> {
-        if let Some(peer) = self.over.pop_front() {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        if let Some(peer) = self.clerk.over.pop_front() {
             return Poll::Ready(ToSwarm::GenerateEvent(Said::Over(peer)));
         }
-        self.inner.poll(context).map(|said| said.map_out(Said::Gossip))
+        self.inner.poll(context).map(|said| said.map_out(Said::Inner))
     }
 }

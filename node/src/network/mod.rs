@@ -116,6 +116,7 @@ enum Find {
 /// A request that awaits our answer.
 struct Ask {
     channel: ResponseChannel<codec::Frame<Response>>,
+    from: NodeId,
     relayed: bool,
 }
 

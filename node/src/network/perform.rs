@@ -114,6 +114,9 @@ impl Network {
 
     fn answer(&mut self, ask: Ticket, response: Response) {
         let Some(ask) = self.asks.remove(&ask) else { return };
+        if let Response::Acked(ack) = &response {
+            self.ledger.give_back(ask.from, Charge::Signatures, ack.body.held.len() as u64);
+        }
         if ask.relayed && encode(&response).len() > RELAYED_BYTES_MAX {
             debug!("an answer too large for a relay");
             return;

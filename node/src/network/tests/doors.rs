@@ -57,6 +57,15 @@ fn a_machine_that_begins_handshakes_and_says_nothing_has_eight_places_and_gets_t
 }
 
 #[test]
+fn whoever_writes_anothers_address_into_datagrams_does_not_use_up_its_places() {
+    let mut gate = gate(64);
+    let quic = multiaddr("/ip4/45.0.1.1/udp/4001/quic-v1");
+    let begun = (0..1_000).filter(|id| begins(&mut gate, *id, &quic)).count();
+    assert_eq!(begun, 64, "a number of their own");
+    assert!(begins(&mut gate, 2_000, &from(1, 1)), "over TCP the same machine comes in");
+}
+
+#[test]
 fn one_network_cannot_keep_others_out() {
     let mut gate = gate(20);
     let keys: Vec<NodeId> = (1..=30).map(node).collect();

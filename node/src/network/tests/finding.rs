@@ -73,7 +73,7 @@ async fn content_that_nobody_provides_is_not_found() {
 async fn a_station_that_is_no_dht_server_keeps_nothing_for_others() {
     let mut lab = strangers().await;
     lab.until(|_, _, event| matches!(event, Event::Connected { .. }).then_some(())).await;
-    let mut kept = |station: usize| lab.stations[station].swarm.behaviour_mut().kad.store_mut().len();
+    let mut kept = |station: usize| lab.stations[station].swarm.behaviour_mut().kad.inner.store_mut().len();
     assert!(kept(0) > 0, "the server keeps who is in the topic");
     assert_eq!((kept(1), kept(2)), (0, 0));
 }

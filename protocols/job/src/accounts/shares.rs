@@ -46,7 +46,7 @@ pub enum Charge {
     Calls,
     /// Peer records told in an answer.
     Records,
-    /// Requests of the `work` protocol.
+    /// Requests of any protocol: `work`, each 16 KiB of a larger one too, `car`, the DHT and identify.
     Questions,
     /// Addresses dialled on somebody's word.
     Dials,
@@ -109,7 +109,7 @@ impl Charge {
             Self::Calls => row((64, 240), (256, 960), (1_024, 3_840)),
             // An answer has at most 272: four topics at once; later one answer in 3 min and topic.
             Self::Records => row((1_088, 360), (4_352, 1_440), (17_408, 5_760)),
-            // A claimant with 64 slots of jobs that take seconds, each delivered by itself.
+            // A claimant with 64 slots of jobs that take seconds, each delivered by itself; or half a megabyte of outputs a second.
             Self::Questions => row((256, 1_920), (1_024, 7_680), (4_096, 30_720)),
             // Paid by who names an address, and by the machine that is dialled, who did not ask for it: whoever names it, and by however
             // many keys, a station knocks at one machine twice a minute and at one network four times. All together: the searches of
