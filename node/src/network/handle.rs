@@ -9,7 +9,7 @@ use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
 use libp2p::request_response::{self, Message, ResponseChannel};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, identify};
-use station_protocol::accounts::Charge;
+use station_protocol::accounts::{Charge, MESSAGE};
 use station_protocol::cluster::Cluster;
 use station_protocol::work::{RELAYED_BYTES_MAX, Request, Response};
 use station_protocol::worker::SendFailure;
@@ -128,7 +128,7 @@ impl Network {
     /// A message that was not heard before. It is paid for as one that is not accepted, until it is.
     fn message(&mut self, source: &PeerId, id: MessageId, message: &gossipsub::Message) {
         let (Some(topic), Ok(from)) = (self.topic_names.get(&message.topic), node_of(source)) else { return };
-        let paid = self.ledger.charge(from, Charge::NotAccepted, 1);
+        let paid = self.ledger.charge(from, Charge::NotAccepted, MESSAGE);
         let may_verify = || self.ledger.charge(from, Charge::Signatures, SIGNATURES_OF_A_CALL).is_ok();
         let heard = match paid {
             Ok(()) => gossip::hear(&message.data, &self.config.network, topic, may_verify),

@@ -14,7 +14,7 @@ use libp2p::kad;
 use libp2p::swarm::{ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm};
 use libp2p::{Multiaddr, PeerId};
 use station_protocol::NodeId;
-use station_protocol::accounts::{Charge, Over};
+use station_protocol::accounts::{Charge, MESSAGE, Over};
 use station_protocol::call::CALL_BYTES_MAX;
 
 use super::gossip::Gossip;
@@ -84,10 +84,10 @@ impl Toll for Gossip {
         rpc.messages.retain(|message| self.topics().any(|topic| *topic == message.topic));
         let own = rpc.messages.len() as u64;
         if all > own {
-            clerk.takes(peer, node, Charge::NotAccepted, all - own);
+            clerk.takes(peer, node, Charge::NotAccepted, (all - own) * MESSAGE);
         }
-        if own > 0 && !clerk.ledger.could_pay(node, Charge::NotAccepted, own) {
-            clerk.takes(peer, node, Charge::NotAccepted, own);
+        if own > 0 && !clerk.ledger.could_pay(node, Charge::NotAccepted, own * MESSAGE) {
+            clerk.takes(peer, node, Charge::NotAccepted, own * MESSAGE);
             rpc.messages.clear();
         }
         Some(Gossiped::Message { rpc, invalid_messages })

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use libp2p::Multiaddr;
 use libp2p::gossipsub::{IdentTopic, MessageAcceptance};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use station_protocol::accounts::Charge;
+use station_protocol::accounts::{Charge, MESSAGE, over_quota};
 use station_protocol::bounded::Name;
 use station_protocol::codec::encode;
 use station_protocol::durable::Ticket;
@@ -87,8 +87,14 @@ impl Network {
             Admission::Ignore => MessageAcceptance::Ignore,
             Admission::Reject => MessageAcceptance::Reject,
         };
-        if let (Admission::Accept, Ok(from)) = (admission, node_of(&source)) {
-            self.ledger.give_back(from, Charge::NotAccepted, 1);
+        let back = match admission {
+            Admission::Accept => MESSAGE,
+            // Rightly signed, or it would not be here.
+            Admission::Ignore => MESSAGE - over_quota(self.config.topics.len()),
+            Admission::Reject => 0,
+        };
+        if let Ok(from) = node_of(&source) {
+            self.ledger.give_back(from, Charge::NotAccepted, back);
         }
         self.swarm.behaviour_mut().gossip.inner.report_message_validation_result(&id, &source, acceptance);
     }

@@ -33,6 +33,24 @@ pub const SHARED_HOST_TIMES: u64 = 16;
 /// What all that are no strangers have together, in shares of all strangers: they are those that work is done with.
 pub const ACQUAINTED_TIMES: u64 = 2;
 
+/// Units of a message that is not accepted.
+pub const MESSAGE: u64 = 16;
+/// Topics in which all neighbours may forward as many Calls of unknown authors as they take, of which a station takes none.
+const TOPICS_AT_ONCE: u64 = 4;
+
+/// Units of a Call that is rightly signed, and over the quotas of a station in so many topics. Its forwarder did no wrong: it took the Call
+/// within its own quota, which is one a second in each topic, and a stranger may tell each neighbour others. So the more topics there
+/// are, the less one costs, and nobody can turn neighbours against each other.
+#[must_use]
+pub const fn over_quota(topics: usize) -> u64 {
+    let topics = topics as u64;
+    if topics <= TOPICS_AT_ONCE {
+        return MESSAGE;
+    }
+    let cost = MESSAGE * TOPICS_AT_ONCE / topics;
+    if cost == 0 { 1 } else { cost }
+}
+
 /// What a stranger's word or key makes this station do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Charge {
@@ -40,7 +58,7 @@ pub enum Charge {
     Signatures,
     /// Messages on gossip, copies of them too, and control messages.
     Gossip,
-    /// Messages on gossip that were not accepted, whatever the reason.
+    /// Messages on gossip that were not accepted, whatever the reason: [`MESSAGE`] units each, or what [`over_quota`] says.
     NotAccepted,
     /// Calls told on gossip or in an answer.
     Calls,
@@ -95,16 +113,16 @@ impl Charge {
     /// The table: (burst, per minute) of a payer, a cluster, all strangers.
     const fn row(self) -> Row {
         match self {
-            // A new topic peer tells up to 32 Calls of two signatures and 272 records: three topics of that at once. All strangers
-            // together take half a second at once, and then 2.5 % of a core.
-            Self::Signatures => row((1_024, 1_200), (2_048, 6_000), (8_192, 30_000)),
+            // A new topic peer tells up to 32 Calls of two signatures and 272 records: three topics of that at once. A neighbour
+            // forwards a Call a second in each of forty topics. All strangers together take half a second at once, and then 3 % of a core.
+            Self::Signatures => row((1_024, 4_800), (2_048, 9_600), (8_192, 38_400)),
             // An honest neighbour forwards what it accepts: from each of 16 neighbours up to four Calls a second, known authors' ones
             // too. One costs about 10 µs.
-            Self::Gossip => row((2_048, 4_800), (4_096, 9_600), (16_384, 76_800)),
+            Self::Gossip => row((2_048, 9_600), (4_096, 19_200), (16_384, 76_800)),
             // An honest neighbour forwards what it accepts: unknown authors' Calls at one a second and topic, of which all may be over
             // this station's own share. Four topics of that, and what gathers while a link stalls. Gossip remembers each message for
             // minutes, so that this bounds memory too.
-            Self::NotAccepted => row((128, 240), (512, 960), (2_048, 3_840)),
+            Self::NotAccepted => row((2_048, 3_840), (8_192, 15_360), (32_768, 61_440)),
             // Answers to the first questions in two topics, and what a neighbour forwards when everybody publishes.
             Self::Calls => row((64, 240), (256, 960), (1_024, 3_840)),
             // An answer has at most 272: four topics at once; later one answer in 3 min and topic.
@@ -151,7 +169,7 @@ impl Charge {
         match self {
             Self::Signatures => "signatures verified",
             Self::Gossip => "gossip messages and control",
-            Self::NotAccepted => "messages not accepted",
+            Self::NotAccepted => "sixteenths of messages not accepted",
             Self::Calls => "calls told",
             Self::Records => "records told",
             Self::Questions => "questions asked",

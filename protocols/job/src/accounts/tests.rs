@@ -62,12 +62,12 @@ fn who_has_a_history_is_not_refused_for_what_strangers_of_its_network_do() {
 fn whoever_goes_on_when_refused_is_let_go_and_whoever_keeps_to_its_rate_is_not() {
     let (mut accounts, charge) = (Accounts::default(), Charge::NotAccepted);
     let share = charge.payer();
-    let outcomes: Vec<_> = (0..1_000).map(|_| accounts.charge(&stranger(1, 1), charge, 1, START)).collect();
+    let outcomes: Vec<_> = (0..1_000).map(|_| accounts.charge(&stranger(1, 1), charge, MESSAGE, START)).collect();
     let first = outcomes.iter().position(|outcome| outcome.is_err_and(|over| over.let_go)).expect("let go");
-    assert_eq!(first as u64, 2 * share.burst, "its share, and as much again that was refused");
+    assert_eq!(first as u64, 2 * share.burst / MESSAGE, "its share, and as much again that was refused");
     let figure = accounts.figure(charge);
-    assert_eq!((figure.charged, figure.refused), (share.burst, 1_000 - share.burst));
-    assert_eq!(figure.let_go, 1_000 - 2 * share.burst);
+    assert_eq!((figure.charged, figure.refused), (share.burst, 1_000 * MESSAGE - share.burst));
+    assert_eq!(figure.let_go, 1_000 - 2 * share.burst / MESSAGE);
     // One that sends at its rate for hours, and its network is full of others.
     let mut accounts = Accounts::default();
     for step in 0..10_000 {
@@ -86,7 +86,7 @@ fn the_tables_are_bounded_and_being_forgotten_gives_nothing() {
     for number in 0..200_000_u32 {
         let [_, high, low, _] = number.to_be_bytes();
         let payer = Payer::node(key(number + 10), Some(Cluster::V4([100, high, low])), Acquaintance::Stranger);
-        let _ = accounts.charge(&payer, Charge::NotAccepted, 64, START.plus(u64::from(number) / 100));
+        let _ = accounts.charge(&payer, Charge::NotAccepted, 1_024, START.plus(u64::from(number) / 100));
     }
     assert!(accounts.gauges().iter().all(|gauge| !gauge.is_exceeded()), "{:?}", accounts.gauges());
     assert_eq!(accounts.payers.len(), STRANGERS_MAX, "all that strangers may have");
@@ -119,6 +119,25 @@ fn what_is_not_used_comes_back_and_what_is_owed_is_paid_later() {
     let whole = share.burst * MINUTE / share.per_minute;
     assert!(!accounts.could_pay(&payer, charge, 1, START.plus(whole)), "what is owed comes first");
     assert!(accounts.could_pay(&payer, charge, share.burst, START.plus(2 * whole + MINUTE)), "and has an end");
+}
+
+#[test]
+fn a_neighbour_that_forwards_what_it_takes_itself_is_never_refused_however_many_topics_are_flooded() {
+    for topics in [1, 4, 5, 8, 12, 32] {
+        let (mut accounts, neighbour) = (Accounts::default(), stranger(1, 1));
+        // It takes sixteen at once in each topic, and then one a second; of all of it this station takes nothing.
+        let mut forwards = |calls: usize, now: Time| {
+            for _ in 0..calls {
+                accounts.charge(&neighbour, Charge::NotAccepted, MESSAGE, now).expect("not refused");
+                accounts.charge(&neighbour, Charge::Signatures, 2, now).expect("not refused");
+                accounts.give_back(&neighbour, Charge::NotAccepted, MESSAGE - over_quota(topics), now);
+            }
+        };
+        forwards(16 * topics, START);
+        for second in 1..3_600 {
+            forwards(topics, START.plus(second * 1_000));
+        }
+    }
 }
 
 #[test]
