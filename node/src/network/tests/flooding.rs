@@ -1,8 +1,6 @@
 //! Neighbours that send more than any honest one, and honest ones that are mistaken for none of them.
 
-use std::time::Duration;
-
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::AsyncWriteExt;
 use libp2p::{Multiaddr, StreamProtocol};
 use station_protocol::accounts::{Charge, Figure, MESSAGE};
 use station_protocol::worker::Admission;
@@ -11,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::super::peer_id::peer_of;
 use super::super::{Command, Event, Network};
 use super::working::{drive, raw_peer};
-use super::{HANG, Lab, bytes, call, config, dht_server, name, node};
+use super::{HANG, Lab, bytes, call, config, name, node};
 
 const MESHSUB: StreamProtocol = StreamProtocol::new("/meshsub/1.1.0");
 const TOPIC: &str = "/station/lab/1/calls/t";
@@ -107,31 +105,6 @@ async fn a_peer_that_subscribes_again_and_again_is_let_go_and_its_topics_are_not
     let gossip = &lab.stations[0].swarm.behaviour().gossip.inner;
     assert!(gossip.all_peers().all(|(_, topics)| topics.len() <= 1));
     assert!(figure(&lab.stations[0], Charge::Gossip).let_go > 0);
-}
-
-#[tokio::test]
-async fn a_peer_that_asks_the_dht_again_and_again_is_let_go() {
-    let mut lab = Lab::new(vec![dht_server()]).await;
-    let (mut swarm, _) = raw_peer(FLOODER).await;
-    swarm.dial(lab.at[0][0].to_string().parse::<Multiaddr>().expect("a multiaddr")).expect("dials");
-    let mut control = swarm.behaviour().new_control();
-    drive(swarm);
-    let flood = tokio::spawn(async move {
-        // FIND_NODE of some key.
-        let request = [&[8, 4][..], &field(2, &[7; 32])].concat();
-        let framed = [&[u8::try_from(request.len()).expect("short")], &request[..]].concat();
-        for number in 0..100_000 {
-            let Ok(mut stream) = control.open_stream(peer_of(node(1)), StreamProtocol::new("/station/lab/1/kad")).await else { return number };
-            if stream.write_all(&framed).await.is_err() || stream.close().await.is_err() {
-                return number;
-            }
-            // One after the other, as long as it answers.
-            let _ = tokio::time::timeout(Duration::from_millis(10), stream.read(&mut [0])).await;
-        }
-        100_000
-    });
-    assert!(until_let_go(&mut lab, flood).await < 100_000);
-    assert!(figure(&lab.stations[0], Charge::Questions).let_go > 0);
 }
 
 #[tokio::test]

@@ -42,8 +42,8 @@ fn a_stranger_pays_its_burst_and_then_its_rate() {
 #[test]
 fn a_hundred_thousand_keys_of_one_network_pay_together_what_one_network_may() {
     let (mut accounts, charge) = (Accounts::default(), Charge::NotAccepted);
-    let total = (0..100_000).filter(|number| accounts.charge(&stranger(*number, 1), charge, 8, START).is_ok()).count();
-    assert_eq!(8 * total as u64, charge.cluster().burst);
+    let total = (0..100_000).filter(|number| accounts.charge(&stranger(*number, 1), charge, 8 * MESSAGE, START).is_ok()).count();
+    assert_eq!(8 * MESSAGE * total as u64, charge.cluster().burst);
     assert_eq!(accounts.payers.len(), CLUSTER_PAYERS_MAX);
     assert_eq!(paid(&mut accounts, &stranger(200_000, 2), charge, START), charge.payer().burst, "another network is not refused");
 }

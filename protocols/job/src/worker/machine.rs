@@ -232,6 +232,12 @@ impl Worker {
         self.sends.contains_key(&send)
     }
 
+    /// What strangers were charged here, beside what the network charges.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// Whether this station has leases of `requester`, or receipts that it has not taken: a connection with it must not be ended.
     #[must_use]
     pub fn works_for(&self, requester: &NodeId) -> bool {
