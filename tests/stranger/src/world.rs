@@ -137,16 +137,16 @@ impl World {
         publisher.start(&["publish", publisher.dir().join("experiment.toml").to_str().expect("UTF-8")]).finish().await
     }
 
-    /// The same through the station that runs from `home`: the exit code of watching it.
+    /// The same through the station that runs from `home`: what watching it ended with.
     ///
     /// # Panics
     /// When it cannot be published.
-    pub async fn settle_over(&self, home: &Home) -> i32 {
+    pub async fn settle_over(&self, home: &Home) -> (i32, Json) {
         home.write("experiment.toml", &noop(1));
         let path = home.dir().join("experiment.toml");
         let published = home.ask(&["publish", "--detach", path.to_str().expect("UTF-8")]).await;
         let id = published["experiment"].as_str().expect("an id");
-        home.start(&["watch", id]).finish().await.0
+        home.start(&["watch", id]).finish().await
     }
 
     /// The same, and it must have settled.

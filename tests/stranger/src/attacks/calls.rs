@@ -15,8 +15,8 @@ use crate::world::{TOPIC, World, attacker_ip, honest_ip, honest_socket};
 
 /// Calls that one key tells before the next key comes: what a newcomer may tell at once.
 const TOLD: u64 = 8;
-/// Between two honest Calls: newcomers of a busy network.
-const HONEST_EVERY: Duration = Duration::from_secs(2);
+/// Between two honest Calls: what a neighbour may forward whatever others do.
+const HONEST_EVERY: Duration = Duration::from_secs(8);
 
 /// Whose Calls were kept.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Drowned {
     pub kept: u64,
 }
 
-/// Key after key comes from one /24, tells a few Calls and goes; meanwhile one steady neighbour tells an honest newcomer's Call every two
+/// Key after key comes from one /24, tells a few Calls and goes; meanwhile one steady neighbour tells an honest newcomer's Call every eight
 /// seconds.
 pub async fn drown(world: &World, lasting: Duration) -> Drowned {
     let mut friend = Liar::new(world.key("steady", 0), honest_ip(91), |_, _| knows_nothing()).await.join(world).await;

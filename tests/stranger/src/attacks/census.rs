@@ -62,7 +62,7 @@ pub async fn grind(world: &World, keys: u64, claimed: Claimed, lasting: Duration
     let told = Arc::new(AtomicU64::new(0));
     let counted = told.clone();
     let before = count(world).await;
-    let mut looks = 0;
+    let (mut looks, mut tries) = (0, 0);
     let said = move |_, asked: &Value| match question(asked) {
         Some(("peers", _)) => {
             counted.fetch_add(1, Ordering::Relaxed);
@@ -74,8 +74,12 @@ pub async fn grind(world: &World, keys: u64, claimed: Claimed, lasting: Duration
     watch(lasting, Duration::from_millis(300), async || {
         // A newcomer is asked once; streams that come together may miss each other here, and then another comes.
         if told.load(Ordering::Relaxed) == 0 {
-            let key = world.key("grinder", liars.len() as u64);
-            liars.push(Liar::new(key, attacker_ip(4), said.clone()).await.join(world).await);
+            let key = world.key("grinder", tries);
+            tries += 1;
+            let liar = Liar::new(key, attacker_ip(4), said.clone()).await;
+            if liar.stranger.dial(&world.address, world.peer).await.is_ok() {
+                liars.extend(liar.subscribe(world).await);
+            }
             return false;
         }
         counted_most = count(world).await.max(counted_most);

@@ -159,9 +159,9 @@ fn bytes_of(text: &str) -> Vec<u8> {
     out
 }
 
-/// Whether the target serves all of it; honest ones try three times.
+/// Whether the target serves all of it; honest ones try six times.
 async fn gets(world: &World, asker: &Stranger, root: &[u8], bytes: usize, refusals: &mut Vec<u8>) -> bool {
-    for _ in 0..3 {
+    for _ in 0..6 {
         match asker.ask_car(world.peer, root, bytes as u64 + bytes as u64 / 64 + (64 << 10)).await {
             Ok((0, mut stream)) => {
                 let mut all = Vec::new();
@@ -173,7 +173,7 @@ async fn gets(world: &World, asker: &Stranger, root: &[u8], bytes: usize, refusa
             Ok((refusal, _)) => refusals.push(refusal),
             Err(_) => refusals.push(255),
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
     }
     false
 }
