@@ -113,7 +113,9 @@ impl Config {
     /// The labels as claims carry them.
     pub fn labels(&self) -> Result<Labels, String> {
         let too_many = |name: &Name| format!("label {name} has more than {LABEL_VALUES_MAX} values");
-        self.labels.iter().map(|(name, values)| Ok((name.clone(), List::new(values.clone()).map_err(|_| too_many(name))?))).collect()
+        let of = |(name, values): (&Name, &Vec<Name>)| Ok((name.clone(), List::new(values.clone()).map_err(|_| too_many(name))?));
+        let labels: Vec<_> = self.labels.iter().map(of).collect::<Result<_, String>>()?;
+        Labels::of(labels).map_err(|error| error.to_string())
     }
 
     /// Jobs at the same time on a machine with `processors` of which the policy gives `cores`; none when the machine offers none (a

@@ -214,7 +214,8 @@ async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<
 
 async fn verification(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<VerificationBody>, Refused> {
     let summary = api.handle.verify(parse_cid(&id)?).await?;
-    Ok(Json(VerificationBody { experiment: id, settled: summary.settled, receipts: summary.receipts, late: summary.late }))
+    let station_protocol::log::Summary { settled, receipts, late, absent, inputs, .. } = summary;
+    Ok(Json(VerificationBody { experiment: id, settled, receipts, late, absent, inputs }))
 }
 
 async fn set_policy(State(api): State<Api>, body: String) -> Result<StatusCode, Refused> {

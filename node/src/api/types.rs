@@ -119,6 +119,10 @@ pub struct VerificationBody {
     pub receipts: u64,
     /// Receipts that came after their job was settled.
     pub late: u64,
+    /// Outputs and transcripts that receipts name and that are not here; no verdict needed them.
+    pub absent: u64,
+    /// Whether inputs were compared with the jobs of the experiment, whose blocks are here.
+    pub inputs: bool,
 }
 
 /// `GET /v1/experiments/{id}/results`.

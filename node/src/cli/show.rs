@@ -52,7 +52,10 @@ pub(super) async fn verify(home: &Home, args: &WatchArgs, output: &Output) -> Re
     let path = format!("/v1/experiments/{}/verification", args.id);
     let body: VerificationBody = Client::connect(home).await?.get(&path).await?;
     output.show(&body, |body| {
-        format!("the Log holds together: {} verdicts recomputed from {} signed receipts ({} came late)", body.settled, body.receipts, body.late)
+        let inputs = if body.inputs { "" } else { "; the jobs are not here, so that inputs were not compared" };
+        let absent = if body.absent == 0 { String::new() } else { format!("; {} outputs or transcripts are not here", body.absent) };
+        let (verdicts, receipts, late) = (body.settled, body.receipts, body.late);
+        format!("the Log holds together: {verdicts} verdicts recomputed from {receipts} signed receipts ({late} came late){inputs}{absent}")
     });
     Ok(Exit::Done)
 }

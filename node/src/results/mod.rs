@@ -160,7 +160,7 @@ fn measured(strata: &[Stratum]) -> (Verdict, Vec<u64>, Value) {
 
 fn execution(held: &HeldReceipt, supporting: &[u64]) -> ExecutionRow {
     let receipt = &held.receipt.body;
-    let region = held.labels.iter().find(|(name, _)| name.as_str() == "region").and_then(|(_, values)| values.first());
+    let region = held.labels.region();
     ExecutionRow {
         node: receipt.node.to_string(),
         region: region.map(ToString::to_string),

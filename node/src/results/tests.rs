@@ -5,7 +5,7 @@ use serde_json::json;
 use station_protocol::bounded::{Bytes, List, Name, Text};
 use station_protocol::cluster::Cluster;
 use station_protocol::content::{Content, DAG_CBOR, cid_of};
-use station_protocol::experiment::{JobsRef, Measurement, Spread, Trust};
+use station_protocol::experiment::{JobsRef, Labels, Measurement, Spread, Trust};
 use station_protocol::identity::Hash32;
 use station_protocol::limits::Limits;
 use station_protocol::quorum::{End, conclude};
@@ -43,7 +43,7 @@ fn experiment(class: Class) -> Experiment {
         limits: Limits::default(),
         class,
         jobs: JobsRef { root: cid_of(DAG_CBOR, b"jobs"), count: 2, target: None },
-        labels: std::collections::BTreeMap::default(),
+        labels: Labels::new(),
         deadline: Time(1_000),
         contact: Text::cut("mailto:lab@example.org"),
         commitment: Hash32([0; 32]),
@@ -86,7 +86,7 @@ fn receipt(station: u8, region: &str, outcome: Outcome, output: &Value) -> HeldR
         output: body.output.is_some().then(|| Bytes::new(bytes).expect("a small output")),
         receipt: key(station).sign(&name("lab"), body),
         cluster: Cluster::Own(key(station).node()),
-        labels: std::iter::once((name("region"), List::new(vec![name(region)]).expect("one region"))).collect(),
+        labels: Labels::of([(name("region"), List::new(vec![name(region)]).expect("one region"))]).expect("one label"),
         transcript: None,
     }
 }

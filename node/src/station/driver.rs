@@ -255,7 +255,7 @@ impl Driver {
                 self.requester.handle(requester::Event::Addresses(addresses), now);
             }
             N::Crowded { guests, too_many } => {
-                let idle = guests.into_iter().filter(|node| !self.requester.works_with(node) && !self.worker.works_for(node));
+                let idle = guests.into_iter().filter(|node| !self.requester.works_with(node, now) && !self.worker.works_for(node));
                 idle.take(too_many).for_each(|node| self.network.perform(network::Command::LetGo(node)));
             }
             N::Seen { by, ip } => {
@@ -263,7 +263,7 @@ impl Driver {
                 self.worker.handle(worker::Event::Seen { by, ip }, now);
             }
             N::Stream { from, stream, .. } => {
-                let works = self.requester.works_with(&from) || self.worker.works_for(&from);
+                let works = self.requester.works_with(&from, now) || self.worker.works_for(&from);
                 self.fetches.serve(stream, from, works);
             }
             N::Providers { find, providers } => {
@@ -415,7 +415,7 @@ impl Driver {
 
     /// What the network and the rules charged strangers.
     fn figures(&self) -> Vec<(Charge, Figure)> {
-        let of_rules = |charge| self.worker.accounts().figure(charge);
+        let of_rules = |charge| self.worker.accounts().figure(charge).and(self.requester.accounts().figure(charge));
         self.network.ledger().figures().into_iter().map(|(charge, figure)| (charge, figure.and(of_rules(charge)))).collect()
     }
 

@@ -3,7 +3,7 @@
 //! Guarantees: bounded queues both ways; a slow listener loses old notes, never the station's time. Deliberately lacks anything
 //! that a script could not ask over the HTTP API too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cid::Cid;
@@ -13,6 +13,7 @@ use station_protocol::accounts::{Charge, Figure};
 use station_protocol::bounded::Name;
 use station_protocol::experiment::{ExperimentId, Labels};
 use station_protocol::gauge::Gauge;
+use station_protocol::jobs::{Jobs, JobsError};
 use station_protocol::log::{self, Entry, HeldReceipt, LogError, Page, SettledJob};
 use station_protocol::policy::Policy;
 use station_protocol::receipt::Isolation;
@@ -186,24 +187,26 @@ impl Handle {
         settled(&*self.store, view).await
     }
 
-    /// Checks every signature and recomputes every verdict of a closed experiment's Log.
+    /// Hashes every byte of a closed experiment's Log that is here, checks every signature, and recomputes every verdict.
     pub async fn verify(&self, experiment: ExperimentId) -> Result<log::Summary, HandleError> {
         let view = self.view(experiment).await?;
         let cid = view.status.log.ok_or(HandleError::Open(experiment))?;
-        let root: log::Root = read(&*self.store, cid).await?;
-        let (mut pages, mut blobs) = (Vec::new(), BTreeMap::new());
+        let root = log::Root::read(&cid, &self.block(cid).await?)?;
+        root.is_closed_by(&view.call, &cid)?;
+        let jobs = jobs(&*self.store, &root.experiment.body.jobs.root).await?;
+        let mut verifier = log::Verifier::new(&root, jobs.as_ref())?;
         for cid in &root.pages {
-            let page: Page = read(&*self.store, *cid).await?;
-            for receipt in page.entries.iter().flat_map(receipts) {
-                if let Some(content) = receipt.receipt.body.output.as_ref().filter(|_| receipt.output.is_none())
-                    && let Some(bytes) = self.store.blob(content.cid).await?
-                {
-                    blobs.insert(content.cid, bytes);
-                }
-            }
-            pages.push(page);
+            let page = Page::read(cid, &self.block(*cid).await?)?;
+            let elsewhere: BTreeSet<Cid> = page.entries.iter().flat_map(Entry::elsewhere).collect();
+            let blobs = blobs(&*self.store, elsewhere).await?;
+            verifier.page(&page, |cid| blobs.get(cid).cloned())?;
         }
-        Ok(log::verify(&root, &pages, |cid| blobs.get(cid).cloned())?)
+        Ok(verifier.finish()?)
+    }
+
+    /// A part of the Log, from our own store.
+    async fn block(&self, cid: Cid) -> Result<Vec<u8>, HandleError> {
+        self.store.blob(cid).await?.ok_or(HandleError::Page(cid))
     }
 
     async fn tell(&self, command: Command) -> Result<(), HandleError> {
@@ -235,13 +238,6 @@ pub async fn settled(store: &dyn Store, view: &View) -> Result<Vec<SettledJob>, 
     Ok(settled)
 }
 
-fn receipts(entry: &Entry) -> &[HeldReceipt] {
-    match entry {
-        Entry::Settled(job) => &job.receipts,
-        Entry::Late(held) => std::slice::from_ref(held),
-    }
-}
-
 /// A part of the Log, from our own store.
 async fn read<T: Serialize + DeserializeOwned>(store: &dyn Store, cid: Cid) -> Result<T, HandleError> {
     let bytes = store.blob(cid).await?.ok_or(HandleError::Page(cid))?;
@@ -250,11 +246,31 @@ async fn read<T: Serialize + DeserializeOwned>(store: &dyn Store, cid: Cid) -> R
 
 /// The receipts of `job` with their outputs in place: an entry of the Log holds equal outputs once, and large ones as blobs.
 async fn with_outputs(store: &dyn Store, job: &SettledJob) -> Result<Vec<HeldReceipt>, StoreError> {
+    let outputs = job.receipts.iter().filter(|held| held.output.is_none()).filter_map(|held| held.receipt.body.output.as_ref());
+    let outputs: BTreeSet<Cid> = outputs.map(|content| content.cid).collect();
+    let blobs = blobs(store, outputs).await?;
+    Ok(log::with_outputs(job, |cid| blobs.get(cid).cloned()))
+}
+
+/// Those of `cids` that are here.
+async fn blobs(store: &dyn Store, cids: BTreeSet<Cid>) -> Result<BTreeMap<Cid, Vec<u8>>, StoreError> {
     let mut blobs = BTreeMap::new();
-    for content in job.receipts.iter().filter(|held| held.output.is_none()).filter_map(|held| held.receipt.body.output.as_ref()) {
-        if let Some(bytes) = store.blob(content.cid).await? {
-            blobs.insert(content.cid, bytes);
+    for cid in cids {
+        if let Some(bytes) = store.blob(cid).await? {
+            blobs.insert(cid, bytes);
         }
     }
-    Ok(log::with_outputs(job, |cid| blobs.get(cid).cloned()))
+    Ok(blobs)
+}
+
+/// The jobs under `root`, where all of their blocks are here.
+async fn jobs(store: &dyn Store, root: &Cid) -> Result<Option<Jobs>, HandleError> {
+    let mut blocks = blobs(store, BTreeSet::from([*root])).await?;
+    let Some(parts) = blocks.get(root).map(|bytes| Jobs::parts(bytes)) else { return Ok(None) };
+    blocks.extend(blobs(store, parts.into_iter().collect()).await?);
+    match Jobs::read(root, |cid| blocks.get(cid).cloned()) {
+        Ok(jobs) => Ok(Some(jobs)),
+        Err(JobsError::Missing(_)) => Ok(None),
+        Err(_) => Err(log::LogError::Jobs.into()),
+    }
 }

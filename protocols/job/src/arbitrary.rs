@@ -98,7 +98,7 @@ pub(crate) fn pattern() -> impl Strategy<Value = TargetPattern> {
 }
 
 pub(crate) fn labels() -> impl Strategy<Value = Labels> {
-    btree_map(name(), list(name()), 0..3)
+    btree_map(name(), list(name()), 0..3).prop_map(|labels| Labels::of(labels).expect("few"))
 }
 
 fn needs() -> impl Strategy<Value = Needs> {

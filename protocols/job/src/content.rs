@@ -33,6 +33,13 @@ impl Content {
     pub fn raw(bytes: &[u8]) -> Self {
         Self { cid: cid_of(RAW, bytes), bytes: bytes.len() as u64 }
     }
+
+    /// Whether `bytes` are the one block that it names.
+    #[must_use]
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        let codec = self.cid.codec();
+        self.bytes == bytes.len() as u64 && (codec == RAW || codec == DAG_CBOR) && cid_of(codec, bytes) == self.cid
+    }
 }
 
 /// sha2-256 of `parts` one after the other.

@@ -3,8 +3,6 @@
 //! Guarantees: a decoded experiment is within its bounds; [`Experiment::check`] adds the rules that span fields. Deliberately
 //! lacks the inputs themselves: they stand under `jobs.root` (see [`crate::jobs`]). [`file`] reads the TOML that people write.
 
-use std::collections::BTreeMap;
-
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +22,8 @@ pub type ExperimentId = Cid;
 /// Everything that can change a pure job's output or fuel. Receipts of different profiles are never compared.
 pub type EngineProfile = Name;
 
-/// Labels a station says of itself, or an experiment asks for, like `region = eu`. Self-declared, hence for spread, not for trust.
-pub type Labels = BTreeMap<Name, List<Name, LABEL_VALUES_MAX>>;
-/// Most values per label: a Call must fit 4 KiB.
-pub const LABEL_VALUES_MAX: usize = 16;
-/// Most labels in an experiment or a claim: a Call must fit 4 KiB.
-pub const LABELS_MAX: usize = 16;
+pub use crate::labels::{LABEL_VALUES_MAX, LABELS_MAX, Labels};
+
 /// Most `exact` or `report` fields: a table a person can still read.
 pub const FIELDS_MAX: usize = 32;
 /// Most executions wanted per job: Spark's committees of 30 to 40 with room; above it statistics gain little.
@@ -149,8 +143,6 @@ pub enum ExperimentError {
     NoJobs,
     #[error("it wants {0} executions per job, outside 1 to {EXECUTIONS_MAX}")]
     Executions(u32),
-    #[error("it has {0} labels, more than {LABELS_MAX}")]
-    Labels(usize),
     #[error("a pure experiment must not need capabilities")]
     PureWithNeeds,
     #[error("its module has no bytes")]
@@ -185,9 +177,6 @@ impl Experiment {
         let executions = self.class.executions();
         if executions == 0 || executions > EXECUTIONS_MAX {
             return Err(ExperimentError::Executions(executions));
-        }
-        if self.labels.len() > LABELS_MAX {
-            return Err(ExperimentError::Labels(self.labels.len()));
         }
         if matches!(self.class, Class::Pure(_)) && !self.needs.is_empty() {
             return Err(ExperimentError::PureWithNeeds);

@@ -75,7 +75,7 @@ pub fn log(bytes: &[u8]) {
     if let Some(root) = total::<Root>(root, ROOT_BYTES_MAX) {
         let pages = page.as_slice();
         // A block that is nobody's is as good as none: outputs are looked up by CID.
-        let _ = log::verify(&root, pages, |cid| (cid.codec() == DAG_CBOR).then(Vec::new));
+        let _ = log::verify(&root, pages, |cid| (cid.codec() == DAG_CBOR).then(Vec::new), None);
     }
     for entry in page.iter().flat_map(|page| &page.entries) {
         if let log::Entry::Settled(job) = entry {

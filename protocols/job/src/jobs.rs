@@ -229,6 +229,17 @@ impl Jobs {
         }
     }
 
+    /// The blocks that the root of the jobs, which is `bytes`, names. None where it is no root.
+    #[must_use]
+    pub fn parts(bytes: &[u8]) -> Vec<Cid> {
+        let rows = codec::decode(bytes, BLOCK_BYTES_MAX).map(Root::Product);
+        match rows.or_else(|_| codec::decode(bytes, BLOCK_BYTES_MAX).map(Root::Explicit)) {
+            Ok(Root::Product(rows)) => rows.into_iter().map(|(_, cid, _)| cid).collect(),
+            Ok(Root::Explicit(rows)) => rows.into_iter().map(|(cid, _)| cid).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// Each key with the value of job `index`, in key order; none when there is no such job.
     fn digits(&self, index: u64) -> Option<impl Iterator<Item = (&str, &[u8])>> {
         let Shape::Product { lists, count } = &self.0 else { return None };

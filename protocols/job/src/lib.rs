@@ -30,6 +30,7 @@ pub mod hostcall;
 pub mod human;
 pub mod identity;
 pub mod jobs;
+pub mod labels;
 pub mod lease;
 pub mod limits;
 pub mod log;

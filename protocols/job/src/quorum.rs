@@ -14,7 +14,7 @@ use crate::content::{DAG_CBOR, cid_of};
 use crate::experiment::{Class, Measurement, Trust};
 use crate::log::HeldReceipt;
 use crate::receipt::{INLINE_BYTES_MAX, Outcome};
-use crate::verdict::{Canonical, Decision, EXACT_BYTES_MAX, Group, Leases, Stratum};
+use crate::verdict::{Canonical, Decision, EXACT_BYTES_MAX, GROUPS_MAX, Group, Leases, Stratum, VERDICT_EXACT_BYTES_MAX};
 
 /// Why a job ends although its receipts do not decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,26 +122,36 @@ fn measured(measurement: &Measurement, receipts: &[HeldReceipt]) -> Decision {
     let mut strata: BTreeMap<Option<Name>, Groups<'_>> = BTreeMap::new();
     for held in &counted {
         let key = (held.receipt.body.outcome.clone(), exact(measurement, held));
-        strata.entry(region(held)).or_default().entry(key).or_default().push(held);
+        strata.entry(held.labels.region().cloned()).or_default().entry(key).or_default().push(held);
     }
-    let strata = strata.into_iter().map(|(region, groups)| stratum(region, groups));
+    let mut strata: Vec<_> = strata.into_iter().collect();
+    // Stable: equal ones stay in the order of their names. Labels cost nothing and clusters do: a stratum is kept for its clusters.
+    strata.sort_by_key(|(_, groups)| std::cmp::Reverse(clusters_of(groups)));
+    let mut left = VERDICT_EXACT_BYTES_MAX;
+    let strata = strata.into_iter().map(|(region, groups)| stratum(region, groups, &mut left));
     let named: BTreeSet<u64> = counted.iter().map(|held| held.receipt.body.lease).collect();
     let unusable = leases(receipts.iter().filter(|held| !named.contains(&held.receipt.body.lease)));
     Decision::Measured { strata: List::first(strata), unusable }
 }
 
-fn stratum(region: Option<Name>, groups: Groups<'_>) -> Stratum {
-    let clusters: usize = groups.values().map(Vec::len).sum();
+/// Each usable receipt is of a cluster of its own.
+fn clusters_of(groups: &Groups<'_>) -> usize {
+    groups.values().map(Vec::len).sum()
+}
+
+fn stratum(region: Option<Name>, groups: Groups<'_>, left: &mut usize) -> Stratum {
+    let clusters = clusters_of(&groups);
     let mut groups: Vec<Group> =
         groups.into_iter().map(|((outcome, exact), members)| Group { outcome, exact, receipts: leases(members.into_iter()) }).collect();
     // Stable: equal sizes stay in the order of their values, so that everybody writes the same verdict.
     groups.sort_by_key(|group| std::cmp::Reverse(group.receipts.len()));
     let certified = groups.first().is_some_and(|first| 2 * first.receipts.len() > clusters);
-    Stratum { region, groups: List::first(groups), certified }
-}
-
-fn region(held: &HeldReceipt) -> Option<Name> {
-    held.labels.iter().find(|(label, _)| label.as_str() == "region").and_then(|(_, values)| values.first().cloned())
+    let kept = groups.into_iter().take(GROUPS_MAX).filter(|group| {
+        let rest = left.checked_sub(codec::encode(&group.exact).len());
+        *left = rest.unwrap_or(*left);
+        rest.is_some()
+    });
+    Stratum { region, groups: List::first(kept), certified }
 }
 
 /// The `exact` fields of the output map, each as canonical DAG-CBOR, or as the CID of that when it is long.

@@ -27,7 +27,7 @@ pub struct JobVerdict {
 pub enum Decision {
     /// A pure job: that many receipts say exactly the same.
     Agreed { canonical: Canonical, certificate: Leases, against: Leases },
-    /// A measurement: what each stratum says.
+    /// A measurement: what each stratum says, those with the most clusters first.
     Measured { strata: List<Stratum, STRATA_MAX>, unusable: Leases },
     /// Everything allowed was tried without agreement.
     Undecided { groups: u32, receipts: Leases },
@@ -50,6 +50,8 @@ pub struct Canonical {
 pub const STRATA_MAX: usize = 32;
 /// Most different answers kept per stratum; the rest are counted together.
 pub const GROUPS_MAX: usize = 16;
+/// Bytes of all `exact` fields in one verdict. Groups that do not fit are left out, like those beyond [`GROUPS_MAX`]: 256 long values.
+pub const VERDICT_EXACT_BYTES_MAX: usize = 256 << 10;
 
 /// Receipts from stations that one would expect to see the same, like one region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use station_protocol::identity::Body;
 use station_protocol::limits::LIMITS_MAX;
-use station_protocol::{address, call, capability, census, codec, experiment, hostcall, jobs, log, receipt, sampling, verdict, work, worker};
+use station_protocol::{address, call, capability, census, codec, experiment, hostcall, jobs, labels, log, receipt, sampling, verdict, work, worker};
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
 
@@ -43,6 +43,7 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
         receipt::INLINE_BYTES_MAX,
         experiment::LABELS_MAX,
         experiment::LABEL_VALUES_MAX,
+        labels::LABELS_BYTES_MAX,
         experiment::FIELDS_MAX,
         experiment::EXECUTIONS_MAX,
         capability::PATTERNS_MAX,
@@ -50,7 +51,10 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
         verdict::STRATA_MAX,
         verdict::GROUPS_MAX,
         verdict::EXACT_BYTES_MAX,
+        verdict::VERDICT_EXACT_BYTES_MAX,
         log::PAGE_BYTES_MAX,
+        log::JOB_RECEIPTS_BYTES_MAX,
+        log::HELD_RECEIPT_BYTES_MAX,
         log::PAGES_MAX,
         log::ROOT_BYTES_MAX,
         jobs::KEYS_MAX,

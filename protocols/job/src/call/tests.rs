@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::bounded::Text;
 use crate::capability::{Capability, Needs};
 use crate::content::{Content, RAW, cid_of};
-use crate::experiment::{Class, EXECUTIONS_MAX, JobsRef, LABELS_MAX, MODULE_BYTES_MAX, Trust};
+use crate::experiment::{Class, EXECUTIONS_MAX, FIELDS_MAX, JobsRef, Labels, MODULE_BYTES_MAX, Measurement, Spread, Trust};
 use crate::identity::{Hash32, SigningKey};
 use crate::limits::{LIMITS_MAX, Limits};
 
@@ -32,7 +30,7 @@ fn experiment() -> Experiment {
         limits: Limits::default(),
         class: Class::Pure(Trust::Fixed(3)),
         jobs: JobsRef { root: cid_of(RAW, b"jobs"), count: 1, target: None },
-        labels: BTreeMap::new(),
+        labels: Labels::new(),
         deadline: Time(0),
         contact: Text::default(),
         commitment: Hash32::default(),
@@ -129,8 +127,6 @@ fn an_experiment_that_breaks_a_rule_is_named() {
     assert_eq!(refused(|experiment| experiment.class = Class::Pure(Trust::Fixed(1_001))), ExperimentError::Executions(EXECUTIONS_MAX + 1));
     let needs = |experiment: &mut Experiment| drop(experiment.needs.insert(Capability::Http, List::default()));
     assert_eq!(refused(needs), ExperimentError::PureWithNeeds);
-    let labels = |experiment: &mut Experiment| experiment.labels = (0..=LABELS_MAX).map(|n| (name(&n.to_string()), List::default())).collect();
-    assert_eq!(refused(labels), ExperimentError::Labels(LABELS_MAX + 1));
     type Change = fn(&mut Limits);
     let limits: [(&str, Change, u64); 6] = [
         ("fuel", |limits| limits.fuel = 0, 0),
@@ -152,8 +148,11 @@ fn an_experiment_that_breaks_a_rule_is_named() {
 #[test]
 fn a_call_above_four_kilobytes_is_refused() {
     let long: Vec<Name> = (0..16).map(|n| name(&format!("{n:a>60}"))).collect();
+    let fields: List<_, FIELDS_MAX> = List::first((0..32).map(|n| Text::cut(&format!("{n:a>60}"))));
     let labels = |experiment: &mut Experiment| {
-        experiment.labels = long.iter().take(4).map(|label| (label.clone(), List::new(long.clone()).unwrap())).collect();
+        experiment.labels = Labels::of([(name("label"), List::new(long.clone()).unwrap())]).unwrap();
+        let measurement = Measurement { stations: 3, spread: Spread::Network, exact: fields.clone(), report: fields.clone() };
+        experiment.class = Class::Measurement(measurement);
     };
     assert!(matches!(said_of(labels), Err(CallError::Decode(DecodeError::TooLarge { max: CALL_BYTES_MAX, .. }))));
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::bounded::{List, Name, Text};
 use crate::capability::Needs;
 use crate::content::Content;
-use crate::experiment::{Class, EXECUTIONS_MAX, EngineProfile, FIELDS_MAX, LABELS_MAX, Labels, Measurement, Spread, Trust};
+use crate::experiment::{Class, EXECUTIONS_MAX, EngineProfile, FIELDS_MAX, Labels, Measurement, Spread, Trust};
 use crate::human::{self, HumanError, Size, Span};
 use crate::jobs::{Jobs, JobsError};
 use crate::limits::{LimitError, Limits};
@@ -57,8 +57,6 @@ pub enum FileError {
     TooLong { key: &'static str, length: usize, max: usize },
     #[error("stations = {0} is outside 1 to {EXECUTIONS_MAX}")]
     Stations(u32),
-    #[error("{0} labels under [where] are more than {LABELS_MAX}")]
-    Labels(usize),
     #[error("[limits] {0}")]
     Limit(#[from] LimitError),
     #[error("run.{key}: {source}")]
@@ -162,9 +160,6 @@ impl ExperimentFile {
         let class = class(file.pure, file.measurement, file.self_verifying)?;
         if matches!(class, Class::Pure(_)) && !file.needs.is_empty() {
             return Err(FileError::PureWithNeeds);
-        }
-        if file.r#where.labels.len() > LABELS_MAX {
-            return Err(FileError::Labels(file.r#where.labels.len()));
         }
         let (deadline_ms, every_ms, until) = file.run.check()?;
         let (inputs, target) = inputs_of(file.jobs)?;

@@ -38,7 +38,7 @@ fn asks(module: &[u8], targets: &[&str]) -> Experiment {
         limits: Limits::default(),
         class: Class::Measurement(measurement),
         jobs: JobsRef { root: cid_of(RAW, b"jobs"), count: 1, target: None },
-        labels: BTreeMap::new(),
+        labels: crate::experiment::Labels::new(),
         deadline: Time(0),
         contact: Text::default(),
         commitment: Hash32::default(),

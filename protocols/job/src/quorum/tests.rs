@@ -4,9 +4,10 @@ use super::*;
 use crate::bounded::Text;
 use crate::cluster::Cluster;
 use crate::content::Content;
-use crate::experiment::Spread;
+use crate::experiment::{Labels, Spread};
 use crate::identity::SigningKey;
 use crate::receipt::{Isolation, Receipt};
+use crate::verdict::STRATA_MAX;
 
 fn held(lease: u64, node: u8, cluster: u8, outcome: Outcome, output: &[u8], region: Option<&str>) -> HeldReceipt {
     let key = SigningKey::from_bytes(&[node; 32]);
@@ -29,7 +30,7 @@ fn held(lease: u64, node: u8, cluster: u8, outcome: Outcome, output: &[u8], regi
     HeldReceipt {
         receipt: key.sign(&Name::new("test").unwrap(), receipt),
         cluster: Cluster::V4([10, 0, cluster]),
-        labels: labels.into_iter().collect(),
+        labels: Labels::of(labels).unwrap(),
         output: Some(Bytes::new(output.to_vec()).unwrap()),
         transcript: None,
     }
@@ -138,4 +139,28 @@ fn output_that_is_no_map_has_no_fields_and_long_values_become_their_cid() {
     assert_eq!(fields, vec![0, 1]);
     let value = &strata[0].groups[1].exact[&Text::cut("verdict")];
     assert!(value.len() < 64 && codec::decode::<cid::Cid>(value, 64).is_ok());
+}
+
+#[test]
+fn strata_are_kept_for_their_clusters_and_not_for_their_names() {
+    let honest = (100..103).map(|n| held(n, n as u8, n as u8, Outcome::Completed, &map(&[("verdict", "ok")]), Some("us")));
+    let regions: Vec<String> = (0..40).map(|n| format!("0a{n:02}")).collect();
+    let liars = regions.iter().zip(1..).map(|(region, n)| held(n, n as u8, n as u8, Outcome::Completed, &map(&[("verdict", "bad")]), Some(region)));
+    let receipts: Vec<_> = liars.chain(honest).collect();
+    let Some(Decision::Measured { strata, .. }) = decide(&measurement(43), &receipts) else { panic!("not measured") };
+    assert_eq!(strata.len(), STRATA_MAX);
+    assert_eq!((strata[0].region.as_deref(), strata[0].certified), (Some("us"), true));
+}
+
+#[test]
+fn a_verdict_is_no_larger_than_its_bound_whatever_the_outputs_say() {
+    let fields: Vec<String> = (0..32).map(|n| format!("{n:f>64}")).collect();
+    let exact = List::first(fields.iter().map(|field| Text::cut(field)));
+    let class = Class::Measurement(Measurement { stations: 200, spread: Spread::Network, exact, report: List::default() });
+    let output = |n: u8| codec::encode(&fields.iter().map(|field| (field.clone(), format!("{n:v>250}"))).collect::<BTreeMap<_, _>>());
+    let receipts: Vec<_> = (0..200).map(|n| held(n, n as u8, n as u8, Outcome::Completed, &output(n as u8), Some(&format!("r{}", n % 32)))).collect();
+    let decision = decide(&class, &receipts).expect("measured");
+    let bytes = codec::encode(&decision).len();
+    assert!((VERDICT_EXACT_BYTES_MAX / 2..VERDICT_EXACT_BYTES_MAX + (64 << 10)).contains(&bytes), "{bytes}");
+    assert!(is_due(&class, &receipts, &decision));
 }

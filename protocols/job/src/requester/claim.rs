@@ -10,11 +10,10 @@ use super::context::Context;
 use super::records::{Tag, key};
 use super::run::{Claimant, Run, Window};
 use super::{Effect, Note, Peer};
-use crate::bounded::Name;
 use crate::cluster::Cluster;
 use crate::content::sha256;
 use crate::durable::Ticket;
-use crate::experiment::{Class, Experiment, Labels};
+use crate::experiment::{Class, Experiment};
 use crate::identity::NodeId;
 use crate::sampling;
 use crate::time::{SECOND, Time};
@@ -28,8 +27,12 @@ pub(super) const WINDOW_STATIONS: u64 = 64;
 const WINDOW_CLAIMS: u64 = 4;
 /// Claimants kept although not wanted yet, so that a lost lease is dealt anew without a new Call.
 const SPARES: u64 = 32;
-/// Claimants in memory, and claims in a window: more than any experiment wants at once; idle claimants make room.
+/// Claimants in memory, and claims in a window: more than any experiment wants at once; the largest cluster makes room. Each takes at most
+/// 32 KiB, were every value of 2 KiB of labels asked for: 16 KiB of labels, 256 unread verdicts of 24 bytes, 256 numbers of leases. An
+/// experiment that asks for no labels keeps 200 bytes of them. So all of one experiment take 64 MiB at most.
 pub(super) const CLAIMANTS_MAX: usize = 2_048;
+/// Claims of one cluster in a window: of them one is drawn at the most, and a /24 full of keys must leave room for others.
+const WINDOW_PER_CLUSTER_MAX: usize = 16;
 /// First pause of a station without work; doubled up to [`IDLE_MS_MAX`].
 const IDLE_MS: u64 = 50;
 /// Longest pause of a station that may get work at any moment.
@@ -80,22 +83,21 @@ impl Run {
     /// Takes the station in, or says how long to wait, or why not.
     fn admit(&mut self, cx: &mut Context, from: Peer, claim: &Claim, now: Time) -> Result<Option<u32>, ClaimRefused> {
         let asked = self.asks(from);
+        check(&self.experiment.body, claim)?;
         if let Some(claimant) = self.claimants.get_mut(&from.node) {
             claimant.seen = now;
             claimant.is_relayed = from.is_relayed;
             claimant.capacity = claim.capacity.max(1);
-            let moved = claimant.cluster != from.cluster;
-            if claimant.outstanding.is_empty() && (moved || claimant.labels != claim.labels) {
-                if moved && !asked {
+            // Its labels stay those of its first claim: nobody chooses the stratum of a verdict late.
+            if claimant.outstanding.is_empty() && claimant.cluster != from.cluster {
+                if !asked {
                     return Err(ClaimRefused::NotSampled);
                 }
                 claimant.cluster = from.cluster;
-                claimant.labels = claim.labels.clone();
                 claimant.recorded = false;
             }
             return Ok(None);
         }
-        check(&self.experiment.body, claim)?;
         if now >= self.experiment.body.deadline {
             return Err(ClaimRefused::Closed);
         }
@@ -109,20 +111,41 @@ impl Run {
             return Ok(None);
         }
         // Where a draw was needed, those who lost it must not fill the seats as spares.
-        let enough = if matches!(self.window, Window::Drawn { .. }) { self.wanted() } else { (2 * self.wanted()).max(SPARES) };
+        let enough = if matches!(self.window, Window::Drawn { .. }) { self.seats() } else { (2 * self.wanted()).max(SPARES) };
         if self.active_clusters(now) >= enough && !self.lacks_others(now) {
             return Err(ClaimRefused::Enough);
         }
-        if self.claimants.len() >= CLAIMANTS_MAX {
-            let idle = self.claimants.iter().filter(|(_, claimant)| claimant.outstanding.is_empty()).min_by_key(|(_, claimant)| claimant.seen);
-            let Some(idle) = idle.map(|(node, _)| *node) else { return Err(ClaimRefused::Enough) };
-            self.claimants.remove(&idle);
-            cx.delete(key(Tag::Node, &self.id, &idle.0));
+        if self.claimants.len() >= CLAIMANTS_MAX && !self.make_room(cx, from.cluster) {
+            return Err(ClaimRefused::ClusterTaken);
         }
-        self.claimants.insert(from.node, Claimant::new(from, claim.labels.clone(), claim.capacity.max(1), now));
+        self.claimants.insert(from.node, self.newcomer(from, claim, now));
         self.explanation.claimants += 1;
         cx.note(Note::Claimed { experiment: self.id, node: from.node });
         Ok(None)
+    }
+
+    fn newcomer(&self, from: Peer, claim: &Claim, now: Time) -> Claimant {
+        Claimant::new(from, claim.labels.of_interest(&self.experiment.body.labels), claim.capacity.max(1), now)
+    }
+
+    /// Forgets a claimant of the largest cluster, the idlest first, for one of the cluster `of`. Not when that is the largest itself: keys
+    /// of one network must not push out each other for ever. What the forgotten one has leased it may still deliver.
+    fn make_room(&mut self, cx: &mut Context, of: Cluster) -> bool {
+        let mut clusters: BTreeMap<Cluster, usize> = BTreeMap::new();
+        self.claimants.values().for_each(|claimant| *clusters.entry(claimant.cluster).or_default() += 1);
+        let Some((largest, most)) = clusters.iter().max_by_key(|(_, count)| **count).map(|(cluster, count)| (*cluster, *count)) else { return true };
+        let of = clusters.get(&of).copied().unwrap_or(0);
+        if of > 0 && of >= most {
+            return false;
+        }
+        let members = self.claimants.iter().filter(|(_, claimant)| claimant.cluster == largest);
+        let Some(idlest) = members.min_by_key(|(_, claimant)| (claimant.outstanding.len(), claimant.held, claimant.seen)).map(|(node, _)| *node)
+        else {
+            return false;
+        };
+        self.claimants.remove(&idlest);
+        cx.delete(key(Tag::Node, &self.id, &idlest.0));
+        true
     }
 
     /// Whether the sample includes the cluster that `from` is seen in. This station's own jobs are always its own. Who comes through a
@@ -135,15 +158,16 @@ impl Run {
 
     /// The claim window. `Some` is how long to wait for the draw.
     fn draw(&mut self, cx: &mut Context, from: Peer, claim: &Claim, now: Time) -> Result<Option<u32>, ClaimRefused> {
-        let wants_window = matches!(self.experiment.body.class, Class::Measurement(_)) && self.stations(cx).unwrap_or(1) >= WINDOW_STATIONS;
+        let wants_window = self.stations(cx).unwrap_or(1) >= WINDOW_STATIONS && !self.is_own_pure(from.node);
         if matches!(self.window, Window::Unopened) && wants_window && self.next_lease == 0 {
             self.window = Window::Collecting { closes: now.plus(WINDOW_MS), claims: BTreeMap::new() };
         }
-        let enough = self.wanted().saturating_mul(WINDOW_CLAIMS);
+        let (enough, newcomer) = (self.wanted().saturating_mul(WINDOW_CLAIMS), self.newcomer(from, claim, now));
         if let Window::Collecting { closes, claims } = &mut self.window {
             let closes = *closes;
-            if claims.len() < CLAIMANTS_MAX || claims.contains_key(&from.node) {
-                claims.insert(from.node, Claimant::new(from, claim.labels.clone(), claim.capacity.max(1), now));
+            let of_cluster = claims.values().filter(|claimant| claimant.cluster == from.cluster).count();
+            if claims.len() < CLAIMANTS_MAX && of_cluster < WINDOW_PER_CLUSTER_MAX {
+                claims.entry(from.node).or_insert(newcomer);
             }
             let clusters: BTreeSet<Cluster> = claims.values().map(|claimant| claimant.cluster).collect();
             if (clusters.len() as u64) < enough && now < closes {
@@ -157,7 +181,21 @@ impl Run {
         }
     }
 
-    /// Draws as many clusters as are wanted from the claims of the window: draw `k` takes the cluster at HMAC(secret, k), and of its
+    /// Whether `node` is this station itself, which need not wait for others with its own pure jobs.
+    fn is_own_pure(&self, node: NodeId) -> bool {
+        node == self.experiment.body.requester && matches!(self.experiment.body.class, Class::Pure(_))
+    }
+
+    /// How many clusters a draw lets in. Of a small pure experiment as many as have something to do, up to the spares that others keep: all
+    /// at once are done sooner than a few one after the other. A measurement takes those it wants, for each of them is a vantage point.
+    fn seats(&self) -> u64 {
+        match self.experiment.body.class {
+            Class::Measurement(_) => self.wanted(),
+            _ => (self.unleased() + self.leases.len() as u64).min(SPARES).max(self.wanted()),
+        }
+    }
+
+    /// Draws as many clusters as have seats from the claims of the window: draw `k` takes the cluster at HMAC(secret, k), and of its
     /// stations the one at the same fraction. Many keys are drawn no sooner than one.
     pub(super) fn close_window(&mut self, cx: &mut Context, now: Time) {
         let drawn = Window::Drawn { not_drawn: BTreeSet::new() };
@@ -168,7 +206,7 @@ impl Run {
             left.entry(claimant.cluster).or_default().push((node, claimant));
         }
         let mut left: Vec<Vec<(NodeId, Claimant)>> = left.into_values().collect();
-        for k in 0..self.wanted().min(left.len() as u64) {
+        for k in 0..self.seats().min(left.len() as u64) {
             let place = |count: usize| usize::try_from(draw(&self.secret.0, k, count as u64)).unwrap_or(0);
             let mut stations = left.swap_remove(place(left.len()));
             let (node, mut claimant) = stations.swap_remove(place(stations.len()));
@@ -184,7 +222,8 @@ impl Run {
     /// How long a station without work waits: short at first, so that jobs that come back are picked up at once.
     pub(super) fn idle_ms(&mut self, node: NodeId, now: Time) -> u32 {
         let Some(claimant) = self.claimants.get_mut(&node) else { return BUSY_MS };
-        let ms = (IDLE_MS << claimant.idle.min(10)).min(IDLE_MS_MAX).max(claimant.paused_until.since(now));
+        let paused_until = claimant.paused_until.max(self.losers.paused_until(claimant));
+        let ms = (IDLE_MS << claimant.idle.min(10)).min(IDLE_MS_MAX).max(paused_until.since(now));
         claimant.idle = claimant.idle.saturating_add(1);
         wait_ms(ms)
     }
@@ -199,14 +238,7 @@ fn check(experiment: &Experiment, claim: &Claim) -> Result<(), ClaimRefused> {
     if !claim.profiles.contains(&experiment.profile) {
         return Err(ClaimRefused::Profile);
     }
-    let carries = |label: &Name, labels: &Labels| -> bool {
-        let own = labels.get(label);
-        experiment.labels.get(label).is_some_and(|asked| own.is_some_and(|own| own.iter().any(|value| asked.contains(value))))
-    };
-    if claim.labels.len() > crate::experiment::LABELS_MAX || !experiment.labels.keys().all(|label| carries(label, &claim.labels)) {
-        return Err(ClaimRefused::Labels);
-    }
-    Ok(())
+    if claim.labels.carry(&experiment.labels) { Ok(()) } else { Err(ClaimRefused::Labels) }
 }
 
 /// Draw `k` among `count`: HMAC-SHA256(secret, k) as a fraction of 2⁶⁴.

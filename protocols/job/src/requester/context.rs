@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use cid::Cid;
 
 use super::{Action, Config, Effect, Note};
+use crate::accounts::Accounts;
 use crate::bounded::Name;
+use crate::cluster::Cluster;
 use crate::content::sha256;
 use crate::durable::{Commit, Key, RECORD_BYTES_MAX, Ticket};
 use crate::experiment::ExperimentId;
@@ -16,6 +18,15 @@ use crate::identity::{NodeId, SigningKey};
 use crate::peer_action::PeerAction;
 use crate::receipt::LeaseNumber;
 use crate::work::{At, Response};
+
+/// An output or transcript that is on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fetching {
+    pub(super) experiment: ExperimentId,
+    pub(super) lease: LeaseNumber,
+    /// Where it comes from.
+    pub(super) cluster: Cluster,
+}
 
 #[derive(Debug)]
 pub(super) struct Context {
@@ -25,7 +36,8 @@ pub(super) struct Context {
     drawn: u64,
     pub(super) at: At,
     pub(super) stations: BTreeMap<Name, u64>,
-    pub(super) fetches: BTreeMap<Ticket, (ExperimentId, LeaseNumber)>,
+    pub(super) fetches: BTreeMap<Ticket, Fetching>,
+    pub(super) accounts: Accounts,
     next_ticket: u64,
     /// Of one key the last word counts: a value, or none for a delete.
     records: BTreeMap<Key, Option<Vec<u8>>>,
@@ -43,6 +55,7 @@ impl Context {
             at: At::default(),
             stations: BTreeMap::new(),
             fetches: BTreeMap::new(),
+            accounts: Accounts::default(),
             next_ticket: 0,
             records: BTreeMap::new(),
             commit: Commit::default(),

@@ -7,7 +7,7 @@
 use super::Note;
 use super::context::Context;
 use super::records::{NodeRecord, Tag, key, numbered};
-use super::run::{Leased, OpenJob, Run};
+use super::run::{LOST_MAX, Leased, OpenJob, Run};
 use crate::bounded::{Bytes, List};
 use crate::codec;
 use crate::experiment::Class;
@@ -23,13 +23,15 @@ use crate::work::{ClaimRefused, HOLDING_MAX, INPUT_BYTES_MAX, LEASES_MAX, Lease,
 /// Jobs open at once: 8 stations with 256 leases each, four times over; bounds memory when some stations lag.
 pub(super) const OPEN_JOBS_MAX: usize = 8_192;
 /// Bytes of receipts and outputs in memory before no more jobs are opened.
-const HELD_BYTES_MAX: usize = 64 << 20;
+pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
 /// Open jobs looked at for one answer; the walk goes on there with the next.
 const WALK_MAX: usize = 256;
 /// Open jobs among which a station gets those whose targets it is first to contact.
 const TARGET_WINDOW: usize = 256;
 /// Times one node may lose one job before the job goes to others only.
 const LOSSES_PER_NODE_MAX: usize = 2;
+/// The same for a cluster: a laboratory whose stations share one has that many crashes, and keys of one party lose no more.
+const LOSSES_PER_CLUSTER_MAX: u32 = 16;
 /// A known station gets this many times its capacity, so that it need not wait for the answer to a delivery.
 const AHEAD: u64 = 2;
 /// Of a pure experiment a known station gets as much as it does in this time, if that is more.
@@ -105,7 +107,7 @@ impl Run {
     /// How many new leases the node may have now.
     fn allowance(&self, cx: &Context, node: NodeId, free: u32, holding: &[LeaseNumber], now: Time) -> usize {
         let Some(claimant) = self.claimants.get(&node) else { return 0 };
-        if free == 0 || now < claimant.paused_until {
+        if free == 0 || now < claimant.paused_until.max(self.losers.paused_until(claimant)) {
             return 0;
         }
         let capacity = u64::from(claimant.capacity.max(1));
@@ -189,7 +191,8 @@ impl Run {
     }
 
     fn may_run(&self, index: u64, node: NodeId, now: Time) -> bool {
-        self.open.get(&index).is_some_and(|job| now >= job.ready) && self.could_run(index, node)
+        let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
+        job.losses.get(&claimant.cluster).is_none_or(|losses| now >= losses.ready) && self.could_run(index, node)
     }
 
     /// The same at some time.
@@ -197,13 +200,14 @@ impl Run {
         let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
         !job.nodes.contains(&node)
             && (!job.clusters.contains(&claimant.cluster) || is_planted(Mutant::ClusterHasManySeats))
+            && job.losses.get(&claimant.cluster).is_none_or(|losses| losses.count < LOSSES_PER_CLUSTER_MAX)
             && job.lost.iter().filter(|(_, loser, _)| *loser == node).count() < LOSSES_PER_NODE_MAX
     }
 
     fn grant(&mut self, cx: &mut Context, node: NodeId, free: u32, jobs: &[u64], now: Time) -> Leases {
         let first = self.next_lease;
         self.dealing_since.get_or_insert(now);
-        let attempts_max = self.attempts_max();
+        let attempts_max = self.attempts_max;
         let (mut leases, mut bytes) = (Vec::with_capacity(jobs.len()), 0);
         for (place, index) in jobs.iter().enumerate() {
             let duration_ms = self.duration_ms(place as u64, free);
@@ -219,13 +223,12 @@ impl Run {
             job.nodes.insert(node);
             job.clusters.insert(claimant.cluster);
             job.outstanding.insert(number);
-            job.attempts += 1;
             if job.missing(attempts_max) == 0 {
                 self.hungry.remove(index);
             }
             claimant.outstanding.insert(number);
             claimant.idle = 0;
-            claimant.dealt = now;
+            (claimant.dealt, claimant.busy) = (now, now);
             self.leases.insert(number, Leased { index: *index, node, cluster: claimant.cluster, until, renewed: false, named: None });
             self.ends.insert((until, number));
             leases.push(Lease { index: *index, input, duration_ms });
@@ -267,6 +270,7 @@ impl Run {
             // What was fetched of it, if anything was.
             cx.delete(numbered(Tag::Fetched, &self.id, number));
         }
+        self.losers.lost(leased.cluster, now);
         if let Some(claimant) = self.claimants.get_mut(&leased.node) {
             claimant.outstanding.remove(&number);
             claimant.losses = claimant.losses.saturating_add(1);
@@ -276,10 +280,14 @@ impl Run {
             job.outstanding.remove(&number);
             job.nodes.remove(&leased.node);
             job.clusters.remove(&leased.cluster);
-            job.lost.push((number, leased.node, how));
-            // At once the first time; then slower each time, so that a job nobody can do does not spin.
-            let losses = u32::try_from(job.lost.len()).unwrap_or(u32::MAX);
-            job.ready = if losses <= 1 { Time(0) } else { now.plus(pause_ms(losses - 1)) };
+            if job.lost.len() < LOST_MAX {
+                job.lost.push((number, leased.node, how));
+            }
+            // At once the first time; then slower each time, so that a job which a cluster cannot do does not spin there. Others may have
+            // it at once.
+            let losses = job.losses.entry(leased.cluster).or_default();
+            losses.count = losses.count.saturating_add(1);
+            losses.ready = if losses.count <= 1 { Time(0) } else { now.plus(pause_ms(losses.count - 1)) };
             self.record_job(cx, leased.index);
             self.progress(cx, leased.index);
         }
@@ -303,7 +311,7 @@ fn lease_bytes_max(is_relayed: bool) -> usize {
     if is_relayed { RELAYED_BYTES_MAX / 2 } else { LEASES_MAX * INPUT_BYTES_MAX }
 }
 
-fn pause_ms(times: u32) -> u64 {
+pub(super) fn pause_ms(times: u32) -> u64 {
     (SECOND << times.saturating_sub(1).min(16)).min(PAUSE_MS_MAX)
 }
 

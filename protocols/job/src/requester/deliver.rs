@@ -4,15 +4,21 @@
 //! durable; a receipt counts only if it was named before its lease ended. Deliberately lacks opinions on results.
 
 use super::claim::wait_ms;
-use super::context::Context;
+use super::context::{Context, Fetching};
+use super::deal::HELD_BYTES_MAX;
 use super::records::{Tag, numbered};
 use super::run::{Named, Part, Run};
+use super::settle::outputs_to_blobs;
 use super::{Effect, Note, Peer};
+use crate::accounts::{Acquaintance, Charge, Payer};
 use crate::bounded::{Bytes, List};
+use crate::cluster::Cluster;
 use crate::codec;
-use crate::content::{Content, DAG_CBOR, RAW, cid_of};
+use crate::content::Content;
 use crate::durable::Ticket;
+use crate::experiment::Class;
 use crate::identity::NodeId;
+use crate::lease::LEASE_MS_MAX;
 use crate::log::{Entry, HeldReceipt, Lost};
 use crate::peer_action::PeerAction;
 use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber};
@@ -29,6 +35,10 @@ const PENDING_MS: u64 = SECOND;
 const TRANSCRIPT_BYTES_MAX: u64 = 1 << 20;
 /// Fetches of outputs at the same time, all experiments together.
 pub(super) const FETCHES_MAX: usize = 64;
+/// Of them for one cluster: stations that serve nothing hold no more.
+const FETCHES_PER_CLUSTER_MAX: usize = 8;
+/// The last ones are for clusters that have none, so that those who deliver seldom need not wait for those who deliver much.
+const FETCHES_KEPT: usize = 16;
 /// Bytes of verdicts in one Ack, a quarter of a frame.
 const VERDICT_BYTES_MAX: usize = 512 << 10;
 
@@ -48,12 +58,16 @@ impl Run {
         }
         for delivery in &deliver.receipts {
             let lease = delivery.receipt.body.lease;
-            match self.judge(cx, from.node, delivery, now) {
+            match self.judge(cx, from, delivery, now) {
                 Judgement::Held => held.push(lease),
                 Judgement::Pending => pending = true,
                 Judgement::Refused(reason) => {
                     refused.push((lease, reason));
                     cx.note(Note::ReceiptRefused { experiment: self.id, node: from.node, lease, reason });
+                    // Where one is forged the others are not worth the work; honest ones among them come again.
+                    if reason == ReceiptRefused::Signature {
+                        break;
+                    }
                 }
             }
         }
@@ -83,33 +97,34 @@ impl Run {
         cx.answer(ask, Response::Acked(Box::new(signed)));
     }
 
-    fn judge(&mut self, cx: &mut Context, from: NodeId, delivery: &Delivery, now: Time) -> Judgement {
+    /// A receipt that answers a lease is verified at the cost of that lease, which a forged one ends; what is more is charged to its deliverer.
+    fn judge(&mut self, cx: &mut Context, from: Peer, delivery: &Delivery, now: Time) -> Judgement {
         let (receipt, number) = (&delivery.receipt, delivery.receipt.body.lease);
         if self.held.contains(number) {
             return match self.held_receipt(receipt.body.index, number) {
-                Some(held) if held.receipt.body != receipt.body => self.contradicts(cx, from, held.receipt.author, delivery),
+                Some(held) if held.receipt.body != receipt.body => self.contradicts(cx, from, held.receipt.author, delivery, now),
                 _ => Judgement::Held,
             };
         }
-        let Some(leased) = self.leases.get(&number).filter(|leased| leased.node == from) else {
+        let Some(leased) = self.leases.get(&number).filter(|leased| leased.node == from.node) else {
             let known = number < self.next_lease && !self.leases.contains_key(&number);
             return Judgement::Refused(if known { ReceiptRefused::Late } else { ReceiptRefused::NoLease });
         };
         if let Some(named) = &leased.named {
             if named.receipt.body != receipt.body {
-                return self.contradicts(cx, from, leased.node, delivery);
+                return self.contradicts(cx, from, leased.node, delivery, now);
             }
             self.fetch(cx, number);
             return Judgement::Pending;
         }
         let index = leased.index;
-        match check(cx, &self.experiment.body, self.id, from, index, delivery) {
+        match check(cx, &self.experiment.body, self.id, from.node, index, delivery) {
             Ok((output, transcript)) => {
                 let named = Named { receipt: receipt.clone(), output, transcript, fetch: None };
                 self.name(cx, number, named, now)
             }
             Err(reason) => {
-                cx.report(from, PeerAction::Invalid);
+                cx.report(from.node, PeerAction::Invalid);
                 self.lose(cx, number, Lost::Returned, now);
                 Judgement::Refused(reason)
             }
@@ -117,13 +132,28 @@ impl Run {
     }
 
     /// A second, different receipt for a lease: proof against its author when both are signed by it.
-    fn contradicts(&self, cx: &mut Context, from: NodeId, author: NodeId, delivery: &Delivery) -> Judgement {
-        let signed = delivery.receipt.author == author && author == from && delivery.receipt.verify(&cx.config.network).is_ok();
-        if !signed {
+    fn contradicts(&self, cx: &mut Context, from: Peer, author: NodeId, delivery: &Delivery, now: Time) -> Judgement {
+        let is_theirs = delivery.receipt.author == author && author == from.node;
+        if is_theirs && !self.pays_for_signature(cx, from, now) {
+            return Judgement::Pending;
+        }
+        if !is_theirs || delivery.receipt.verify(&cx.config.network).is_err() {
+            cx.report(from.node, PeerAction::Invalid);
             return Judgement::Refused(ReceiptRefused::Signature);
         }
         cx.report(author, PeerAction::Proven);
         Judgement::Refused(ReceiptRefused::Contradiction)
+    }
+
+    /// Charges one signature to `from`; those who go on although they cannot pay annoy.
+    fn pays_for_signature(&self, cx: &mut Context, from: Peer, now: Time) -> bool {
+        let has_worked = self.claimants.get(&from.node).is_some_and(|claimant| claimant.held > 0);
+        let acquaintance = if has_worked { Acquaintance::Known } else { Acquaintance::Stranger };
+        let paid = cx.accounts.charge(&Payer::node(from.node, Some(from.cluster), acquaintance), Charge::Signatures, 1, now);
+        if paid.is_err_and(|over| over.let_go) {
+            cx.report(from.node, PeerAction::Annoying);
+        }
+        paid.is_ok()
     }
 
     /// A held receipt for job `index` that no page has taken away yet.
@@ -145,7 +175,7 @@ impl Run {
     fn name(&mut self, cx: &mut Context, number: LeaseNumber, named: Named, now: Time) -> Judgement {
         let complete = !matches!(named.output, Part::Missing) && !matches!(named.transcript, Part::Missing);
         if complete {
-            self.hold(cx, number, named);
+            self.hold(cx, number, named, now);
             return Judgement::Held;
         }
         if let Some(leased) = self.leases.get_mut(&number) {
@@ -162,7 +192,7 @@ impl Run {
     fn fetch(&mut self, cx: &mut Context, number: LeaseNumber) {
         let Some(leased) = self.leases.get_mut(&number) else { return };
         let Some(named) = leased.named.as_mut().filter(|named| named.fetch.is_none()) else { return };
-        if cx.fetches.len() >= FETCHES_MAX {
+        if !has_slot(cx, leased.cluster) {
             return;
         }
         let body = &named.receipt.body;
@@ -170,7 +200,7 @@ impl Run {
         let Some(content) = missing else { return };
         let ticket = cx.ticket();
         named.fetch = Some(ticket);
-        cx.fetches.insert(ticket, (self.id, number));
+        cx.fetches.insert(ticket, Fetching { experiment: self.id, lease: number, cluster: leased.cluster });
         cx.act(Effect::Fetch { fetch: ticket, content, from: leased.node });
     }
 
@@ -183,7 +213,7 @@ impl Run {
         let of_output = matches!(named.output, Part::Missing);
         let content = if of_output { body.output.clone() } else { body.transcript.clone() };
         let (cid, here) = match (result, content) {
-            (Ok(bytes), Some(content)) if is(&content, &bytes) => (content.cid, bytes),
+            (Ok(bytes), Some(content)) if content.is(&bytes) => (content.cid, bytes),
             (Ok(_), _) | (Err(FetchFailure::Mismatch), _) => {
                 let node = leased.node;
                 cx.report(node, PeerAction::Invalid);
@@ -192,6 +222,7 @@ impl Run {
             }
             // The next delivery of the receipt asks again, until its five minutes are over.
             (Err(_), _) => {
+                cx.report(leased.node, PeerAction::Tolerable);
                 leased.named = Some(named);
                 return;
             }
@@ -214,7 +245,7 @@ impl Run {
     }
 
     /// Receipt and output are complete: durable with this event.
-    fn hold(&mut self, cx: &mut Context, number: LeaseNumber, named: Named) {
+    fn hold(&mut self, cx: &mut Context, number: LeaseNumber, named: Named, now: Time) {
         let Some(leased) = self.leases.remove(&number) else { return };
         self.ends.remove(&(leased.until, number));
         let (stored, fetched) = (numbered(Tag::Held, &self.id, number), numbered(Tag::Fetched, &self.id, number));
@@ -230,25 +261,27 @@ impl Run {
             Part::Here(bytes) => Some(bytes),
             Part::None | Part::Missing | Part::Stored => None,
         };
-        let held = HeldReceipt {
-            receipt: named.receipt,
-            cluster: leased.cluster,
-            labels,
-            output: inline(named.output),
-            transcript: inline(named.transcript),
-        };
+        let (output, transcript) = (inline(named.output), inline(named.transcript));
+        let mut held = HeldReceipt { receipt: named.receipt, cluster: leased.cluster, labels, output, transcript };
+        // No pure verdict looks into an output: where memory is full of them they stand in blobs.
+        if self.held_bytes >= HELD_BYTES_MAX && matches!(self.experiment.body.class, Class::Pure(_)) {
+            outputs_to_blobs(cx, &self.id, std::slice::from_mut(&mut held));
+        }
         let record = codec::encode(&held);
         let bytes = record.len();
         cx.put(numbered(Tag::Held, &self.id, number), record);
         self.held.insert(number);
         cx.note(Note::Held { experiment: self.id, node: leased.node, lease: number, index: leased.index });
         cx.report(leased.node, PeerAction::Useful);
+        self.losers.delivered(leased.cluster);
         if let Some(claimant) = self.claimants.get_mut(&leased.node) {
             claimant.outstanding.remove(&number);
             claimant.held += 1;
+            claimant.busy = now;
             claimant.losses = 0;
             claimant.paused_until = Time(0);
-            claimant.execution_ms = (3 * claimant.execution_ms + held.receipt.body.duration_ms) / 4;
+            // What a station says it took is believed no further than the longest lease.
+            claimant.execution_ms = (3 * claimant.execution_ms + held.receipt.body.duration_ms.min(LEASE_MS_MAX)) / 4;
         }
         match self.open.get_mut(&leased.index) {
             Some(job) => {
@@ -273,8 +306,13 @@ impl Run {
         let most = if from.is_relayed { RELAYED_BYTES_MAX / 4 } else { VERDICT_BYTES_MAX };
         let (mut verdicts, mut bytes, mut after) = (Vec::new(), 0, last);
         for (ordinal, verdict) in &claimant.unread {
-            bytes += codec::encode(&**verdict).len();
-            if verdicts.len() == ACK_VERDICTS_MAX || (bytes > most && !verdicts.is_empty()) {
+            let more = codec::encode(&**verdict).len();
+            // One that fits no relayed frame is to be found in the Log.
+            if more > most {
+                continue;
+            }
+            bytes += more;
+            if verdicts.len() == ACK_VERDICTS_MAX || bytes > most {
                 after = *ordinal;
                 break;
             }
@@ -309,15 +347,16 @@ fn part(content: Option<&Content>, inline: Option<&Bytes<INLINE_BYTES_MAX>>, max
     match (content, inline) {
         (None, None) => Ok(Part::None),
         (Some(content), _) if content.bytes > max => Err(ReceiptRefused::Output),
-        (Some(content), Some(bytes)) if is(content, bytes) => Ok(Part::Here(bytes.clone())),
-        (Some(content), None) if is(content, &[]) => Ok(Part::Here(Bytes::default())),
+        (Some(content), Some(bytes)) if content.is(bytes) => Ok(Part::Here(bytes.clone())),
+        (Some(content), None) if content.is(&[]) => Ok(Part::Here(Bytes::default())),
         (Some(_), None) => Ok(Part::Missing),
         (_, Some(_)) => Err(ReceiptRefused::Output),
     }
 }
 
-/// Whether `bytes` are the one block that `content` names.
-fn is(content: &Content, bytes: &[u8]) -> bool {
-    let codec = content.cid.codec();
-    content.bytes == bytes.len() as u64 && (codec == RAW || codec == DAG_CBOR) && cid_of(codec, bytes) == content.cid
+/// Whether another fetch from `cluster` may begin.
+fn has_slot(cx: &Context, cluster: Cluster) -> bool {
+    let free = FETCHES_MAX.saturating_sub(cx.fetches.len());
+    let own = cx.fetches.values().filter(|fetching| fetching.cluster == cluster).count();
+    free > 0 && (own == 0 || (own < FETCHES_PER_CLUSTER_MAX && free > FETCHES_KEPT))
 }

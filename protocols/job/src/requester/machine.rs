@@ -9,8 +9,10 @@ use cid::Cid;
 
 use super::claim::refuse;
 use super::context::Context;
+use super::deliver::FETCHES_MAX;
 use super::run::{Closed, Run, Window};
 use super::{Action, Config, Draft, Effect, Event, Note, Peer, PublishError, View, open};
+use crate::accounts::Accounts;
 use crate::bounded::List;
 use crate::durable::{RestoreError, Ticket};
 use crate::experiment::ExperimentId;
@@ -58,7 +60,7 @@ impl Requester {
             Event::Asked { ask, from, request } => self.asked(ask, from, request, now),
             Event::Fetched { fetch, result } => {
                 let of = self.cx.fetches.remove(&fetch);
-                if let Some((run, lease)) = of.and_then(|(id, lease)| Some((self.open.get_mut(&id)?, lease))) {
+                if let Some((run, lease)) = of.and_then(|of| Some((self.open.get_mut(&of.experiment)?, of.lease))) {
                     run.fetched(&mut self.cx, lease, result, now);
                 }
             }
@@ -94,11 +96,18 @@ impl Requester {
         open.chain(closed).min()
     }
 
-    /// Whether `node` has leases of an open experiment: a connection with it must not be ended, for it may not find its way back in.
+    /// Whether `node` has leases of an open experiment, or waits for its next: a connection with it must not be ended, for it may not find
+    /// its way back in. A claim alone counts for five minutes.
     #[must_use]
-    pub fn works_with(&self, node: &NodeId) -> bool {
+    pub fn works_with(&self, node: &NodeId, now: Time) -> bool {
         let mut claimants = self.open.values().filter_map(|run| run.claimants.get(node));
-        claimants.any(|claimant| !claimant.outstanding.is_empty())
+        claimants.any(|claimant| !claimant.outstanding.is_empty() || claimant.is_waiting(now))
+    }
+
+    /// What those who deliver were charged.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.cx.accounts
     }
 
     /// Every experiment known here, open or closed.
@@ -155,6 +164,14 @@ impl Requester {
             self.close(id, now);
         }
         self.actions.extend(self.cx.flush());
+        self.assert_bounds();
+    }
+
+    /// What holds after every event, whatever others say.
+    fn assert_bounds(&self) {
+        assert!(self.open.len() <= OPEN_MAX && self.closed.len() <= CLOSED_MAX, "more experiments than fit");
+        assert!(self.cx.fetches.len() <= FETCHES_MAX && self.cx.stations.len() <= TOPICS_MAX, "more fetches or topics than fit");
+        self.open.values().for_each(Run::assert_bounds);
     }
 
     fn close(&mut self, id: ExperimentId, now: Time) {

@@ -19,6 +19,7 @@ mod context;
 mod deal;
 mod deliver;
 mod gauges;
+mod losers;
 mod machine;
 mod open;
 mod ranges;
@@ -142,6 +143,10 @@ pub enum PublishError {
     Experiment(#[from] crate::experiment::ExperimentError),
     #[error("{0} experiments are open at this station already")]
     TooManyOpen(usize),
+    #[error(
+        "{executions} receipts of a job with these labels are more than an entry of the Log holds, which is {most}: want fewer, or shorten [where]"
+    )]
+    TooManyReceipts { executions: u32, most: u32 },
     #[error("only fixed:N trust is implemented for pure jobs: write trust = \"fixed:3\"")]
     TrustNotImplemented,
     #[error("self-verifying experiments are not implemented yet: publish it as pure or as a measurement")]

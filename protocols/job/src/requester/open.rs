@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cid::Cid;
 
 use super::context::Context;
+use super::losers::Losers;
 use super::records::{ExperimentRef, SeqRecord, Tag, key};
-use super::run::{Claimant, OpenPage, Run, Window};
+use super::run::{Claimant, OpenPage, Run, Window, attempts_max};
 use super::{Draft, Effect, Explanation, Note, PublishError};
 use crate::bounded::List;
 use crate::call::{CALL_BYTES_MAX, CALL_VALID_MS_MAX, Call, CallState};
@@ -36,6 +37,8 @@ const EXECUTIONS_PER_CLAIMANT: u64 = 32;
 const WANTED_MAX: u64 = 256;
 /// A cluster without leases that was not heard from for so long does not count as a claimant.
 const ACTIVE_MS: u64 = 2 * MINUTE;
+/// How long a claimant without leases is worked with: jobs wait for the caps of their targets, and a bare claim holds no place for ever.
+const WAITING_MS: u64 = 5 * MINUTE;
 
 /// The experiment that a draft makes, or why not. `module`: blocks of its module that are in the store.
 pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Time) -> Result<Run, PublishError> {
@@ -63,6 +66,10 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         previous: draft.previous,
     };
     experiment.check_called(now)?;
+    let (executions, most) = (experiment.class.executions(), attempts_max(&experiment));
+    if executions > most {
+        return Err(PublishError::TooManyReceipts { executions, most });
+    }
     let experiment = cx.key.sign(&cx.config.network, experiment);
     check_size(cx, &experiment)?;
     let blocks = key(Tag::Blocks, &experiment.body.id(), &[]);
@@ -132,6 +139,7 @@ impl Run {
         };
         Self {
             id: experiment.body.id(),
+            attempts_max: attempts_max(&experiment.body),
             call: cx.key.sign(&cx.config.network, call),
             experiment,
             secret,
@@ -145,6 +153,7 @@ impl Run {
             turned_away: false,
             explanation: Explanation::default(),
             claimants: BTreeMap::new(),
+            losers: Losers::default(),
             window: Window::Unopened,
             fresh: 0,
             open: BTreeMap::new(),
@@ -187,7 +196,7 @@ impl Run {
         let Some((index, job)) = self.hungry.first().and_then(|index| Some((index, self.open.get(index)?))) else { return false };
         let able = self.claimants.iter().filter(|(node, claimant)| claimant.is_active(now) && self.could_run(*index, **node));
         let clusters: BTreeSet<_> = able.map(|(_, claimant)| claimant.cluster).collect();
-        (clusters.len() as u64) < u64::from(job.missing(self.attempts_max()))
+        (clusters.len() as u64) < u64::from(job.missing(self.attempts_max))
     }
 
     /// A Call with the next seq, durable and then gossiped. The next one comes after the pause that is due.
@@ -235,6 +244,11 @@ impl Claimant {
     /// Whether it is to be counted on.
     pub(super) fn is_active(&self, now: Time) -> bool {
         !self.outstanding.is_empty() || now.since(self.seen) <= ACTIVE_MS
+    }
+
+    /// Whether it asks for more, and is as new or has had something to do as lately as one that is waited for.
+    pub(super) fn is_waiting(&self, now: Time) -> bool {
+        now.since(self.seen) <= ACTIVE_MS && now.since(self.busy) <= WAITING_MS
     }
 }
 

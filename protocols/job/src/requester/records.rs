@@ -145,7 +145,8 @@ pub(super) struct NodeRecord {
 pub(super) struct JobRecord {
     pub(super) outstanding: Vec<(LeaseNumber, NodeId, Cluster)>,
     pub(super) lost: Vec<(LeaseNumber, NodeId, Lost)>,
-    pub(super) attempts: u32,
+    /// How often each cluster lost it.
+    pub(super) losses: Vec<(Cluster, u32)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

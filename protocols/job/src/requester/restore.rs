@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::machine::Requester;
 use super::open::RENEW_MS_MIN;
 use super::records::{self, ClosedRecord, ExperimentRecord, JobRecord, NodeRecord, PageRecord, SeqRecord, Tag, VerdictRecord};
-use super::run::{Claimant, Closed, Leased, OpenJob, Run};
+use super::run::{Claimant, Closed, Leased, Losses, OpenJob, Run};
 use super::{Explanation, Peer};
 use crate::call::CallState;
 use crate::durable::{Key, RestoreError};
@@ -142,7 +142,8 @@ impl Run {
     fn reopen(&mut self, index: u64, record: JobRecord, now: Time) {
         let body = &self.experiment.body;
         let until = now.plus(duration_ms(body.module.bytes, body.limits.wall_ms, 0, 1) + GRACE_MS);
-        let mut job = OpenJob { lost: record.lost, attempts: record.attempts, ..OpenJob::default() };
+        let losses = record.losses.into_iter().map(|(cluster, count)| (cluster, Losses { count, ready: Time(0) }));
+        let mut job = OpenJob { lost: record.lost, losses: losses.collect(), ..OpenJob::default() };
         for (number, node, cluster) in record.outstanding {
             job.nodes.insert(node);
             job.clusters.insert(cluster);

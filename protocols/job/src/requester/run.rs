@@ -8,17 +8,21 @@ use std::sync::Arc;
 
 use cid::Cid;
 
+use super::claim::CLAIMANTS_MAX;
+use super::deal::OPEN_JOBS_MAX;
+use super::losers::Losers;
 use super::ranges::Ranges;
 use super::records::{ClosedRecord, JobRecord};
 use super::{Explanation, Peer};
 use crate::bounded::Bytes;
 use crate::call::Call;
 use crate::cluster::Cluster;
+use crate::codec;
 use crate::durable::Ticket;
 use crate::experiment::{Experiment, ExperimentId, Labels};
 use crate::identity::{Hash32, NodeId, Signed};
 use crate::jobs::Jobs;
-use crate::log::{Entry, HeldReceipt, Lost};
+use crate::log::{Entry, HELD_RECEIPT_BYTES_MAX, HeldReceipt, JOB_RECEIPTS_BYTES_MAX, Lost, PAGES_MAX};
 use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Receipt};
 use crate::time::Time;
 use crate::verdict::{JobVerdict, VERDICT_RECEIPTS_MAX};
@@ -41,8 +45,11 @@ pub(super) struct Run {
     /// Whether a station was told to come back with a higher seq since the last Call.
     pub(super) turned_away: bool,
     pub(super) explanation: Explanation,
+    /// Receipts that one job may have.
+    pub(super) attempts_max: u32,
 
     pub(super) claimants: BTreeMap<NodeId, Claimant>,
+    pub(super) losers: Losers,
     pub(super) window: Window,
 
     /// Jobs from here on were never opened.
@@ -103,6 +110,8 @@ pub(super) struct Claimant {
     pub(super) seen: Time,
     /// When it got its last new lease.
     pub(super) dealt: Time,
+    /// When it claimed first, or had something to do for the last time.
+    pub(super) busy: Time,
     /// Where its walk over the hungry jobs goes on.
     pub(super) walk: u64,
     /// Waits in a row without work.
@@ -129,6 +138,7 @@ impl Claimant {
             outstanding: BTreeSet::new(),
             seen: now,
             dealt: Time(0),
+            busy: now,
             walk: 0,
             idle: 0,
             losses: 0,
@@ -178,20 +188,40 @@ pub(super) struct OpenJob {
     pub(super) clusters: BTreeSet<Cluster>,
     pub(super) outstanding: BTreeSet<LeaseNumber>,
     pub(super) receipts: Vec<HeldReceipt>,
+    /// What the Log says of leases without a receipt, the first [`LOST_MAX`] of them.
     pub(super) lost: Vec<(LeaseNumber, NodeId, Lost)>,
-    pub(super) attempts: u32,
-    /// Not dealt anew before.
-    pub(super) ready: Time,
+    pub(super) losses: BTreeMap<Cluster, Losses>,
     /// Executions that its receipts still lack.
     pub(super) lacking: u32,
 }
 
 impl OpenJob {
-    /// Executions to deal now.
+    /// Executions to deal now. What a cluster loses, however often, counts as one attempt: its keys cannot use up those of others.
     pub(super) fn missing(&self, attempts_max: u32) -> u32 {
-        let under_way = u32::try_from(self.outstanding.len()).unwrap_or(u32::MAX);
-        self.lacking.saturating_sub(under_way).min(attempts_max.saturating_sub(self.attempts))
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let attempts = count(self.receipts.len() + self.outstanding.len() + self.losses.len());
+        self.lacking.saturating_sub(count(self.outstanding.len())).min(attempts_max.saturating_sub(attempts))
     }
+}
+
+/// What one cluster lost of one job.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Losses {
+    pub(super) count: u32,
+    /// The cluster gets it again then.
+    pub(super) ready: Time,
+}
+
+/// Lost leases that the Log names of one job: enough to see who loses them.
+pub(super) const LOST_MAX: usize = 1_000;
+
+/// Receipts that one job may have: twice what it wants for disagreement and loss, 8 more for jobs that want few; and no more than stand in
+/// one entry of the Log, with what is kept of the labels.
+pub(super) fn attempts_max(experiment: &Experiment) -> u32 {
+    let wanted = experiment.class.executions().saturating_mul(2).saturating_add(8);
+    let each = HELD_RECEIPT_BYTES_MAX + codec::encode(&experiment.labels).len();
+    let most = (JOB_RECEIPTS_BYTES_MAX / each).min(VERDICT_RECEIPTS_MAX);
+    wanted.min(u32::try_from(most).unwrap_or(u32::MAX))
 }
 
 /// A closed experiment: what is left to answer questions and to tell the network.
@@ -206,10 +236,12 @@ pub(super) struct Closed {
 }
 
 impl Run {
-    /// Leases a job may use up: twice what it wants for disagreement and loss, 8 for jobs that want few.
-    pub(super) fn attempts_max(&self) -> u32 {
-        let wanted = self.experiment.body.class.executions().saturating_mul(2).saturating_add(8);
-        wanted.min(u32::try_from(VERDICT_RECEIPTS_MAX).unwrap_or(u32::MAX))
+    /// What holds of it after every event: nothing that stations do makes more of it than fits.
+    pub(super) fn assert_bounds(&self) {
+        assert!(self.claimants.len() <= CLAIMANTS_MAX, "more claimants than fit");
+        assert!(self.open.len() <= OPEN_JOBS_MAX + self.leases.len(), "more open jobs than fit");
+        assert!(self.ends.len() <= self.leases.len() && self.hungry.len() <= self.open.len(), "what is indexed is there");
+        assert!(self.pages.len() < PAGES_MAX && self.settled.len() <= self.jobs.count(), "more pages or verdicts than there can be");
     }
 
     /// Executions that nobody has yet, all jobs together.
@@ -223,7 +255,8 @@ impl Run {
             let leased = self.leases.get(number)?;
             Some((*number, leased.node, leased.cluster))
         });
-        JobRecord { outstanding: outstanding.collect(), lost: job.lost.clone(), attempts: job.attempts }
+        let losses = job.losses.iter().map(|(cluster, losses)| (*cluster, losses.count));
+        JobRecord { outstanding: outstanding.collect(), lost: job.lost.clone(), losses: losses.collect() }
     }
 
     /// When this experiment next wants to be asked.

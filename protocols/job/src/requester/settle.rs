@@ -18,7 +18,8 @@ use crate::call::{CALL_VALID_MS_MAX, CLOCK_TOLERANCE_MS, CallState};
 use crate::codec;
 use crate::content::{DAG_CBOR, cid_of};
 use crate::experiment::ExperimentId;
-use crate::log::{Entry, HeldReceipt, PAGE_BYTES_MAX, PAGES_MAX, Page, RULES, Root, SettledJob};
+use crate::jobs::BLOCK_BYTES_MAX;
+use crate::log::{Entry, HeldReceipt, PAGE_BYTES_MAX, PAGES_MAX, Page, ROOT_BYTES_MAX, RULES, Root, SettledJob};
 use crate::quorum::{self, End};
 use crate::time::{SECOND, Time};
 use crate::verdict::{Decision, JobVerdict};
@@ -35,7 +36,7 @@ pub(super) const CLOSING_MS: u64 = 30 * SECOND;
 impl Run {
     /// Settles job `index` if its receipts decide it or nothing more can; else says whether it lacks executions.
     pub(super) fn progress(&mut self, cx: &mut Context, index: u64) {
-        let attempts_max = self.attempts_max();
+        let attempts_max = self.attempts_max;
         let Some(job) = self.open.get(&index) else { return };
         let class = &self.experiment.body.class;
         let decision = if job.lacking == 0 { quorum::decide(class, &job.receipts) } else { None };
@@ -122,6 +123,8 @@ impl Run {
         let number = self.pages.len() as u64;
         let parts: BTreeSet<Cid> = entries.iter().flat_map(stored_parts).collect();
         let bytes = codec::encode(&Page { experiment: self.id, number, entries });
+        // By the bounds of receipts, labels and verdicts: what could not be read back would take all results of the experiment with it.
+        assert!(bytes.len() <= BLOCK_BYTES_MAX, "page {number} of the Log takes {} bytes", bytes.len());
         let cid = cid_of(DAG_CBOR, &bytes);
         let page = numbered(Tag::Page, &self.id, number);
         cx.bring(page.clone(), cid, bytes);
@@ -176,6 +179,7 @@ impl Run {
             expired: self.jobs.count().saturating_sub(settled),
         };
         let bytes = codec::encode(&root);
+        assert!(bytes.len() <= ROOT_BYTES_MAX, "the root of the Log takes {} bytes", bytes.len());
         let log = cid_of(DAG_CBOR, &bytes);
         let closed = key(Tag::Closed, &self.id, &[]);
         cx.bring(closed.clone(), log, bytes);
@@ -249,7 +253,7 @@ fn once_each(receipts: &mut [HeldReceipt]) {
 }
 
 /// What is still inline becomes blobs that the receipts' records own until the page does.
-fn outputs_to_blobs(cx: &mut Context, id: &ExperimentId, receipts: &mut [HeldReceipt]) {
+pub(super) fn outputs_to_blobs(cx: &mut Context, id: &ExperimentId, receipts: &mut [HeldReceipt]) {
     for held in receipts {
         let body = &held.receipt.body;
         let owner = numbered(Tag::Held, id, body.lease);

@@ -118,8 +118,7 @@ impl Worker {
         if !self.config.profiles.contains(&experiment.profile) {
             return Err(DeclineReason::Profile);
         }
-        let carries = |name, wanted: &[_]| self.config.labels.get(name).is_some_and(|own| own.iter().any(|value| wanted.contains(value)));
-        if !experiment.labels.iter().all(|(name, wanted)| carries(name, wanted)) {
+        if !self.config.labels.carry(&experiment.labels) {
             return Err(DeclineReason::Labels);
         }
         self.config.policy.judge(experiment)

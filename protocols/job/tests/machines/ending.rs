@@ -152,7 +152,7 @@ impl World {
         let log = self.log_of(id).expect("closed");
         let root: Root = codec::decode(read(&log), ROOT_BYTES_MAX).expect("a root");
         let pages: Vec<Page> = root.pages.iter().map(|cid| codec::decode(read(cid), ROOT_BYTES_MAX).expect("a page")).collect();
-        let summary = log::verify(&root, &pages, |cid| blobs.get(cid).cloned()).expect("a Log that holds together");
+        let summary = log::verify(&root, &pages, |cid| blobs.get(cid).cloned(), None).expect("a Log that holds together");
         assert_eq!(summary.settled + summary.expired, known.experiment.jobs.count);
         let (mut decided, mut jobs, mut in_log) = (0, BTreeSet::new(), BTreeSet::new());
         for entry in pages.iter().flat_map(|page| &page.entries) {

@@ -307,7 +307,7 @@ impl World {
                 holding: List::first((0..self.luck.below(256)).map(|lease| lease * 3)),
                 profiles: List::first([name("station-wasm-1")]),
                 isolation: Isolation::Full,
-                labels: (0..if many { 40 } else { 2 }).map(label).collect(),
+                labels: Labels::of((0..u64::from(many)).map(label)).expect("as large as labels get"),
                 policy: Hash32([1; 32]),
             }),
             2 => Request::Decline(Decline { experiment, reason: DeclineReason::Quota }),

@@ -3,8 +3,6 @@
 //! Guarantees: the same values on every machine. Deliberately lacks surprises: edge values are the business of the attacks in
 //! `src/codec/tests.rs`.
 
-use std::collections::BTreeMap;
-
 use ipld_core::ipld::Ipld;
 use serde::Serialize;
 use station_protocol::address::Address;
@@ -15,7 +13,7 @@ use station_protocol::census::{PeerRecord, RecordTag};
 use station_protocol::cluster::Cluster;
 use station_protocol::codec;
 use station_protocol::content::{Content, DAG_CBOR, RAW, cid_of, sha256};
-use station_protocol::experiment::{Class, Experiment, JobsRef, Measurement, Spread, Trust};
+use station_protocol::experiment::{Class, Experiment, JobsRef, Labels, Measurement, Spread, Trust};
 use station_protocol::identity::{Body, Hash32, Signed, SigningKey};
 use station_protocol::jobs::Jobs;
 use station_protocol::limits::Limits;
@@ -109,7 +107,7 @@ fn experiment() -> Experiment {
             report: list(vec![text("ttfb_ms")]),
         }),
         jobs: JobsRef { root: jobs.root(), count: jobs.count(), target: Some(text("gateway")) },
-        labels: [(name("region"), list(vec![name("eu"), name("na")]))].into(),
+        labels: Labels::of([(name("region"), list(vec![name("eu"), name("na")]))]).unwrap(),
         deadline: Time(1_798_675_200_000),
         contact: text("mailto:lab@example.org"),
         commitment: Hash32(sha256(&[&[3; 32]])),
@@ -118,13 +116,7 @@ fn experiment() -> Experiment {
 }
 
 fn pure_experiment() -> Experiment {
-    Experiment {
-        needs: Needs::new(),
-        class: Class::Pure(Trust::Fixed(3)),
-        labels: BTreeMap::new(),
-        previous: Some(experiment().id()),
-        ..experiment()
-    }
+    Experiment { needs: Needs::new(), class: Class::Pure(Trust::Fixed(3)), labels: Labels::new(), previous: Some(experiment().id()), ..experiment() }
 }
 
 fn call(state: CallState) -> Call {
@@ -195,7 +187,7 @@ fn claim() -> Claim {
         holding: list(vec![]),
         profiles: list(vec![name("station-wasm-1")]),
         isolation: Isolation::Full,
-        labels: [(name("region"), list(vec![name("eu")]))].into(),
+        labels: Labels::of([(name("region"), list(vec![name("eu")]))]).unwrap(),
         policy: Hash32(sha256(&[])),
     }
 }
@@ -212,7 +204,7 @@ fn page() -> Page {
     let held = HeldReceipt {
         receipt: sign(WORKER, &receipt()),
         cluster: Cluster::V4([192, 0, 2]),
-        labels: BTreeMap::new(),
+        labels: Labels::new(),
         output: Some(bytes(b"output")),
         transcript: None,
     };
@@ -222,7 +214,14 @@ fn page() -> Page {
         receipts: vec![held],
         lost: vec![(4, key(WORKER).node(), Lost::Expired)],
     };
-    Page { experiment: experiment().id(), number: 0, entries: vec![Entry::Settled(Box::new(job))] }
+    let late = HeldReceipt {
+        receipt: sign(WORKER, &Receipt { lease: 5, ..receipt() }),
+        cluster: Cluster::Private,
+        labels: Labels::of([(name("region"), list(vec![name("eu")]))]).unwrap(),
+        output: None,
+        transcript: None,
+    };
+    Page { experiment: experiment().id(), number: 0, entries: vec![Entry::Settled(Box::new(job)), Entry::Late(Box::new(late))] }
 }
 
 fn root() -> Root {

@@ -10,7 +10,7 @@ use station_protocol::address::Address;
 use station_protocol::bounded::{List, Name, Text};
 use station_protocol::call::{CALL_VALID_MS_MAX, Call, CallState};
 use station_protocol::content::{Content, RAW, cid_of};
-use station_protocol::experiment::{Class, Experiment, JobsRef, Trust};
+use station_protocol::experiment::{Class, Experiment, JobsRef, Labels, Trust};
 use station_protocol::identity::Hash32;
 use station_protocol::limits::Limits;
 use station_protocol::time::{HOUR, Time};
@@ -61,7 +61,7 @@ pub(super) fn call(subject: &Subject<'_>, key: &SigningKey, at: impl IntoIterato
         limits: Limits::default(),
         class: Class::Pure(Trust::Fixed(3)),
         jobs: JobsRef { root: cid_of(RAW, b"no jobs"), count: 1 << 20, target: None },
-        labels: BTreeMap::new(),
+        labels: Labels::new(),
         deadline: now.plus(DEADLINE_MS),
         contact: Text::cut("mailto:nobody@example.org"),
         commitment: Hash32([0; 32]),

@@ -6,7 +6,7 @@ use station_node::network::{Command, Event, Network, NetworkConfig, Reach};
 use station_protocol::bounded::{List, Text};
 use station_protocol::call::{Call, CallState};
 use station_protocol::content::{Content, RAW, cid_of};
-use station_protocol::experiment::{Class, Experiment, JobsRef, Trust};
+use station_protocol::experiment::{Class, Experiment, JobsRef, Labels, Trust};
 use station_protocol::identity::Hash32;
 use station_protocol::time::{MINUTE, Time};
 use station_protocol::worker::Admission;
@@ -90,7 +90,7 @@ fn call(seq: u64) -> Signed<Call> {
         limits: station_protocol::limits::Limits::default(),
         class: Class::Pure(Trust::Fixed(3)),
         jobs: JobsRef { root: cid_of(RAW, b"jobs"), count: 1, target: None },
-        labels: std::collections::BTreeMap::new(),
+        labels: Labels::new(),
         deadline: Time(u64::MAX),
         contact: Text::cut("mailto:lab@example.org"),
         commitment: Hash32([0; 32]),

@@ -1,7 +1,7 @@
 use station_node::library::bundled_names;
 use station_protocol::bounded::{List, Name, Text};
 use station_protocol::content::sha256;
-use station_protocol::experiment::{Class, JobsRef, Measurement, Spread};
+use station_protocol::experiment::{Class, JobsRef, Labels, Measurement, Spread};
 use station_protocol::identity::Hash32;
 use station_protocol::limits::Limits;
 use station_protocol::{Content, SigningKey, Time};
@@ -32,7 +32,7 @@ fn measurement(hosts: &[&str]) -> (ExperimentId, Experiment) {
         limits: Limits::default(),
         class: Class::Measurement(Measurement { stations: 1, spread: Spread::Network, exact: List::default(), report: List::default() }),
         jobs: JobsRef { root: module, count: 1, target: None },
-        labels: BTreeMap::new(),
+        labels: Labels::new(),
         deadline: Time(0),
         contact: Text::cut("mailto:a@example.org"),
         commitment: Hash32(sha256(&[])),

@@ -16,7 +16,7 @@ use station_node::store::{Batch, MemoryStore, Store};
 use station_node::tasks::Tasks;
 use station_protocol::bounded::{List, Text};
 use station_protocol::content::sha256;
-use station_protocol::experiment::Experiment;
+use station_protocol::experiment::{Experiment, Labels};
 use station_protocol::hostcall::{FetchError, FetchRequest, Method};
 use station_protocol::policy::Policy;
 use station_protocol::sampling::TARGET_QUOTA_PER_DAY;
@@ -255,7 +255,7 @@ fn measurement() -> (ExperimentId, Experiment) {
         one_of_them: false,
         jobs: 1,
         kind: PlanKind::Measurement { stations: 20, targets: vec![target] },
-        labels: BTreeMap::new(),
+        labels: Labels::new(),
         deadline_ms: 60_000,
         wall_ms: 60_000,
     };

@@ -5,7 +5,7 @@
 use cid::Cid;
 use station_protocol::bounded::{List, Name};
 use station_protocol::capability::PATTERNS_MAX;
-use station_protocol::experiment::{LABEL_VALUES_MAX, Labels, Trust};
+use station_protocol::experiment::{Labels, Trust};
 
 use super::{PlanError, index};
 use crate::net::fabric::NodeIndex;
@@ -69,7 +69,7 @@ pub(super) fn work(scenario: &Scenario, drawn: &[Station], sites: &[Site]) -> Re
             one_of_them: false,
             jobs: work.jobs,
             kind,
-            labels: labels(work.labels.iter()).ok_or_else(|| missing("more values of a label than an experiment can name"))?,
+            labels: labels(work.labels.iter()).ok_or_else(|| missing("more labels, or values of one, than an experiment can name"))?,
             deadline_ms: work.deadline.0,
             wall_ms: work.wall.0,
         });
@@ -84,5 +84,6 @@ fn targets(names: &[Name], sites: &[Site]) -> Vec<Target> {
 
 /// None when a label has more than [`LABEL_VALUES_MAX`] values.
 fn labels<'a>(all: impl Iterator<Item = (&'a Name, &'a Vec<Name>)>) -> Option<Labels> {
-    all.map(|(label, values)| (values.len() <= LABEL_VALUES_MAX).then(|| (label.clone(), List::first(values.iter().cloned())))).collect()
+    let of = |(label, values): (&Name, &Vec<Name>)| Some((label.clone(), List::new(values.clone()).ok()?));
+    Labels::of(all.map(of).collect::<Option<Vec<_>>>()?).ok()
 }

@@ -4,4 +4,5 @@ mod logs;
 mod random;
 mod rules;
 mod samples;
+mod strangers;
 mod world;

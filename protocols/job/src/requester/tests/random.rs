@@ -5,20 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::super::run::LOST_MAX;
 use super::world::*;
+use crate::bounded::List;
+use crate::cluster::Cluster;
+use crate::content::Content;
 use crate::durable::Ticket;
-use crate::experiment::{Class, ExperimentId};
+use crate::experiment::{Class, ExperimentId, Labels};
 use crate::identity::NodeId;
+use crate::jobs::BLOCK_BYTES_MAX;
 use crate::lease::GRACE_MS;
 use crate::log::{self, Entry};
-use crate::receipt::{LeaseNumber, Outcome};
+use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Outcome, Receipt};
 use crate::requester::{Effect, Event, Note};
 use crate::time::{SECOND, Time};
 use crate::verdict::Decision;
-use crate::work::{Deliver, Delivery, Lease, ReceiptRefused, Request, Response, ReturnReason};
+use crate::work::{Claim, Deliver, Delivery, Lease, ReceiptRefused, Request, Response, ReturnReason};
 
 /// Stations in a case: more than any job wants, with two behind one /24.
 const STATIONS: u8 = 6;
+/// Keys of liars beside them, in two networks.
+const LIARS: std::ops::RangeInclusive<u8> = 20..=51;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -31,14 +38,47 @@ enum Step {
     /// The station forgets the leases it has.
     Forget(u8),
     Pass(u64),
+    /// A key of the liars does what no honest station does.
+    Lie(u8, Lie),
     /// The disk takes the next Commits.
     Sync(usize),
     /// The disk takes so many Commits, then the process dies before their effects.
     Crash(usize),
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Lie {
+    /// Claims with as large labels as there are, others each time.
+    Claim(u8),
+    /// Delivers an output that it never serves.
+    Unserved,
+    /// Delivers with an output that is not the one that its receipt names.
+    Forged,
+    /// Delivers as large an output as stands beside a receipt, and says that it took for ever.
+    Huge,
+    /// Delivers twice, each time something else.
+    Contradiction,
+    /// Delivers receipts of others, and of leases that nobody has.
+    Replay,
+    /// Returns everything that is outstanding, its own or not, and numbers that never were.
+    Return,
+}
+
+fn lie() -> impl Strategy<Value = Lie> {
+    prop_oneof![
+        4 => any::<u8>().prop_map(Lie::Claim),
+        1 => Just(Lie::Unserved),
+        1 => Just(Lie::Forged),
+        1 => Just(Lie::Huge),
+        1 => Just(Lie::Contradiction),
+        1 => Just(Lie::Replay),
+        1 => Just(Lie::Return),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
+        5 => (LIARS, lie()).prop_map(|(key, lie)| Step::Lie(key, lie)),
         6 => (1..=STATIONS).prop_map(Step::Claim),
         6 => (1..=STATIONS, 1..5_usize, 0..12_u8).prop_map(|(station, most, says)| Step::Deliver(station, most, says)),
         1 => (1..=STATIONS).prop_map(Step::Repeat),
@@ -105,6 +145,7 @@ impl Case {
                 let numbers: Vec<_> = hand.into_keys().collect();
                 self.deliver(station, vec![], &numbers);
             }
+            Step::Lie(key, lie) => self.lie(key, lie),
             Step::Forget(station) => self.model.hands.entry(station).or_default().clear(),
             Step::Pass(ms) => self.world.pass(ms),
             Step::Sync(count) => {
@@ -143,20 +184,63 @@ impl Case {
         signed(station, body, Some(b"true"))
     }
 
+    fn lie(&mut self, key: u8, lie: Lie) {
+        let hand = std::mem::take(self.model.hands.entry(key).or_default());
+        let own = hand.iter().map(|(number, lease)| (*number, lease.index)).collect::<Vec<_>>();
+        let each = |says: &dyn Fn(LeaseNumber, u64) -> Delivery| own.iter().map(|(number, index)| says(*number, *index)).collect::<Vec<_>>();
+        let huge = vec![key; INLINE_BYTES_MAX];
+        let receipts = match lie {
+            Lie::Claim(value) => {
+                self.model.hands.insert(key, hand);
+                let long = (0..15).map(|label| (name(&format!("l{label}{value}")), List::first([name(&"v".repeat(64))])));
+                let labels = Labels::of(long.chain([(name("region"), List::first([name(&format!("r{value}"))]))])).unwrap();
+                let holding: Vec<_> = own.iter().map(|(number, _)| *number).collect();
+                let claim = Claim { labels, free: u32::MAX, capacity: u32::MAX, ..claim(self.id, &holding) };
+                return self.ask(key, Request::Claim(claim), vec![]);
+            }
+            Lie::Unserved => each(&|number, index| {
+                let mut body = receipt(self.id, key, number, index, b"");
+                body.output = Some(Content::raw(&vec![key; 70_000]));
+                signed(key, body, None)
+            }),
+            Lie::Forged => each(&|number, index| signed(key, receipt(self.id, key, number, index, b"true"), Some(b"forged"))),
+            Lie::Huge => each(&|number, index| {
+                let body = Receipt { duration_ms: u64::MAX, fuel: u64::MAX, ..receipt(self.id, key, number, index, &huge) };
+                signed(key, body, Some(&huge))
+            }),
+            Lie::Contradiction => {
+                [b"one", b"two"].iter().flat_map(|says| each(&|number, index| delivery(self.id, key, number, index, *says))).collect()
+            }
+            Lie::Replay => {
+                let others = self.model.delivered.values().flatten().rev().take(8).cloned();
+                let nobodys = [0, 1, 7, u64::MAX].into_iter().map(|number| delivery(self.id, key, number, u64::MAX, b"none"));
+                others.chain(nobodys).collect()
+            }
+            Lie::Return => {
+                let numbers: Vec<_> = self.model.granted.keys().copied().take(64).chain([u64::MAX]).collect();
+                return self.deliver(key, vec![], &numbers);
+            }
+        };
+        self.deliver(key, receipts, &[]);
+    }
+
     fn deliver(&mut self, station: u8, receipts: Vec<Delivery>, returned: &[LeaseNumber]) {
         let named = receipts.iter().map(|delivery| delivery.receipt.body.lease).collect::<Vec<_>>();
         for number in &named {
-            let now = self.world.now;
-            self.model.handed.entry(*number).or_insert(now);
+            // What somebody else says of it is no delivery.
+            if self.model.granted.get(number).is_some_and(|(owner, _, _)| *owner == station) {
+                let now = self.world.now;
+                self.model.handed.entry(*number).or_insert(now);
+            }
         }
         let holding = self.model.hands.entry(station).or_default().keys().copied();
         let deliver = Deliver {
             experiment: self.id,
-            receipts: crate::bounded::List::first(receipts),
-            holding: crate::bounded::List::first(holding),
+            receipts: List::first(receipts),
+            holding: List::first(holding),
             free: 4,
             cursor: 0,
-            returned: crate::bounded::List::first(returned.iter().map(|number| (*number, ReturnReason::Drain))),
+            returned: List::first(returned.iter().map(|number| (*number, ReturnReason::Drain))),
         };
         self.ask(station, Request::Deliver(deliver), named);
     }
@@ -168,12 +252,31 @@ impl Case {
         let mut from = peer(station);
         if station == STATIONS {
             from.cluster = peer(1).cluster;
+        } else if LIARS.contains(&station) {
+            from.cluster = Cluster::V4([46, 0, station % 2]);
         }
         self.world.handle(Event::Asked { ask, from, request });
     }
 
+    /// Whatever strangers do, this is all that it may cost.
+    fn within_bounds(&self) {
+        for gauge in self.world.machine.gauges() {
+            assert!(!gauge.is_exceeded(), "{gauge:?}");
+        }
+        let Some(run) = self.world.machine.open.get(&self.id) else { return };
+        for claimant in run.claimants.values() {
+            assert!(claimant.labels.text_bytes() <= 80 && claimant.outstanding.len() <= crate::work::HOLDING_MAX && claimant.unread.len() <= 256);
+        }
+        for job in run.open.values() {
+            assert!(job.lost.len() <= LOST_MAX && job.receipts.len() + job.outstanding.len() <= run.attempts_max as usize);
+            assert_eq!(job.clusters.len(), job.nodes.len(), "one seat each");
+        }
+        assert!(run.next_deadline() <= self.world.now.plus(crate::time::DAY), "it looks again within a day");
+    }
+
     /// Checks every effect that was performed.
     fn observe(&mut self) {
+        self.within_bounds();
         for effect in std::mem::take(&mut self.world.effects) {
             match effect {
                 Effect::Gossip(call) => {
@@ -199,7 +302,8 @@ impl Case {
                 }
                 for (number, reason) in &ack.body.refused {
                     // A station of this model may run a lease twice and say something else: that is proof, not loss.
-                    let lost = self.model.held.contains(number) && *reason != ReceiptRefused::Contradiction;
+                    let is_own = self.model.granted.get(number).is_some_and(|(owner, _, _)| *owner == station);
+                    let lost = is_own && self.model.held.contains(number) && *reason != ReceiptRefused::Contradiction;
                     assert!(!lost, "lease {number} was held and then refused");
                 }
                 if let Some(leases) = ack.body.leases {
@@ -230,8 +334,9 @@ impl Case {
         self.world.pass(3_600_000 + 60 * SECOND);
         self.observe();
         let (root, pages) = self.world.log(&self.id);
+        assert!(root.pages.iter().all(|cid| self.world.blobs[cid].len() <= BLOCK_BYTES_MAX), "a page cannot be read back");
         let blobs = &self.world.blobs;
-        let summary = log::verify(&root, &pages, |cid| blobs.get(cid).cloned()).unwrap();
+        let summary = log::verify(&root, &pages, |cid| blobs.get(cid).cloned(), None).unwrap();
         assert_eq!(summary.settled + summary.expired, jobs);
         let mut in_log = BTreeSet::new();
         for entry in pages.iter().flat_map(|page| &page.entries) {

@@ -4,7 +4,7 @@ use super::world::*;
 use crate::call::{CALL_BYTES_MAX, CallState};
 use crate::content::Content;
 use crate::durable::Ticket;
-use crate::experiment::ExperimentId;
+use crate::experiment::{Class, ExperimentId, Labels, Measurement};
 use crate::log;
 use crate::peer_action::PeerAction;
 use crate::requester::{Effect, Event, Peer, PublishError};
@@ -30,7 +30,7 @@ fn three_stations_settle_everything_and_the_log_verifies() {
     let CallState::Closed { .. } = closed.body.state else { panic!("not closed") };
     assert!(crate::call::check_decoded(&closed, &name("test"), &name("topic")).is_ok());
     let (root, pages) = world.log(&id);
-    let summary = log::verify(&root, &pages, |cid| world.blobs.get(cid).cloned()).unwrap();
+    let summary = log::verify(&root, &pages, |cid| world.blobs.get(cid).cloned(), None).unwrap();
     assert_eq!((summary.settled, summary.expired, summary.receipts), (40, 0, 120));
     // Only the closed record is left, and what owns its Log and its jobs.
     assert_eq!(world.left_behind(), 0);
@@ -184,7 +184,7 @@ fn a_job_that_everybody_returns_ends_undecided() {
     let log::Entry::Settled(job) = &pages[0].entries[0] else { panic!("no verdict") };
     assert!(matches!(job.verdict.decision, Decision::Undecided { groups: 0, .. }));
     assert_eq!(job.lost.len(), 10);
-    assert!(log::verify(&root, &pages, |_| None).is_ok());
+    assert!(log::verify(&root, &pages, |_| None, None).is_ok());
 }
 
 #[test]
@@ -358,7 +358,7 @@ fn hmac_is_that_of_rfc_4231() {
 fn claims_without_the_profile_or_the_labels_are_refused_for_good() {
     let mut world = World::new();
     let mut labelled = draft(fixed(1), 1);
-    labelled.labels.insert(name("region"), crate::bounded::List::first([name("eu")]));
+    labelled.labels = Labels::of([(name("region"), crate::bounded::List::first([name("eu")]))]).unwrap();
     let id = world.publish(labelled);
     let mut request = claim(id, &[]);
     assert_eq!(refusal(world.ask(peer(1), crate::work::Request::Claim(request.clone()))), ClaimRefused::Labels);
@@ -382,7 +382,7 @@ fn a_cancelled_experiment_closes_at_once_and_late_work_is_refused() {
     assert_eq!(refusal(world.claim(id, 3, &[])), ClaimRefused::Closed);
     let (root, pages) = world.log(&id);
     assert_eq!((root.settled, root.expired, pages[0].entries.len()), (0, 10, 1));
-    assert!(log::verify(&root, &pages, |_| None).is_ok());
+    assert!(log::verify(&root, &pages, |_| None, None).is_ok());
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn a_measurement_with_too_few_stations_ends_at_its_deadline_with_what_there_is()
     let (root, pages) = world.log(&id);
     assert_eq!(root.settled + root.expired, 2);
     assert!(root.settled >= 1);
-    assert!(log::verify(&root, &pages, |_| None).is_ok());
+    assert!(log::verify(&root, &pages, |_| None, None).is_ok());
 }
 
 #[test]
@@ -440,10 +440,15 @@ fn after_a_crash_everything_goes_on_with_a_higher_seq_and_the_same_leases() {
 fn an_experiment_whose_call_would_be_too_large_names_its_largest_field() {
     let mut world = World::new();
     let mut large = draft(fixed(1), 1);
-    for label in 0..16 {
-        let values = (0..8).map(|value| name(&format!("{}{value}", "v".repeat(40))));
-        large.labels.insert(name(&format!("label{label}")), crate::bounded::List::first(values));
-    }
+    let values = |label: usize| (0..4).map(move |value| name(&format!("{label}{}{value}", "v".repeat(25))));
+    large.labels = Labels::of((0..16).map(|label| (name(&format!("label{label}")), crate::bounded::List::first(values(label))))).unwrap();
+    large.class = match measurement(3) {
+        Class::Measurement(measurement) => {
+            let long = |count: usize| crate::bounded::List::first((0..count).map(|number| crate::bounded::Text::cut(&format!("{number:x>60}"))));
+            Class::Measurement(Measurement { exact: long(12), report: long(12), ..measurement })
+        }
+        other => other,
+    };
     assert!(matches!(world.try_publish(large), Err(PublishError::TooLarge { field: "where.labels", .. })));
     assert!(world.disk.is_empty() && world.calls().is_empty());
 }

@@ -17,6 +17,10 @@ impl World {
         self.handle(Event::Counted { topic: name("topic"), stations });
     }
 
+    fn works_with(&self, node: &crate::NodeId) -> bool {
+        self.machine.works_with(node, self.now)
+    }
+
     fn claim_below(&self) -> u64 {
         self.calls().last().expect("a Call").body.claim_below
     }
@@ -46,9 +50,10 @@ fn the_sample_starts_at_four_times_what_is_wanted_and_widens_until_enough_claim(
     assert_eq!(world.claim_below(), ratio(12, 1_200));
     world.pass(2 * SECOND);
     assert_eq!(world.claim_below(), ratio(12, 1_200) * 4);
-    for station in &world.stations(id, true)[..3] {
-        assert!(matches!(world.claim(id, *station, &[]), Response::Leases(_)));
-    }
+    let three = world.stations(id, true)[..3].to_vec();
+    assert!(three.iter().all(|station| matches!(world.claim(id, *station, &[]), Response::Wait { .. })));
+    world.pass(2 * SECOND);
+    assert!(three.iter().all(|station| matches!(world.claim(id, *station, &[]), Response::Leases(_))));
     let before = world.claim_below();
     world.pass(10 * SECOND);
     assert_eq!(world.claim_below(), before);
@@ -124,7 +129,46 @@ fn whom_the_call_does_not_ask_is_refused_until_a_wider_one_does() {
     // Nobody else comes: in the end everybody is asked.
     world.pass(10 * SECOND);
     assert_eq!(world.claim_below(), u64::MAX);
-    assert!(matches!(world.claim(id, left_out, &[]), Response::Leases(_)));
+    assert!(matches!(world.claim(id, left_out, &[]), Response::Wait { .. }));
+}
+
+#[test]
+fn in_a_large_topic_the_nearest_do_not_get_all_of_a_small_experiment() {
+    for (stations, waits) in [(63, false), (64, true)] {
+        let mut world = World::new();
+        world.counts(stations);
+        let id = world.publish(draft(fixed(1), 2));
+        let asked = world.stations(id, true);
+        let answer = world.claim(id, asked[0], &[]);
+        assert_eq!(matches!(answer, Response::Wait { .. }), waits, "{stations} stations");
+    }
+    let (trials, mut world) = (40, World::new());
+    world.counts(64);
+    let firsts = (0..trials).filter(|_| {
+        let id = world.publish(draft(fixed(1), 1));
+        let asked: Vec<u8> = world.stations(id, true).into_iter().take(4).collect();
+        asked.iter().for_each(|station| _ = world.claim(id, *station, &[]));
+        world.pass(2 * SECOND);
+        matches!(world.claim(id, asked[0], &[]), Response::Leases(_))
+    });
+    // A quarter, with a standard deviation of 2.7.
+    let firsts = firsts.count();
+    assert!((2..=20).contains(&firsts), "the first to claim got {firsts} of {trials}");
+}
+
+#[test]
+fn a_small_experiment_in_a_large_topic_is_shared_by_as_many_as_have_something_to_do() {
+    let mut world = World::new();
+    world.counts(64);
+    let id = world.publish(draft(fixed(1), 8));
+    let asked = world.stations(id, true);
+    asked.iter().for_each(|station| _ = world.claim(id, *station, &[]));
+    world.pass(2 * SECOND);
+    let leased = asked.iter().filter(|station| matches!(world.claim(id, **station, &[]), Response::Leases(_))).count();
+    assert_eq!(leased, asked.len().min(8));
+    // Its own station need not wait.
+    let id = world.publish(draft(fixed(1), 3));
+    assert!(matches!(world.claim(id, OWN, &[]), Response::Leases(_)));
 }
 
 #[test]
@@ -149,6 +193,8 @@ fn who_is_seen_behind_a_relay_is_asked_when_everybody_is() {
         assert_eq!(refusal(relayed(&mut world, net)), ClaimRefused::NotSampled);
     }
     world.pass(10 * SECOND);
+    assert!(matches!(relayed(&mut world, 2), Response::Wait { .. }));
+    world.pass(2 * SECOND);
     assert!(matches!(relayed(&mut world, 2), Response::Leases(_)));
 }
 
@@ -183,7 +229,7 @@ fn ten_keys_of_a_private_source_have_one_seat_on_a_public_network_and_it_is_said
 #[test]
 fn who_moves_where_nobody_is_asked_gets_no_more() {
     let mut world = World::new();
-    world.counts(400);
+    world.counts(60);
     let id = world.publish(draft(fixed(3), 40));
     let (asked, elsewhere) = (world.stations(id, true), peer(world.stations(id, false)[0]).cluster);
     let leases = world.leases(id, asked[0]);
@@ -215,6 +261,8 @@ fn a_network_of_many_has_no_more_seats_than_others_when_those_are_on_their_way()
     let receipts = |from: u8, leases: &[(LeaseNumber, Lease)]| -> Vec<Delivery> {
         leases.iter().map(|(number, lease)| delivery(id, from, *number, lease.index, b"o")).collect()
     };
+    assert!([quick, other].iter().all(|number| matches!(world.claim(id, *number, &[]), Response::Wait { .. })));
+    world.pass(2 * SECOND);
     let first = world.leases(id, quick);
     assert!(matches!(world.claim_from(id, OWN + 1, peer(quick).cluster), Response::Wait { .. }));
     let theirs = world.leases(id, other);
@@ -232,14 +280,35 @@ fn a_network_of_many_has_no_more_seats_than_others_when_those_are_on_their_way()
 fn a_requester_works_with_a_station_while_it_has_leases() {
     let mut world = World::new();
     let id = world.publish(draft(fixed(1), 1));
-    let station = peer(1).node;
-    assert!(!world.machine.works_with(&station));
+    let (first, second) = (peer(1).node, peer(2).node);
+    assert!(!world.works_with(&first));
     world.leases(id, 1);
-    assert!(world.machine.works_with(&station) && !world.machine.works_with(&peer(2).node));
+    assert!(world.works_with(&first) && !world.works_with(&second));
     world.pass(30 * MINUTE);
-    assert!(!world.machine.works_with(&station), "a lease that has run out is none");
-    let hand = world.leases(id, 2);
-    assert!(world.machine.works_with(&peer(2).node));
-    world.deliver(id, 2, vec![delivery(id, 2, hand[0].0, hand[0].1.index, b"o")]);
-    assert!(!world.machine.works_with(&peer(2).node), "what it had is here");
+    assert!(!world.works_with(&first), "a lease that has run out is none");
+    world.leases(id, 2);
+    assert!(world.works_with(&second));
+}
+
+#[test]
+fn who_waits_for_its_next_lease_is_worked_with_for_five_minutes_and_so_is_a_bare_claim() {
+    let mut world = World::new();
+    let mut slow = draft(fixed(1), 3);
+    slow.at_once = Some(1);
+    slow.limits.wall_ms = 60 * MINUTE;
+    let id = world.publish(slow);
+    let (worked, waits, has) = (peer(1).node, peer(2).node, peer(3).node);
+    let first = world.leases(id, 1);
+    let ack = world.deliver(id, 1, vec![delivery(id, 1, first[0].0, first[0].1.index, b"o")]);
+    let next = ack.leases.expect("the next job").first;
+    world.deliver_all(id, 1, vec![], &[], &[next]);
+    world.leases(id, 3);
+    for minute in 0..7 {
+        for station in [1, 2] {
+            assert!(matches!(world.claim(id, station, &[]), Response::Wait { .. }));
+        }
+        assert!(world.works_with(&has));
+        assert_eq!((world.works_with(&worked), world.works_with(&waits)), (minute <= 5, minute <= 5), "minute {minute}");
+        world.pass(MINUTE);
+    }
 }

@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::durable::{Commit, Key, Owners, Ticket};
-use crate::experiment::{Class, ExperimentId, Measurement, Spread, Trust};
+use crate::experiment::{Class, ExperimentId, Labels, Measurement, Spread, Trust};
 use crate::identity::{Hash32, Signed, SigningKey};
 use crate::jobs::Jobs;
 use crate::limits::Limits;
@@ -51,7 +51,7 @@ pub(super) fn draft(class: Class, jobs: i128) -> Draft {
         needs: BTreeMap::new(),
         limits: Limits::default(),
         class,
-        labels: BTreeMap::new(),
+        labels: Labels::new(),
         contact: Text::cut("mailto:a@example.org"),
         deadline_ms: 3_600_000,
         jobs: Jobs::explicit((0..jobs).map(Ipld::Integer).collect()).unwrap(),
@@ -291,7 +291,7 @@ pub(super) fn claim(id: ExperimentId, holding: &[LeaseNumber]) -> Claim {
         holding: List::first(holding.iter().copied()),
         profiles: List::first([name("station-wasm-1")]),
         isolation: Isolation::Full,
-        labels: BTreeMap::new(),
+        labels: Labels::new(),
         policy: Hash32::default(),
     }
 }

@@ -62,7 +62,7 @@ fn other_profiles_and_labels_are_declined() {
     body.profile = name("station-wasm-9");
     let profile = Lab::of(body, REQUESTER);
     let mut body = experiment(REQUESTER, "labels");
-    body.labels = Labels::from([(name("region"), List::first([name("eu")]))]);
+    body.labels = Labels::of([(name("region"), List::first([name("eu")]))]).unwrap();
     let labels = Lab::of(body, REQUESTER);
     let mut station = Station::new(config());
     for (lab, reason) in [(profile, DeclineReason::Profile), (labels, DeclineReason::Labels)] {
