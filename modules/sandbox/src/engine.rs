@@ -13,9 +13,9 @@ use crate::normalise;
 /// Why this system has no engine.
 pub(crate) const ABSENT: Option<&str> = None;
 
-/// Bytes of real frame for each byte that the meter counts, at most. Of 3,000 random shapes the worst had 1.9 on either tier of x86-64.
-/// Values that an optimiser moves out of a loop cost a quarter of their place, so that frames of nothing else come near 4; half of that
-/// is margin. Frames on 64-bit ARM are at most a tenth larger. `measure::tests` looks again on each machine.
+/// Bytes of real frame for each byte that the meter counts, at most. Of 3,000 random shapes the worst had 1.9 on either tier of x86-64,
+/// and frames on 64-bit ARM are at most a tenth larger. A frame of nothing but values that the meter counts at a quarter would have 4,
+/// though none was found. The rest is margin. `measure::tests` looks again on each machine.
 pub(crate) const FRAME_RATIO_MAX: usize = 6;
 /// Beside the frames: what the engine itself puts on the guest's stack, one leaf, and the functions of the runtime that run there.
 const STACK_ROOM_BYTES: usize = 2 << 20;

@@ -36,7 +36,7 @@ pub fn endless(seed: u64) -> Vec<u8> {
     Shape::new(seed, Some(i32::MAX)).finish()
 }
 
-/// The dearest frames known: so many values of a type that an optimiser moves out of a loop, for the least weight. Without end.
+/// Frames that would be the dearest, if the optimiser moved all these values of a type out of their loop: for the least weight. Without end.
 #[must_use]
 pub fn paired(ty: ValType, count: u64) -> Vec<u8> {
     let luck = Luck(ChaCha8Rng::seed_from_u64(0));

@@ -56,7 +56,7 @@ fn a_byte_of_counted_stack_stands_for_at_most_so_many_bytes_of_native_stack() {
 }
 
 #[test]
-fn the_dearest_frames_known_stay_below_the_ratio_too() {
+fn values_that_the_meter_counts_least_stay_below_the_ratio_too() {
     let mut worst = 0.0_f64;
     for (ty, count) in [(ValType::I64, 4_000), (ValType::F64, 2_000), (ValType::V128, 4_000)] {
         let ratios = tiers::ratios(&shapes::paired(ty, count)).unwrap();

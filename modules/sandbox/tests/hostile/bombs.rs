@@ -138,7 +138,7 @@ fn case_38_sixteen_thousand_choices_in_a_function_that_calls_nothing() {
         "(if (local.get 0) (then (local.set 1 (i32.add (local.get 1) (i32.const 3)))) (else (local.set 1 (i32.mul (local.get 1) (i32.const 5)))))";
     let module = guest(&format!("{MEMORY} (func (param i32) (local i32) {})", choice.repeat(16_000)), "");
     attack(|_| {
-        let sandbox = Sandbox::with_compile_limits(Config { program: worker(), cache_dir: None }, 704 << 20, 14);
+        let sandbox = Sandbox::with_compile_limits(Config { program: worker(), cache_dir: None }, 704 << 20, 300);
         let compiled = sandbox.compile(&module).map(|_| ());
         assert!(compiled.is_ok(), "{compiled:?}");
     });
