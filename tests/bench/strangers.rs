@@ -155,7 +155,6 @@ async fn flooded(program: &Path, kind: Flood, short: bool, report: &mut Report) 
     });
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of a benchmark")]
 async fn bombed(program: &Path, short: bool, report: &mut Report) {
     let world = World::start(program).await;
     let (links, keys) = (16, if short { 4 } else { 20 });

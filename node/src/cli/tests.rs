@@ -88,7 +88,10 @@ fn answering(verdicts: &'static [&'static str]) -> Router {
     Router::new()
         .route("/v1/experiments/{id}", get(async || Json(experiment(true, 0))).delete(async || StatusCode::NO_CONTENT))
         .route("/v1/experiments/{id}/results", get(async move || Json(results(verdicts))))
-        .route("/v1/experiments/{id}/verification", get(async || Json(json!({ "experiment": ID, "settled": 2, "receipts": 6, "late": 0 }))))
+        .route(
+            "/v1/experiments/{id}/verification",
+            get(async || Json(json!({ "experiment": ID, "settled": 2, "receipts": 6, "late": 0, "absent": 0, "inputs": true }))),
+        )
         .route("/v1/policy", axum::routing::put(async || StatusCode::NO_CONTENT))
 }
 

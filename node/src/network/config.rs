@@ -177,11 +177,11 @@ impl NetworkConfig {
 pub const MEMORY_WORST_MIB: [(&str, usize); 9] = [
     // Windows that are not read: requests that wait, content streams that are written to, at yamux's 256 KiB.
     ("streams unread", (WORK_WAITING_MAX + CAR_STREAMS_MAX.0) / 4),
-    ("QUIC unread", (INBOUND_MAX + OUTBOUND_MAX) as usize * QUIC_CONNECTION_BYTES_MAX as usize >> 20),
+    ("QUIC unread", ((INBOUND_MAX + OUTBOUND_MAX) as usize * QUIC_CONNECTION_BYTES_MAX as usize) >> 20),
     // Requests and answers: their bytes, and four times as much when they are decoded.
-    ("requests and answers", 5 * (WORK_BYTES_MAX.0 + WORK_BYTES_MAX.1 + WORK_ANSWER_BYTES_MAX >> 20)),
+    ("requests and answers", 5 * ((WORK_BYTES_MAX.0 + WORK_BYTES_MAX.1 + WORK_ANSWER_BYTES_MAX) >> 20)),
     ("content served", 2 * CAR_STREAMS_MAX.0),
-    ("content fetched", 2 * (crate::content::MODULES_BYTES_MAX + crate::content::OUTPUTS_BYTES_MAX >> 20)),
+    ("content fetched", 2 * ((crate::content::MODULES_BYTES_MAX + crate::content::OUTPUTS_BYTES_MAX) >> 20)),
     // Identifiers of messages: what all strangers and acquaintances may have refused in 12 min, at 630 B.
     ("gossip's memory", 90),
     // 128 connections, each with buffers of Noise, yamux and gossip of 128 KiB.

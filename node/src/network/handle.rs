@@ -78,12 +78,12 @@ impl Network {
             }
             BehaviourEvent::Work(event) => self.on_work(event),
             BehaviourEvent::Kad(Said::Inner(event)) => self.on_kad(event),
-            BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
-                // Told as often as its sender likes: a question like others.
-                if node_of(&peer_id).is_ok_and(|node| self.may_ask(node, 0)) {
-                    self.seen(peer_id, connection_id, &info.observed_addr);
-                    self.on_identified(peer_id, &info);
-                }
+            // Told as often as its sender likes: a question like others.
+            BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info })
+                if node_of(&peer_id).is_ok_and(|node| self.may_ask(node, 0)) =>
+            {
+                self.seen(peer_id, connection_id, &info.observed_addr);
+                self.on_identified(peer_id, &info);
             }
             BehaviourEvent::RelayClient(event) => self.on_relay_client(&event),
             BehaviourEvent::Relay(event) => self.on_relay(&event),

@@ -39,7 +39,7 @@ use tokio::sync::oneshot;
 
 pub use files::Bounds;
 
-use crate::store::{Batch, Gone, Records, Store, StoreError, Table};
+use crate::store::{Batch, Blocks, Gone, Records, Store, StoreError, Table};
 
 /// Pages redb keeps in memory: the working set of an outbox; redb's own default is 1 GiB.
 const PAGES_BYTES_MAX: usize = 8 << 20;
@@ -55,7 +55,7 @@ pub struct RedbStore {
     own: Lane,
     strangers: Lane,
     /// `None` only while being dropped.
-    requests: Option<mpsc::Sender<Request>>,
+    requests: Option<Arc<mpsc::Sender<Request>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -64,6 +64,8 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 enum Request {
     Commit(Batch, Reply<Gone>),
     Load(Table, Reply<Records>),
+    /// Answered after every batch given before.
+    Settle(Reply<()>),
 }
 
 impl RedbStore {
@@ -103,7 +105,7 @@ impl RedbStore {
         let files = result.await.unwrap_or_else(|_| Err(gone(&path)))?;
         let lane = |name| Lane::begin(name, path.clone(), files.clone(), failed.clone()).map_err(|error| broken(&path, &error));
         let (own, strangers) = (lane("store-own")?, lane("store-strangers")?);
-        Ok(Self { path, own, strangers, requests: Some(sender), thread: Some(thread) })
+        Ok(Self { path, own, strangers, requests: Some(Arc::new(sender)), thread: Some(thread) })
     }
 
     fn ask<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> BoxFuture<'static, Result<T, StoreError>> {
@@ -127,7 +129,23 @@ impl Store for RedbStore {
     }
 
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
-        self.own.ask(move |files| files.read(&cid))
+        let read = || self.own.ask(move |files| files.read(&cid));
+        let (at_once, later, path) = (read(), read(), self.path.clone());
+        // A read that waits must not keep the thread from its end.
+        let requests = self.requests.as_ref().map(Arc::downgrade);
+        async move {
+            if let Some(bytes) = at_once.await? {
+                return Ok(Some(bytes));
+            }
+            // It may be in a batch that is under way: a machine names what it has given to be committed.
+            let (reply, answer) = oneshot::channel();
+            if let Some(requests) = requests.and_then(|requests| requests.upgrade()) {
+                let _ = requests.send(Request::Settle(reply));
+            }
+            answer.await.unwrap_or_else(|_| Err(gone(&path)))?;
+            later.await
+        }
+        .boxed()
     }
 
     fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
@@ -138,7 +156,7 @@ impl Store for RedbStore {
         self.own.ask(move |files| files.cache_dag(&dag))
     }
 
-    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError>> {
+    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Blocks>, StoreError>> {
         self.own.ask(move |files| files.cached(root))
     }
 
@@ -201,6 +219,7 @@ impl Disk {
             let mut batches = Vec::new();
             let mut waiting = Vec::new();
             let mut loads = Vec::new();
+            let mut settled = Vec::new();
             for request in std::iter::once(first).chain(requests.try_iter()) {
                 match request {
                     Request::Commit(batch, reply) => {
@@ -208,6 +227,7 @@ impl Disk {
                         waiting.push(reply);
                     }
                     Request::Load(table, reply) => loads.push((table, reply)),
+                    Request::Settle(reply) => settled.push(reply),
                 }
             }
             if !batches.is_empty() {
@@ -216,6 +236,9 @@ impl Disk {
                 for reply in waiting {
                     let _ = reply.send(result.as_mut().map(std::mem::take).map_err(|error| error.clone()));
                 }
+            }
+            for reply in settled {
+                let _ = reply.send(self.guarded(|_| Ok(())));
             }
             // Loads follow the batches of their round: what was given before them is in it.
             for (table, reply) in loads {

@@ -16,7 +16,7 @@ use station_car::block::verify;
 use station_protocol::durable::{Key, Owners};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Batch, Gone, Records, Store, StoreError, Table, pack};
+use super::{Batch, Blocks, Gone, Records, Store, StoreError, Table, pack};
 
 /// Cheap to clone; clones are the same disk.
 #[derive(Clone, Debug)]
@@ -209,7 +209,7 @@ impl Store for MemoryStore {
         async move { result }.boxed()
     }
 
-    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError>> {
+    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Blocks>, StoreError>> {
         self.read(move |inner| inner.cache.get(&root).and_then(|bytes| pack::unpack(root, bytes).ok()))
     }
 

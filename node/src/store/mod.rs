@@ -36,6 +36,9 @@ pub type Records = Vec<(Key, Vec<u8>)>;
 /// Room below which nothing new is begun, no work and no experiment: what is under way, and what waits for the disk, must still fit.
 pub const ROOM_BYTES_MIN: u64 = 128 << 20;
 
+/// The blocks of a DAG.
+pub type Blocks = Vec<(Cid, Vec<u8>)>;
+
 /// Blobs that nobody owns any more.
 pub type Gone = Vec<Cid>;
 
@@ -72,14 +75,14 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Gone, StoreError>>;
     /// All records of `table` in key order, after every batch given before.
     fn load(&self, table: Table) -> BoxFuture<'static, Result<Records, StoreError>>;
-    /// A durable blob, re-hashed when read; one that does not match its CID is absent.
+    /// A durable blob, of every batch given before too, re-hashed when read; one that does not match its CID is absent.
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>>;
     /// As [`Self::blob`], for a stranger: waits behind other strangers, and never before what this station does for itself.
     fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>>;
     /// A whole DAG that only saves fetching it again: bounded, oldest go first, not fsynced.
     fn cache(&self, dag: Dag) -> BoxFuture<'static, Result<(), StoreError>>;
     /// The blocks of a cached DAG, re-hashed when read; one that is damaged is absent.
-    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError>>;
+    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Blocks>, StoreError>>;
     /// Bytes that may still be written before the operator's bound or the end of the disk.
     fn room(&self) -> BoxFuture<'static, Result<u64, StoreError>>;
 }

@@ -9,7 +9,7 @@ use cid::Cid;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use station_car::Dag;
-use station_node::store::{Batch, Gone, Records, Store, StoreError, Table};
+use station_node::store::{Batch, Blocks, Gone, Records, Store, StoreError, Table};
 
 /// How the records of held receipts begin (`requester/records.rs`).
 const HELD: u8 = b'H';
@@ -45,7 +45,7 @@ impl Store for Unsettling {
         self.0.cache(dag)
     }
 
-    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError>> {
+    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Blocks>, StoreError>> {
         self.0.cached(root)
     }
 

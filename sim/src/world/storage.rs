@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cid::Cid;
 use futures::future::BoxFuture;
 use station_car::Dag;
-use station_node::store::{Batch, Gone, Records, Store, StoreError, Table};
+use station_node::store::{Batch, Blocks, Gone, Records, Store, StoreError, Table};
 use station_protocol::NodeId;
 
 use super::ledger::Ledger;
@@ -53,7 +53,7 @@ impl Store for Watched {
         self.disk.cache(dag)
     }
 
-    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Vec<(Cid, Vec<u8>)>>, StoreError>> {
+    fn cached(&self, root: Cid) -> BoxFuture<'static, Result<Option<Blocks>, StoreError>> {
         self.disk.cached(root)
     }
 

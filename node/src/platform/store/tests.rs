@@ -261,6 +261,23 @@ async fn strangers_who_read_do_not_stand_in_the_way_of_a_transaction() {
 }
 
 #[tokio::test]
+async fn a_blob_of_a_batch_that_is_under_way_is_there_for_the_station_that_gave_it() {
+    let (home, fsyncs) = (home(), Fsyncs::default());
+    let store = open_on(&fsyncs, home.path()).await;
+    let disk_is_slow = fsyncs.gate.lock().unwrap();
+    let before = store.commit(put(Table::Worker, "a", "1"));
+    let committing = store.commit(with_blob("o", b"a page of a Log"));
+    let mut reading = store.blob(block(b"a page of a Log").0);
+    // The read looks once and finds nothing, since the first transaction holds the second one up. The same thread answers in order.
+    assert!(futures::poll!(&mut reading).is_pending());
+    store.room().await.unwrap();
+    drop(disk_is_slow);
+    assert_eq!(reading.await.unwrap(), Some(b"a page of a Log".to_vec()));
+    before.await.unwrap();
+    committing.await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_not_its_name_is_not_written() {
     let home = home();
     let store = open(home.path()).await.unwrap();

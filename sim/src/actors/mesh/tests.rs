@@ -91,7 +91,7 @@ fn call(seq: u64) -> Signed<Call> {
         class: Class::Pure(Trust::Fixed(3)),
         jobs: JobsRef { root: cid_of(RAW, b"jobs"), count: 1, target: None },
         labels: Labels::new(),
-        deadline: Time(u64::MAX),
+        deadline: Time(10 * MINUTE),
         contact: Text::cut("mailto:lab@example.org"),
         commitment: Hash32([0; 32]),
         previous: None,
