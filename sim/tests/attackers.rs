@@ -100,9 +100,9 @@ byzantine = {{ kind = "grind" }}
 [[work]]
 requester = "lab"
 at = "20s"
-every = "15s"
-count = 3
-jobs = 6
+every = "6s"
+count = 6
+jobs = 24
 pure = {{ trust = "fixed:3" }}
 [[check]]
 always = "seats_by_cluster"

@@ -99,7 +99,7 @@ async fn a_peer_that_grafts_itself_again_and_again_is_let_go() {
 async fn a_peer_that_subscribes_again_and_again_is_let_go_and_its_topics_are_not_kept() {
     let mut lab = Lab::new(vec![config(&["t"])]).await;
     let subscription = |topic: &str, on: u8| field(1, &[&[8, on][..], &field(2, topic.as_bytes())].concat());
-    let both = move |number: u64| [subscription(TOPIC, u8::from(number % 2 == 0)), subscription(&format!("topic {number}"), 1)].concat();
+    let both = move |number: u64| [subscription(TOPIC, u8::from(number.is_multiple_of(2))), subscription(&format!("topic {number}"), 1)].concat();
     let flood = write(&lab, both, 100_000).await;
     until_let_go(&mut lab, flood).await;
     let gossip = &lab.stations[0].swarm.behaviour().gossip.inner;

@@ -241,6 +241,7 @@ async fn a_start_sweeps_files_that_no_record_owns_and_no_others() {
 }
 
 #[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "the disk's own thread waits for it, and this one lets it go")]
 async fn strangers_who_read_do_not_stand_in_the_way_of_a_transaction() {
     let (home, fsyncs) = (home(), Fsyncs::default());
     let store = open_on(&fsyncs, home.path()).await;
@@ -261,6 +262,7 @@ async fn strangers_who_read_do_not_stand_in_the_way_of_a_transaction() {
 }
 
 #[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "the disk's own thread waits for it, and this one lets it go")]
 async fn a_blob_of_a_batch_that_is_under_way_is_there_for_the_station_that_gave_it() {
     let (home, fsyncs) = (home(), Fsyncs::default());
     let store = open_on(&fsyncs, home.path()).await;
