@@ -66,7 +66,7 @@ pub async fn work_with(world: &World, kind: Labels, duration_ms: u64, lasting: D
     let mut round = 0;
     watch(lasting, Duration::from_millis(200), async || {
         let labelled = match kind {
-            Labels::Most => labels(16, 16),
+            Labels::Most => labels(2, 15),
             Labels::HugeLater if round == 0 => map([]),
             Labels::Huge | Labels::HugeLater => labels(918, 16),
         };
