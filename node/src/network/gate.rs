@@ -84,9 +84,9 @@ impl Gate {
         self.places.resize(inbound_max);
     }
 
-    /// Places that are taken by those who came.
-    pub(crate) fn inbound(&self) -> usize {
-        self.places.inbound()
+    /// Places that are taken by those who came, and the most that can be.
+    pub(crate) fn inbound(&self) -> (usize, usize) {
+        (self.places.inbound(), self.places.ceiling())
     }
 
     /// Whom the door is shut to.

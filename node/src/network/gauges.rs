@@ -17,7 +17,8 @@ impl Network {
             Gauge::new("searches in the DHT", self.finds.len(), FINDS_MAX),
         ];
         let gate = &self.swarm.behaviour().gate;
-        gauges.push(Gauge::new("connections of those who come", gate.inbound(), self.inbound_max as usize));
+        let (inbound, inbound_max) = gate.inbound();
+        gauges.push(Gauge::new("connections of those who come", inbound, inbound_max));
         gauges.push(Gauge::new("peers let go", gate.refused(), PEERS_MAX));
         gauges.extend(self.ledger.gauges());
         gauges

@@ -163,8 +163,6 @@ pub struct Network {
     dialing: Dialing<Waiting>,
     standing: Standing,
     ledger: Ledger,
-    /// Places for those who come, now.
-    inbound_max: u32,
     judgements: BTreeMap<Ticket, (MessageId, PeerId)>,
     asks: BTreeMap<Ticket, Ask>,
     sends: HashMap<OutboundRequestId, (Ticket, NodeId)>,
@@ -238,7 +236,6 @@ impl Network {
             dialing: Dialing::default(),
             standing: Standing::default(),
             ledger,
-            inbound_max: config.inbound_max(),
             judgements: BTreeMap::new(),
             asks: BTreeMap::new(),
             sends: HashMap::new(),

@@ -45,7 +45,6 @@ impl Network {
                 let inbound = self.config.inbound_max().saturating_add(more_inbound);
                 *self.swarm.behaviour_mut().limits.limits_mut() = behaviour::limits(inbound);
                 self.swarm.behaviour_mut().gate.resize(inbound as usize);
-                self.inbound_max = inbound;
                 self.topics.keep_guests(self.config.guests_kept(inbound));
             }
             Command::LetGo(node) => self.let_go(node),

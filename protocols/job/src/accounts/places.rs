@@ -86,18 +86,27 @@ pub struct Places<Id> {
     taken: BTreeMap<Id, Place>,
     /// For those who come.
     inbound_max: usize,
+    /// The same, or as many as were there when it fell and have stayed since.
+    ceiling: usize,
 }
 
 impl<Id: Copy + Ord> Places<Id> {
     /// With room for so many who come.
     #[must_use]
     pub fn new(inbound_max: usize) -> Self {
-        Self { taken: BTreeMap::new(), inbound_max }
+        Self { taken: BTreeMap::new(), inbound_max, ceiling: inbound_max }
     }
 
-    /// Room for so many who come, from now on.
+    /// Room for so many who come, from now on. Where more are there, nobody is sent away for it: the places go with those who leave.
     pub fn resize(&mut self, inbound_max: usize) {
         self.inbound_max = inbound_max;
+        self.ceiling = inbound_max.max(self.inbound());
+    }
+
+    /// The most that can be there now.
+    #[must_use]
+    pub fn ceiling(&self) -> usize {
+        self.ceiling
     }
 
     /// Somebody at `ip` begins a handshake.
@@ -128,6 +137,7 @@ impl<Id: Copy + Ord> Places<Id> {
     /// A handshake failed, or a connection ended.
     pub fn close(&mut self, id: &Id) {
         self.taken.remove(id);
+        self.ceiling = self.inbound_max.max(self.ceiling.min(self.inbound()));
     }
 
     /// Places for those who come that are taken.

@@ -38,6 +38,24 @@ fn handshakes_that_never_end_take_places_too() {
 }
 
 #[test]
+fn when_places_become_fewer_nobody_is_sent_away_and_they_go_with_those_who_leave() {
+    let mut places = Places::new(8);
+    for id in 0..6 {
+        assert_eq!(stranger(&mut places, id, ip(8, u8::try_from(id).expect("small"), 1)), Ok(None));
+    }
+    places.resize(4);
+    assert_eq!((places.inbound(), places.ceiling()), (6, 6));
+    assert_eq!(stranger(&mut places, 6, ip(9, 1, 1)), Err(NoPlace::All), "there is no place, and no network with two");
+    places.close(&0);
+    assert_eq!((places.inbound(), places.ceiling()), (5, 5));
+    for id in 1..4 {
+        places.close(&id);
+    }
+    assert_eq!((places.inbound(), places.ceiling()), (2, 4));
+    assert_eq!(stranger(&mut places, 7, ip(9, 1, 1)), Ok(None));
+}
+
+#[test]
 fn a_64_is_one_machine_and_a_48_one_network() {
     let mut places = Places::new(512);
     let v6 = |subnet: u16, host: u16| IpAddr::from([0x2a01, 1, 1, subnet, 0, 0, 0, host]);
