@@ -8,7 +8,8 @@
 //! | requesters: refuse to settle | the store ([`requester::Unsettling`]) |
 //! | requesters: contradiction | a twin: a second real node on a copy of the first one's disk |
 //! | requesters: flood of Calls from fresh keys | a swarm of its own ([`mesh::Attacker`]) |
-//! | mesh: sybil, eclipse, cold boot, censor, covert flash, flipped signatures, IHAVE spam | the same |
+//! | mesh: sybil, eclipse, cold boot, censor, covert flash, flipped signatures, IHAVE spam, nonsense | the same |
+//! | strangers: leases without end, ground records, Calls that name others' machines | the same, which answers the `work` protocol too |
 //!
 //! Guarantees: what an actor does depends on its seed and on what it is shown, never on the order of its tasks. Deliberately lacks
 //! any knowledge of the world that a real attacker would not have.
