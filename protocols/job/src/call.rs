@@ -99,6 +99,11 @@ pub fn check(bytes: &[u8], network: &Name, topic: &Name) -> Result<Signed<Call>,
 
 /// The same for a Call that came decoded, inside an anti-entropy answer.
 pub fn check_decoded(call: &Signed<Call>, network: &Name, topic: &Name) -> Result<(), CallError> {
+    // One that came inside an answer had the whole frame, and is told and kept like one that was gossiped.
+    let bytes = codec::encode(call).len();
+    if bytes > CALL_BYTES_MAX {
+        return Err(DecodeError::TooLarge { bytes, max: CALL_BYTES_MAX }.into());
+    }
     let experiment = &call.body.experiment.body;
     if call.author != experiment.requester || call.body.experiment.author != experiment.requester {
         return Err(CallError::Author);

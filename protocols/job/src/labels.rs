@@ -3,7 +3,7 @@
 //! Guarantees: there are never more labels, values or bytes than the bounds below, however they came here. Deliberately lacks proof:
 //! labels are self-declared, hence for spread, not for trust.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use serde::de::{self, Deserializer};
@@ -62,12 +62,16 @@ impl Labels {
         asked.iter().all(|(label, wanted)| self.get(label).is_some_and(|own| own.iter().any(|value| wanted.contains(value))))
     }
 
-    /// What a receipt says of its station: the values that were asked for, and its region.
+    /// What a receipt says of its station: the values that were asked for, each once, and its region.
     #[must_use]
     pub fn of_interest(&self, asked: &Self) -> Self {
         let kept = self.iter().filter_map(|(label, values)| {
             let values = match asked.get(label) {
-                Some(wanted) => List::first(values.iter().filter(|value| wanted.contains(value)).cloned()),
+                Some(wanted) => {
+                    // Whoever says a value often says no more by it, and must not take more room in the Log than was asked for.
+                    let mut said = BTreeSet::new();
+                    List::first(values.iter().filter(|value| wanted.contains(value) && said.insert(*value)).cloned())
+                }
                 None if label.as_str() == REGION => List::first(values.first().cloned()),
                 None => return None,
             };

@@ -38,10 +38,8 @@ pub fn sampled_by(node: NodeId, cluster: Cluster) -> Cluster {
 /// `numerator / denominator` as a fraction of 2⁶⁴, at most all.
 #[must_use]
 pub fn ratio(numerator: u64, denominator: u64) -> u64 {
-    if denominator == 0 || numerator >= denominator {
-        return u64::MAX;
-    }
-    u64::try_from((u128::from(numerator) << 64) / u128::from(denominator)).unwrap_or(u64::MAX)
+    let fraction = (u128::from(numerator) << 64).checked_div(u128::from(denominator));
+    fraction.and_then(|fraction| u64::try_from(fraction).ok()).unwrap_or(u64::MAX)
 }
 
 /// How many of `count` an even fraction `below` of 2⁶⁴ is, rounded up.

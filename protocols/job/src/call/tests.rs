@@ -155,6 +155,12 @@ fn a_call_above_four_kilobytes_is_refused() {
         experiment.class = Class::Measurement(measurement);
     };
     assert!(matches!(said_of(labels), Err(CallError::Decode(DecodeError::TooLarge { max: CALL_BYTES_MAX, .. }))));
+    // In an answer too, whose frame has room for it.
+    let (net, mut large) = (name("net"), experiment());
+    labels(&mut large);
+    let told = key(1).sign(&net, call(key(1).sign(&net, large)));
+    let refused = check_decoded(&told, &net, &name("topic"));
+    assert!(matches!(refused, Err(CallError::Decode(DecodeError::TooLarge { max: CALL_BYTES_MAX, .. }))), "{refused:?}");
 }
 
 #[test]

@@ -164,3 +164,57 @@ fn records_leave_after_two_hours_and_survive_midnight() {
     assert_eq!(census.records().count(), 1);
     assert_eq!(census.offer(&record(3, midnight.minus(SECOND)), midnight), Err(RecordRefused::Old), "known under today's hash too");
 }
+
+#[test]
+fn a_record_of_another_topic_with_three_machines_or_an_address_of_somebody_else_is_refused() {
+    let made_of = |change: &dyn Fn(&mut PeerRecord)| {
+        let mut body = record(1, NOW).body;
+        change(&mut body);
+        key(1).sign(&name("test"), body)
+    };
+    let at = |numbers: &[(u32, &str)]| List::first(numbers.iter().map(|(number, ip)| record_at(*number, NOW, Some(ip)).body.at[0].clone()));
+    let refused = [
+        (made_of(&|body| body.topic = name("other")), RecordRefused::Topic),
+        (made_of(&|body| body.at = at(&[(1, "45.1.1.1"), (1, "45.1.1.2"), (1, "45.1.1.3")])), RecordRefused::Address),
+        (made_of(&|body| body.at = at(&[(1, "45.1.1.1"), (2, "45.1.1.1")])), RecordRefused::Address),
+        (made_of(&|body| body.made = NOW.plus(HOUR)), RecordRefused::Future),
+    ];
+    for (record, why) in refused {
+        // In the sample, as an introduction, and when it is told on.
+        assert_eq!((census().offer(&record, NOW), census().vouch(&record, NOW)), (Err(why), Err(why)));
+        assert!(!census().is_current(&record, NOW), "{why:?}");
+    }
+    let two = made_of(&|body| body.at = at(&[(1, "45.1.1.1"), (1, "45.1.1.2")]));
+    assert!(census().offer(&two, NOW).is_ok() && census().vouch(&two, NOW).is_ok() && census().is_current(&two, NOW));
+}
+
+#[test]
+fn a_record_that_was_reached_doubles_what_is_believed_and_none_that_was_not_does() {
+    let mut belief = Belief::default();
+    assert_eq!(belief.most(0), 2 * PROVED_MIN);
+    (0..100).for_each(|_| belief.probed(false, 1_000_000, 0));
+    assert_eq!(belief.most(0), 2 * PROVED_MIN);
+    belief.probed(true, 1_000_000, 0);
+    assert_eq!(belief.most(0), 2 * PROVED_MIN, "one of a hundred is no half");
+    let mut belief = Belief::default();
+    for reached in 1..5 {
+        belief.probed(true, 1_000_000, 0);
+        assert_eq!(belief.most(0), 2 * (PROVED_MIN << reached), "however many are told");
+    }
+    belief.probed(true, 600, 0);
+    assert_eq!(belief.most(0), 1_200.max(2 * (PROVED_MIN << 4)));
+}
+
+#[test]
+fn probes_that_fail_come_less_and_less_often_and_at_least_every_ten_minutes() {
+    let mut belief = Belief::default();
+    let mut pause_ms = |outcome: Option<bool>| {
+        outcome.into_iter().for_each(|reached| belief.probed(reached, 100, 0));
+        belief.probing(NOW);
+        belief.probe_at().since(NOW)
+    };
+    assert_eq!(pause_ms(None), 5 * SECOND);
+    let pauses: Vec<u64> = (0..9).map(|_| pause_ms(Some(false)) / SECOND).collect();
+    assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
+    assert_eq!(pause_ms(Some(true)), 5 * SECOND);
+}

@@ -23,6 +23,7 @@ fn a_mapped_address_is_the_address_it_maps() {
     for reach in [Reach::Any, Reach::Global] {
         assert_eq!(of(1, "::ffff:45.51.100.1", reach), of(2, "45.51.100.2", reach));
         assert_eq!(of(1, "::ffff:10.0.0.1", reach), of(1, "10.0.0.1", reach));
+        assert!(is_private("::ffff:10.0.0.1".parse().unwrap()));
     }
 }
 
@@ -32,6 +33,7 @@ const PRIVATE: [&str; 7] = ["127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.1.1
 fn private_and_loopback_peers_are_each_their_own_on_a_local_network() {
     for ip in PRIVATE {
         assert_eq!(of(1, ip, Reach::Any), Cluster::Own(node(1)), "{ip}");
+        assert!(is_private(ip.parse().unwrap()), "{ip}");
     }
 }
 

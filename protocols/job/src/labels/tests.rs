@@ -26,6 +26,16 @@ fn labels_beyond_a_bound_can_neither_be_made_nor_decoded() {
 }
 
 #[test]
+fn a_value_that_a_station_says_often_takes_no_more_room_than_one_that_was_asked_for() {
+    let long = format!("{:a>64}", "");
+    let asked = Labels::of([label("net", [&long, "home"])]).unwrap();
+    let often = Labels::of([label("net", [long.as_str(); 16]), label("region", ["eu"; 16])]).unwrap();
+    let kept = often.of_interest(&asked);
+    assert_eq!(kept, Labels::of([label("net", [&long]), label("region", ["eu"])]).unwrap());
+    assert!(codec::encode(&often.of_interest(&asked)[&name("net")]).len() <= codec::encode(&asked[&name("net")]).len());
+}
+
+#[test]
 fn of_a_stations_labels_a_receipt_keeps_what_was_asked_for_and_the_region() {
     let own = Labels::of([label("region", ["eu", "us"]), label("net", ["home", "cable"]), label("colour", ["red"])]).unwrap();
     let kept = |asked: &Labels| own.of_interest(asked);

@@ -210,6 +210,10 @@ impl Run {
             let place = |count: usize| usize::try_from(draw(&self.secret.0, k, count as u64)).unwrap_or(0);
             let mut stations = left.swap_remove(place(left.len()));
             let (node, mut claimant) = stations.swap_remove(place(stations.len()));
+            // Those who claimed before there was a window may have filled the table.
+            if self.claimants.len() >= CLAIMANTS_MAX && !self.make_room(cx, claimant.cluster) {
+                continue;
+            }
             not_drawn.remove(&node);
             claimant.seen = now;
             self.claimants.insert(node, claimant);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use cid::Cid;
 
 use super::context::Context;
+use super::deal::OPEN_JOBS_MAX;
 use super::open::{RENEW_MS_MIN, call};
 use super::records::{ClosedRecord, PageRecord, Tag, VerdictRecord, key, numbered};
 use super::run::{Closed, OpenJob, OpenPage, Run};
@@ -23,6 +24,7 @@ use crate::log::{Entry, HeldReceipt, PAGE_BYTES_MAX, PAGES_MAX, Page, ROOT_BYTES
 use crate::quorum::{self, End};
 use crate::time::{SECOND, Time};
 use crate::verdict::{Decision, JobVerdict};
+use crate::work::DELIVERIES_MAX;
 
 /// Unread verdicts kept per station; who reads more slowly finds them in the Log.
 const UNREAD_MAX: usize = 256;
@@ -30,6 +32,9 @@ const UNREAD_MAX: usize = 256;
 const PAGE_HEAD_BYTES: usize = 256;
 /// An entry above this keeps its outputs in blobs of their own, so that a page stays a page.
 const ENTRY_BYTES_MAX: usize = PAGE_BYTES_MAX / 2;
+/// Pages of the root that are kept for what is open: each open job and each receipt of one delivery is an entry, which may fill a page. A
+/// Log with more pages than its root names would have lost the last of them.
+pub(super) const PAGES_KEPT: usize = OPEN_JOBS_MAX + DELIVERIES_MAX + 2;
 /// How long a closed experiment goes on being called, for those who missed it.
 pub(super) const CLOSING_MS: u64 = 30 * SECOND;
 
@@ -147,7 +152,7 @@ impl Run {
 
     /// Whether nothing more will happen.
     pub(super) fn is_over(&self, now: Time) -> bool {
-        self.settled.len() >= self.jobs.count() || now >= self.closes_at() || self.pages.len() + 2 >= PAGES_MAX
+        self.settled.len() >= self.jobs.count() || now >= self.closes_at() || self.pages.len() + PAGES_KEPT >= PAGES_MAX
     }
 
     /// Expires what is open, writes the last page and the root, and says Closed.

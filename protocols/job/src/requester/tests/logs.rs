@@ -10,7 +10,7 @@ use crate::content::Content;
 use crate::experiment::ExperimentId;
 use crate::jobs::{BLOCK_BYTES_MAX, Jobs};
 use crate::log::{
-    Entry, HELD_RECEIPT_BYTES_MAX, JOB_RECEIPTS_BYTES_MAX, LogError, Lost, PAGE_BYTES_MAX, Page, Root, SettledJob, verify, verify_closed,
+    Entry, HELD_RECEIPT_BYTES_MAX, JOB_RECEIPTS_BYTES_MAX, LogError, Lost, PAGE_BYTES_MAX, PAGES_MAX, Page, Root, SettledJob, verify, verify_closed,
 };
 use crate::requester::{CLOSED_MAX, Effect, Event};
 use crate::verdict::{Decision, VERDICT_EXACT_BYTES_MAX};
@@ -266,4 +266,23 @@ fn a_held_receipt_is_no_larger_than_its_bound() {
     // One entry of the Log with as many as there may be, the largest verdict, and all else.
     let rest = VERDICT_EXACT_BYTES_MAX + (64 << 10) + crate::work::INPUT_BYTES_MAX + 60 * super::super::run::LOST_MAX;
     assert!(JOB_RECEIPTS_BYTES_MAX + rest <= BLOCK_BYTES_MAX);
+}
+
+#[test]
+fn an_experiment_is_closed_while_its_root_has_room_for_all_that_is_open() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(2), 4));
+    let hand = world.leases(id, 1);
+    let (number, index) = (hand[0].0, hand[0].1.index);
+    world.deliver(id, 1, vec![delivery(id, 1, number, index, b"o")]);
+    let room = PAGES_MAX - super::super::settle::PAGES_KEPT;
+    let any = Content::raw(b"page").cid;
+    world.machine.open.get_mut(&id).unwrap().pages = vec![any; room - 1];
+    world.handle(Event::Tick);
+    assert!(world.machine.open.contains_key(&id));
+    world.machine.open.get_mut(&id).unwrap().pages.push(any);
+    world.handle(Event::Tick);
+    let log = world.machine.view(&id).unwrap().status.log.expect("closed");
+    let root = Root::read(&log, &world.blobs[&log]).unwrap();
+    assert_eq!(root.pages.len(), room + 1, "what was open has a page of its own");
 }

@@ -9,7 +9,7 @@ use crate::jobs::BLOCK_BYTES_MAX;
 use crate::log::{self, Entry};
 use crate::peer_action::PeerAction;
 use crate::receipt::LeaseNumber;
-use crate::requester::{Effect, Peer, PublishError};
+use crate::requester::{Effect, Event, Peer, PublishError};
 use crate::time::{MINUTE, SECOND};
 use crate::verdict::Decision;
 use crate::work::{Claim, ClaimRefused, Delivery, ReceiptRefused, Request, Response};
@@ -253,6 +253,35 @@ fn claimants_are_bounded_and_the_largest_network_makes_room_for_others() {
     for number in 2..20 {
         assert!(matches!(world.claim(id, number, &[]), Response::Leases(_)), "station {number}");
         assert_eq!(world.machine.open[&id].claimants.len(), most);
+    }
+}
+
+#[test]
+fn a_draw_among_more_than_there_is_room_for_makes_room() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(1), 1_000_000));
+    let most = super::super::claim::CLAIMANTS_MAX;
+    // While the topic is small there is no window, and who wants no lease yet is taken in all the same.
+    for number in 0..most as u64 {
+        let node = crate::NodeId(crate::content::sha256(&[&number.to_be_bytes()]));
+        let from = Peer { node, cluster: peer(1).cluster, is_relayed: false };
+        // The first and the last ask, the others stand for more of the same.
+        if number == 0 || number == most as u64 - 1 {
+            assert!(matches!(world.ask(from, Request::Claim(Claim { free: 0, ..claim(id, &[]) })), Response::Wait { .. }));
+        } else {
+            let claimant = super::super::run::Claimant::new(from, Labels::new(), 1, world.now);
+            world.machine.open.get_mut(&id).unwrap().claimants.insert(node, claimant);
+        }
+    }
+    assert_eq!(world.machine.open[&id].claimants.len(), most);
+    world.handle(Event::Counted { topic: name("topic"), stations: super::super::claim::WINDOW_STATIONS });
+    for number in 2..20 {
+        assert!(matches!(world.claim(id, number, &[]), Response::Wait { .. }), "station {number} waits for the draw");
+    }
+    world.pass(3 * SECOND);
+    assert_eq!(world.machine.open[&id].claimants.len(), most);
+    for number in 2..20 {
+        assert!(matches!(world.claim(id, number, &[]), Response::Leases(_)), "station {number} was drawn");
     }
 }
 
