@@ -14,7 +14,7 @@ use crate::content::{DAG_CBOR, cid_of};
 use crate::experiment::{Class, Measurement, Trust};
 use crate::log::HeldReceipt;
 use crate::receipt::{INLINE_BYTES_MAX, Outcome};
-use crate::verdict::{Canonical, Decision, EXACT_BYTES_MAX, GROUPS_MAX, Group, Leases, Stratum, VERDICT_EXACT_BYTES_MAX};
+use crate::verdict::{Canonical, Decision, EXACT_BYTES_MAX, Group, Leases, Stratum, VERDICT_EXACT_BYTES_MAX};
 
 /// Why a job ends although its receipts do not decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ fn stratum(region: Option<Name>, groups: Groups<'_>, left: &mut usize) -> Stratu
     // Stable: equal sizes stay in the order of their values, so that everybody writes the same verdict.
     groups.sort_by_key(|group| std::cmp::Reverse(group.receipts.len()));
     let certified = groups.first().is_some_and(|first| 2 * first.receipts.len() > clusters);
-    let kept = groups.into_iter().take(GROUPS_MAX).filter(|group| {
+    let kept = groups.into_iter().filter(|group| {
         let rest = left.checked_sub(codec::encode(&group.exact).len());
         *left = rest.unwrap_or(*left);
         rest.is_some()

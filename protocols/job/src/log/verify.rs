@@ -107,14 +107,14 @@ pub fn verify<'a>(
     verifier.finish()
 }
 
-fn is_block(cid: &Cid, bytes: &[u8], bytes_max: usize) -> Result<(), LogError> {
-    if bytes.len() <= bytes_max && cid_of(DAG_CBOR, bytes) == *cid { Ok(()) } else { Err(LogError::Block(*cid)) }
+fn is_block(cid: &Cid, bytes: &[u8]) -> Result<(), LogError> {
+    if cid_of(DAG_CBOR, bytes) == *cid { Ok(()) } else { Err(LogError::Block(*cid)) }
 }
 
 impl Page {
     /// The page that `bytes` are, if `cid` is their name.
     pub fn read(cid: &Cid, bytes: &[u8]) -> Result<Self, LogError> {
-        is_block(cid, bytes, BLOCK_BYTES_MAX)?;
+        is_block(cid, bytes)?;
         codec::decode(bytes, BLOCK_BYTES_MAX).map_err(|_| LogError::Block(*cid))
     }
 }
@@ -122,7 +122,7 @@ impl Page {
 impl Root {
     /// The root that `bytes` are, if `log` is their name.
     pub fn read(log: &Cid, bytes: &[u8]) -> Result<Self, LogError> {
-        is_block(log, bytes, ROOT_BYTES_MAX)?;
+        is_block(log, bytes)?;
         codec::decode(bytes, ROOT_BYTES_MAX).map_err(|_| LogError::Block(*log))
     }
 

@@ -27,6 +27,7 @@ impl Losers {
         let (losses, until) = self.0.entry(cluster).or_default();
         *losses = losses.saturating_add(1);
         *until = now.plus(pause_ms(*losses));
+        assert!(self.0.len() <= LOSERS_MAX, "clusters that lost are bounded");
     }
 
     /// A receipt of `cluster` is held.

@@ -14,11 +14,14 @@ use crate::identity::{Hash32, SigningKey};
 use crate::time::{HOUR, MINUTE, SECOND, Time};
 use crate::work::{Ack, Claim, Deliver, Lease, Leases, Refusal};
 
+mod answers;
+mod bounds;
 mod calls;
 mod claims;
 mod deliver;
 mod dials;
 mod neighbours;
+mod probes;
 mod random;
 mod run;
 mod strangers;

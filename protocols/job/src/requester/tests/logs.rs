@@ -286,3 +286,52 @@ fn an_experiment_is_closed_while_its_root_has_room_for_all_that_is_open() {
     let root = Root::read(&log, &world.blobs[&log]).unwrap();
     assert_eq!(root.pages.len(), room + 1, "what was open has a page of its own");
 }
+
+#[test]
+fn what_a_requester_signs_anew_in_its_log_is_found() {
+    let (world, id, root, pages) = closed();
+    let net = name("test");
+    let jobs = |count: i128| Jobs::explicit((0..count).map(ipld_core::ipld::Ipld::Integer).collect()).unwrap();
+    let check = |root: &Root, pages: &[Page], jobs: &Jobs| verify(root, pages, |_| None, Some(jobs)).map(|_| ());
+    assert_eq!(check(&root, &pages, &jobs(10)), Ok(()));
+    assert_eq!(check(&root, &pages, &jobs(9)), Err(LogError::Jobs));
+    let mut other = root.clone();
+    other.experiment = key(1).sign(&net, root.experiment.body.clone());
+    assert_eq!(check(&other, &pages, &jobs(10)), Err(LogError::ExperimentSignature));
+    let mut more = root.experiment.body.clone();
+    more.jobs.count = 11;
+    other.experiment = key(200).sign(&net, more);
+    assert_eq!(check(&other, &pages, &jobs(10)), Err(LogError::Jobs));
+    // Receipts that their stations signed for something else, or that others signed.
+    let with = |change: &dyn Fn(&mut SettledJob)| {
+        let mut pages = pages.clone();
+        change(job(&mut pages));
+        check(&root, &pages, &jobs(10))
+    };
+    let first = job(&mut pages.clone()).receipts[0].receipt.body.clone();
+    let station = (1..4).find(|number| key(*number).node() == first.node).unwrap();
+    let signed = |by: u8, change: &dyn Fn(&mut crate::receipt::Receipt)| {
+        let mut body = first.clone();
+        change(&mut body);
+        with(&|job| job.receipts[0].receipt = key(by).sign(&net, body.clone()))
+    };
+    let refused = Err(LogError::Receipt(first.lease));
+    assert_eq!(signed(station, &|_| {}), Ok(()));
+    assert_eq!(signed(station, &|body| body.experiment = Content::raw(b"other").cid), refused);
+    assert_eq!(signed(station, &|body| body.profile = name("other")), refused);
+    assert_eq!(signed(9, &|_| {}), refused);
+    assert_eq!(signed(station, &|body| body.index += 1), refused);
+    let twice = |job: &mut SettledJob| job.lost = vec![(1_000, key(1).node(), Lost::Expired); 2];
+    assert_eq!(with(&twice), Err(LogError::Lost(1_000)));
+    let mut again = pages.clone();
+    let (index, input) = (job(&mut again).verdict.index, job(&mut again).input.clone());
+    let verdict = crate::verdict::JobVerdict { index, decision: Decision::Expired { receipts: List::default() } };
+    again[0].entries.push(Entry::Settled(Box::new(SettledJob { verdict, input, receipts: Vec::new(), lost: Vec::new() })));
+    assert_eq!(check(&root, &again, &jobs(10)), Err(LogError::Job(index)));
+    // The Call that closed it names this Log, and is the requester's.
+    let log = world.machine.view(&id).unwrap().status.log.unwrap();
+    let call = world.machine.view(&id).unwrap().call;
+    assert_eq!(root.is_closed_by(&call, &log), Ok(()));
+    assert_eq!(root.is_closed_by(&call, &Content::raw(b"other").cid), Err(LogError::Call));
+    assert_eq!(root.is_closed_by(&key(1).sign(&net, call.body), &log), Err(LogError::Call));
+}

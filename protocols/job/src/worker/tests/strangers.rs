@@ -249,25 +249,32 @@ fn questions_about_topics_of_others_are_not_remembered() {
     assert!(matches!(station.others.pop(), Some(Effect::Answer { response: Response::Peers { .. }, .. })), "who asks for ours is answered");
 }
 
-/// A key for each number, and its record at an address of its own network.
-fn invented(number: u32) -> Signed<PeerRecord> {
+fn invented_key(number: u32) -> SigningKey {
     let mut secret = [3; 32];
     secret[..4].copy_from_slice(&number.to_be_bytes());
-    let key = crate::identity::SigningKey::from_bytes(&secret);
-    let at = Address::parse(&format!("/ip4/46.{}.{}.1/tcp/4001/p2p/{}", number / 250, number % 250, key.node())).expect("an address");
-    key.sign(&name("test"), PeerRecord { node: key.node(), topic: name("topic"), at: List::first([at]), made: START })
+    SigningKey::from_bytes(&secret)
 }
 
-/// A station that was told by one peer of as many stations as a sample holds, all of them invented and the smallest of three thousand.
-fn misled() -> Station {
+/// A station that was told by one peer of as many stations as a sample holds, all of them invented and the smallest of `of`, each at an
+/// address of its own network.
+pub(super) fn misled_by(of: u32) -> Station {
     let mut station = Station::new(Config { reach: Reach::Global, ..config() });
     let hash = |node: &NodeId| crate::sampling::fraction("size", &[b"test", &[0], b"topic", &[0], &START.day().to_be_bytes(), &node.0]);
-    let mut records: Vec<_> = (0..3_000).map(invented).collect();
-    records.sort_by_key(|record| hash(&record.body.node));
+    let mut keys: Vec<(u64, u32)> = (0..of).map(|number| (hash(&invented_key(number).node()), number)).collect();
+    keys.sort_unstable();
+    let records = keys.into_iter().map(|(_, number)| {
+        let key = invented_key(number);
+        let at = Address::parse(&format!("/ip4/46.{}.{}.1/tcp/4001/p2p/{}", number / 250, number % 250, key.node())).expect("an address");
+        key.sign(&name("test"), PeerRecord { node: key.node(), topic: name("topic"), at: List::first([at]), made: START })
+    });
     station.handle(Event::Connected { node: key(50).node(), topics: vec![name("topic")] });
     let asked = station.sent.iter().find(|out| matches!(out.request, Request::Peers { .. })).map(|out| out.send).expect("asks for peers");
     station.answer(asked, Response::Peers { records: List::first(records) });
     station
+}
+
+fn misled() -> Station {
+    misled_by(3_000)
 }
 
 #[test]
@@ -288,7 +295,8 @@ fn stations_that_were_invented_are_neither_counted_nor_waited_for() {
 
 #[test]
 fn no_count_makes_a_claim_wait_more_than_a_minute_and_who_is_connected_waits_for_nothing() {
-    let mut station = misled();
+    // Ten thousand stations at 64 dials a second take two and a half minutes.
+    let mut station = misled_by(10_000);
     station.worker.census.get_mut(&name("topic")).expect("its topic").prove(u64::MAX / 4);
     for seed in 0..20_u8 {
         let lab = Lab::new(60 + seed, "far");
@@ -300,6 +308,11 @@ fn no_count_makes_a_claim_wait_more_than_a_minute_and_who_is_connected_waits_for
         assert!(station.sent.iter().any(|out| work_of(&out.request).is_some_and(|(id, ..)| id == lab.id)));
         station.sent.clear();
     }
+    station.pass(30 * SECOND);
+    let lab = Lab::new(90, "here already");
+    station.handle(Event::Connected { node: lab.key.node(), topics: vec![name("topic")] });
+    station.hear_from(lab.call_with(1, station.now, |call| call.at = List::default()), key(190).node());
+    assert!(station.sent.iter().any(|out| work_of(&out.request).is_some_and(|(id, ..)| id == lab.id)));
 }
 
 #[test]
