@@ -138,6 +138,11 @@ impl Ledger {
         books.bootstrap.contains(node) || books.known.contains(node)
     }
 
+    /// Whether the operator named `node`.
+    pub(crate) fn is_bootstrap(&self, node: &NodeId) -> bool {
+        self.lock().bootstrap.contains(node)
+    }
+
     /// The time that accounts and places count in.
     pub(crate) fn now(&self) -> Time {
         self.lock().now()

@@ -1,6 +1,6 @@
 //! When to dial the bootstrap addresses, and when to search the DHT for topic peers: two back-offs.
 //!
-//! Guarantees: dials again, ever more rarely, until somebody is connected; searches again, ever more rarely, while topic peers are
+//! Guarantees: dials again, ever more rarely, until a bootstrap node is connected; searches again, ever more rarely, while topic peers are
 //! few. Deliberately lacks the dialling and the searching.
 
 use std::time::Duration;

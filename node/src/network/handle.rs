@@ -262,7 +262,10 @@ impl Network {
         };
         self.peers.opened(node, connection, remote);
         self.ledger.connected(node, remote.cluster(node, self.config.reach));
-        self.bootstrap.stop();
+        // Strangers that dial this station do not stand for those whom the operator named: they would be all that it ever hears of.
+        if self.ledger.is_bootstrap(&node) {
+            self.bootstrap.stop();
+        }
         let now = Instant::now();
         self.search.ensure(now);
         self.failed(node, failed, now);
@@ -302,7 +305,8 @@ impl Network {
         if known {
             self.events.push_back(Event::Disconnected { node });
         }
-        if self.peers.is_empty() && !self.config.bootstrap.is_empty() {
+        let chose_nobody = !self.config.topics.is_empty() && !self.topics.has_chosen();
+        if (self.peers.is_empty() || chose_nobody) && !self.config.bootstrap.is_empty() {
             self.bootstrap.ensure(Instant::now());
         }
     }

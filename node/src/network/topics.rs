@@ -142,6 +142,11 @@ impl Topics {
         self.chosen.contains(node)
     }
 
+    /// Whether any neighbour is here that this station dialled to be one.
+    pub(crate) fn has_chosen(&self) -> bool {
+        !self.chosen.is_empty()
+    }
+
     pub(crate) fn guests(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.guests.keys().copied()
     }

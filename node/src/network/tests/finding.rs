@@ -3,6 +3,7 @@
 use station_protocol::content::{RAW, cid_of};
 use station_protocol::durable::Ticket;
 
+use super::super::peer_id::peer_of;
 use super::super::{Command, Event, NetworkConfig};
 use super::{Lab, config, dht_server, node};
 
@@ -29,6 +30,21 @@ async fn two_strangers_in_a_topic_meet_through_a_dht_server() {
         (there && back).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_stranger_that_dials_a_station_does_not_stand_for_its_bootstrap_nodes() {
+    // Nobody listens there, as before a bootstrap node is up.
+    let closed = format!("/ip4/127.0.0.1/tcp/1/p2p/{}", peer_of(node(9))).parse().expect("a multiaddr");
+    let mut lab = Lab::new(vec![config(&["t"]), NetworkConfig { bootstrap: vec![closed], ..config(&["t"]) }]).await;
+    lab.introduce(0, 1).await;
+    assert!(lab.stations[1].bootstrap.next().is_some(), "it goes on dialling them");
+}
+
+#[tokio::test]
+async fn a_bootstrap_node_that_is_reached_is_not_dialled_again() {
+    let mut lab = strangers().await;
+    lab.until(|lab, _, _| lab.stations[1].bootstrap.next().is_none().then_some(())).await;
 }
 
 #[tokio::test]
