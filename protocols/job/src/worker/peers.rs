@@ -1,8 +1,9 @@
 //! Neighbours: who is connected, what they are asked, and what they are told.
 //!
 //! Guarantees: a new connection is asked for Calls and peers at once, so that a late joiner hears open Calls; later one random
-//! topic peer a minute; a neighbour gets one answer of each kind per topic in 30 s. Deliberately lacks dialling: it names peers
-//! worth a dial, and the driver decides; who is introduced to whom is in `introductions`.
+//! topic peer a minute; one station of the sample that is not connected is reached every three; a neighbour gets one answer of each
+//! kind per topic in 30 s. Deliberately lacks dialling: it names peers worth a dial, and the driver decides; who is introduced to whom is
+//! in `introductions`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +33,9 @@ const PEERS_EVERY_MS: u64 = 3 * MINUTE;
 /// The same while topic peers are few: as often as one neighbour answers, for the next question may fall to it again. Who is asked knows
 /// others without a dial, and the DHT's servers are spared.
 const PEERS_SOON_MS: u64 = ANSWER_EVERY_MS;
+/// How often one random station of the sample that is not connected is reached: its question for peers makes it a neighbour for a while, and
+/// a new neighbour is asked for Calls. Those who surround a station in silence cannot choose it.
+const OUTSIDE_EVERY_MS: u64 = 3 * MINUTE;
 /// How soon after the loss of a topic peer: those that end together are one loss.
 const PEERS_LOST_MS: u64 = 2 * SECOND;
 /// How often this station's own record is made anew: half of a record's life.
@@ -54,6 +58,8 @@ const NEIGHBOURS_PER_CLUSTER_MAX: usize = 2;
 enum Kind {
     Calls,
     Peers,
+    /// Of somebody who is not connected.
+    Outside,
 }
 
 #[derive(Debug, Default)]
@@ -132,6 +138,7 @@ impl Worker {
             self.ask_peers_of(node, topic);
             self.peers.due.entry((topic.clone(), Kind::Calls)).or_insert(now.plus(CALLS_EVERY_MS));
             self.peers.due.entry((topic.clone(), Kind::Peers)).or_insert(now.plus(PEERS_EVERY_MS));
+            self.peers.due.entry((topic.clone(), Kind::Outside)).or_insert(now.plus(OUTSIDE_EVERY_MS));
         }
     }
 
@@ -187,18 +194,20 @@ impl Worker {
                 Kind::Calls => CALLS_EVERY_MS,
                 Kind::Peers if self.has_few_peers(&topic) => PEERS_SOON_MS,
                 Kind::Peers => PEERS_EVERY_MS,
+                Kind::Outside => OUTSIDE_EVERY_MS,
             };
             self.peers.due.insert((topic.clone(), kind), now.plus(every));
-            if candidates.is_empty() {
-                continue;
-            }
-            let index = self.random_up_to(candidates.len() as u64 - 1);
-            let to = candidates[usize::try_from(index).unwrap_or(0)];
             match kind {
-                Kind::Calls => self.ask_calls(to, &topic),
-                Kind::Peers => self.ask_peers_of(to, &topic),
+                Kind::Calls => self.any_of(&candidates).into_iter().for_each(|to| self.ask_calls(to, &topic)),
+                Kind::Peers => self.any_of(&candidates).into_iter().for_each(|to| self.ask_peers_of(to, &topic)),
+                Kind::Outside => self.probe(&topic, now),
             }
         }
+    }
+
+    fn any_of(&mut self, candidates: &[NodeId]) -> Option<NodeId> {
+        let last = candidates.len().checked_sub(1)?;
+        candidates.get(usize::try_from(self.random_up_to(last as u64)).unwrap_or(0)).copied()
     }
 
     /// Signs this station's own records anew.

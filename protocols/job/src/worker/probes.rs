@@ -1,6 +1,7 @@
-//! Probes: stations of the sample that are asked at the address of their record, so that more of the count is believed.
+//! Probes: stations of the sample that are asked at the address of their record, so that more of the count is believed, and so that a
+//! station hears of more than its neighbours let it.
 //!
-//! Guarantees: nobody is probed while all that is told is believed; a probe is dialled out of the same budgets as everything that strangers
+//! Guarantees: while all that is told is believed, one is probed in three minutes and no more; a probe is dialled out of the same budgets as everything that strangers
 //! name. Deliberately lacks a message of its own: the question for peers is asked in any case.
 
 use super::machine::Sent;
@@ -27,7 +28,8 @@ impl Worker {
         }
     }
 
-    fn probe(&mut self, topic: &Name, now: Time) {
+    /// Reaches one random station of the sample that is not connected, if the budget allows.
+    pub(super) fn probe(&mut self, topic: &Name, now: Time) {
         let Some(census) = self.census.get(topic) else { return };
         let have = census.tags();
         let mut others: Vec<PeerRecord> =
