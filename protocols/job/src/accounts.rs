@@ -21,7 +21,7 @@ mod tests;
 
 pub use shares::{
     ACQUAINTED_TIMES, BOOTSTRAP_TIMES, CHARGES, CLUSTER_PAYERS_MAX, CLUSTERS_MAX, Charge, KNOWN_TIMES, MESSAGE, PAYERS_MAX, SHARED_HOST_TIMES,
-    STRANGERS_MAX, Share, over_quota,
+    STRANGERS_MAX, Share, UNKNOWN_CALLS_PER_SECOND, over_quota,
 };
 
 use bucket::Bucket;

@@ -34,21 +34,25 @@ pub const SHARED_HOST_TIMES: u64 = 16;
 pub const ACQUAINTED_TIMES: u64 = 2;
 
 /// Units of a message that is not accepted.
-pub const MESSAGE: u64 = 16;
-/// Topics in which all neighbours may forward as many Calls of unknown authors as they take, of which a station takes none.
-const TOPICS_AT_ONCE: u64 = 4;
+pub const MESSAGE: u64 = 64;
+/// Calls of unknown authors that a station takes in one topic, a second. Each has 4 KiB at most and goes to some eight neighbours: 0.8 Mbit/s
+/// at worst. A table of 1,024 is full after six minutes of that; the Calls that end first go then.
+pub const UNKNOWN_CALLS_PER_SECOND: u64 = 3;
 
 /// Units of a Call that is rightly signed, and over the quotas of a station in so many topics. Its forwarder did no wrong: it took the Call
-/// within its own quota, which is one a second in each topic, and a stranger may tell each neighbour others. So the more topics there
-/// are, the less one costs, and nobody can turn neighbours against each other.
+/// within its own quota, which is [`UNKNOWN_CALLS_PER_SECOND`] in each topic, and a stranger may tell each neighbour others. So the more
+/// topics there are, the less one costs, and nobody can turn neighbours against each other.
 #[must_use]
 pub const fn over_quota(topics: usize) -> u64 {
-    let topics = topics as u64;
-    if topics <= TOPICS_AT_ONCE {
-        return MESSAGE;
+    let topics = if topics == 0 { 1 } else { topics as u64 };
+    let cost = Charge::NotAccepted.payer().per_minute / 60 / (UNKNOWN_CALLS_PER_SECOND * topics);
+    if cost == 0 {
+        1
+    } else if cost > MESSAGE {
+        MESSAGE
+    } else {
+        cost
     }
-    let cost = MESSAGE * TOPICS_AT_ONCE / topics;
-    if cost == 0 { 1 } else { cost }
 }
 
 /// What a stranger's word or key makes this station do.
@@ -119,10 +123,10 @@ impl Charge {
             // An honest neighbour forwards what it accepts: from each of 16 neighbours up to four Calls a second, known authors' ones
             // too. One costs about 10 µs.
             Self::Gossip => row((2_048, 9_600), (4_096, 19_200), (16_384, 76_800)),
-            // An honest neighbour forwards what it accepts: unknown authors' Calls at one a second and topic, of which all may be over
-            // this station's own share. Four topics of that, and what gathers while a link stalls. Gossip remembers each message for
+            // An honest neighbour forwards what it accepts: unknown authors' Calls at three a second and topic, of which all may be over
+            // this station's own share. One topic of that, and what gathers while a link stalls. Gossip remembers each message for
             // minutes, so that this bounds memory too.
-            Self::NotAccepted => row((2_048, 3_840), (8_192, 15_360), (32_768, 61_440)),
+            Self::NotAccepted => row((8_192, 15_360), (32_768, 61_440), (131_072, 245_760)),
             // Answers to the first questions in two topics, and what a neighbour forwards when everybody publishes.
             Self::Calls => row((64, 240), (256, 960), (1_024, 3_840)),
             // An answer has at most 272: four topics at once; later one answer in 3 min and topic.
@@ -169,7 +173,7 @@ impl Charge {
         match self {
             Self::Signatures => "signatures verified",
             Self::Gossip => "gossip messages and control",
-            Self::NotAccepted => "sixteenths of messages not accepted",
+            Self::NotAccepted => "64ths of messages not accepted",
             Self::Calls => "calls told",
             Self::Records => "records told",
             Self::Questions => "questions asked",

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Admission, Effect, Note, Via, Worker};
+use crate::accounts;
 use crate::bounded::{List, Name};
 use crate::call::{CALL_BYTES_MAX, CLOCK_TOLERANCE_MS, Call, CallState};
 use crate::experiment::ExperimentId;
@@ -20,13 +21,15 @@ pub(super) const CALLS_PER_TOPIC_MAX: usize = 1_024;
 /// Calls kept per author: one researcher must not fill the table. Nothing is kept per address: whoever lies names another's, and only its
 /// owner would be shut out. What an address is dialled for is bounded where it is dialled.
 pub(super) const CALLS_PER_AUTHOR_MAX: usize = 4;
-/// Calls that all unknown authors of a topic get together: one a second, and so many at once.
-const UNKNOWN: Rate = Rate { micro_per_ms: 1_000, burst: 16 };
-/// The last of these are for neighbours that are within their own share, so that a flood by some leaves room for what others say.
-const UNKNOWN_RESERVED: u64 = 8;
-/// One neighbour's share of the reserve: one Call in 8 s, since 8 neighbours make a mesh, and an experiment's first Calls at once
-/// (its publication and its renewals after 2, 4 and 8 s).
+/// Calls of unknown authors of a topic that anybody may forward: one a second, and so many at once.
+const UNKNOWN: Rate = Rate { micro_per_ms: 1_000, burst: 8 };
+/// Calls of unknown authors of a topic beside those, which only come from neighbours within their own share: what sixteen forward. So a
+/// flood by some leaves room for what others say.
+const UNKNOWN_RESERVED: Rate = Rate { micro_per_ms: UNKNOWN_SHARE.micro_per_ms * 16, burst: 16 };
+/// One neighbour's share of the reserve: one Call in 8 s, and an experiment's first Calls at once (its publication and its renewals
+/// after 2, 4 and 8 s).
 const UNKNOWN_SHARE: Rate = Rate { micro_per_ms: 125, burst: 4 };
+const _: () = assert!(UNKNOWN.micro_per_ms + UNKNOWN_RESERVED.micro_per_ms == accounts::UNKNOWN_CALLS_PER_SECOND * 1_000);
 /// Calls that one neighbour may forward, four a second; the burst covers what gathers while a link stalls.
 const NEIGHBOUR: Rate = Rate { micro_per_ms: 4_000, burst: 16 };
 /// Neighbours whose rate is remembered: more than any station has connections.
@@ -54,16 +57,35 @@ impl Bucket {
         Self { rate, micro: rate.burst * 1_000_000, at: now }
     }
 
-    /// Takes a token, if `kept` tokens stay behind.
-    fn take(&mut self, kept: u64, now: Time) -> bool {
+    /// Whether there is a token.
+    fn has(&mut self, now: Time) -> bool {
         let gained = now.since(self.at).saturating_mul(self.rate.micro_per_ms);
         self.micro = self.micro.saturating_add(gained).min(self.rate.burst * 1_000_000);
         self.at = now;
-        let has = self.micro >= (kept + 1) * 1_000_000;
+        self.micro >= 1_000_000
+    }
+
+    /// Takes a token, if there is one.
+    fn take(&mut self, now: Time) -> bool {
+        let has = self.has(now);
         if has {
             self.micro -= 1_000_000;
         }
         has
+    }
+}
+
+/// What unknown authors of one topic have left.
+#[derive(Clone, Copy, Debug)]
+struct Unknown {
+    anybodys: Bucket,
+    /// For neighbours within their own share.
+    reserved: Bucket,
+}
+
+impl Unknown {
+    fn full(now: Time) -> Self {
+        Self { anybodys: Bucket::full(UNKNOWN, now), reserved: Bucket::full(UNKNOWN_RESERVED, now) }
     }
 }
 
@@ -86,7 +108,7 @@ pub(super) struct Kept {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     kept: BTreeMap<ExperimentId, Kept>,
-    unknown: BTreeMap<Name, Bucket>,
+    unknown: BTreeMap<Name, Unknown>,
     neighbours: BTreeMap<NodeId, Neighbour>,
 }
 
@@ -120,14 +142,14 @@ impl Calls {
         }
         let new = || Neighbour { all: Bucket::full(NEIGHBOUR, now), unknown: Bucket::full(UNKNOWN_SHARE, now) };
         let neighbour = self.neighbours.entry(from).or_insert_with(new);
-        if !neighbour.all.take(0, now) {
+        if !neighbour.all.take(now) {
             return false;
         }
         if known_author {
             return true;
         }
-        let unknown = self.unknown.entry(topic.clone()).or_insert_with(|| Bucket::full(UNKNOWN, now));
-        unknown.take(UNKNOWN_RESERVED, now) || (neighbour.unknown.take(0, now) && unknown.take(0, now))
+        let unknown = self.unknown.entry(topic.clone()).or_insert_with(|| Unknown::full(now));
+        unknown.anybodys.take(now) || (neighbour.unknown.has(now) && unknown.reserved.take(now) && neighbour.unknown.take(now))
     }
 
     /// Keeps `call` if the rules allow, with the ids that went to make room.

@@ -49,41 +49,50 @@ fn a_call_of_a_topic_that_is_not_ours_is_ignored() {
     assert!(station.sent.is_empty());
 }
 
+/// Whether a Call of an unknown author is taken that comes through this neighbour.
+fn is_taken(station: &mut Station, author: u8, from: u8) -> bool {
+    station.hear_from(Lab::new(author, "quota").call_with(1, station.now, |call| call.at = List::default()), key(from).node());
+    station.judged() == Admission::Accept
+}
+
 #[test]
-fn unknown_authors_together_get_sixteen_at_once_and_one_a_second() {
+fn unknown_authors_together_get_twenty_four_at_once_and_three_a_second() {
     let mut station = Station::new(config());
-    let accepted = |station: &mut Station, authors: std::ops::Range<u8>| {
-        let mut count = 0;
-        for author in authors {
-            station.hear_from(Lab::new(author, "quota").call_with(1, station.now, |call| call.at = List::default()), key(author).node());
-            count += u32::from(station.judged() == Admission::Accept);
-        }
-        count
-    };
-    assert_eq!(accepted(&mut station, 10..40), 16);
+    assert_eq!((10..60).filter(|author| is_taken(&mut station, *author, *author)).count(), 8 + 16);
     station.pass(3 * SECOND);
-    assert_eq!(accepted(&mut station, 40..60), 3);
+    assert_eq!((60..90).filter(|author| is_taken(&mut station, *author, *author)).count(), 3 + 6);
 }
 
 #[test]
 fn a_flood_of_unknown_authors_by_one_neighbour_leaves_room_for_what_another_says() {
     let mut station = Station::new(config());
-    let heard = |station: &mut Station, author: u8, from: u8| {
-        station.hear_from(Lab::new(author, "flood").call_with(1, station.now, |call| call.at = List::default()), key(from).node());
-        station.judged() == Admission::Accept
-    };
-    // The flood gets the free half and its own share, and from then on what is refilled beyond the reserve and its share.
-    let at_once = (10..40).filter(|author| heard(&mut station, *author, 99)).count();
-    assert_eq!(at_once, 8 + 4);
+    // The flood gets what anybody may say and its own share.
+    assert_eq!((10..40).filter(|author| is_taken(&mut station, *author, 99)).count(), 8 + 4);
     for second in 0..40 {
         station.pass(SECOND);
         for author in [100 + second, 140 + second, 180 + second] {
-            heard(&mut station, author, 99);
+            is_taken(&mut station, author, 99);
         }
     }
     // Somebody else's first Calls still pass, all four of them.
-    let others = (220..230).filter(|author| heard(&mut station, *author, 98)).count();
-    assert_eq!(others, 4);
+    assert_eq!((220..230).filter(|author| is_taken(&mut station, *author, 98)).count(), 4);
+}
+
+#[test]
+fn two_calls_a_second_through_every_neighbour_leave_room_for_an_unknown_requester_beside_the_station() {
+    let mut station = Station::new(config());
+    let mut taken = 0;
+    // Ten neighbours forward two new authors' Calls a second, which whoever brings first has brought.
+    for second in 0..80_u8 {
+        station.pass(SECOND);
+        for author in [second, 80 + second] {
+            is_taken(&mut station, author, 240 + author % 10);
+        }
+        if second % 10 == 9 {
+            taken += u32::from(is_taken(&mut station, 200 + second / 10, 99));
+        }
+    }
+    assert_eq!(taken, 8, "every one of its experiments");
 }
 
 #[test]
