@@ -305,6 +305,19 @@ impl Ledger {
         delivery
     }
 
+    /// Of each honest station that missed Calls which count as due by `now_ms`: when those were made.
+    #[must_use]
+    pub fn missed(&self, now_ms: u64) -> BTreeMap<NodeIndex, Vec<u64>> {
+        let inner = self.lock();
+        let due = |heard: &&Heard| heard.honest && heard.called_ms >= inner.counted_from_ms && heard.called_ms + DELIVERED_WITHIN_MS <= now_ms;
+        let mut missed: BTreeMap<NodeIndex, Vec<u64>> = BTreeMap::new();
+        for heard in inner.calls.values().filter(due) {
+            heard.missing.iter().for_each(|station| missed.entry(*station).or_default().push(heard.called_ms));
+        }
+        missed.values_mut().for_each(|moments| moments.sort_unstable());
+        missed
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

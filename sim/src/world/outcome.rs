@@ -70,6 +70,8 @@ pub struct Outcome {
     pub speed: Speed,
     /// What came to each host of the internet on each day.
     pub internet: Vec<Tally>,
+    /// Honest stations that never heard some Calls, and when those were made, in virtual ms.
+    pub missed: BTreeMap<String, Vec<u64>>,
     pub failures: Vec<String>,
     #[serde(skip)]
     pub checkpoints: Vec<Checkpoint>,
@@ -125,6 +127,7 @@ impl Outcome {
     pub(super) fn new(plan: &Plan, seed: u64, around: &Surroundings, end: &End) -> Self {
         let stories = around.ledger.stories();
         let steady_s = (end.progress.virtual_ms - end.warm.virtual_ms) as f64 / 1e3;
+        let name = |number: NodeIndex| plan.stations[number as usize].name.clone();
         let (virtual_s, real_s) = (end.progress.virtual_ms as f64 / 1e3, end.progress.real_ns as f64 / 1e9);
         Self {
             scenario: plan.name.clone(),
@@ -148,6 +151,7 @@ impl Outcome {
                 steady_virtual_per_real: steady_s / (end.progress.real_ns - end.warm.real_ns) as f64 * 1e9,
             },
             internet: around.internet.tallies(),
+            missed: around.ledger.missed(end.progress.virtual_ms).into_iter().map(|(number, moments)| (name(number), moments)).collect(),
             failures: around.ledger.failures(),
             checkpoints: around.trace.checkpoints(),
             seen: around.trace.seen(),

@@ -74,5 +74,7 @@ fn a_call_of_the_last_seconds_is_not_due_yet() {
     called(&ledger, 1, 1_000);
     heard(&ledger, 1, 1, 1_010);
     assert_eq!(delivery(&ledger, 1_000 + DELIVERED_WITHIN_MS - 1).1, 0);
+    assert!(ledger.missed(1_000 + DELIVERED_WITHIN_MS - 1).is_empty());
     assert_eq!(delivery(&ledger, 1_000 + DELIVERED_WITHIN_MS), (1, 2, vec![10]));
+    assert_eq!(ledger.missed(1_000 + DELIVERED_WITHIN_MS).into_values().collect::<Vec<_>>(), [[1_000]]);
 }
