@@ -72,7 +72,7 @@ pub(crate) fn measure(simulator: &Path, report: &mut Report) {
             "ms",
             None,
             real.len(),
-            Anchor { name: "twenty_processes", value: measured },
+            Anchor { name: "twenty_processes".into(), value: measured },
         );
         report.add(format!("calibration_settle_{name}_error"), 100.0 * (simulated - measured) / measured, "%", None, real.len());
     }

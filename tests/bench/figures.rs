@@ -2,36 +2,36 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A number measured in this run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figure {
     pub(crate) name: Cow<'static, str>,
     pub(crate) value: f64,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: Cow<'static, str>,
     /// What the project promised, like `<= 60`.
-    pub(crate) target: Option<&'static str>,
+    pub(crate) target: Option<Cow<'static, str>>,
     /// Another number of the same run that this one is to be read against.
     pub(crate) anchor: Option<Anchor>,
     /// How many measurements the value is the median (or the quantile) of.
     pub(crate) n: usize,
     pub(crate) machine: String,
     /// What was done to the station while it was measured, if anything was.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attack: Option<Attack>,
 }
 
 /// What a stranger did, and what it cost him.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Attack {
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
     pub(crate) cost: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Anchor {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) value: f64,
 }
 
@@ -95,7 +95,13 @@ impl Report {
         n: usize,
         attack: Option<Attack>,
     ) {
-        let figure = Figure { name, value: (value * 1_000.0).round() / 1_000.0, unit, target, anchor, n, machine: self.machine.clone(), attack };
+        let value = (value * 1_000.0).round() / 1_000.0;
+        let (unit, target) = (unit.into(), target.map(Cow::Borrowed));
+        self.show(Figure { name, value, unit, target, anchor, n, machine: self.machine.clone(), attack });
+    }
+
+    /// What another process of the same run measured.
+    pub(crate) fn show(&mut self, figure: Figure) {
         if self.json {
             println!("{}", serde_json::to_string(&figure).expect("a figure is JSON"));
         } else {
@@ -113,7 +119,7 @@ impl Report {
         println!("{:48} {:>12} {:10} {:>10} {:>6}  beside", "name", "value", "unit", "target", "n");
         for row in &self.rows {
             let anchor = row.anchor.as_ref().map_or(String::new(), |anchor| format!("{} {}", anchor.name, anchor.value));
-            println!("{:48} {:>12} {:10} {:>10} {:>6}  {anchor}", row.name, row.value, row.unit, row.target.unwrap_or("–"), row.n);
+            println!("{:48} {:>12} {:10} {:>10} {:>6}  {anchor}", row.name, row.value, row.unit, row.target.as_deref().unwrap_or("–"), row.n);
             if let Some(attack) = &row.attack {
                 println!("{:48} {}: {}", "", attack.what, attack.cost);
             }

@@ -34,6 +34,9 @@ struct Args {
     /// One JSON object per line
     #[arg(long)]
     json: bool,
+    /// Of strangers: this attack alone; may be said again
+    #[arg(long, value_name = "ATTACK")]
+    only: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -68,7 +71,7 @@ fn main() -> ExitCode {
         Area::Sandbox => sandbox::measure(args.short, &mut report),
         Area::Sim => sim::measure(args.short, &mut report),
         Area::Calibration => sim::calibrate(&mut report),
-        Area::Strangers => strangers::measure(args.short, args.json, &mut report),
+        Area::Strangers => strangers::measure(args.short, &args.only, &mut report),
         Area::LabStation => {
             calibration::station();
             return ExitCode::SUCCESS;

@@ -64,7 +64,7 @@ async fn in_a_mesh(short: bool, report: &mut Report) {
         p99.push(quantile(&latencies, 0.99));
         fsync.push(median(&storage::fsync_ms(dir.path(), 50)));
     }
-    let anchor = Anchor { name: "fsync_p50_ms", value: (median(&fsync) * 1_000.0).round() / 1_000.0 };
+    let anchor = Anchor { name: "fsync_p50_ms".into(), value: (median(&fsync) * 1_000.0).round() / 1_000.0 };
     report.add_beside("settle_p50_ms", median(&p50), "ms", Some("<= 60"), runs, anchor);
     report.add("settle_p99_ms", median(&p99), "ms", None, runs);
     report.add("fsync_p50_ms", median(&fsync), "ms", None, runs);

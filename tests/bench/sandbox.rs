@@ -148,7 +148,7 @@ fn steps(short: bool, report: &mut Report) {
         ours.push(microseconds_each(count, || drop(session.step(Reply::Number(0)).expect("a step"))));
         bare.push(microseconds_each(count, || pong.ping()));
     }
-    let anchor = Anchor { name: "socketpair_roundtrip_us", value: (median(&bare) * 1_000.0).round() / 1_000.0 };
+    let anchor = Anchor { name: "socketpair_roundtrip_us".into(), value: (median(&bare) * 1_000.0).round() / 1_000.0 };
     report.add_beside("step_roundtrip_us", median(&ours), "us", Some("<= 1.5x"), batches * count, anchor);
     report.add("socketpair_roundtrip_us", median(&bare), "us", None, batches * count);
 }
@@ -215,7 +215,7 @@ fn ratio((figure, text, rounds): Metered, runs: usize, report: &mut Report) -> f
         milliseconds(begun.elapsed())
     };
     let (metered, plain): (Vec<_>, Vec<_>) = (0..runs).map(|_| (timed(&mut with), timed(&mut without))).unzip();
-    let anchor = Anchor { name: "unmetered_ms", value: (median(&plain) * 1_000.0).round() / 1_000.0 };
+    let anchor = Anchor { name: "unmetered_ms".into(), value: (median(&plain) * 1_000.0).round() / 1_000.0 };
     let ratio = median(&metered) / median(&plain);
     report.add_beside(figure, ratio, "x", None, runs, anchor);
     ratio

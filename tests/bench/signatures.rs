@@ -42,7 +42,7 @@ pub(crate) fn measure(short: bool, report: &mut Report) {
         with.push(envelope_rate());
         without.push(bare_rate());
     }
-    let anchor = Anchor { name: "ed25519_verify_per_s", value: median(&without).round() };
+    let anchor = Anchor { name: "ed25519_verify_per_s".into(), value: median(&without).round() };
     report.add_beside("envelopes_per_s", median(&with).round(), "1/s", None, runs, anchor);
     report.add("ed25519_verify_per_s", median(&without).round(), "1/s", None, runs);
 }

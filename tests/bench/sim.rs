@@ -132,8 +132,8 @@ fn mesh(program: &Path, mesh: Mesh, report: &mut Report) -> Option<f64> {
     .to_vec();
     let result = run(program, &arguments)?;
     let name = |what: &str| format!("stations_{stations}_{fidelity}_{what}");
-    let connections = Anchor { name: "connections_p50", value: number(&result, "/connections/p50").unwrap_or(f64::NAN) };
-    let whole = Anchor { name: "with_the_joining", value: number(&result, "/speed/virtual_per_real").unwrap_or(f64::NAN) };
+    let connections = Anchor { name: "connections_p50".into(), value: number(&result, "/connections/p50").unwrap_or(f64::NAN) };
+    let whole = Anchor { name: "with_the_joining".into(), value: number(&result, "/speed/virtual_per_real").unwrap_or(f64::NAN) };
     let (speed_target, memory_target) = targets(stations, fidelity);
     if let Some(value) = number(&result, "/speed/steady_virtual_per_real") {
         report.add_beside(name("virtual_per_real"), value, "s/s", speed_target, 1, whole);

@@ -1,275 +1,123 @@
 //! A foreign peer's attacks on a real station: what each costs the attacker, what it does to the station, and how honest work fares beside
 //! it.
 //!
-//! Plays them in a network of its own (see `station_stranger::alone`), with the release binary. Guarantees: each attack has a station that
-//! nobody attacked before; figures of honest work have the undisturbed one of the same run beside them. Deliberately lacks many machines:
-//! attacker, station and researcher share this one's cores.
+//! Plays each in a network of its own (see `station_stranger::alone`), with the release binary. Guarantees: figures of honest work are
+//! compared with the undisturbed one of the same network and the same minutes. Deliberately lacks many machines: attacker, station and
+//! researcher share this one's cores, in the long form with other floods.
 
+mod attacks;
+mod machines;
+
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::process::{Child, Stdio};
 
 use station_stranger::alone;
-use station_stranger::attacks::addresses::trick;
-use station_stranger::attacks::census::{Claimed, grind};
-use station_stranger::attacks::content::bomb;
-use station_stranger::attacks::floods::{FLOODS, Flood, flood};
-use station_stranger::attacks::leases::over_lease;
-use station_stranger::attacks::modules::hog_the_compiler;
-use station_stranger::attacks::places::{hold_handshakes, hold_places};
-use station_stranger::world::World;
-use station_tests::process::Home;
+use station_stranger::attacks::floods::{FLOODS, Flood};
 
-use super::figures::{Anchor, Attack, Damage, Report, median, quantile};
-use super::{processes, sim};
+use super::figures::Report;
+use super::processes;
 
 /// The station's program: named by whoever starts this, or built; and told to the run in the namespace.
 const PROGRAM: &str = "STATION_STRANGERS_PROGRAM";
-/// Between two experiments of the researcher: a topic lets all unknown authors have one Call a second, and each experiment has several.
-const BETWEEN: Duration = Duration::from_millis(1_500);
-/// How long each flood lasts, and in the short form.
-const FLOOD: Duration = Duration::from_secs(600);
-const FLOOD_SHORT: Duration = Duration::from_secs(20);
+/// Floods that last ten minutes go on side by side. A station needs a twentieth of a core under most of them.
+const SIDE_BY_SIDE: usize = 6;
 
-pub(crate) fn measure(short: bool, json: bool, report: &mut Report) {
+/// What happens in a network of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alone {
+    OverLease,
+    Ground,
+    Addresses,
+    Places,
+    Handshakes,
+    CompileHogs,
+    Car,
+    Flood(Flood),
+}
+
+impl Alone {
+    /// Those that look at how long something takes come first, each by itself.
+    fn all() -> Vec<Self> {
+        let first = [Self::OverLease, Self::Ground, Self::Addresses, Self::Places, Self::Handshakes, Self::CompileHogs, Self::Car];
+        first.into_iter().chain(FLOODS.map(Self::Flood)).collect()
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::OverLease => "over-lease".into(),
+            Self::Ground => "ground".into(),
+            Self::Addresses => "addresses".into(),
+            Self::Places => "places".into(),
+            Self::Handshakes => "handshakes".into(),
+            Self::CompileHogs => "compile-hogs".into(),
+            Self::Car => "car".into(),
+            Self::Flood(kind) => format!("{kind:?}").to_lowercase(),
+        }
+    }
+
+    /// Whether it lasts ten minutes in the long form.
+    fn is_flood(self) -> bool {
+        matches!(self, Self::Car | Self::Flood(_))
+    }
+}
+
+/// What needs no process of a station.
+const ELSEWHERE: [&str; 4] = ["mesh", "blobs", "logs", "shapes"];
+
+/// All of them, or those that `only` names.
+pub(crate) fn measure(short: bool, only: &[String], report: &mut Report) {
+    let chosen = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
+    let parts: Vec<Alone> = Alone::all().into_iter().filter(|part| chosen(&part.name())).collect();
+    for wanted in only {
+        let is_known = ELSEWHERE.contains(&wanted.as_str()) || parts.iter().any(|part| part.name() == *wanted);
+        assert!(is_known, "no attack is called {wanted}; there are {:?} and {ELSEWHERE:?}", Alone::all().into_iter().map(Alone::name));
+    }
     if let Some(program) = std::env::var_os(PROGRAM).filter(|_| alone::is_alone()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(attacks(&PathBuf::from(program), short, report));
+        for part in parts {
+            runtime.block_on(attacks::play(part, &PathBuf::from(&program), short, report));
+        }
         return;
     }
-    if alone::is_possible() {
-        let mut again = alone::again();
-        again.arg("strangers").args(short.then_some("--short")).args(json.then_some("--json"));
+    if parts.is_empty() || alone::is_possible() {
         let program = std::env::var_os(PROGRAM).map_or_else(processes::build, PathBuf::from);
-        let status = again.env(PROGRAM, program).status().expect("unshare starts");
-        assert!(status.success(), "the attacks ended with {status}");
+        let (floods, others): (Vec<Alone>, Vec<Alone>) = parts.into_iter().partition(|part| part.is_flood());
+        others.chunks(1).for_each(|part| play(part, &program, short, report));
+        floods.chunks(if short { 1 } else { SIDE_BY_SIDE }).for_each(|parts| play(parts, &program, short, report));
     } else {
         eprintln!("left out: this machine gives no network namespace to its users");
     }
-    deliveries(short, report);
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a benchmark")]
-async fn attacks(program: &Path, short: bool, report: &mut Report) {
-    over_leased(program, short, report).await;
-    ground(program, short, report).await;
-    let world = World::start(program).await;
-    let tricked = trick(&world, 1_000, Duration::from_secs(if short { 10 } else { 60 })).await;
-    report.add_damage(Damage {
-        name: "unasked_dials".into(),
-        value: tricked.knocks as f64 + tricked.lookups as f64,
-        unit: "knocks",
-        target: "0",
-        n: tricked.tricks as usize,
-        anchor: Anchor { name: "doors", value: tricked.doors.len() as f64 },
-        attack: Attack {
-            what: "addresses that lead elsewhere than they read",
-            cost: format!("{} addresses in Calls, records, identify and the DHT", tricked.tricks),
-        },
-    });
-    drop(world);
-    bombed(program, short, report).await;
-    places(program, short, report).await;
-    compiler(program, report).await;
-    for kind in FLOODS {
-        flooded(program, kind, short, report).await;
+    if chosen("mesh") {
+        machines::delivered(short, report);
+    }
+    if chosen("blobs") {
+        machines::blobs(short, report);
+    }
+    if chosen("logs") {
+        machines::logs(report);
+    }
+    if chosen("shapes") {
+        machines::shapes(short, report);
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of a benchmark")]
-async fn over_leased(program: &Path, short: bool, report: &mut Report) {
-    let world = World::start(program).await;
-    let leased = over_lease(&world, Duration::from_secs(if short { 20 } else { 60 })).await;
-    report.add_damage(Damage {
-        name: "outbox_after_overlease".into(),
-        value: leased.outbox_most as f64,
-        unit: "receipts",
-        target: "<= 64",
-        n: leased.answers as usize,
-        anchor: Anchor { name: "leases_pushed", value: leased.leases as f64 },
-        attack: Attack { what: "32 leases in every answer, nothing held", cost: "one key, one connection".into() },
-    });
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a benchmark")]
-async fn ground(program: &Path, short: bool, report: &mut Report) {
-    let world = World::start(program).await;
-    let keys = if short { 100_000 } else { 1_000_000 };
-    let ground = grind(&world, keys, Claimed::OneNetwork, Duration::from_secs(30)).await;
-    report.add_damage(Damage {
-        name: format!("census_after_grinding_{keys}"),
-        value: ground.counted_most as f64,
-        unit: "stations",
-        target: "<= 2 x real",
-        n: keys as usize,
-        anchor: Anchor { name: "real_size", value: ground.before as f64 },
-        attack: Attack { what: "ground keys of one /24", cost: format!("{keys} keys in {:.1} s, one answer", ground.grinding_s) },
-    });
-}
-
-/// Memory under a flood, and how honest work settles beside it.
-#[expect(clippy::cast_precision_loss, reason = "counts of a benchmark")]
-async fn flooded(program: &Path, kind: Flood, short: bool, report: &mut Report) {
-    let world = World::start(program).await;
-    let researcher = Researcher::new(&world).await;
-    let quiet = researcher.settle(&world, if short { 8 } else { 100 }, None).await;
-    let lasting = if short { FLOOD_SHORT } else { FLOOD };
-    let (flooded, beside) = tokio::join!(flood(&world, kind, lasting, true), researcher.settle(&world, usize::MAX, Some(lasting)));
-    let name = format!("{kind:?}").to_lowercase();
-    let attack = Attack {
-        what: "a flood of one address at a time, with a new key when it is let go",
-        cost: format!(
-            "{} frames, {:.1} Mbit/s, {} keys let go, {} dials refused",
-            flooded.sent,
-            flooded.bytes as f64 * 8e-6 / flooded.lasted_s,
-            flooded.let_go,
-            flooded.refused
-        ),
+/// Plays `parts` side by side, and shows what they measured.
+fn play(parts: &[Alone], program: &Path, short: bool, report: &mut Report) {
+    let start = |part: &Alone| -> Child {
+        let mut again = alone::again();
+        again.args(["strangers", "--json", "--only", &part.name()]).args(short.then_some("--short"));
+        again.env(PROGRAM, program).stdout(Stdio::piped()).spawn().expect("unshare starts")
     };
-    let span = if short { "20s" } else { "10min" };
-    report.add_damage(Damage {
-        name: format!("rss_after_{span}_{name}_mb"),
-        value: flooded.peak_mb,
-        unit: "MB",
-        target: "<= 512",
-        n: 1,
-        anchor: Anchor { name: "before_mb", value: (flooded.before_mb * 10.0).round() / 10.0 },
-        attack: attack.clone(),
-    });
-    report.add_damage(Damage {
-        name: format!("honest_settle_p99_{name}_ms"),
-        value: quantile(&beside, 0.99),
-        unit: "ms",
-        target: "<= 2 x quiet",
-        n: beside.len(),
-        anchor: Anchor { name: "quiet_p99_ms", value: quantile(&quiet, 0.99).round() },
-        attack: attack.clone(),
-    });
-    report.add_damage(Damage {
-        name: format!("processor_{name}_pct"),
-        value: flooded.processor_s / flooded.lasted_s * 100.0,
-        unit: "%",
-        target: "",
-        n: 1,
-        anchor: Anchor { name: "quiet_p50_ms", value: median(&quiet).round() },
-        attack,
-    });
-}
-
-async fn bombed(program: &Path, short: bool, report: &mut Report) {
-    let world = World::start(program).await;
-    let (links, keys) = (16, if short { 4 } else { 20 });
-    let bombed = bomb(&world, links, keys, if short { FLOOD_SHORT } else { FLOOD }).await;
-    report.add_damage(Damage {
-        name: format!("rss_after_{}_car_mb", if short { "20s" } else { "10min" }),
-        value: bombed.peak_mb,
-        unit: "MB",
-        target: "<= 512",
-        n: bombed.claims as usize,
-        anchor: Anchor { name: "before_mb", value: (bombed.before_mb * 10.0).round() / 10.0 },
-        attack: Attack {
-            what: "modules of one leaf many times",
-            cost: format!("{keys} keys, {} bytes sent for {} declared", bombed.sent_bytes, bombed.declared_bytes),
-        },
-    });
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a benchmark")]
-async fn places(program: &Path, short: bool, report: &mut Report) {
-    let honest = if short { 20 } else { 100 };
-    for (name, what, shakes) in
-        [("places", "keys of one /24 that hold what they can", false), ("handshakes", "handshakes of one /24 that do not end", true)]
-    {
-        let world = World::start(program).await;
-        let (_, undisturbed) = station_stranger::attacks::places::newcomers(&world, honest).await;
-        let held = if shakes { hold_handshakes(&world, 1_000, honest).await } else { hold_places(&world, 1_000, honest).await };
-        report.add_damage(Damage {
-            name: format!("honest_refused_{name}_pct"),
-            value: held.refused as f64 / held.honest as f64 * 100.0,
-            unit: "%",
-            target: "<= 1",
-            n: held.honest as usize,
-            anchor: Anchor { name: "undisturbed_pct", value: undisturbed as f64 / held.honest as f64 * 100.0 },
-            attack: Attack { what, cost: format!("{} tried, {} have a place", held.keys, held.places) },
-        });
-    }
-}
-
-/// How much later a no-op settles while ten keys have the station compile.
-async fn compiler(program: &Path, report: &mut Report) {
-    let world = World::start(program).await;
-    let researcher = Researcher::new(&world).await;
-    let quiet = researcher.settle(&world, 5, None).await;
-    let (_liars, _) = hog_the_compiler(&world, 10).await;
-    let beside = researcher.settle(&world, 5, None).await;
-    report.add_damage(Damage {
-        name: "honest_delay_compile_hogs_s".into(),
-        value: (quantile(&beside, 1.0) - median(&quiet)) / 1e3,
-        unit: "s",
-        target: "<= 2",
-        n: beside.len(),
-        anchor: Anchor { name: "quiet_s", value: median(&quiet).round() / 1e3 },
-        attack: Attack {
-            what: "modules that take seconds to compile, leases of one second",
-            cost: "ten keys of one /24, a hundred kilobytes each".into(),
-        },
-    });
-}
-
-/// An honest requester with a station of its own, which does not work for itself.
-struct Researcher {
-    home: Home,
-    _running: station_tests::process::Running,
-}
-
-impl Researcher {
-    async fn new(world: &World) -> Self {
-        let home = world.honest("researcher", 2).await;
-        let running = home.run().await;
-        let researcher = Self { home, _running: running };
-        // Once through everything: the module is compiled, the connection there.
-        researcher.settle(world, 1, None).await;
-        researcher
-    }
-
-    /// From publishing one no-op to its end, in milliseconds, again and again.
-    async fn settle(&self, world: &World, times: usize, lasting: Option<Duration>) -> Vec<f64> {
-        let (begun, mut took) = (Instant::now(), Vec::new());
-        while took.len() < times && lasting.is_none_or(|lasting| begun.elapsed() < lasting) {
-            let start = Instant::now();
-            // What never settled took as long as anybody waited.
-            let (code, said) = world.settle_over(&self.home).await;
-            if code != 0 {
-                eprintln!("an honest experiment ended with {code}: {said}");
-            }
-            took.push(start.elapsed().as_secs_f64() * 1e3);
-            tokio::time::sleep(BETWEEN).await;
+    let running: Vec<(Alone, Child)> = parts.iter().map(|part| (*part, start(part))).collect();
+    for (part, mut child) in running {
+        // A few lines: they fit into the pipe while another is read.
+        for line in BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok) {
+            report.show(serde_json::from_str(&line).expect("a figure"));
         }
-        took
-    }
-}
-
-/// What gossip delivers among attackers of the mesh, in the simulator.
-fn deliveries(short: bool, report: &mut Report) {
-    let program = sim::build(false);
-    for scenario in ["mesh-attacks", "sybil-eclipse"] {
-        let seeds = 1..=if short { 1 } else { 12 };
-        let mut delivered = Vec::new();
-        for seed in seeds {
-            let arguments = ["run".to_owned(), format!("sim/scenarios/{scenario}.toml"), "--seed".to_owned(), seed.to_string()];
-            let result = sim::run(&program, &arguments);
-            delivered.extend(result.and_then(|result| sim::number(&result, "/metrics/figures/delivered")).map(|share| share * 100.0));
+        let status = child.wait().expect("it was started");
+        if !status.success() {
+            eprintln!("{} ended with {status}: its other figures are missing", part.name());
         }
-        if delivered.is_empty() {
-            continue;
-        }
-        report.add_damage(Damage {
-            name: format!("mesh_delivery_{}_pct", scenario.replace('-', "_")),
-            value: delivered.iter().copied().fold(f64::INFINITY, f64::min),
-            unit: "%",
-            target: ">= 99.9",
-            n: delivered.len(),
-            anchor: Anchor { name: "median_pct", value: (median(&delivered) * 100.0).round() / 100.0 },
-            attack: Attack { what: "the attackers of that scenario; the worst of the seeds", cost: "simulated".into() },
-        });
     }
 }

@@ -25,6 +25,8 @@ fn seeds() -> std::ops::Range<u64> {
 fn no_shape_ends_differently_on_the_two_tiers_or_in_the_native_stack() {
     let tally = tiers::Tally::of(seeds());
     println!("{tally:?}");
+    let differ = tally.different.len() + tally.wrong.len();
+    println!(r#"{{"name":"shapes_that_differ","value":{differ},"unit":"modules","n":{}}}"#, seeds().count());
     assert!(tally.different.is_empty() && tally.wrong.is_empty(), "{tally:?}");
     let many = SHAPES / 10;
     assert!(tally.completed > many && tally.stack_overflow > many && tally.refused < many, "{tally:?}");
