@@ -164,3 +164,12 @@ fn a_verdict_is_no_larger_than_its_bound_whatever_the_outputs_say() {
     assert!((VERDICT_EXACT_BYTES_MAX / 2..VERDICT_EXACT_BYTES_MAX + (64 << 10)).contains(&bytes), "{bytes}");
     assert!(is_due(&class, &receipts, &decision));
 }
+
+#[test]
+fn one_station_has_one_vote_wherever_it_was_seen() {
+    let receipts = [held(1, 1, 1, Outcome::Completed, b"o", None), held(2, 1, 2, Outcome::Completed, b"o", None)];
+    assert_eq!(decide(&fixed(2), &receipts), None);
+    assert_eq!(lacking(&fixed(2), &receipts), 1);
+    let two = [receipts[0].clone(), held(2, 2, 2, Outcome::Completed, b"o", None)];
+    assert!(decide(&fixed(2), &two).is_some());
+}

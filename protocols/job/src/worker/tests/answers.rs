@@ -172,12 +172,26 @@ fn leases_that_come_too_late_bring_no_module() {
     station.answer(send, leases());
     assert!(station.fetches.is_empty() && station.worker.works[&lab.id].leases.is_empty());
     // Past the deadline nothing is judged any more, and the policy holds all the same.
-    let (mut station, send) = asked(&lab);
-    station.pass(HOUR + MINUTE);
+    let mut body = experiment(REQUESTER, "short");
+    body.deadline = START.plus(MINUTE);
+    let short = Lab::of(body, REQUESTER);
+    let (mut station, send) = asked(&short);
+    station.pass(2 * MINUTE);
     station.handle(Event::PolicyChanged(denied()));
-    station.sent.clear();
-    station.answer(send, leases());
-    assert!(station.fetches.is_empty());
+    station.answer(send, short.leases(0, 1, HOUR));
+    assert!(station.fetches.is_empty() && !station.worker.works[&short.id].leases.is_empty());
+}
+
+#[test]
+fn what_is_given_back_ends_with_the_deadline_whoever_answers() {
+    let mut body = experiment(REQUESTER, "short");
+    body.deadline = START.plus(MINUTE);
+    let lab = Lab::of(body, REQUESTER);
+    let mut station = Station::with_leases(config(), &lab, 1, 5_000);
+    station.pass(6_000);
+    assert_eq!(station.worker.works[&lab.id].returned.len(), 1);
+    station.pass(2 * MINUTE);
+    assert!(station.worker.works[&lab.id].returned.is_empty());
 }
 
 #[test]
@@ -272,6 +286,10 @@ fn what_a_requester_says_again_is_no_new_lease_and_what_was_run_is_not_run_again
         }
         let mut station = Station::restored(config(), station.disk.clone(), station.now);
         station.hear(lab.call(2, station.now));
+        // What was asked before it was heard asked for nothing.
+        let out = station.sent.pop_front().expect("a question");
+        station.fail(out.send, SendFailure::NoAnswer);
+        station.pass(2 * SECOND);
         let out = station.sent.pop_front().expect("asks for more");
         let again = if held { lab.leases(0, 2, HOUR) } else { lab.ack_with(|ack| ack.leases = Some(lab.batch(0, 2, HOUR))) };
         station.answer(out.send, again);

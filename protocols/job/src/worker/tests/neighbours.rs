@@ -273,3 +273,28 @@ fn where_all_of_a_small_topic_are_neighbours_nobody_asks_for_more() {
     station.pass(3 * MINUTE - 1);
     assert_eq!(asks(&station).1, None);
 }
+
+/// What neighbours say of themselves while the sample knows nothing of them.
+#[test]
+fn sixteen_current_records_are_introduced_and_of_one_station_the_newest() {
+    let mut station = Station::new(config());
+    let ask = |station: &mut Station, from: u8| {
+        station.handle(Event::Asked {
+            ask: Ticket(1),
+            from: key(from).node(),
+            request: Request::Peers { topic: name("topic"), have: List::default() },
+        });
+        let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("no records") };
+        records.into_vec()
+    };
+    let made = START.plus(5);
+    station.worker.peers.introductions.told(record(60, made, "45.1.1.1"));
+    station.worker.peers.introductions.told(record(60, START, "45.1.1.2"));
+    let told = ask(&mut station, 50);
+    assert_eq!(told.iter().filter(|record| record.body.node == key(60).node()).map(|record| record.body.made).collect::<Vec<_>>(), [made]);
+    assert_eq!(ask(&mut station, 60).len(), told.len() - 1, "nobody is introduced to itself");
+    (61..100).for_each(|number| station.worker.peers.introductions.told(record(number, START, "45.1.1.1")));
+    assert_eq!(ask(&mut station, 51).len(), 16 + 1, "and its own, which is in the sample");
+    station.pass(2 * HOUR + MINUTE);
+    assert_eq!(ask(&mut station, 52).len(), 1, "the others are too old");
+}
