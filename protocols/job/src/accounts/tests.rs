@@ -149,6 +149,81 @@ fn one_machine_is_an_ipv4_address_or_a_64() {
     assert_ne!(host("2001:db8:1:2::1"), host("2001:db8:1:3::1"));
 }
 
+#[test]
+fn all_strangers_have_one_purse_and_all_others_another() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::Dials);
+    let strange: u64 = (0..80).map(|number| paid(&mut accounts, &stranger(number, (number / 2) as u8), charge, START)).sum();
+    assert_eq!(strange, charge.strangers().burst);
+    let shared = Payer { acquaintance: Acquaintance::SharedHost, ..stranger(100, 100) };
+    let refused = accounts.charge(&shared, charge, 1, START).map_err(|over| over.scope);
+    assert_eq!(refused, Err(Scope::Strangers), "who shares an address pays with them");
+    let known = |number: u32| Payer { acquaintance: Acquaintance::Known, ..stranger(1_000 + number, 101) };
+    let acquainted: u64 = (0..100).map(|number| paid(&mut accounts, &known(number), charge, START)).sum();
+    assert_eq!(acquainted, charge.strangers().burst * ACQUAINTED_TIMES);
+}
+
+#[test]
+fn a_clock_that_is_set_back_and_comes_again_gives_nothing() {
+    let (mut accounts, charge, payer) = (Accounts::default(), Charge::Dials, stranger(1, 1));
+    paid(&mut accounts, &payer, charge, START);
+    for now in [START.minus(HOUR), START, START.minus(HOUR), START] {
+        assert!(!accounts.could_pay(&payer, charge, 1, now));
+    }
+}
+
+#[test]
+fn payers_and_clusters_are_bounded_and_those_beyond_pay_together() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::Questions);
+    for number in 0..2_000_u32 {
+        let [.., high, low] = number.to_be_bytes();
+        let _ = accounts.charge(&Payer::node(key(number), Some(Cluster::V4([100, high, low])), Acquaintance::Stranger), charge, 1, START);
+    }
+    assert_eq!(accounts.clusters.len(), CLUSTERS_MAX);
+    let mut accounts = Accounts::default();
+    (0..6_000).for_each(|number| _ = accounts.charge(&Payer { acquaintance: Acquaintance::Known, ..stranger(number, 1) }, charge, 1, START));
+    assert_eq!(accounts.payers.len(), PAYERS_MAX);
+    let mut accounts = Accounts::default();
+    let strangers = u32::try_from(STRANGERS_MAX).expect("small");
+    (0..strangers).for_each(|number| accounts.charge(&stranger(number, (number % 200) as u8), charge, 1, START).expect("paid"));
+    let beyond: u64 = (0..20).map(|number| paid(&mut accounts, &stranger(strangers + number, 201), charge, START)).sum();
+    assert_eq!(beyond, charge.payer().burst);
+}
+
+#[test]
+fn only_what_is_whole_is_forgotten_and_it_is_looked_for_once_a_second() {
+    let (charge, share) = (Charge::Dials, Charge::Dials.payer());
+    let whole = START.plus(share.burst * MINUTE / share.per_minute);
+    // The payer owes longer than its network does, and is counted there.
+    let mut accounts = Accounts::default();
+    paid(&mut accounts, &stranger(1, 1), charge, START);
+    accounts.sweep(START.plus(5 * MINUTE));
+    assert_eq!((accounts.payers.len(), accounts.clusters.len()), (1, 1));
+    accounts.sweep(whole.plus(MINUTE));
+    assert_eq!((accounts.payers.len(), accounts.clusters.len()), (0, 0));
+    // Its patience is not whole yet although its budget is.
+    let mut accounts = Accounts::default();
+    accounts.charge(&stranger(1, 1), charge, share.burst, START).expect("paid");
+    assert!(accounts.charge(&stranger(1, 1), charge, share.burst, whole.minus(SECOND)).is_err());
+    accounts.sweep(whole);
+    assert_eq!(accounts.payers.len(), 1);
+    // Those of a network that are not known by name owe still.
+    let mut accounts = Accounts::default();
+    for number in 0..u32::try_from(CLUSTER_PAYERS_MAX).expect("small") {
+        accounts.charge(&stranger(number, 1), Charge::Records, 1, START).expect("paid");
+    }
+    paid(&mut accounts, &stranger(1_000, 1), Charge::Records, START.plus(MINUTE));
+    accounts.sweep(START.plus(MINUTE + SECOND));
+    assert_eq!((accounts.payers.len(), accounts.clusters.len()), (0, 1));
+    // Once a second.
+    let mut accounts = Accounts::default();
+    accounts.sweep(START);
+    accounts.charge(&stranger(1, 1), Charge::Gossip, 1, START).expect("paid");
+    accounts.sweep(START.plus(SECOND - 1));
+    assert_eq!(accounts.payers.len(), 1);
+    accounts.sweep(START.plus(SECOND));
+    assert_eq!(accounts.payers.len(), 0);
+}
+
 #[derive(Clone, Debug)]
 struct Step {
     payer: u32,

@@ -268,6 +268,13 @@ fn invented_key(number: u32) -> SigningKey {
     SigningKey::from_bytes(&secret)
 }
 
+/// Its record at an address of its own network.
+fn invented(number: u32) -> Signed<PeerRecord> {
+    let key = invented_key(number);
+    let at = Address::parse(&format!("/ip4/46.{}.{}.1/tcp/4001/p2p/{}", number / 250, number % 250, key.node())).expect("an address");
+    key.sign(&name("test"), PeerRecord { node: key.node(), topic: name("topic"), at: List::first([at]), made: START })
+}
+
 /// A station that was told by one peer of as many stations as a sample holds, all of them invented and the smallest of `of`, each at an
 /// address of its own network.
 pub(super) fn misled_by(of: u32) -> Station {
@@ -275,11 +282,7 @@ pub(super) fn misled_by(of: u32) -> Station {
     let hash = |node: &NodeId| crate::sampling::fraction("size", &[b"test", &[0], b"topic", &[0], &START.day().to_be_bytes(), &node.0]);
     let mut keys: Vec<(u64, u32)> = (0..of).map(|number| (hash(&invented_key(number).node()), number)).collect();
     keys.sort_unstable();
-    let records = keys.into_iter().map(|(_, number)| {
-        let key = invented_key(number);
-        let at = Address::parse(&format!("/ip4/46.{}.{}.1/tcp/4001/p2p/{}", number / 250, number % 250, key.node())).expect("an address");
-        key.sign(&name("test"), PeerRecord { node: key.node(), topic: name("topic"), at: List::first([at]), made: START })
-    });
+    let records = keys.into_iter().map(|(_, number)| invented(number));
     station.handle(Event::Connected { node: key(50).node(), topics: vec![name("topic")] });
     let asked = station.sent.iter().find(|out| matches!(out.request, Request::Peers { .. })).map(|out| out.send).expect("asks for peers");
     station.answer(asked, Response::Peers { records: List::first(records) });
