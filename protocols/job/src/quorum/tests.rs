@@ -170,6 +170,7 @@ fn one_station_has_one_vote_wherever_it_was_seen() {
     let receipts = [held(1, 1, 1, Outcome::Completed, b"o", None), held(2, 1, 2, Outcome::Completed, b"o", None)];
     assert_eq!(decide(&fixed(2), &receipts), None);
     assert_eq!(lacking(&fixed(2), &receipts), 1);
-    let two = [receipts[0].clone(), held(2, 2, 2, Outcome::Completed, b"o", None)];
-    assert!(decide(&fixed(2), &two).is_some());
+    // Nor does it take the seat of those where it was seen the second time.
+    let three = [receipts[0].clone(), receipts[1].clone(), held(3, 2, 2, Outcome::Completed, b"o", None)];
+    assert!(decide(&fixed(2), &three).is_some());
 }
