@@ -1,5 +1,6 @@
 //! Stations of the sample that are looked for, so that more of the count is believed.
 
+use super::strangers::invented;
 use super::strangers::misled_by;
 use super::*;
 use crate::accounts::{Acquaintance, Payer};
@@ -75,4 +76,21 @@ fn a_record_is_looked_for_only_where_this_network_reaches() {
     station.answer(asked, Response::Peers { records: List::first(records) });
     let out = probe(&mut station).expect("a probe");
     assert_eq!(out.at.iter().map(|address| address.ip().to_string().starts_with("45.")).collect::<Vec<_>>(), [true]);
+}
+
+#[test]
+fn a_station_whose_neighbours_say_nothing_still_reaches_one_of_the_sample_every_three_minutes() {
+    let mut station = Station::new(Config { reach: Reach::Global, ..config() });
+    station.handle(Event::Connected { node: key(50).node(), topics: vec![name("topic")] });
+    let asked = station.sent.iter().find(|out| matches!(out.request, Request::Peers { .. })).map(|out| out.send).expect("asks for peers");
+    station.answer(asked, Response::Peers { records: List::first((0..8).map(invented)) });
+    let mut reached = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        station.sent.clear();
+        station.pass(3 * MINUTE);
+        let outside: Vec<NodeId> = station.sent.iter().filter(|out| !out.at.is_empty() && out.to != key(50).node()).map(|out| out.to).collect();
+        assert_eq!(outside.len(), 1, "one, and not many");
+        reached.extend(outside);
+    }
+    assert!(reached.len() > 1, "not the same again and again: {reached:?}");
 }
