@@ -10,6 +10,7 @@ use libp2p::request_response::{self, Message, ResponseChannel};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, identify};
 use station_protocol::accounts::{Charge, MESSAGE};
+use station_protocol::accounts::told::{self, CALL_SIGNATURES};
 use station_protocol::cluster::Cluster;
 use station_protocol::work::{RELAYED_BYTES_MAX, Request, Response};
 use station_protocol::worker::SendFailure;
@@ -28,10 +29,8 @@ use super::{Ask, Network, Waiting, addresses, dialing};
 
 /// A larger question costs as much as several: it is decoded before anybody knows what it is.
 const BYTES_OF_A_QUESTION: usize = 16 << 10;
-/// The Call's own, and its experiment's.
-const SIGNATURES_OF_A_CALL: u64 = 2;
 /// What an address where nobody answers costs who named it, beside the dial: a fifth such address in a row is not dialled.
-const FAILED_DIAL_COSTS: u64 = 3;
+pub(super) const FAILED_DIAL_COSTS: u64 = 3;
 /// How long a circuit outlives the direct connection that replaces it: what is on its way over it still arrives.
 const CIRCUIT_GRACE: Duration = Duration::from_secs(5);
 
@@ -129,7 +128,7 @@ impl Network {
     fn message(&mut self, source: &PeerId, id: MessageId, message: &gossipsub::Message) {
         let (Some(topic), Ok(from)) = (self.topic_names.get(&message.topic), node_of(source)) else { return };
         let paid = self.ledger.charge(from, Charge::NotAccepted, MESSAGE);
-        let may_verify = || self.ledger.charge(from, Charge::Signatures, SIGNATURES_OF_A_CALL).is_ok();
+        let may_verify = || self.ledger.charge(from, Charge::Signatures, CALL_SIGNATURES).is_ok();
         let heard = match paid {
             Ok(()) => gossip::hear(&message.data, &self.config.network, topic, may_verify),
             Err(_) => Heard::Unread,
@@ -163,8 +162,9 @@ impl Network {
                 self.asked(&peer, connection_id, request, channel);
             }
             request_response::Event::Message { message: Message::Response { request_id, response }, .. } => {
-                if let Some((send, _)) = self.sends.remove(&request_id) {
-                    self.events.push_back(Event::Answered { send, answer: Ok(response.value) });
+                if let Some((send, to)) = self.sends.remove(&request_id) {
+                    let answer = told::paid(response.value, |charge, amount| self.pays(to, charge, amount));
+                    self.events.push_back(Event::Answered { send, answer: Ok(answer) });
                 }
             }
             request_response::Event::OutboundFailure { request_id, error, .. } => {

@@ -26,6 +26,7 @@ use super::{Event, Network, NetworkConfig, Reach, Roles};
 use crate::platform::transport;
 
 mod bookkeeping;
+mod budgets;
 mod doors;
 mod finding;
 mod flooding;
