@@ -9,8 +9,8 @@ use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
 use libp2p::request_response::{self, Message, ResponseChannel};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, identify};
-use station_protocol::accounts::{Charge, MESSAGE};
 use station_protocol::accounts::told::{self, CALL_SIGNATURES};
+use station_protocol::accounts::{Charge, MESSAGE};
 use station_protocol::cluster::Cluster;
 use station_protocol::work::{RELAYED_BYTES_MAX, Request, Response};
 use station_protocol::worker::SendFailure;
@@ -25,6 +25,7 @@ use super::events::{CarStream, Event};
 use super::gossip::{self, Heard};
 use super::metered::Said;
 use super::peer_id::{node_of, peer_of};
+use super::pings::Over;
 use super::{Ask, Network, Waiting, addresses, dialing};
 
 /// A larger question costs as much as several: it is decoded before anybody knows what it is.
@@ -70,7 +71,7 @@ impl Network {
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Gossip(Said::Inner(event)) => self.on_gossip(event),
-            BehaviourEvent::Gossip(Said::Over(peer)) | BehaviourEvent::Kad(Said::Over(peer)) => {
+            BehaviourEvent::Gossip(Said::Over(peer)) | BehaviourEvent::Kad(Said::Over(peer)) | BehaviourEvent::Ping(Over(peer)) => {
                 if let Ok(node) = node_of(&peer) {
                     self.overdrew(node);
                 }
@@ -83,6 +84,12 @@ impl Network {
             {
                 self.seen(peer_id, connection_id, &info.observed_addr);
                 self.on_identified(peer_id, &info);
+            }
+            // It asked who this station is.
+            BehaviourEvent::Identify(identify::Event::Sent { peer_id, .. }) => {
+                if let Ok(node) = node_of(&peer_id) {
+                    self.may_ask(node, 0);
+                }
             }
             BehaviourEvent::RelayClient(event) => self.on_relay_client(&event),
             BehaviourEvent::Relay(event) => self.on_relay(&event),

@@ -33,6 +33,7 @@ mod flooding;
 mod gossiping;
 mod pointers;
 mod silent;
+mod services;
 mod working;
 
 /// A test that waits longer than this has found a bug; none passes or fails by how fast it was.
