@@ -1,6 +1,7 @@
 //! What libp2p reports, into events and bookkeeping.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
@@ -21,11 +22,12 @@ use tracing::debug;
 use super::behaviour::BehaviourEvent;
 use super::codec::{Frame, Question};
 use super::config::{ASKS_MAX, CAR_STREAMS_OF_CLUSTER_MAX, JUDGEMENTS_MAX};
-use super::events::{CarStream, Event};
+use super::events::{CarStream, Event, Remote};
 use super::gossip::{self, Heard};
 use super::metered::Said;
 use super::peer_id::{node_of, peer_of};
 use super::pings::Over;
+use super::reach::bare;
 use super::{Ask, Network, Waiting, addresses, dialing};
 
 /// A larger question costs as much as several: it is decoded before anybody knows what it is.
@@ -34,6 +36,8 @@ const BYTES_OF_A_QUESTION: usize = 16 << 10;
 pub(super) const FAILED_DIAL_COSTS: u64 = 3;
 /// How long a circuit outlives the direct connection that replaces it: what is on its way over it still arrives.
 const CIRCUIT_GRACE: Duration = Duration::from_secs(5);
+/// Where a bootstrap node is that was dialled by a name: libp2p tells nobody which address the name led to.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 impl Network {
     pub(super) fn handle(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -261,7 +265,8 @@ impl Network {
             ConnectedPoint::Dialer { address, .. } => (None, address),
             ConnectedPoint::Listener { local_addr, send_back_addr } => (Some(local_addr), send_back_addr),
         };
-        let remote = addresses::remote(ours, theirs, |relay| self.peers.ip(relay));
+        let named = || if is_ours && self.is_named(theirs) { Some(Remote { ip: NOWHERE, relay: None }) } else { None };
+        let remote = addresses::remote(ours, theirs, |relay| self.peers.ip(relay)).or_else(named);
         let (Ok(node), Some(remote)) = (node_of(&peer), remote) else {
             debug!(%peer, address = %theirs, "a connection from nowhere");
             self.swarm.close_connection(connection);
@@ -285,6 +290,11 @@ impl Network {
                 Waiting::Car(told) => drop(told.send(Ok(()))),
             }
         }
+    }
+
+    /// Whether the operator named the address as a bootstrap node's.
+    fn is_named(&self, address: &Multiaddr) -> bool {
+        self.config.bootstrap.iter().any(|named| bare(named) == bare(address))
     }
 
     /// Direct now: the circuits with `node` are no longer needed.
