@@ -192,7 +192,7 @@ impl Network {
     }
 
     /// A request that was begun and never came whole costs what a whole one does; who lets one trickle is worse than slow.
-    fn question_failed(&mut self, peer: &PeerId, error: &request_response::InboundFailure) {
+    pub(super) fn question_failed(&mut self, peer: &PeerId, error: &request_response::InboundFailure) {
         let Ok(from) = node_of(peer) else { return };
         // The time-out of the whole may be this station's own, which did not answer.
         let request_response::InboundFailure::Io(error) = error else { return };

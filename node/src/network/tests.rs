@@ -33,8 +33,9 @@ mod flooding;
 mod gossiping;
 mod names;
 mod pointers;
-mod silent;
 mod services;
+mod silent;
+mod told;
 mod working;
 
 /// A test that waits longer than this has found a bug; none passes or fails by how fast it was.
