@@ -11,7 +11,7 @@ use super::super::Event;
 use super::super::peer_id::{keypair, peer_of};
 use super::flooding::{FLOODER, field, figure, until_let_go};
 use super::working::{WORK, drive, raw_peer};
-use super::{Lab, config, dht_server, name, node, secret};
+use super::{Lab, NetworkConfig, config, dht_server, name, node, secret};
 
 const KAD: StreamProtocol = StreamProtocol::new("/station/lab/1/kad");
 const PUSH: StreamProtocol = StreamProtocol::new("/ipfs/id/push/1.0.0");
@@ -49,8 +49,8 @@ async fn flood(lab: &Lab, protocol: StreamProtocol, frame: impl Fn(u64) -> Vec<u
 }
 
 /// What so many streams cost on which one frame is written and something, or the end, is read; then a question over `work`.
-async fn cost(protocol: StreamProtocol, streams: u64, frame: &[u8]) -> u64 {
-    let mut lab = Lab::new(vec![config(&["t"])]).await;
+async fn cost(station: NetworkConfig, protocol: StreamProtocol, streams: u64, frame: &[u8]) -> u64 {
+    let mut lab = Lab::new(vec![station]).await;
     let (mut control, frame) = (connected(&lab).await, frame.to_vec());
     // Who said nothing when it was asked is not listened to later.
     let mut asked = control.accept(IDENTIFY).expect("taken once");
@@ -96,7 +96,7 @@ fn about(kind: u8, number: u64) -> Vec<u8> {
     [&[8, kind][..], &field(2, &key)].concat()
 }
 
-/// Pings on eight streams at a time, a burst before each look at the answers, until the station has enough of it: how many.
+/// Pings on forty streams at a time, a burst before each look at the answers, until the station has enough of it: how many.
 async fn ping(lab: &Lab) -> JoinHandle<u64> {
     let control = connected(lab).await;
     let one = move |mut control: libp2p_stream::Control| async move {
@@ -111,7 +111,7 @@ async fn ping(lab: &Lab) -> JoinHandle<u64> {
         }
         number
     };
-    tokio::spawn(async move { futures::future::join_all((0..8).map(|_| one(control.clone()))).await.into_iter().sum() })
+    tokio::spawn(async move { futures::future::join_all((0..40).map(|_| one(control.clone()))).await.into_iter().sum() })
 }
 
 async fn is_let_go(server: bool, protocol: StreamProtocol, frame: impl Fn(u64) -> Vec<u8> + Send + 'static) -> Lab {
@@ -123,13 +123,33 @@ async fn is_let_go(server: bool, protocol: StreamProtocol, frame: impl Fn(u64) -
 }
 
 #[tokio::test]
-async fn a_peer_that_asks_the_dht_for_nodes_again_and_again_is_let_go() {
-    is_let_go(true, KAD, |number| frame(about(4, number))).await;
+async fn who_asks_the_dht_pays_for_each_question() {
+    for kind in [3, 4] {
+        assert_eq!(cost(dht_server(), KAD, 30, &frame(about(kind, 7))).await, 31, "and what it says of itself when it is asked");
+    }
 }
 
 #[tokio::test]
-async fn a_peer_that_asks_the_dht_for_providers_again_and_again_is_let_go() {
-    is_let_go(true, KAD, |number| frame(about(3, number))).await;
+async fn whoever_cannot_pay_for_a_question_of_the_dht_is_answered_that_nobody_is_known() {
+    let mut lab = Lab::new(vec![dht_server()]).await;
+    let (mut control, ledger) = (connected(&lab).await, lab.stations[0].ledger().clone());
+    ledger.owe(node(FLOODER), Charge::Questions, 2 * Charge::Questions.payer().burst);
+    // More than a connection may have open.
+    let mut asked = tokio::spawn(async move {
+        for number in 0..40 {
+            let mut stream = control.open_stream(peer_of(node(1)), KAD).await.expect("the station speaks it");
+            stream.write_all(&frame(about(4, number))).await.expect("writes");
+            stream.flush().await.expect("writes");
+            stream.read_exact(&mut [0]).await.expect("an answer");
+        }
+    });
+    loop {
+        tokio::select! {
+            _ = lab.step() => {}
+            done = &mut asked => break done.expect("no panic"),
+        }
+    }
+    assert!(figure(&lab.stations[0], Charge::Questions).refused > 0);
 }
 
 #[tokio::test]
@@ -151,12 +171,12 @@ async fn a_peer_that_pings_again_and_again_is_let_go() {
 #[tokio::test]
 async fn who_says_again_and_again_who_it_is_pays_for_each_time() {
     // The first time it is asked.
-    assert_eq!(cost(PUSH, 30, &identity()).await, 31);
+    assert_eq!(cost(config(&["t"]), PUSH, 30, &identity()).await, 31);
 }
 
 #[tokio::test]
 async fn who_asks_again_and_again_who_this_station_is_pays_for_each_time() {
-    assert_eq!(cost(IDENTIFY, 30, b"").await, 31);
+    assert_eq!(cost(config(&["t"]), IDENTIFY, 30, b"").await, 31);
 }
 
 #[tokio::test]
