@@ -179,3 +179,6 @@ impl Books {
         Payer::node(node, self.clusters.get(&node).copied(), acquaintance)
     }
 }
+
+#[cfg(test)]
+mod tests;

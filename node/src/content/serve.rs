@@ -27,7 +27,7 @@ pub const RELAYED_CAR_BYTES_MAX: u64 = 256 << 10;
 /// Bytes written at once, so that the pace is known while a block of 2 MiB leaves.
 const PIECE_BYTES: usize = 64 << 10;
 /// Blocks read from the store at once, each up to 2 MiB.
-const READS_MAX: usize = 2;
+pub(super) const READS_MAX: usize = 2;
 /// How often an asker who is over its share is looked at again, and for how long it may wait for the next piece.
 const WAIT: Duration = Duration::from_millis(250);
 const WAITS_MAX: u32 = 120;
@@ -66,7 +66,7 @@ pub struct Provider {
     shelf: Shelf,
     quota: Arc<Mutex<Quota>>,
     ledger: Ledger,
-    reads: Arc<Semaphore>,
+    pub(super) reads: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Provider {

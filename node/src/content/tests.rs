@@ -227,13 +227,65 @@ async fn a_crawling_provider_is_left_though_it_never_stalls() {
 async fn an_asker_who_does_not_read_is_left_and_frees_its_place() {
     let (content, dag) = module();
     let bounds = Bounds { transfers: 1, kept_for_work: 0, ..Bounds::default() };
-    let provider = Provider::with_bounds(Arc::new(MemoryStore::default()), Ledger::new(Reach::Any, []), bounds);
+    let ledger = Ledger::new(Reach::Any, []);
+    let provider = Provider::with_bounds(Arc::new(MemoryStore::default()), ledger.clone(), bounds);
     provider.shelf().put_held(dag).unwrap();
     let (mut here, there) = pipe();
     let max_bytes = u64::MAX;
     wire::write_request(&mut here, &Request { root: content.cid, scope: Scope::All, max_bytes }).await.unwrap();
     assert!(matches!(provider.answer(there, ASKER, false, false).await, Err(ServeFailure::Slow(_))));
+    let paid = served(&ledger);
+    assert!(paid > 0 && paid <= PIPE_BYTES as u64, "the piece that did not leave as a whole was given back: {paid}");
     assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
+}
+
+/// Bytes that were paid for.
+fn served(ledger: &Ledger) -> u64 {
+    ledger.figures().into_iter().find(|(charge, _)| *charge == Charge::BytesServed).expect("all kinds are there").1.charged
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_served_pays_for_every_byte() {
+    let (content, dag) = module();
+    let ledger = Ledger::new(Reach::Any, []);
+    let provider = Provider::new(Arc::new(MemoryStore::default()), ledger.clone());
+    provider.shelf().put_held(dag).unwrap();
+    let Ok(Served::Sent { bytes }) = exchange(&provider, &content.cid, content.bytes).await.1 else { panic!("it is sent") };
+    assert!(bytes > content.bytes);
+    assert_eq!(served(&ledger), bytes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_read_two_blocks_of_the_store_at_once_and_wait_for_more() {
+    let (content, dag) = module();
+    let store = MemoryStore::default();
+    store.commit(Batch { blobs: dag.blocks, ..Batch::default() }).await.unwrap();
+    let provider = Provider::new(Arc::new(store), Ledger::new(Reach::Any, []));
+    provider.shelf().put_stored(content.cid, content.bytes).unwrap();
+    let reads = provider.reads.clone();
+    let held = reads.acquire_many(u32::try_from(serve::READS_MAX).unwrap()).await.unwrap();
+    let waiting = tokio::time::timeout(Duration::from_secs(20), exchange(&provider, &content.cid, content.bytes)).await;
+    assert!(waiting.is_err(), "others read");
+    drop(held);
+    assert!(exchange(&provider, &content.cid, content.bytes).await.0.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_sent_much_at_once_and_stalls_has_no_longer_than_others() {
+    let (content, dag) = module();
+    let whole = [vec![0], car(&dag).unwrap().unwrap()].concat();
+    let (here, mut there) = pipe();
+    let start = Instant::now();
+    let stall = async {
+        there.write_all(&whole[..whole.len() - 100]).await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    let failure = tokio::select! {
+        fetched = fetch(here, &content.cid, content.bytes) => fetched.unwrap_err(),
+        () = stall => unreachable!(),
+    };
+    assert!(matches!(failure, FetchFailure::Slow(Slow::Stalled)), "{failure}");
+    assert!(start.elapsed() <= IDLE + Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -312,7 +364,9 @@ async fn what_is_not_a_request_is_answered_as_malformed() {
 #[tokio::test(start_paused = true)]
 async fn an_asker_who_says_nothing_is_left() {
     let (_here, there) = pipe();
+    let start = Instant::now();
     assert!(matches!(provider().answer(there, ASKER, false, false).await, Err(ServeFailure::Slow(Slow::Silent))));
+    assert!(start.elapsed() <= pace::ASKED_WITHIN + Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]

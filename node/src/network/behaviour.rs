@@ -11,7 +11,7 @@ use libp2p::kad::{self, BucketInserts, Caching, Mode, StoreInserts};
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{dcutr, identify, ping, relay};
+use libp2p::{dcutr, identify, relay};
 use station_protocol::work::REQUEST_TIMEOUT_MS;
 
 use super::NetworkError;
@@ -21,6 +21,7 @@ use super::gate::Gate;
 use super::gossip::{self, Copies, Gossip};
 use super::kad_store::{self, Pointers};
 use super::metered::Metered;
+use super::pings::Pings;
 use crate::ledger::Ledger;
 
 /// Handshakes under way at once: of others, and this station's own. Those of others are bounded per machine and network too, at the gate;
@@ -50,7 +51,7 @@ pub(crate) struct Behaviour {
     pub(crate) car: libp2p_stream::Behaviour,
     pub(crate) kad: Metered<kad::Behaviour<Pointers>>,
     pub(crate) identify: identify::Behaviour,
-    ping: ping::Behaviour,
+    ping: Pings,
     relay_client: relay::client::Behaviour,
     relay: Toggle<relay::Behaviour>,
     dcutr: Toggle<dcutr::Behaviour>,
@@ -76,9 +77,9 @@ pub(crate) fn build(
         gossip: Metered::new(gossip::build(config, copies)?, ledger.clone()),
         work: request_response::Behaviour::with_codec(WorkCodec::default(), [(config.protocol("work"), ProtocolSupport::Full)], work),
         car: libp2p_stream::Behaviour::new(),
-        kad: Metered::new(kademlia(config, own), ledger),
+        kad: Metered::new(kademlia(config, own), ledger.clone()),
         identify: identify::Behaviour::new(identify),
-        ping: ping::Behaviour::default(),
+        ping: Pings::new(ledger),
         relay_client,
         relay: config.roles.relay.then(|| relay::Behaviour::new(own, relay_config())).into(),
         dcutr: config.dcutr.then(|| dcutr::Behaviour::new(own)).into(),

@@ -69,6 +69,12 @@ impl<W> Dialing<W> {
         self.waiting.contains_key(&node)
     }
 
+    /// Muted sockets and proved addresses that are remembered.
+    #[cfg(test)]
+    pub(crate) fn bounded(&self) -> (usize, usize) {
+        (self.muted.len(), self.proved.len())
+    }
+
     /// What waits for connections.
     pub(crate) fn waiting(&self) -> usize {
         self.total

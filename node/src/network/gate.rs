@@ -2,11 +2,14 @@
 //! come, and holds the connections of chosen neighbours open.
 //!
 //! Guarantees: no connection with a weak or foreign key, or with a peer whose standing is spent, is established; each handshake and
-//! each connection is paid for and has a place, or is refused; a held connection does not idle out. Deliberately lacks the choice of
-//! whom to hold, which `topics.rs` makes, and the rules of places, which are the protocol's.
+//! each connection is paid for and has a place, or is refused; a network that writes its own address into datagrams shuts no other out of
+//! QUIC, and one that writes others' shuts nobody out of TCP; a held connection does not idle out. Deliberately lacks the choice of whom
+//! to hold, which `topics.rs` makes, the rules of places, which are the protocol's, and proof of an address before a handshake over QUIC:
+//! `libp2p-quic` 0.14 accepts what quinn brings where quinn offers a `retry` (`Listener::poll_next`), so that who writes addresses of many networks can fill its places.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::task::{Context, Poll};
 
 use libp2p::core::Endpoint;
@@ -30,8 +33,9 @@ use crate::ledger::Ledger;
 #[error("the peer was let go")]
 struct LetGo;
 
-/// Handshakes over QUIC at once. libp2p does not offer quinn's tokens of address validation, so that an address in a datagram is anybody's
-/// word: these have no places and no shares but this one number, and TCP is there for whom it refuses. An honest one lasts a second.
+/// Handshakes over QUIC at once. libp2p accepts each without quinn's tokens of address validation, so that an address in a datagram is
+/// anybody's word: these have places and shares of their own, so that a word uses up nothing of what its owner has over TCP, and this
+/// number all together. An honest one lasts a second.
 const UNPROVED_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -53,6 +57,8 @@ pub(crate) struct Gate {
     ledger: Ledger,
     /// Handshakes over QUIC. Where they come from is not proved before they end.
     unproved: HashSet<ConnectionId>,
+    /// Their places, by where they say that they come from: no network has more than a quarter of [`UNPROVED_MAX`].
+    claimed: Places<ConnectionId>,
     /// Whose connections stand or are about to.
     owners: HashMap<ConnectionId, PeerId>,
     /// To be closed for others.
@@ -70,6 +76,7 @@ impl Gate {
             places: Places::new(inbound_max),
             ledger,
             unproved: HashSet::new(),
+            claimed: Places::new(0),
             owners: HashMap::new(),
             evicted: VecDeque::new(),
             connections: HashMap::new(),
@@ -122,7 +129,7 @@ impl Gate {
 
     /// A place for a connection with `peer`, in which somebody else may lose his.
     fn seat(&mut self, id: ConnectionId, peer: PeerId, (ours, theirs): (&Multiaddr, &Multiaddr)) -> Result<(), Refused> {
-        self.unproved.remove(&id);
+        self.proved(&id);
         // Of those that come from nowhere the network closes the connection.
         let (Some((ip, way)), Ok(node)) = (where_from(ours, theirs), peer_id::node_of(&peer)) else { return Ok(()) };
         self.ledger.charge_at(node, ip, Charge::Connections)?;
@@ -134,8 +141,27 @@ impl Gate {
         Ok(())
     }
 
+    /// A handshake over QUIC begins, at `ip` by somebody's word, or at what is no place at all.
+    fn claims(&mut self, id: ConnectionId, ip: Option<IpAddr>) -> Result<(), ConnectionDenied> {
+        if self.unproved.len() >= UNPROVED_MAX {
+            return Err(ConnectionDenied::new(TooManyUnproved));
+        }
+        if let Some(ip) = ip {
+            self.ledger.charge_host(ip, Charge::Unproved, 1).map_err(ConnectionDenied::new)?;
+            self.claimed.begin(id, ip, Way::Direct, self.ledger.now()).map_err(ConnectionDenied::new)?;
+        }
+        self.unproved.insert(id);
+        Ok(())
+    }
+
+    /// It ended, or its address is proved.
+    fn proved(&mut self, id: &ConnectionId) {
+        self.unproved.remove(id);
+        self.claimed.close(id);
+    }
+
     fn left(&mut self, id: ConnectionId) {
-        self.unproved.remove(&id);
+        self.proved(&id);
         self.places.close(&id);
         self.owners.remove(&id);
         self.evicted.retain(|evicted| *evicted != id);
@@ -143,7 +169,7 @@ impl Gate {
 }
 
 /// The machine that somebody comes from, or that his relay is.
-fn where_from(ours: &Multiaddr, theirs: &Multiaddr) -> Option<(std::net::IpAddr, Way)> {
+fn where_from(ours: &Multiaddr, theirs: &Multiaddr) -> Option<(IpAddr, Way)> {
     let way = if [ours, theirs].into_iter().any(addresses::is_relayed) { Way::Relayed } else { Way::Direct };
     let address = if way == Way::Relayed && !addresses::is_relayed(theirs) { ours } else { theirs };
     Some((addresses::ip_of(address)?, way))
@@ -154,15 +180,12 @@ impl NetworkBehaviour for Gate {
     type ToSwarm = Infallible;
 
     fn handle_pending_inbound_connection(&mut self, id: ConnectionId, ours: &Multiaddr, theirs: &Multiaddr) -> Result<(), ConnectionDenied> {
+        let place = where_from(ours, theirs);
         // Whoever writes another's address into a datagram must not use up the other's share.
         if theirs.iter().any(|part| matches!(part, Protocol::Udp(_))) && !addresses::is_relayed(ours) {
-            if self.unproved.len() >= UNPROVED_MAX {
-                return Err(ConnectionDenied::new(TooManyUnproved));
-            }
-            self.unproved.insert(id);
-            return Ok(());
+            return self.claims(id, place.map(|(ip, _)| ip));
         }
-        let Some((ip, way)) = where_from(ours, theirs) else { return Ok(()) };
+        let Some((ip, way)) = place else { return Ok(()) };
         self.ledger.charge_host(ip, Charge::Handshakes, 1).map_err(ConnectionDenied::new)?;
         self.places.begin(id, ip, way, self.ledger.now()).map_err(ConnectionDenied::new)
     }

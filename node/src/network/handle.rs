@@ -1,6 +1,7 @@
 //! What libp2p reports, into events and bookkeeping.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
@@ -9,6 +10,7 @@ use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
 use libp2p::request_response::{self, Message, ResponseChannel};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, identify};
+use station_protocol::accounts::told::{self, CALL_SIGNATURES};
 use station_protocol::accounts::{Charge, MESSAGE};
 use station_protocol::cluster::Cluster;
 use station_protocol::work::{RELAYED_BYTES_MAX, Request, Response};
@@ -20,20 +22,22 @@ use tracing::debug;
 use super::behaviour::BehaviourEvent;
 use super::codec::{Frame, Question};
 use super::config::{ASKS_MAX, CAR_STREAMS_OF_CLUSTER_MAX, JUDGEMENTS_MAX};
-use super::events::{CarStream, Event};
+use super::events::{CarStream, Event, Remote};
 use super::gossip::{self, Heard};
 use super::metered::Said;
 use super::peer_id::{node_of, peer_of};
+use super::pings::Over;
+use super::reach::bare;
 use super::{Ask, Network, Waiting, addresses, dialing};
 
 /// A larger question costs as much as several: it is decoded before anybody knows what it is.
 const BYTES_OF_A_QUESTION: usize = 16 << 10;
-/// The Call's own, and its experiment's.
-const SIGNATURES_OF_A_CALL: u64 = 2;
 /// What an address where nobody answers costs who named it, beside the dial: a fifth such address in a row is not dialled.
-const FAILED_DIAL_COSTS: u64 = 3;
+pub(super) const FAILED_DIAL_COSTS: u64 = 3;
 /// How long a circuit outlives the direct connection that replaces it: what is on its way over it still arrives.
 const CIRCUIT_GRACE: Duration = Duration::from_secs(5);
+/// Where a bootstrap node is that was dialled by a name: libp2p tells nobody which address the name led to.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 impl Network {
     pub(super) fn handle(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -71,7 +75,7 @@ impl Network {
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Gossip(Said::Inner(event)) => self.on_gossip(event),
-            BehaviourEvent::Gossip(Said::Over(peer)) | BehaviourEvent::Kad(Said::Over(peer)) => {
+            BehaviourEvent::Gossip(Said::Over(peer)) | BehaviourEvent::Kad(Said::Over(peer)) | BehaviourEvent::Ping(Over(peer)) => {
                 if let Ok(node) = node_of(&peer) {
                     self.overdrew(node);
                 }
@@ -84,6 +88,12 @@ impl Network {
             {
                 self.seen(peer_id, connection_id, &info.observed_addr);
                 self.on_identified(peer_id, &info);
+            }
+            // It asked who this station is.
+            BehaviourEvent::Identify(identify::Event::Sent { peer_id, .. }) => {
+                if let Ok(node) = node_of(&peer_id) {
+                    self.may_ask(node, 0);
+                }
             }
             BehaviourEvent::RelayClient(event) => self.on_relay_client(&event),
             BehaviourEvent::Relay(event) => self.on_relay(&event),
@@ -129,7 +139,7 @@ impl Network {
     fn message(&mut self, source: &PeerId, id: MessageId, message: &gossipsub::Message) {
         let (Some(topic), Ok(from)) = (self.topic_names.get(&message.topic), node_of(source)) else { return };
         let paid = self.ledger.charge(from, Charge::NotAccepted, MESSAGE);
-        let may_verify = || self.ledger.charge(from, Charge::Signatures, SIGNATURES_OF_A_CALL).is_ok();
+        let may_verify = || self.ledger.charge(from, Charge::Signatures, CALL_SIGNATURES).is_ok();
         let heard = match paid {
             Ok(()) => gossip::hear(&message.data, &self.config.network, topic, may_verify),
             Err(_) => Heard::Unread,
@@ -163,8 +173,9 @@ impl Network {
                 self.asked(&peer, connection_id, request, channel);
             }
             request_response::Event::Message { message: Message::Response { request_id, response }, .. } => {
-                if let Some((send, _)) = self.sends.remove(&request_id) {
-                    self.events.push_back(Event::Answered { send, answer: Ok(response.value) });
+                if let Some((send, to)) = self.sends.remove(&request_id) {
+                    let answer = told::paid(response.value, |charge, amount| self.pays(to, charge, amount));
+                    self.events.push_back(Event::Answered { send, answer: Ok(answer) });
                 }
             }
             request_response::Event::OutboundFailure { request_id, error, .. } => {
@@ -181,7 +192,7 @@ impl Network {
     }
 
     /// A request that was begun and never came whole costs what a whole one does; who lets one trickle is worse than slow.
-    fn question_failed(&mut self, peer: &PeerId, error: &request_response::InboundFailure) {
+    pub(super) fn question_failed(&mut self, peer: &PeerId, error: &request_response::InboundFailure) {
         let Ok(from) = node_of(peer) else { return };
         // The time-out of the whole may be this station's own, which did not answer.
         let request_response::InboundFailure::Io(error) = error else { return };
@@ -254,7 +265,8 @@ impl Network {
             ConnectedPoint::Dialer { address, .. } => (None, address),
             ConnectedPoint::Listener { local_addr, send_back_addr } => (Some(local_addr), send_back_addr),
         };
-        let remote = addresses::remote(ours, theirs, |relay| self.peers.ip(relay));
+        let named = || if is_ours && self.is_named(theirs) { Some(Remote { ip: NOWHERE, relay: None }) } else { None };
+        let remote = addresses::remote(ours, theirs, |relay| self.peers.ip(relay)).or_else(named);
         let (Ok(node), Some(remote)) = (node_of(&peer), remote) else {
             debug!(%peer, address = %theirs, "a connection from nowhere");
             self.swarm.close_connection(connection);
@@ -281,6 +293,11 @@ impl Network {
                 Waiting::Car(told) => drop(told.send(Ok(()))),
             }
         }
+    }
+
+    /// Whether the operator named the address as a bootstrap node's.
+    fn is_named(&self, address: &Multiaddr) -> bool {
+        self.config.bootstrap.iter().any(|named| bare(named) == bare(address))
     }
 
     /// Direct now: the circuits with `node` are no longer needed.

@@ -1,7 +1,7 @@
 //! [`Metered`]: a behaviour of libp2p behind an account for each peer: gossipsub, and the DHT.
 //!
-//! Guarantees: what a peer sends is paid for before the behaviour remembers any of it; whoever goes on above its share is named to be let
-//! go. Of gossip, messages and control are paid for by their number, messages only pass while their sender may have more that are not
+//! Guarantees: what a peer sends is paid for before the behaviour remembers any of it; what is not is refused where its sender waits for an
+//! answer, and whoever goes on above its share is named to be let go. Of gossip, messages and control are paid for by their number, messages only pass while their sender may have more that are not
 //! accepted, and those of other topics, which gossipsub would keep and tell nobody of, do not pass. Deliberately lacks judgement: of
 //! what passes, the station says what was accepted, and its sender gets that back.
 
@@ -11,7 +11,9 @@ use std::task::{Context, Poll};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::kad;
-use libp2p::swarm::{ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm};
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+};
 use libp2p::{Multiaddr, PeerId};
 use station_protocol::NodeId;
 use station_protocol::accounts::{Charge, MESSAGE, Over};
@@ -25,9 +27,11 @@ use crate::ledger::Ledger;
 /// Subscriptions in one frame: a peer may be in topics that this station is not in. More are no honest station's.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 128;
 
-pub(crate) struct Metered<B> {
+pub(crate) struct Metered<B: Toll> {
     pub(crate) inner: B,
     clerk: Clerk,
+    /// For the connections whose questions are not paid for.
+    refusals: VecDeque<(PeerId, ConnectionId, THandlerInEvent<B>)>,
 }
 
 /// Who takes the payment.
@@ -48,6 +52,9 @@ pub(crate) enum Said<E> {
 pub(crate) trait Toll: NetworkBehaviour {
     /// What a connection with `node` brought, as far as it is paid for.
     fn paid(&self, peer: PeerId, node: NodeId, brought: THandlerOutEvent<Self>, clerk: &mut Clerk) -> Option<THandlerOutEvent<Self>>;
+
+    /// What its connection is told where it is not paid for.
+    fn refusal(brought: &THandlerOutEvent<Self>) -> Option<THandlerInEvent<Self>>;
 }
 
 impl Clerk {
@@ -68,6 +75,8 @@ impl Clerk {
 /// What a connection brings. Neither behaviour names its type.
 type Gossiped = THandlerOutEvent<Gossip>;
 type Looked = THandlerOutEvent<kad::Behaviour<Pointers>>;
+/// What it is told.
+type Refused = THandlerInEvent<kad::Behaviour<Pointers>>;
 
 impl Toll for Gossip {
     fn paid(&self, peer: PeerId, node: NodeId, brought: Gossiped, clerk: &mut Clerk) -> Option<Gossiped> {
@@ -92,6 +101,10 @@ impl Toll for Gossip {
         }
         Some(Gossiped::Message { rpc, invalid_messages })
     }
+
+    fn refusal(_: &Gossiped) -> Option<THandlerInEvent<Self>> {
+        None
+    }
 }
 
 impl Toll for kad::Behaviour<Pointers> {
@@ -106,11 +119,23 @@ impl Toll for kad::Behaviour<Pointers> {
         );
         (!asks || clerk.takes(peer, node, Charge::Questions, 1)).then_some(brought)
     }
+
+    /// That this station knows nobody. Without an answer its stream would wait as long as the connection lasts, and with 32 such no more
+    /// would be counted; libp2p's own `Reset` wakes no stream that waits.
+    fn refusal(brought: &Looked) -> Option<THandlerInEvent<Self>> {
+        match brought {
+            Looked::FindNodeReq { request_id, .. }
+            | Looked::GetProvidersReq { request_id, .. }
+            | Looked::GetRecord { request_id, .. }
+            | Looked::PutRecord { request_id, .. } => Some(Refused::FindNodeRes { closer_peers: Vec::new(), request_id: *request_id }),
+            _ => None,
+        }
+    }
 }
 
-impl<B> Metered<B> {
+impl<B: Toll> Metered<B> {
     pub(crate) fn new(inner: B, ledger: Ledger) -> Self {
-        Self { inner, clerk: Clerk { ledger, over: VecDeque::new() } }
+        Self { inner, clerk: Clerk { ledger, over: VecDeque::new() }, refusals: VecDeque::new() }
     }
 }
 
@@ -159,14 +184,19 @@ impl<B: Toll> NetworkBehaviour for Metered<B> {
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, brought: THandlerOutEvent<Self>) {
         let Ok(node) = node_of(&peer) else { return };
-        if let Some(paid) = self.inner.paid(peer, node, brought, &mut self.clerk) {
-            self.inner.on_connection_handler_event(peer, connection, paid);
+        let refusal = B::refusal(&brought);
+        match self.inner.paid(peer, node, brought, &mut self.clerk) {
+            Some(paid) => self.inner.on_connection_handler_event(peer, connection, paid),
+            None => self.refusals.extend(refusal.map(|refusal| (peer, connection, refusal))),
         }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         if let Some(peer) = self.clerk.over.pop_front() {
             return Poll::Ready(ToSwarm::GenerateEvent(Said::Over(peer)));
+        }
+        if let Some((peer_id, connection, event)) = self.refusals.pop_front() {
+            return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(connection), event });
         }
         self.inner.poll(context).map(|said| said.map_out(Said::Inner))
     }

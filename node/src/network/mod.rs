@@ -53,6 +53,7 @@ mod metered;
 pub mod peer_id;
 mod peers;
 mod perform;
+mod pings;
 mod reach;
 mod relaying;
 pub mod relays;

@@ -39,7 +39,7 @@ impl<T> Reached<T> {
         }
         // A circuit is dialled by the relay's client, and its relay here.
         let Some(Route { endpoint, relay: None, .. }) = route_of(address) else { return false };
-        endpoint.is_dialable(self.reach) && self.ledger.charge_host(endpoint.ip(), Charge::Dials, 1).is_ok()
+        endpoint.is_dialable(self.reach) && self.ledger.charge_host(endpoint.ip(), Charge::Knocks, 1).is_ok()
     }
 
     /// Whether the operator named it: with or without a peer id at its end, and nothing after that, which is where TCP would go.
@@ -52,7 +52,7 @@ impl<T> Reached<T> {
 }
 
 /// The address up to the first peer id.
-fn bare(address: &Multiaddr) -> Multiaddr {
+pub(crate) fn bare(address: &Multiaddr) -> Multiaddr {
     address.iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 

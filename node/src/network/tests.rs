@@ -26,12 +26,16 @@ use super::{Event, Network, NetworkConfig, Reach, Roles};
 use crate::platform::transport;
 
 mod bookkeeping;
+mod budgets;
 mod doors;
 mod finding;
 mod flooding;
 mod gossiping;
+mod names;
 mod pointers;
+mod services;
 mod silent;
+mod told;
 mod working;
 
 /// A test that waits longer than this has found a bug; none passes or fails by how fast it was.

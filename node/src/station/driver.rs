@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cid::Cid;
-use station_protocol::accounts::{Charge, Figure};
 use station_protocol::bounded::Name;
 use station_protocol::call::{Call, CallState};
 use station_protocol::cluster::Cluster;
@@ -413,12 +412,6 @@ impl Driver {
         let _ = self.notes.send(note);
     }
 
-    /// What the network and the rules charged strangers.
-    fn figures(&self) -> Vec<(Charge, Figure)> {
-        let of_rules = |charge| self.worker.accounts().figure(charge).and(self.requester.accounts().figure(charge));
-        self.network.ledger().figures().into_iter().map(|(charge, figure)| (charge, figure.and(of_rules(charge)))).collect()
-    }
-
     fn gauges(&self) -> Vec<Gauge> {
         let of_rules = self.worker.gauges().into_iter().chain(self.requester.gauges());
         of_rules.chain(self.network.gauges()).chain([self.commits.gauge()]).collect()
@@ -437,7 +430,7 @@ impl Driver {
             outbox: self.worker.outbox_len(),
             calls: self.worker.summaries().collect(),
             own: self.requester.experiments().collect(),
-            accounts: self.figures(),
+            accounts: self.network.ledger().figures(),
             bounds: self.gauges(),
         }
     }

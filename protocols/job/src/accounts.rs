@@ -18,6 +18,7 @@ pub mod places;
 mod shares;
 #[cfg(test)]
 mod tests;
+pub mod told;
 
 pub use shares::{
     ACQUAINTED_TIMES, BOOTSTRAP_TIMES, CHARGES, CLUSTER_PAYERS_MAX, CLUSTERS_MAX, Charge, KNOWN_TIMES, MESSAGE, PAYERS_MAX, SHARED_HOST_TIMES,
@@ -147,18 +148,6 @@ pub struct Figure {
     pub let_go: u64,
 }
 
-impl Figure {
-    /// Both together.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self {
-            charged: self.charged.saturating_add(other.charged),
-            refused: self.refused.saturating_add(other.refused),
-            let_go: self.let_go.saturating_add(other.let_go),
-        }
-    }
-}
-
 /// The budgets of one payer, one cluster or one crowd, one for each kind of charge. What was never used is whole.
 #[derive(Clone, Debug, Default)]
 struct Purse {
@@ -228,7 +217,7 @@ enum Own {
     Acquainted,
 }
 
-/// All budgets of a station. Several may exist, for kinds that different parts charge.
+/// All budgets of a station. Where several exist, each has kinds of its own, or foresees what another will be charged.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     payers: BTreeMap<Who, Remembered>,

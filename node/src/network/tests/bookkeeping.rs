@@ -242,7 +242,7 @@ async fn one_machine_is_dialled_no_more_often_than_its_share_whoever_names_it() 
     let dials = |host: u8, ports: std::ops::Range<u16>| {
         ports.filter(|port| reached.may_dial(&multiaddr(&format!("/ip4/45.0.113.{host}/tcp/{port}")))).count()
     };
-    let share = (Charge::Dials.payer(), Charge::Dials.cluster());
+    let share = (Charge::Knocks.payer(), Charge::Knocks.cluster());
     assert_eq!(dials(9, 1..1_000) as u64, share.0.burst);
     assert_eq!((10..250).map(|host| dials(host, 1..10)).sum::<usize>() as u64, share.1.burst - share.0.burst, "and its network all together");
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -277,6 +277,26 @@ fn an_ip_where_somebody_proved_a_key_lately_is_muted_for_nobodys_word() {
     assert_eq!(dialing.unmuted(&wanted, now + Duration::from_secs(3_599)), wanted);
     dialing.mute(socket([203, 0, 113, 1], 1), now + Duration::from_secs(3_600));
     assert!(dialing.unmuted(&wanted, now + Duration::from_secs(3_600)).is_empty(), "nobody was there for long");
+}
+
+#[test]
+fn muted_sockets_and_proved_addresses_are_bounded_and_the_oldest_are_forgotten() {
+    let start = Instant::now();
+    let at = |number: usize| start + Duration::from_millis(number as u64);
+    let ip = |number: usize| [46, u8::try_from(number / 62_500).expect("small"), u8::try_from(number / 250 % 250).expect("small"), 1];
+    let mut dialing = Dialing::<()>::default();
+    for number in 0..5_000 {
+        dialing.mute(socket(ip(number * 250), 1), at(number));
+        dialing.mute(socket([46, 100, 1, 1], u16::try_from(number + 1).expect("a port")), at(number));
+        dialing.connected(node(2), [47, ip(number * 250)[1], ip(number * 250)[2], 1].into(), at(number));
+    }
+    assert_eq!(dialing.bounded(), (4_096, 1_024));
+    let newest = at_of(&format!("/ip4/46.100.1.1/tcp/5000/p2p/{}", node(2)));
+    assert!(dialing.unmuted(&newest, at(5_000)).is_empty(), "the newest is remembered");
+}
+
+fn at_of(text: &str) -> At {
+    List::first([Address::parse(text).expect("an address")])
 }
 
 #[test]

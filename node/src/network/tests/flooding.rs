@@ -14,9 +14,9 @@ use super::{HANG, Lab, bytes, call, config, name, node};
 const MESHSUB: StreamProtocol = StreamProtocol::new("/meshsub/1.1.0");
 const TOPIC: &str = "/station/lab/1/calls/t";
 /// The flooder's key.
-const FLOODER: u8 = 9;
+pub(super) const FLOODER: u8 = 9;
 
-fn figure(station: &Network, charge: Charge) -> Figure {
+pub(super) fn figure(station: &Network, charge: Charge) -> Figure {
     station.ledger().figures().into_iter().find(|(kind, _)| *kind == charge).map(|(_, figure)| figure).expect("all kinds are there")
 }
 
@@ -41,7 +41,7 @@ async fn write(lab: &Lab, mut frame: impl FnMut(u64) -> Vec<u8> + Send + 'static
 }
 
 /// Drives the station until it lets the flooder go and the flooder knows. How many frames that took.
-async fn until_let_go(lab: &mut Lab, flood: JoinHandle<u64>) -> u64 {
+pub(super) async fn until_let_go(lab: &mut Lab, flood: JoinHandle<u64>) -> u64 {
     let (mut flood, mut let_go) = (flood, false);
     loop {
         tokio::select! {
@@ -55,7 +55,7 @@ async fn until_let_go(lab: &mut Lab, flood: JoinHandle<u64>) -> u64 {
 }
 
 /// A field of a protobuf message that has bytes.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     assert!(bytes.len() < 128, "one byte of length");
     [&[number << 3 | 2, u8::try_from(bytes.len()).expect("short")], bytes].concat()
 }

@@ -30,13 +30,18 @@ const STRANGERS: usize = 3;
 type Upgrade = BoxFuture<'static, io::Result<(PeerId, StreamMuxerBox)>>;
 
 /// Nothing that is begun over it ever comes to an end.
-struct Silence {
+pub(super) struct Silence {
     events: VecDeque<TransportEvent<Upgrade, io::Error>>,
     /// One more owner for each handshake under way.
     handshakes: Arc<()>,
 }
 
 impl Silence {
+    /// With one owner of its own of `handshakes`.
+    pub(super) fn new(handshakes: &Arc<()>) -> Self {
+        Self { events: VecDeque::new(), handshakes: handshakes.clone() }
+    }
+
     fn handshake(&self) -> Upgrade {
         let held = self.handshakes.clone();
         async move {
@@ -78,7 +83,7 @@ impl Transport for Silence {
 #[tokio::test(start_paused = true)]
 async fn a_dial_and_a_handshake_in_which_nothing_is_said_end_after_ten_seconds() {
     let handshakes = Arc::new(());
-    let silence = Silence { events: VecDeque::new(), handshakes: handshakes.clone() };
+    let silence = Silence::new(&handshakes);
     let under_way = || Arc::strong_count(&handshakes) - 2;
     let mut network = Network::new(config(&["t"]), &keypair(secret(1)), silence.boxed(), TokioTasks).expect("a network");
     let at = List::first([Address::parse(&format!("/ip4/127.0.0.1/tcp/9/p2p/{}", node(2))).expect("an address")]);

@@ -3,13 +3,14 @@
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, StreamProtocol, Swarm};
+use station_protocol::accounts::Charge;
 use station_protocol::address::Address;
 use station_protocol::bounded::{Bytes, List, Text};
 use station_protocol::codec::encode;
 use station_protocol::content::{RAW, cid_of};
 use station_protocol::durable::Ticket;
 use station_protocol::receipt::{Isolation, Outcome, Receipt};
-use station_protocol::work::{At, Deliver, Delivery, REQUEST_BYTES_MAX, Request, Response};
+use station_protocol::work::{Ack, At, Deliver, Delivery, REQUEST_BYTES_MAX, Request, Response};
 use station_protocol::worker::SendFailure;
 use station_protocol::{PeerAction, SigningKey};
 
@@ -19,7 +20,7 @@ use super::super::{Command, Event};
 use super::{HANG, Lab, TokioTasks, config, loopback, name, node, secret};
 use crate::platform::transport;
 
-const WORK: StreamProtocol = StreamProtocol::new("/station/lab/1/work");
+pub(super) const WORK: StreamProtocol = StreamProtocol::new("/station/lab/1/work");
 
 fn peers_question() -> Request {
     Request::Peers { topic: name("t"), have: List::default() }
@@ -297,14 +298,38 @@ fn large_deliver() -> Deliver {
     Deliver { experiment: cid_of(RAW, b"experiment"), receipts, holding: List::default(), free: 1, cursor: 0, returned: List::default() }
 }
 
+/// Two receipts, delivered at once.
+pub(super) fn two_receipts() -> Request {
+    Request::Deliver(large_deliver())
+}
+
+/// The answer that holds the receipt of that lease.
+pub(super) fn held(lease: u64) -> Response {
+    let ack = Ack {
+        experiment: cid_of(RAW, b"experiment"),
+        node: node(1),
+        held: List::first([lease]),
+        refused: List::default(),
+        again_ms: 1,
+        verdicts: List::default(),
+        cursor: 0,
+        leases: None,
+        no_more: None,
+    };
+    Response::Acked(Box::new(SigningKey::from_bytes(&secret(2)).sign(&name("lab"), ack)))
+}
+
 #[tokio::test]
 async fn a_request_too_large_for_a_relay_passes_a_direct_connection() {
     let mut lab = Lab::new(vec![config(&["t"]), config(&["t"])]).await;
     let at = lab.at[1].clone();
     let sent = Request::Deliver(large_deliver());
     lab.stations[0].perform(Command::Send { send: Ticket(7), to: node(2), at, request: sent.clone() });
+    let before = super::flooding::figure(&lab.stations[1], Charge::Questions).charged;
     let request = lab.until(|_, _, event| if let Event::Asked { request, .. } = event { Some(request) } else { None }).await;
     assert_eq!(request, sent);
+    let paid = super::flooding::figure(&lab.stations[1], Charge::Questions).charged - before;
+    assert!(paid > (encode(&sent).len() >> 14) as u64, "it costs as much as several: {paid}");
 }
 
 #[tokio::test]

@@ -125,6 +125,18 @@ fn more_targets_than_are_remembered_are_refused_until_the_next_day() {
 }
 
 #[test]
+fn more_targets_asked_at_once_than_are_remembered_are_refused_until_others_are_forgotten() {
+    let (mut buckets, now) = (Buckets::default(), Time(1_000_000));
+    for number in 0..TARGETS_MAX {
+        buckets.take(&Target::filed(format!("t{number}.example")), now).unwrap();
+    }
+    let more = Target::filed("more.example".to_owned());
+    assert_eq!(buckets.take(&more, now), Err(QuotaRefused::TooManyTargets));
+    assert_eq!(buckets.take(&more, now.plus(INTERVAL_MS)), Ok(0));
+    assert_eq!(buckets.full_at.len(), 1);
+}
+
+#[test]
 fn five_at_once_then_one_a_second_across_everything() {
     let (one, other) = (target("https://a.one.example"), target("https://two.other"));
     let mut buckets = Buckets::default();

@@ -64,14 +64,16 @@ pub enum Charge {
     Gossip,
     /// Messages on gossip that were not accepted, whatever the reason: [`MESSAGE`] units each, or what [`over_quota`] says.
     NotAccepted,
-    /// Calls told on gossip or in an answer.
+    /// Calls told in an answer. On gossip they are messages.
     Calls,
     /// Peer records told in an answer.
     Records,
-    /// Requests of any protocol: `work`, each 16 KiB of a larger one too, `car`, the DHT and identify.
+    /// Requests of any protocol: `work`, each 16 KiB of a larger one too, `car`, the DHT, identify and pings.
     Questions,
-    /// Addresses dialled on somebody's word.
+    /// Addresses dialled on somebody's word, which he pays for.
     Dials,
+    /// The same dials, paid by the machine that is dialled.
+    Knocks,
     /// Bytes of content written.
     BytesServed,
     /// Milliseconds of compiling a module.
@@ -80,10 +82,12 @@ pub enum Charge {
     Connections,
     /// Handshakes begun.
     Handshakes,
+    /// Handshakes begun over QUIC, where the address is not proved yet.
+    Unproved,
 }
 
 /// All kinds, in the order in which they are shown.
-pub const CHARGES: [Charge; 11] = [
+pub const CHARGES: [Charge; 13] = [
     Charge::Signatures,
     Charge::Gossip,
     Charge::NotAccepted,
@@ -91,10 +95,12 @@ pub const CHARGES: [Charge; 11] = [
     Charge::Records,
     Charge::Questions,
     Charge::Dials,
+    Charge::Knocks,
     Charge::BytesServed,
     Charge::CompileMs,
     Charge::Connections,
     Charge::Handshakes,
+    Charge::Unproved,
 ];
 
 /// The shares of a payer, a cluster and all strangers.
@@ -127,16 +133,17 @@ impl Charge {
             // this station's own share. One topic of that, and what gathers while a link stalls. Gossip remembers each message for
             // minutes, so that this bounds memory too.
             Self::NotAccepted => row((8_192, 15_360), (32_768, 61_440), (131_072, 245_760)),
-            // Answers to the first questions in two topics, and what a neighbour forwards when everybody publishes.
+            // Answers to the first questions in two topics, and then four a second, as many as are taken of a neighbour on gossip.
             Self::Calls => row((64, 240), (256, 960), (1_024, 3_840)),
             // An answer has at most 272: four topics at once; later one answer in 3 min and topic.
             Self::Records => row((1_088, 360), (4_352, 1_440), (17_408, 5_760)),
             // A claimant with 64 slots of jobs that take seconds, each delivered by itself; or half a megabyte of outputs a second.
             Self::Questions => row((256, 1_920), (1_024, 7_680), (4_096, 30_720)),
-            // Paid by who names an address, and by the machine that is dialled, who did not ask for it: whoever names it, and by however
-            // many keys, a station knocks at one machine twice a minute and at one network four times. All together: the searches of
-            // a station that starts, and then five a second.
+            // Paid by who names an address. All together: the searches of a station that starts, and then five a second.
             Self::Dials => row((16, 2), (32, 4), (512, 300)),
+            // Paid by the machine that is dialled, which did not ask for it: whoever names it, and by however many keys, a station knocks
+            // at one machine twice a minute and at one network four times.
+            Self::Knocks => row((16, 2), (32, 4), (512, 300)),
             // A module of the largest size four times at once, then 2 MiB a second; a home line of 100 Mbit/s stays usable.
             Self::BytesServed => row((64 * MIB, 120 * MIB), (64 * MIB, 120 * MIB), (256 * MIB, 480 * MIB)),
             // The dearest module once, then a fifth of one core's time for one requester, half a core for all unknown ones.
@@ -146,6 +153,8 @@ impl Charge {
             Self::Connections => row((16, 12), (64, 60), (1_024, 3_000)),
             // The same, with those that fail. They cost a key exchange each, about 200 µs.
             Self::Handshakes => row((32, 30), (128, 120), (2_048, 6_000)),
+            // As many, by themselves: whoever writes another's address into datagrams must not use up what the other has over TCP.
+            Self::Unproved => row((32, 30), (128, 120), (2_048, 6_000)),
         }
     }
 
@@ -178,10 +187,12 @@ impl Charge {
             Self::Records => "records told",
             Self::Questions => "questions asked",
             Self::Dials => "dials caused",
+            Self::Knocks => "knocks at a machine",
             Self::BytesServed => "bytes served",
             Self::CompileMs => "compile milliseconds",
             Self::Connections => "connections",
             Self::Handshakes => "handshakes",
+            Self::Unproved => "handshakes over QUIC",
         }
     }
 }

@@ -281,3 +281,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_an_answer_as_much_is_left_as_was_paid_for_and_no_part_is_asked_for_after_one_that_was_not() {
+    use crate::bounded::List;
+    use crate::census::PeerRecord;
+    use crate::identity::SigningKey;
+    use crate::work::Response;
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let topic = crate::bounded::Name::new("topic").expect("a name");
+    let record = key.sign(&topic, PeerRecord { node: key.node(), topic: topic.clone(), at: List::default(), made: START });
+    let answer = Response::Peers { records: List::first(std::iter::repeat_n(record, 200)) };
+    let (mut accounts, payer, mut asked) = (Accounts::default(), stranger(1, 1), 0);
+    let mut left = |answer: &Response| match told::paid(answer.clone(), |charge, amount| {
+        asked += 1;
+        accounts.charge(&payer, charge, amount, START).is_ok()
+    }) {
+        Response::Peers { records } => records.len(),
+        other => panic!("{other:?}"),
+    };
+    let told: Vec<usize> = (0..7).map(|_| left(&answer)).collect();
+    assert_eq!(told, [200, 200, 200, 200, 200, 24, 0]);
+    assert_eq!(told::paid(Response::Noted, |_, _| panic!("an answer without parts costs nothing")), Response::Noted);
+    assert_eq!(asked, 2 * 1_026, "one refusal for each answer that was cut");
+}

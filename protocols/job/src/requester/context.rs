@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use cid::Cid;
 
 use super::{Action, Config, Effect, Note};
-use crate::accounts::Accounts;
 use crate::bounded::Name;
 use crate::cluster::Cluster;
 use crate::content::sha256;
@@ -37,7 +36,6 @@ pub(super) struct Context {
     pub(super) at: At,
     pub(super) stations: BTreeMap<Name, u64>,
     pub(super) fetches: BTreeMap<Ticket, Fetching>,
-    pub(super) accounts: Accounts,
     next_ticket: u64,
     /// Of one key the last word counts: a value, or none for a delete.
     records: BTreeMap<Key, Option<Vec<u8>>>,
@@ -55,7 +53,6 @@ impl Context {
             at: At::default(),
             stations: BTreeMap::new(),
             fetches: BTreeMap::new(),
-            accounts: Accounts::default(),
             next_ticket: 0,
             records: BTreeMap::new(),
             commit: Commit::default(),

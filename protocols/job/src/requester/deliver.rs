@@ -10,7 +10,6 @@ use super::records::{Tag, numbered};
 use super::run::{Named, Part, Run};
 use super::settle::outputs_to_blobs;
 use super::{Effect, Note, Peer};
-use crate::accounts::{Acquaintance, Charge, Payer};
 use crate::bounded::{Bytes, List};
 use crate::cluster::Cluster;
 use crate::codec;
@@ -97,12 +96,12 @@ impl Run {
         cx.answer(ask, Response::Acked(Box::new(signed)));
     }
 
-    /// A receipt that answers a lease is verified at the cost of that lease, which a forged one ends; what is more is charged to its deliverer.
+    /// A receipt that answers a lease is verified at the cost of that lease, which a forged one ends; all were paid for where they came in, and are until they are held.
     fn judge(&mut self, cx: &mut Context, from: Peer, delivery: &Delivery, now: Time) -> Judgement {
         let (receipt, number) = (&delivery.receipt, delivery.receipt.body.lease);
         if self.held.contains(number) {
             return match self.held_receipt(receipt.body.index, number) {
-                Some(held) if held.receipt.body != receipt.body => self.contradicts(cx, from, held.receipt.author, delivery, now),
+                Some(held) if held.receipt.body != receipt.body => contradicts(cx, from, held.receipt.author, delivery),
                 _ => Judgement::Held,
             };
         }
@@ -112,7 +111,7 @@ impl Run {
         };
         if let Some(named) = &leased.named {
             if named.receipt.body != receipt.body {
-                return self.contradicts(cx, from, leased.node, delivery, now);
+                return contradicts(cx, from, leased.node, delivery);
             }
             self.fetch(cx, number);
             return Judgement::Pending;
@@ -129,31 +128,6 @@ impl Run {
                 Judgement::Refused(reason)
             }
         }
-    }
-
-    /// A second, different receipt for a lease: proof against its author when both are signed by it.
-    fn contradicts(&self, cx: &mut Context, from: Peer, author: NodeId, delivery: &Delivery, now: Time) -> Judgement {
-        let is_theirs = delivery.receipt.author == author && author == from.node;
-        if is_theirs && !self.pays_for_signature(cx, from, now) {
-            return Judgement::Pending;
-        }
-        if !is_theirs || delivery.receipt.verify(&cx.config.network).is_err() {
-            cx.report(from.node, PeerAction::Invalid);
-            return Judgement::Refused(ReceiptRefused::Signature);
-        }
-        cx.report(author, PeerAction::Proven);
-        Judgement::Refused(ReceiptRefused::Contradiction)
-    }
-
-    /// Charges one signature to `from`; those who go on although they cannot pay annoy.
-    fn pays_for_signature(&self, cx: &mut Context, from: Peer, now: Time) -> bool {
-        let has_worked = self.claimants.get(&from.node).is_some_and(|claimant| claimant.held > 0);
-        let acquaintance = if has_worked { Acquaintance::Known } else { Acquaintance::Stranger };
-        let paid = cx.accounts.charge(&Payer::node(from.node, Some(from.cluster), acquaintance), Charge::Signatures, 1, now);
-        if paid.is_err_and(|over| over.let_go) {
-            cx.report(from.node, PeerAction::Annoying);
-        }
-        paid.is_ok()
     }
 
     /// A held receipt for job `index` that no page has taken away yet.
@@ -320,6 +294,17 @@ impl Run {
         }
         (List::first(verdicts), after)
     }
+}
+
+/// A second, different receipt for a lease: proof against its author when both are signed by it.
+fn contradicts(cx: &mut Context, from: Peer, author: NodeId, delivery: &Delivery) -> Judgement {
+    let is_theirs = delivery.receipt.author == author && author == from.node;
+    if !is_theirs || delivery.receipt.verify(&cx.config.network).is_err() {
+        cx.report(from.node, PeerAction::Invalid);
+        return Judgement::Refused(ReceiptRefused::Signature);
+    }
+    cx.report(author, PeerAction::Proven);
+    Judgement::Refused(ReceiptRefused::Contradiction)
 }
 
 /// The stateless rules for a receipt of `from` for job `index`, and where its output and transcript are.

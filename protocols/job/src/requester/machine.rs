@@ -12,7 +12,6 @@ use super::context::Context;
 use super::deliver::FETCHES_MAX;
 use super::run::{Closed, Run, Window};
 use super::{Action, Config, Draft, Effect, Event, Note, Peer, PublishError, View, open};
-use crate::accounts::Accounts;
 use crate::bounded::List;
 use crate::durable::{RestoreError, Ticket};
 use crate::experiment::ExperimentId;
@@ -102,12 +101,6 @@ impl Requester {
     pub fn works_with(&self, node: &NodeId, now: Time) -> bool {
         let mut claimants = self.open.values().filter_map(|run| run.claimants.get(node));
         claimants.any(|claimant| !claimant.outstanding.is_empty() || claimant.is_waiting(now))
-    }
-
-    /// What those who deliver were charged.
-    #[must_use]
-    pub fn accounts(&self) -> &Accounts {
-        &self.cx.accounts
     }
 
     /// Every experiment known here, open or closed.

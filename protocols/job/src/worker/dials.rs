@@ -1,7 +1,8 @@
 //! [`Dials`]: which addresses are dialled on somebody's word, how often, and which are left alone.
 //!
 //! Guarantees: an address is dialled only where this network's reach allows it, for a while after the Call that named it ended at most, and
-//! out of the budgets of whoever named it, of all strangers together and of the machine that is knocked at; where a node was not found it
+//! out of the budgets of whoever named it, of all strangers together and of the machine that is knocked at; these foresee what the
+//! station's own account, through which every dial goes whatever door it came by, will be charged; where a node was not found it
 //! is left alone for [`MUTE_MS`], and nobody else is. Deliberately lacks proof of who lives where: a connection is the proof.
 
 use std::collections::BTreeMap;
@@ -34,7 +35,7 @@ pub(super) const FAILURES_MAX: u32 = 5;
 pub(super) struct Dials {
     /// Where a node was not found, and until when it is not looked for there.
     muted: BTreeMap<(NodeId, Endpoint), Time>,
-    /// What those who name addresses may cause.
+    /// What those who name addresses may cause. Foreseen, so that an address waits for its turn and is not taken for a dead one.
     named: Accounts,
     /// What one machine, and one network, may be knocked at.
     knocked: Accounts,
@@ -99,7 +100,7 @@ impl Dials {
             Ok(()) => Payer::host(ip, Some(Cluster::of(address.node(), ip, None, Reach::Global)), Acquaintance::Stranger),
             Err(_) => Payer::host(ip, None, Acquaintance::SharedHost),
         };
-        self.knocked.charge(&host, Charge::Dials, 1, now)
+        self.knocked.charge(&host, Charge::Knocks, 1, now)
     }
 }
 

@@ -18,7 +18,6 @@ use super::schedule::{Load, Turns};
 use super::whereabouts::Whereabouts;
 use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
-use crate::accounts::Accounts;
 use crate::bounded::{Name, Text};
 use crate::census::Census;
 use crate::durable::{Commit, Key, RestoreError, Ticket};
@@ -139,8 +138,6 @@ pub struct Worker {
     /// What the driver was last told of each topic's size.
     pub(super) counted: BTreeMap<Name, u64>,
     pub(super) dials: Dials,
-    /// What verifying for others may cost.
-    pub(super) accounts: Accounts,
     sweep_at: Time,
     pub(super) deadline: Option<Time>,
 }
@@ -180,7 +177,6 @@ impl Worker {
             census,
             counted: BTreeMap::new(),
             dials: Dials::default(),
-            accounts: Accounts::default(),
             sweep_at: now.plus(SWEEP_MS),
             deadline: None,
             config,
@@ -230,12 +226,6 @@ impl Worker {
     #[must_use]
     pub fn awaits(&self, send: Ticket) -> bool {
         self.sends.contains_key(&send)
-    }
-
-    /// What strangers were charged here, beside what the network charges.
-    #[must_use]
-    pub fn accounts(&self) -> &Accounts {
-        &self.accounts
     }
 
     /// Whether this station has leases of `requester`, or receipts that it has not taken: a connection with it must not be ended.

@@ -11,7 +11,6 @@ use super::calls::Source;
 use super::introductions::Introductions;
 use super::machine::Sent;
 use super::{Effect, SendFailure, Worker};
-use crate::accounts::Charge;
 use crate::address::Address;
 use crate::bounded::{List, Name};
 use crate::call;
@@ -46,8 +45,6 @@ const ANSWER_EVERY_MS: u64 = 30 * SECOND;
 const CONNECTED_MAX: usize = 2_048;
 /// Answers remembered, so that a neighbour is not served too often by reconnecting.
 const ANSWERED_MAX: usize = 4_096;
-/// A Call has its author's, and the experiment's.
-const SIGNATURES_OF_A_CALL: u64 = 2;
 /// Topic peers with which a station has enough and looks for no more.
 const TOPIC_PEERS_ENOUGH: usize = 12;
 /// Peers of one answer that are worth a dial, and of one /24 or /48.
@@ -260,16 +257,7 @@ impl Worker {
         self.act(Effect::Answer { ask, response });
     }
 
-    /// Whether `count` signatures of what `from` tells may be verified: charged before the work. Who goes on above its share is reported.
-    fn may_verify(&mut self, from: NodeId, count: u64, now: Time) -> bool {
-        let payer = self.payer(from);
-        let Err(over) = self.accounts.charge(&payer, Charge::Signatures, count, now) else { return true };
-        if over.let_go {
-            self.act(Effect::Report { node: from, action: PeerAction::Invalid });
-        }
-        false
-    }
-
+    /// What a neighbour told of Calls. It was paid for where it came in, as far as it came.
     pub(super) fn calls_answered(&mut self, from: NodeId, topic: &Name, answer: Result<Response, SendFailure>, now: Time) {
         let calls = match answer {
             Ok(Response::Calls { calls }) => calls,
@@ -292,7 +280,7 @@ impl Worker {
                 return;
             }
             // The rest is told again to whoever asks again.
-            if !self.is_within_quota(&call, from, now) || !self.may_verify(from, SIGNATURES_OF_A_CALL, now) {
+            if !self.is_within_quota(&call, from, now) {
                 return;
             }
             if call::check_decoded(&call, &self.config.network, topic).is_err() {
@@ -303,6 +291,7 @@ impl Worker {
         }
     }
 
+    /// The same of peers.
     pub(super) fn peers_answered(&mut self, from: NodeId, topic: &Name, answer: Result<Response, SendFailure>, now: Time) {
         let records = match answer {
             Ok(Response::Peers { records }) => records.into_vec(),
@@ -314,11 +303,6 @@ impl Worker {
         };
         let wants = self.peers.on(topic).len() < TOPIC_PEERS_ENOUGH;
         let (mut invalid, mut sampled, mut introduced) = (false, Vec::new(), Vec::new());
-        let mut records = records;
-        while !records.is_empty() && !self.may_verify(from, records.len() as u64, now) {
-            // Each may cost a signature. What is not looked at is told again to whoever asks again.
-            records.truncate(records.len() / 2);
-        }
         self.count_anew(topic, now, |census| {
             for record in records {
                 match census.offer(&record, now) {

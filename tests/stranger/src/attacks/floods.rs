@@ -45,6 +45,8 @@ pub enum Flood {
     Windows,
     /// Identify said anew, each time with a hundred addresses and protocols.
     Pushes,
+    /// Questions over identify who the target is.
+    Identities,
     /// Pings as fast as they are answered.
     Pings,
     /// Announcements to the DHT of content that nobody has.
@@ -64,7 +66,7 @@ pub enum Flood {
 }
 
 /// All of them.
-pub const FLOODS: [Flood; 18] = [
+pub const FLOODS: [Flood; 19] = [
     Flood::Nonsense,
     Flood::Heaps,
     Flood::Calls,
@@ -75,6 +77,7 @@ pub const FLOODS: [Flood; 18] = [
     Flood::Grafts,
     Flood::Windows,
     Flood::Pushes,
+    Flood::Identities,
     Flood::Pings,
     Flood::Providers,
     Flood::Lookups,
@@ -87,6 +90,9 @@ pub const FLOODS: [Flood; 18] = [
 
 /// A stream that takes nothing for so long is given up.
 const STALLED: Duration = Duration::from_secs(1);
+
+/// Those of what every libp2p peer serves: none of them is gossip or `work`.
+pub const SERVICES: [Flood; 5] = [Flood::Pushes, Flood::Identities, Flood::Pings, Flood::Providers, Flood::Lookups];
 
 /// What a flood cost both.
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,6 +147,8 @@ async fn one_key(world: &World, flood: Flood, number: u64, done: &mut Flooded) {
         _ => knows_nothing(),
     })
     .await;
+    // Who said nothing when it was asked who it is, is not listened to when it says so later.
+    let liar = if flood == Flood::Pushes { liar.and(|stranger| stranger.serve_identify(&[], &[])) } else { liar };
     let stranger = &liar.stranger;
     if stranger.dial(&world.address, world.peer).await.is_err() {
         done.refused += 1;
@@ -151,7 +159,9 @@ async fn one_key(world: &World, flood: Flood, number: u64, done: &mut Flooded) {
         Flood::Records => be_asked(world, stranger, done).await,
         Flood::Halves => halves(world, stranger, done).await,
         Flood::Windows => windows(world, stranger, done).await,
-        Flood::Pushes | Flood::Pings | Flood::Providers | Flood::Lookups => services::flood(world, stranger, flood, number, done).await,
+        Flood::Pushes | Flood::Identities | Flood::Pings | Flood::Providers | Flood::Lookups => {
+            services::flood(world, stranger, flood, number, done).await;
+        }
         _ => gossip(world, stranger, flood, number, done).await,
     }
     // A stream that ends tells it before the swarm does.

@@ -31,6 +31,18 @@ async fn the_cache_is_bounded_in_blocks_of_the_disk_and_the_oldest_go_first() {
 }
 
 #[tokio::test]
+async fn some_of_the_disk_is_left_for_others() {
+    use super::super::files::RESERVE_BYTES;
+    let home = home();
+    let left = Arc::new(AtomicU64::new(RESERVE_BYTES + (2 << 20)));
+    let store = open_in(home.path(), Bounds::of(1 << 40), &left).await.unwrap();
+    assert_eq!(store.room().await.unwrap(), 2 << 20);
+    left.store(RESERVE_BYTES, Ordering::Relaxed);
+    assert_eq!(store.room().await.unwrap(), 0);
+    assert!(matches!(store.commit(with_blob("key", &bytes(1, 10))).await, Err(StoreError::Full { .. })));
+}
+
+#[tokio::test]
 async fn the_cache_is_bounded_in_files() {
     let home = home();
     let few = Bounds { cache_files: 2, ..bounds() };

@@ -15,6 +15,7 @@ const ON_A_STREAM: u64 = 1_000;
 pub(super) async fn flood(world: &World, stranger: &Stranger, flood: Flood, number: u64, done: &mut Flooded) {
     let protocol = match flood {
         Flood::Pushes => "/ipfs/id/push/1.0.0".to_owned(),
+        Flood::Identities => "/ipfs/id/1.0.0".to_owned(),
         Flood::Pings => "/ipfs/ping/1.0.0".to_owned(),
         _ => format!("/station/{NETWORK}/1/kad"),
     };
@@ -26,7 +27,7 @@ pub(super) async fn flood(world: &World, stranger: &Stranger, flood: Flood, numb
             }
             continue;
         };
-        let on_this = if flood == Flood::Pushes { 1 } else { ON_A_STREAM };
+        let on_this = if matches!(flood, Flood::Pushes | Flood::Identities) { 1 } else { ON_A_STREAM };
         for at in 0..on_this {
             let frame = frame(stranger, flood, number << 40 | round << 20 | at);
             if !matches!(tokio::time::timeout(STALLED, say(&mut stream, &frame)).await, Ok(Ok(()))) {
@@ -38,7 +39,9 @@ pub(super) async fn flood(world: &World, stranger: &Stranger, flood: Flood, numb
             let answer = async {
                 match flood {
                     Flood::Pings => stream.read_exact(&mut [0; 32]).await.is_ok(),
-                    Flood::Lookups => protobuf::read(&mut stream, 1 << 20).await.is_ok(),
+                    // It is over when the other end lets go: a stream that is dropped sooner may take the frame with it.
+                    Flood::Pushes => stream.read_exact(&mut [0]).await.is_err(),
+                    Flood::Lookups | Flood::Identities => protobuf::read(&mut stream, 1 << 20).await.is_ok(),
                     _ => true,
                 }
             };
@@ -56,6 +59,8 @@ fn frame(stranger: &Stranger, flood: Flood, unique: u64) -> Vec<u8> {
     let random = sha256(&[b"service", &unique.to_be_bytes()]);
     match flood {
         Flood::Pings => random.to_vec(),
+        // Whoever opens the stream asks.
+        Flood::Identities => Vec::new(),
         Flood::Pushes => {
             let address = |at: u8| vec![4, 45, 70, random[0], at, 6, 18, 102];
             let protocols: Vec<String> = (0..100).map(|at| format!("/stranger/{unique}/{at}")).collect();
