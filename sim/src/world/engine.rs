@@ -12,12 +12,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipld_core::ipld::Ipld;
 use serde::{Deserialize, Serialize};
-use station_node::engine::{Done, Engine, EngineError, Load, Reply, Session, Step};
+use station_node::engine::{Asker, Done, Engine, EngineError, Load, Reply, Session, Step};
 use station_node::library::BUNDLED;
 use station_protocol::Content;
 use station_protocol::codec;
 use station_protocol::content::sha256;
-use station_protocol::identity::NodeId;
 use station_protocol::limits::Limits;
 use station_protocol::receipt::Outcome;
 use station_protocol::work::INPUT_BYTES_MAX;
@@ -72,7 +71,7 @@ pub struct CostEngine {
 }
 
 impl Engine for CostEngine {
-    fn open(&self, _: NodeId, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         let session = CostSession { cid, engine: *self, check: None };
         async move {
             tokio::time::sleep(OPEN).await;

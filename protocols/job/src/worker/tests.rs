@@ -17,6 +17,7 @@ use crate::work::{Ack, Claim, Deliver, Lease, Leases, Refusal};
 mod calls;
 mod claims;
 mod deliver;
+mod modules;
 mod neighbours;
 mod random;
 mod run;
