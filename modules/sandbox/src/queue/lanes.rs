@@ -1,7 +1,9 @@
 //! [`Lanes`]: which module is compiled next, on whose account, and which compile ends. The rules of the queue, without its threads.
 //!
 //! There are two lanes with one compile worker each. Every module begins in the quick lane. One that takes longer than a quantum while
-//! others wait goes on in the long lane; where that is taken, it ends and begins anew there when its turn comes.
+//! others wait goes on in the long lane; where that is taken, it ends and begins anew there when its turn comes. Whoever the station worked
+//! with before goes first: a compile of somebody unknown makes way for theirs at once, in both lanes. After [`UNKNOWN_STRIDE`] of them
+//! comes one of the others, and that one is let be.
 //!
 //! Guarantees: pure, time is an argument; a module is compiled once however many wait for it; a compile begins only after whoever waits for
 //! it longest has paid for it, and who cannot pay is refused; what it really took is settled when it ends, also when it was ended; an
@@ -17,6 +19,10 @@ pub(super) const QUANTUM: Duration = Duration::from_secs(1);
 pub(super) const WAITING_MAX: usize = 32;
 /// The same for one asker: a requester's experiments have one module each, and a few run at a time.
 pub(super) const WAITING_PER_ASKER_MAX: usize = 4;
+/// Of them those that the station does not know: the others find a place however many come.
+const STRANGERS_WAITING_MAX: usize = WAITING_MAX / 4 * 3;
+/// Turns of those it knows for one of those it does not: as `worker::schedule` in the rules gives their executions.
+const UNKNOWN_STRIDE: u32 = 10;
 /// How much later than its arrival a module is due, for each KiB: a small one overtakes large ones, but not for ever.
 const DELAY_PER_KIB: Duration = Duration::from_millis(10);
 /// The same for each module of the same asker that is there already.
@@ -95,6 +101,8 @@ pub struct Look<N> {
 pub struct Lanes<N, S> {
     entries: Vec<Entry<N, S>>,
     quantum: Duration,
+    /// How often in a row somebody known passed somebody unknown, in each lane.
+    passed: [u32; 2],
 }
 
 /// A module that somebody waits for.
@@ -126,6 +134,8 @@ enum Phase {
         since: Duration,
         payer: Waiter,
         makes_way: bool,
+        /// It is of somebody unknown, after many of those who are known: they do not end it.
+        is_owed: bool,
     },
     Done,
     /// Whoever waits for it longest cannot pay.
@@ -143,7 +153,7 @@ pub enum Stage {
 
 impl<N, S> Default for Lanes<N, S> {
     fn default() -> Self {
-        Self { entries: Vec::new(), quantum: QUANTUM }
+        Self { entries: Vec::new(), quantum: QUANTUM, passed: [0; 2] }
     }
 }
 
@@ -162,7 +172,8 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
 
     /// `waiter` waits for a module of so many bytes.
     pub fn enter(&mut self, name: N, bytes: usize, waiter: Waiter, now: Duration) -> Result<(), Full> {
-        if self.waiting() >= WAITING_MAX {
+        let strangers = || self.entries.iter().flat_map(|entry| &entry.waiters).filter(|(waiter, _)| !waiter.purse.is_known()).count();
+        if self.waiting() >= WAITING_MAX || (!waiter.purse.is_known() && strangers() >= STRANGERS_WAITING_MAX) {
             return Err(Full);
         }
         let is_open = |entry: &&mut Entry<N, S>| entry.name == name && !matches!(entry.phase, Phase::Refused);
@@ -230,25 +241,32 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
         look
     }
 
-    /// Begins this module's compile and pays for it, if its turn has come: its lane is free, and it is due before the others there.
+    /// Begins this module's compile and pays for it, if its turn has come: its lane is free, and it goes before the others there.
     pub fn begin(&mut self, name: N, now: Duration) -> bool {
         let Some(own) = self.entries.iter().position(|entry| entry.name == name) else { return false };
         let lane = self.entries[own].lane;
-        let first = self.entries.iter().filter(|entry| entry.lane == lane && entry.is_ready()).min_by_key(|entry| entry.due);
-        if self.running(lane).is_some() || first.is_none_or(|first| first.name != name) {
+        let (known, unknown) = (self.first(lane, true), self.first(lane, false));
+        let is_owed = unknown.is_some() && self.passed[lane as usize] >= UNKNOWN_STRIDE;
+        let next = if is_owed { unknown } else { known.or(unknown) };
+        if self.running(lane).is_some() || next != Some(own) {
             return false;
         }
         let entry = &mut self.entries[own];
         let Some(payer) = entry.payer().cloned() else { return false };
-        let paid = payer.purse.pay(deposit_ms(entry.bytes));
-        entry.phase = if paid { Phase::Running { since: now, payer, makes_way: false } } else { Phase::Refused };
-        paid
+        if !payer.purse.pay(deposit_ms(entry.bytes)) {
+            entry.phase = Phase::Refused;
+            return false;
+        }
+        entry.phase = Phase::Running { since: now, payer, makes_way: false, is_owed };
+        let passes = next == known && unknown.is_some();
+        self.passed[lane as usize] = if passes { self.passed[lane as usize] + 1 } else { 0 };
+        true
     }
 
     /// A compile ended: for good, or to begin anew where somebody still waits for it.
     pub fn ended(&mut self, name: N, for_good: bool, now: Duration) {
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.name == name) else { return };
-        if let Phase::Running { since, payer, makes_way } = &entry.phase {
+        if let Phase::Running { since, payer, makes_way, .. } = &entry.phase {
             let took = now.saturating_sub(*since);
             payer.purse.settle(deposit_ms(entry.bytes), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
             if *makes_way {
@@ -286,24 +304,39 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
         refused
     }
 
-    /// Lets those behind a long compile go on.
+    /// Who is due first of those that the station knows, or does not, and that wait for nothing but their turn in this lane.
+    fn first(&self, lane: Lane, known: bool) -> Option<usize> {
+        let ready = |entry: &Entry<N, S>| entry.lane == lane && entry.is_ready() && entry.is_known() == known;
+        let ready = self.entries.iter().enumerate().filter(|(_, entry)| ready(entry));
+        ready.min_by_key(|(_, entry)| entry.due).map(|(at, _)| at)
+    }
+
+    /// Lets those go on who wait behind a long compile, or behind one of somebody unknown.
     fn make_way(&mut self, now: Duration, look: &mut Look<N>) {
-        let Some(quick) = self.running(Lane::Quick) else { return };
-        if !self.entries.iter().any(|entry| entry.lane == Lane::Quick && entry.is_ready()) {
-            return;
+        let (quick, long) = (self.running(Lane::Quick), self.running(Lane::Long));
+        let yields = |at: Option<usize>| at.is_some_and(|at| self.entries[at].yields());
+        let known_waits = |lane| self.first(lane, true).is_some();
+        let mut long_ends = yields(long) && known_waits(Lane::Long);
+        let mut quick_ends = false;
+        if let Some(entry) = quick.map(|at| &self.entries[at])
+            && let Phase::Running { since, .. } = &entry.phase
+            && (known_waits(Lane::Quick) || self.first(Lane::Quick, false).is_some())
+        {
+            let at_once = entry.yields() && known_waits(Lane::Quick);
+            let left = if at_once { Duration::ZERO } else { self.quantum.saturating_sub(now.saturating_sub(*since)) };
+            quick_ends = left.is_zero();
+            look.again = Some(left).filter(|left| !left.is_zero());
+            long_ends |= quick_ends && !entry.yields() && yields(long);
         }
-        let long_is_free = self.running(Lane::Long).is_none();
-        let entry = &mut self.entries[quick];
-        let Phase::Running { since, makes_way, .. } = &mut entry.phase else { return };
-        let left = self.quantum.saturating_sub(now.saturating_sub(*since));
-        if !left.is_zero() {
-            look.again = Some(left);
-        } else if long_is_free {
-            entry.lane = Lane::Long;
-            look.changed = true;
-        } else {
-            *makes_way = true;
-            look.end.push(entry.name);
+        for at in [quick.filter(|_| quick_ends && !long_ends), long.filter(|_| long_ends)].into_iter().flatten() {
+            let entry = &mut self.entries[at];
+            if Some(at) == quick && long.is_none() {
+                entry.lane = Lane::Long;
+                look.changed = true;
+            } else if let Phase::Running { makes_way, .. } = &mut entry.phase {
+                *makes_way = true;
+                look.end.push(entry.name);
+            }
         }
     }
 }
@@ -321,6 +354,15 @@ impl<N, S> Entry<N, S> {
     /// Whether it waits for nothing but its turn.
     fn is_ready(&self) -> bool {
         matches!(self.phase, Phase::Waiting) && self.is_wanted() && !self.has_one
+    }
+
+    fn is_known(&self) -> bool {
+        self.waiters.iter().any(|(waiter, ended)| !ended && waiter.purse.is_known())
+    }
+
+    /// Whether it runs, and makes way for somebody known.
+    fn yields(&self) -> bool {
+        matches!(self.phase, Phase::Running { is_owed: false, .. }) && !self.is_known()
     }
 
     fn paid_by(&self) -> Option<Asker> {

@@ -169,3 +169,60 @@ fn an_unknown_requester_has_one_compile_at_a_time() {
     bench.compiled(10, SECOND);
     assert!(bench.begins(11));
 }
+
+#[test]
+fn whom_the_station_knows_waits_for_no_compile_of_somebody_unknown() {
+    let mut bench = Bench::default();
+    let known = |bench: &mut Bench, module| bench.asks(100, Acquaintance::Known, module).unwrap();
+    // Unknown ones in both lanes, and one more that is due first.
+    bench.stranger_asks(1, 10);
+    assert!(bench.begins(10));
+    bench.stranger_asks(2, 20);
+    bench.pass(2 * SECOND);
+    assert!(bench.begins(20));
+    bench.stranger_asks(3, 30);
+    known(&mut bench, 40);
+    assert_eq!(bench.lanes.look(bench.now()).end, [20], "it makes way at once, not after its quantum");
+    bench.lanes.ended(20, false, bench.now());
+    assert!(!bench.begins(30) && bench.begins(40));
+    // One that is long itself goes on in the long lane, whoever is there.
+    bench.stranger_asks(4, 41);
+    bench.pass(2 * SECOND);
+    assert_eq!(bench.lanes.look(bench.now()).end, [10]);
+    bench.lanes.ended(10, false, bench.now());
+    assert!(bench.begins(30), "the quick lane is free again");
+    assert_eq!(bench.lanes.running(Lane::Long).map(|at| bench.lanes.entries[at].name), Some(40));
+    // What made way is compiled in the end.
+    bench.compiled(30, SECOND / 10);
+    bench.compiled(40, SECOND);
+    assert!(bench.begins(41) && (bench.begins(20) || bench.begins(10)));
+}
+
+#[test]
+fn those_that_are_not_known_get_a_turn_however_many_of_the_others_come() {
+    let mut bench = Bench::default();
+    bench.stranger_asks(1, 10);
+    let mut passed = 0;
+    for module in 100.. {
+        let number = bench.asks(100, Acquaintance::Known, module).unwrap();
+        if bench.begins(10) {
+            // Nobody ends what it waited for so long.
+            assert_eq!(bench.lanes.look(bench.now()).end, [0; 0]);
+            assert!(!bench.begins(module));
+            break;
+        }
+        assert!(bench.begins(module));
+        passed += 1;
+        bench.compiled(module, SECOND / 10);
+        bench.lanes.leave(module, number);
+    }
+    assert_eq!(passed, UNKNOWN_STRIDE);
+}
+
+#[test]
+fn however_many_wait_whom_the_station_knows_finds_a_place() {
+    let mut bench = Bench::default();
+    let places = (0..).take_while(|asker| bench.asks(*asker, Acquaintance::Stranger, u32::from(*asker)).is_ok()).count();
+    assert_eq!(places, STRANGERS_WAITING_MAX);
+    assert!(bench.asks(200, Acquaintance::Known, 1_000).is_ok());
+}
