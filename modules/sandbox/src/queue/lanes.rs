@@ -3,7 +3,8 @@
 //! There are two lanes with one compile worker each. Every module begins in the quick lane. One that takes longer than a quantum while
 //! others wait goes on in the long lane; where that is taken, it ends and begins anew there when its turn comes. Whoever the station worked
 //! with before goes first: a compile of somebody unknown makes way for theirs at once, in both lanes. After [`UNKNOWN_STRIDE`] of them
-//! comes one of the others, and that one is let be.
+//! comes one of the others, and that one is let be. Among those whom the station knows, and among those whom it does not, whoever has more of
+//! its share left goes first, and one who has used much makes way at once too: so that a network full of hogs waits for itself.
 //!
 //! Guarantees: pure, time is an argument; a module is compiled once however many wait for it; a compile begins only after whoever waits for
 //! it longest has paid for it, and who cannot pay is refused; what it really took is settled when it ends, also when it was ended; an
@@ -23,6 +24,10 @@ pub(super) const WAITING_PER_ASKER_MAX: usize = 4;
 const STRANGERS_WAITING_MAX: usize = WAITING_MAX / 4 * 3;
 /// Turns of those it knows for one of those it does not: as `worker::schedule` in the rules gives their executions.
 const UNKNOWN_STRIDE: u32 = 10;
+/// What is left of a share, in steps: whoever could pay the first goes before those who could pay only a later one.
+const LEFT_MS: [u64; 6] = [60_000, 50_000, 40_000, 30_000, 20_000, 10_000];
+/// By so many steps somebody must have more left for a running compile to make way: less is what one compile of its own takes.
+const STEPS: usize = 2;
 /// How much later than its arrival a module is due, for each KiB: a small one overtakes large ones, but not for ever.
 const DELAY_PER_KIB: Duration = Duration::from_millis(10);
 /// The same for each module of the same asker that is there already.
@@ -118,6 +123,8 @@ struct Entry<N, S> {
     phase: Phase,
     /// Whether its payer has another compile running, which is not settled.
     has_one: bool,
+    /// How many steps of its payer's share are used: see [`LEFT_MS`].
+    used: usize,
     slot: S,
 }
 
@@ -173,7 +180,8 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
     /// `waiter` waits for a module of so many bytes.
     pub fn enter(&mut self, name: N, bytes: usize, waiter: Waiter, now: Duration) -> Result<(), Full> {
         let strangers = || self.entries.iter().flat_map(|entry| &entry.waiters).filter(|(waiter, _)| !waiter.purse.is_known()).count();
-        if self.waiting() >= WAITING_MAX || (!waiter.purse.is_known() && strangers() >= STRANGERS_WAITING_MAX) {
+        let is_full = self.waiting() >= WAITING_MAX || (!waiter.purse.is_known() && strangers() >= STRANGERS_WAITING_MAX);
+        if is_full && !self.takes_place(&waiter) {
             return Err(Full);
         }
         let is_open = |entry: &&mut Entry<N, S>| entry.name == name && !matches!(entry.phase, Phase::Refused);
@@ -197,6 +205,7 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
             lane: Lane::Quick,
             phase: Phase::Waiting,
             has_one: false,
+            used: 0,
             slot: S::default(),
         });
         Ok(())
@@ -245,9 +254,7 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
     pub fn begin(&mut self, name: N, now: Duration) -> bool {
         let Some(own) = self.entries.iter().position(|entry| entry.name == name) else { return false };
         let lane = self.entries[own].lane;
-        let (known, unknown) = (self.first(lane, true), self.first(lane, false));
-        let is_owed = unknown.is_some() && self.passed[lane as usize] >= UNKNOWN_STRIDE;
-        let next = if is_owed { unknown } else { known.or(unknown) };
+        let (next, is_owed) = self.next(lane);
         if self.running(lane).is_some() || next != Some(own) {
             return false;
         }
@@ -258,7 +265,7 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
             return false;
         }
         entry.phase = Phase::Running { since: now, payer, makes_way: false, is_owed };
-        let passes = next == known && unknown.is_some();
+        let passes = self.entries[own].is_known() && self.first(lane, false).is_some();
         self.passed[lane as usize] = if passes { self.passed[lane as usize] + 1 } else { 0 };
         true
     }
@@ -286,47 +293,65 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
         self.entries.iter().position(|entry| entry.lane == lane && matches!(entry.phase, Phase::Running { .. }))
     }
 
-    /// Refuses those who cannot pay, and keeps back those of whom a compile runs. Whether anybody was refused.
+    /// Refuses those who cannot pay, keeps back those of whom a compile runs, and sees what everybody has left. Whether anybody was
+    /// refused.
     fn look_who_pays(&mut self) -> bool {
         let running: Vec<Asker> = self.entries.iter().filter_map(Entry::paid_by).collect();
         let mut refused = false;
-        for entry in self.entries.iter_mut().filter(|entry| matches!(entry.phase, Phase::Waiting)) {
+        for entry in &mut self.entries {
             let Some(payer) = entry.payer() else { continue };
+            let used = used(&*payer.purse);
             let has_one = running.contains(&payer.asker) && !payer.purse.is_known();
-            if !has_one && !payer.purse.could_pay(deposit_ms(entry.bytes)) {
+            if matches!(entry.phase, Phase::Waiting) && !has_one && !payer.purse.could_pay(deposit_ms(entry.bytes)) {
                 // Counts the refusal.
                 let _ = payer.purse.pay(deposit_ms(entry.bytes));
                 entry.phase = Phase::Refused;
                 refused = true;
             }
-            entry.has_one = has_one;
+            (entry.has_one, entry.used) = (has_one, used);
         }
         refused
+    }
+
+    /// Whether somebody new has so much more left than one who waits that it takes its place.
+    fn takes_place(&mut self, new: &Waiter) -> bool {
+        self.look_who_pays();
+        let waiting = self.entries.iter_mut().filter(|entry| matches!(entry.phase, Phase::Waiting) && !entry.is_known());
+        let Some(last) = waiting.max_by_key(|entry| (entry.used, entry.due)) else { return false };
+        let takes = new.purse.is_known() || used(&*new.purse) < last.used;
+        if takes {
+            last.phase = Phase::Refused;
+        }
+        takes
+    }
+
+    /// Who begins next in this lane, and whether that is somebody unknown after many who are known.
+    fn next(&self, lane: Lane) -> (Option<usize>, bool) {
+        let (known, unknown) = (self.first(lane, true), self.first(lane, false));
+        let is_owed = unknown.is_some() && self.passed[lane as usize] >= UNKNOWN_STRIDE;
+        (if is_owed { unknown } else { known.or(unknown) }, is_owed)
     }
 
     /// Who is due first of those that the station knows, or does not, and that wait for nothing but their turn in this lane.
     fn first(&self, lane: Lane, known: bool) -> Option<usize> {
         let ready = |entry: &Entry<N, S>| entry.lane == lane && entry.is_ready() && entry.is_known() == known;
         let ready = self.entries.iter().enumerate().filter(|(_, entry)| ready(entry));
-        ready.min_by_key(|(_, entry)| entry.due).map(|(at, _)| at)
+        ready.min_by_key(|(_, entry)| (entry.used, entry.due)).map(|(at, _)| at)
     }
 
-    /// Lets those go on who wait behind a long compile, or behind one of somebody unknown.
+    /// Lets those go on who wait behind a long compile, or behind one of somebody who comes after them.
     fn make_way(&mut self, now: Duration, look: &mut Look<N>) {
         let (quick, long) = (self.running(Lane::Quick), self.running(Lane::Long));
-        let yields = |at: Option<usize>| at.is_some_and(|at| self.entries[at].yields());
-        let known_waits = |lane| self.first(lane, true).is_some();
-        let mut long_ends = yields(long) && known_waits(Lane::Long);
+        let yields = |at: Option<usize>, to: Option<usize>| at.zip(to).is_some_and(|(at, to)| self.entries[at].yields_to(&self.entries[to]));
+        let mut long_ends = yields(long, self.next(Lane::Long).0);
         let mut quick_ends = false;
-        if let Some(entry) = quick.map(|at| &self.entries[at])
-            && let Phase::Running { since, .. } = &entry.phase
-            && (known_waits(Lane::Quick) || self.first(Lane::Quick, false).is_some())
+        if let (Some(at), Some(next)) = (quick, self.next(Lane::Quick).0)
+            && let Phase::Running { since, .. } = &self.entries[at].phase
         {
-            let at_once = entry.yields() && known_waits(Lane::Quick);
-            let left = if at_once { Duration::ZERO } else { self.quantum.saturating_sub(now.saturating_sub(*since)) };
+            let left = if yields(quick, Some(next)) { Duration::ZERO } else { self.quantum.saturating_sub(now.saturating_sub(*since)) };
             quick_ends = left.is_zero();
             look.again = Some(left).filter(|left| !left.is_zero());
-            long_ends |= quick_ends && !entry.yields() && yields(long);
+            long_ends |= quick_ends && yields(long, quick);
         }
         for at in [quick.filter(|_| quick_ends && !long_ends), long.filter(|_| long_ends)].into_iter().flatten() {
             let entry = &mut self.entries[at];
@@ -339,6 +364,11 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
             }
         }
     }
+}
+
+/// How many steps of its share whoever pays from `purse` has used.
+fn used(purse: &dyn Purse) -> usize {
+    LEFT_MS.iter().position(|ms| purse.could_pay(*ms)).unwrap_or(LEFT_MS.len())
 }
 
 impl<N, S> Entry<N, S> {
@@ -360,9 +390,10 @@ impl<N, S> Entry<N, S> {
         self.waiters.iter().any(|(waiter, ended)| !ended && waiter.purse.is_known())
     }
 
-    /// Whether it runs, and makes way for somebody known.
-    fn yields(&self) -> bool {
-        matches!(self.phase, Phase::Running { is_owed: false, .. }) && !self.is_known()
+    /// Whether it runs, and ends for the sake of one that waits.
+    fn yields_to(&self, other: &Self) -> bool {
+        let comes_after = if self.is_known() == other.is_known() { self.used >= other.used + STEPS } else { other.is_known() };
+        matches!(self.phase, Phase::Running { is_owed: false, .. }) && comes_after
     }
 
     fn paid_by(&self) -> Option<Asker> {

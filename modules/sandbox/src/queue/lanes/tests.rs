@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use station_protocol::accounts::{Accounts, Acquaintance, Charge, Payer};
+use station_protocol::cluster::Cluster;
 use station_protocol::{NodeId, Time};
 
 use super::*;
@@ -72,8 +73,12 @@ impl Bench {
 
     /// `asker` waits for `module`. Its number there.
     fn asks(&mut self, asker: u8, acquaintance: Acquaintance, module: u32) -> Result<u64, Full> {
+        self.asks_from(asker, None, acquaintance, module)
+    }
+
+    fn asks_from(&mut self, asker: u8, cluster: Option<Cluster>, acquaintance: Acquaintance, module: u32) -> Result<u64, Full> {
         self.numbers += 1;
-        let payer = Payer::node(NodeId([asker; 32]), None, acquaintance);
+        let payer = Payer::node(NodeId([asker; 32]), cluster, acquaintance);
         let purse = Arc::new(Account { books: self.books.clone(), payer });
         let waiter = Waiter { number: self.numbers, asker: [asker; 32], purse };
         self.lanes.enter(module, SMALL, waiter, self.now())?;
@@ -225,4 +230,29 @@ fn however_many_wait_whom_the_station_knows_finds_a_place() {
     let places = (0..).take_while(|asker| bench.asks(*asker, Acquaintance::Stranger, u32::from(*asker)).is_ok()).count();
     assert_eq!(places, STRANGERS_WAITING_MAX);
     assert!(bench.asks(200, Acquaintance::Known, 1_000).is_ok());
+}
+
+#[test]
+fn a_network_that_has_used_its_share_waits_for_itself() {
+    let mut bench = Bench::default();
+    // Of one network: its keys are as many as it likes, and they fill every place.
+    let mut keys = (1..).map(|key| (key, u32::from(key)));
+    let mut hog = |bench: &mut Bench| {
+        let (key, module) = keys.next().unwrap();
+        bench.asks_from(key, Some(Cluster::V4([10, 1, 1])), Acquaintance::Stranger, module).map(|_| module)
+    };
+    let hogs: Vec<u32> = std::iter::from_fn(|| hog(&mut bench).ok()).collect();
+    assert_eq!(hogs.len(), STRANGERS_WAITING_MAX);
+    // In both lanes, and one of them has come to its end before.
+    assert!(bench.begins(hogs[0]));
+    bench.compiled(hogs[0], 25 * SECOND);
+    assert!(bench.begins(hogs[1]));
+    bench.pass(SECOND);
+    assert!(bench.begins(hogs[2]));
+    // Somebody from elsewhere takes the place of the last of them, and its turn at once.
+    bench.asks_from(200, Some(Cluster::V4([10, 2, 2])), Acquaintance::Stranger, 1_000).unwrap();
+    assert_eq!(bench.lanes.stage(hogs[hogs.len() - 1]), Some(Stage::Refused));
+    assert_eq!(bench.lanes.look(bench.now()).end, [hogs[2]]);
+    bench.lanes.ended(hogs[2], false, bench.now());
+    assert!(!bench.begins(hogs[3]) && bench.begins(1_000));
 }
