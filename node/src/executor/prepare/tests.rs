@@ -41,7 +41,7 @@ impl Engine for Compiler {
             if !asker.purse.pay(deposit) {
                 return Err(EngineError::NotNow("nobody pays".into()));
             }
-            tokio::time::sleep(Duration::from_millis(self.takes_ms)).await;
+            tokio::time::sleep_until(tokio::time::Instant::now() + Duration::from_millis(self.takes_ms)).await;
             asker.purse.settle(deposit, self.takes_ms);
             self.made.lock().expect("no test panicked").push(cid);
             Ok(())
@@ -84,7 +84,7 @@ async fn who_has_dear_modules_waits_while_those_of_others_are_compiled() {
     assert_eq!(charged(&ledger), (burst, 0));
     // The first has nothing left for the next one. Whoever comes later is served before.
     executor.prepare(Ticket(2), FIRST, module(1));
-    tokio::time::sleep(WAIT / 2).await;
+    tokio::time::advance(WAIT / 2).await;
     executor.prepare(Ticket(3), SECOND, module(2));
     let begun = tokio::time::Instant::now();
     assert_eq!(executor.next().await, ended(Ticket(3), true));
@@ -110,7 +110,7 @@ async fn what_no_lease_waits_for_any_more_is_not_compiled() {
     let (mut executor, compiler, ledger) = executor(1).await;
     ledger.purse(FIRST).settle(0, Charge::CompileMs.payer().burst);
     executor.prepare(Ticket(1), FIRST, module(0));
-    tokio::time::sleep(WAIT / 2).await;
+    tokio::time::advance(WAIT / 2).await;
     executor.end_preparing(|_| true);
     executor.end_preparing(|ticket| ticket != Ticket(1));
     assert_eq!(executor.next().await, ended(Ticket(1), false));

@@ -42,7 +42,7 @@ async fn a_small_module_waits_for_one_quantum_whatever_else_is_compiled() {
     let (compiler, ledger, begun) = (Compiler::default(), ledger(), Instant::now());
     let dear = |number: u8| compiler.compile(stranger(&ledger, number), cid(&format!("dear {number}")), 9, 40_000);
     let small = async {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep_until(begun + Duration::from_millis(10)).await;
         compiler.compile(stranger(&ledger, 9), cid("small"), 9, 40).await.expect("it is compiled");
         begun.elapsed()
     };
