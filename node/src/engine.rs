@@ -9,7 +9,7 @@ use cid::Cid;
 use futures::future::BoxFuture;
 use station_protocol::identity::NodeId;
 use station_protocol::receipt::Outcome;
-pub use station_sandbox::{Done, HostCall, Load, Reply, Step};
+pub use station_sandbox::{Done, HostCall, Load, Own, Purse, Reply, Step};
 
 /// The sandbox, not the guest, failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,16 +22,32 @@ pub enum EngineError {
     TooCostly(Outcome),
     #[error("the sandbox failed: {0}")]
     Failed(String),
+    /// The module has to be compiled and cannot be now: too many wait, or nobody pays for it. It goes another time.
+    #[error("the module is not compiled now: {0}")]
+    NotNow(String),
     /// This job needs more stack or memory beside its own than the sandbox sets aside: a mistake of ours, and only for this job.
     #[error("the job outgrew the sandbox: {0}")]
     Outgrown(String),
 }
 
+/// For whom a module is compiled, and who pays for that.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    pub requester: NodeId,
+    pub purse: Arc<dyn Purse>,
+}
+
 /// Compiles modules and opens sessions for them.
 pub trait Engine: Send + Sync + 'static {
-    /// A session for one experiment of `requester`: compiles `module` unless a cached artefact of exactly this engine exists. Dropping the
-    /// future ends the compile, unless others wait for it.
-    fn open(&self, requester: NodeId, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>>;
+    /// Compiles `module` unless a cached artefact of exactly this engine exists, so that sessions open at once. Dropping the future ends the
+    /// compile, unless others wait for it. An engine that compiles nothing is always prepared.
+    fn prepare(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<(), EngineError>> {
+        let _ = (asker, cid, module);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// A session for one experiment. Compiles as [`Engine::prepare`] does where that is still to be done.
+    fn open(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>>;
 }
 
 /// One sandboxed process (or its model) serving the jobs of one experiment one after the other. Dropping it kills the process.

@@ -1,7 +1,8 @@
 //! [`Executor`]: from the Worker's `Start` to its `Finished`, through a sandbox session and the host-call broker.
 //!
 //! Guarantees: one session (process) serves jobs of one experiment only, one at a time; a session whose guest did not end by
-//! itself is never used again; what a stopped execution does is not reported. Deliberately lacks any judgement of outcomes.
+//! itself is never used again; what a stopped execution does is not reported; a module is compiled before any job of it takes a slot
+//! ([`prepare`]). Deliberately lacks any judgement of outcomes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,17 +12,23 @@ use futures::future::BoxFuture;
 use station_protocol::content::sha256;
 use station_protocol::durable::Ticket;
 use station_protocol::experiment::ExperimentId;
+use station_protocol::identity::NodeId;
 use station_protocol::receipt::Outcome;
 use station_protocol::worker::{Execution, Report, StationFailure};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Engine, EngineError, Load, Session, Step};
+use crate::engine::{Asker, Engine, EngineError, Load, Session, Step};
 use crate::hostcalls::Broker;
+use crate::ledger::Ledger;
 use crate::library::Library;
 use crate::operator::Host;
 use crate::tasks::Tasks;
+
+mod prepare;
+
+use prepare::Preparing;
 
 /// How long a session waits for the next job of its experiment: longer than a round trip to the requester, short enough that an
 /// idle station keeps no processes.
@@ -32,11 +39,23 @@ const REPORTS_WAITING_MAX: usize = 1_024;
 /// What an execution gave.
 pub type Finished = (Ticket, Result<Report, StationFailure>);
 
+/// What came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Execution(Finished),
+    /// A module is ready for jobs; or nobody waited for it any more.
+    Module {
+        fetch: Ticket,
+        ready: bool,
+    },
+}
+
 /// Runs executions as tasks.
 pub struct Executor {
     rooms: Rooms,
     tasks: Tasks,
     running: BTreeMap<Ticket, CancellationToken>,
+    preparing: Preparing,
     finished: mpsc::Receiver<Finished>,
     report: mpsc::Sender<Finished>,
 }
@@ -47,6 +66,7 @@ struct Rooms {
     engine: Arc<dyn Engine>,
     library: Library,
     host: Host,
+    ledger: Ledger,
     idle: Arc<Mutex<BTreeMap<ExperimentId, Vec<IdleSession>>>>,
 }
 
@@ -63,12 +83,13 @@ impl std::fmt::Debug for Executor {
 
 impl Executor {
     #[must_use]
-    pub fn new(engine: Arc<dyn Engine>, library: Library, host: Host, tasks: Tasks) -> Self {
+    pub fn new(engine: Arc<dyn Engine>, library: Library, host: Host, ledger: Ledger, tasks: Tasks) -> Self {
         let (report, finished) = mpsc::channel(REPORTS_WAITING_MAX);
-        Self { rooms: Rooms { engine, library, host, idle: Arc::default() }, tasks, running: BTreeMap::new(), finished, report }
+        let rooms = Rooms { engine, library, host, ledger, idle: Arc::default() };
+        Self { rooms, tasks, running: BTreeMap::new(), preparing: Preparing::default(), finished, report }
     }
 
-    /// Begins `job`; its end comes from [`Executor::finished`].
+    /// Begins `job`; its end comes from [`Executor::next`].
     pub fn start(&mut self, ticket: Ticket, job: Execution) {
         let stop = CancellationToken::new();
         self.running.insert(ticket, stop.clone());
@@ -90,11 +111,16 @@ impl Executor {
         }
     }
 
-    /// The next execution that ended. Cancel-safe.
-    pub async fn finished(&mut self) -> Finished {
-        let finished = self.finished.recv().await.expect("the executor keeps a sender itself");
-        self.running.remove(&finished.0);
-        finished
+    /// The next thing that came to its end. Cancel-safe.
+    pub async fn next(&mut self) -> Ended {
+        tokio::select! {
+            finished = self.finished.recv() => {
+                let finished = finished.expect("the executor keeps a sender itself");
+                self.running.remove(&finished.0);
+                Ended::Execution(finished)
+            }
+            (fetch, ready) = self.preparing.next() => Ended::Module { fetch, ready },
+        }
     }
 
     /// Ends sessions that have had nothing to do for [`SESSION_IDLE`].
@@ -158,7 +184,11 @@ impl Rooms {
         }
         let module = self.library.file(&job.module).await.map_err(|error| EngineError::Failed(error.to_string()))?;
         let module = module.ok_or_else(|| EngineError::Failed(format!("module {} is no longer in the store", job.module.cid)))?;
-        self.engine.open(job.requester, job.module.cid, module.into()).await
+        self.engine.open(self.asker(job.requester), job.module.cid, module.into()).await
+    }
+
+    fn asker(&self, requester: NodeId) -> Asker {
+        Asker { requester, purse: self.ledger.purse(requester) }
     }
 
     fn keep(&self, experiment: ExperimentId, session: Box<dyn Session>) {

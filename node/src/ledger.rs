@@ -1,6 +1,6 @@
 //! [`Ledger`]: the rules' [`Accounts`] with a clock, and what this station knows of whom it charges.
 //!
-//! Guarantees: one set of accounts for the network and for what is served; who is connected is charged with its cluster; bounded.
+//! Guarantees: one set of accounts for the network, for what is served and for what is compiled; who is connected is charged with its cluster; bounded.
 //! Deliberately lacks the shares, which are the protocol's, and the letting go, which is the network's.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,7 @@ use station_protocol::address::Reach;
 use station_protocol::cluster::{Cluster, is_private};
 use station_protocol::gauge::Gauge;
 use station_protocol::{NodeId, Time};
+use station_sandbox::Purse;
 use tokio::time::Instant;
 
 /// Peers remembered for the work they did: as many as have room in the accounts beside strangers. The first to be forgotten is any.
@@ -76,6 +77,13 @@ impl Ledger {
         } else if books.known.insert(node) && books.known.len() > KNOWN_MAX {
             books.known.pop_first();
         }
+    }
+
+    /// The account from which `node`'s modules are compiled.
+    #[must_use]
+    pub fn purse(&self, node: NodeId) -> Arc<dyn Purse> {
+        let payer = self.lock().payer(node);
+        Arc::new(Account { ledger: self.clone(), payer })
     }
 
     /// Pays before the work is done.
@@ -161,6 +169,38 @@ impl Ledger {
 
     fn lock(&self) -> MutexGuard<'_, Books> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The account from which a requester's modules are compiled: where it was seen when its module came, also after it is gone.
+#[derive(Clone, Debug)]
+struct Account {
+    ledger: Ledger,
+    payer: Payer,
+}
+
+impl Purse for Account {
+    fn is_known(&self) -> bool {
+        matches!(self.payer.acquaintance, Acquaintance::Known | Acquaintance::Bootstrap)
+    }
+
+    fn could_pay(&self, ms: u64) -> bool {
+        let mut books = self.ledger.lock();
+        let now = books.now();
+        books.accounts.could_pay(&self.payer, Charge::CompileMs, ms, now)
+    }
+
+    fn pay(&self, ms: u64) -> bool {
+        let mut books = self.ledger.lock();
+        let now = books.now();
+        books.accounts.charge(&self.payer, Charge::CompileMs, ms, now).is_ok()
+    }
+
+    fn settle(&self, paid_ms: u64, took_ms: u64) {
+        let mut books = self.ledger.lock();
+        let now = books.now();
+        books.accounts.give_back(&self.payer, Charge::CompileMs, paid_ms, now);
+        books.accounts.owe(&self.payer, Charge::CompileMs, took_ms, now);
     }
 }
 

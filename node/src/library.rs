@@ -81,6 +81,14 @@ impl Library {
         content::file(&*self.store, content).await
     }
 
+    /// Whether [`Library::file`] would find it.
+    pub async fn has(&self, content: &Content) -> Result<bool, StoreError> {
+        if self.bundled(&content.cid).is_some() {
+            return Ok(true);
+        }
+        content::is_here(&*self.store, content).await
+    }
+
     /// Makes `bytes` durable as a file, for as long as this process lives, and says under which CID.
     pub async fn keep(&self, bytes: &[u8]) -> Result<Content, StoreError> {
         let file = station_car::unixfs::build(bytes);

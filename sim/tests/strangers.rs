@@ -83,3 +83,8 @@ fn calls_that_name_an_honest_requesters_machine_slow_nobody_down() {
 fn messages_without_a_meaning_slow_nobody_down() {
     beside(r#"kind = "nonsense", per_second = 200"#, "nonsense");
 }
+
+#[test]
+fn modules_that_are_dear_to_compile_slow_nobody_down() {
+    beside(r#"kind = "compile_hogs", every = "5s", compile = "20s""#, "modules");
+}

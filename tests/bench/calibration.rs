@@ -150,7 +150,7 @@ async fn live(order: &Order) {
         seed: secret,
         transport: slowed::transport(&keypair(secret), delay, u64::from(order.number)).expect("a transport"),
         store: Arc::new(MemoryStore::new(Duration::from_millis(plan.commit_ms))),
-        engine: Arc::new(CostEngine { fuel_per_ms: member.fuel_per_ms }),
+        engine: Arc::new(CostEngine::new(member.fuel_per_ms)),
         outside: Arc::new(RealOutside::new(std::collections::BTreeSet::new())),
         isolation: Isolation::Full,
         profiles: vec![name(station_sandbox::PROFILE)],

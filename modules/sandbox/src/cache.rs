@@ -105,7 +105,7 @@ impl Cache {
                 }
             }
             // It may go better next time.
-            Err(CompileError::Failed(_) | CompileError::Busy | CompileError::Ended) => {}
+            Err(CompileError::Failed(_) | CompileError::Busy | CompileError::Unpaid | CompileError::Ended) => {}
             Err(reason) => {
                 let mut memory = self.lock();
                 memory.refusals.push_back((name, reason.clone()));

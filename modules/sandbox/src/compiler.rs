@@ -35,6 +35,9 @@ pub enum CompileError {
     /// Ours too: as many wait as may.
     #[error("too many modules wait for being compiled")]
     Busy,
+    /// Nobody's: it is asked for again later.
+    #[error("the account of whoever asked for it cannot pay for the compile now")]
+    Unpaid,
     /// Whoever asked does not wait any more.
     #[error("the compile was ended")]
     Ended,

@@ -44,7 +44,8 @@ pub use job::{CHECKPOINT_BYTES_MAX, HANDLES_MAX, LOG_BYTES_MAX, MESSAGE_BYTES_MA
 pub use job::{Done, HostCall, Load, Reply, Step};
 pub use process::Killer;
 pub use profile::PROFILE;
-pub use queue::{Asker, Wish};
+pub use queue::Wish;
+pub use queue::lanes::{self, Asker, Own, Purse, deposit_ms};
 pub use sandbox::{Config, Sandbox, SandboxError};
 pub use session::Session;
 pub use worker::worker_entry;

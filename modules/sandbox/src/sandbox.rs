@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use station_protocol::receipt::Isolation;
 
@@ -16,7 +17,8 @@ use crate::cache::{Cache, Key};
 use crate::check::MODULE_BYTES_MAX;
 use crate::compiler::{self, Bounds, CompileError};
 use crate::process::Killer;
-use crate::queue::{Asker, Queue, Wish};
+use crate::queue::lanes::{Asker, Own, Purse, deposit_ms};
+use crate::queue::{Queue, Wish};
 use crate::session::Session;
 use crate::spawner::Spawner;
 use crate::system;
@@ -112,26 +114,32 @@ impl Sandbox {
         Self(Arc::new(Inner { spawner, cache, bounds, queue: Arc::default(), background: Mutex::new(None) }))
     }
 
-    /// A wish of this asker's, for [`Sandbox::compile_for`].
+    /// A wish of this asker's, for [`Sandbox::compile_for`]. `purse` is charged with what compiling takes.
     #[must_use]
-    pub fn wish(&self, asker: Asker) -> Wish {
-        self.0.queue.wish(asker)
+    pub fn wish(&self, asker: Asker, purse: Arc<dyn Purse>) -> Wish {
+        self.0.queue.wish(asker, purse)
+    }
+
+    /// Of nobody else's.
+    fn own_wish(&self) -> Wish {
+        self.wish(Asker::default(), Arc::new(Own))
     }
 
     /// The module's machine code, for somebody who waits as long as it takes.
     pub fn compile(&self, module: &[u8]) -> Result<Artefact, CompileError> {
-        self.compile_for(module, &self.wish(Asker::default()))
+        self.compile_for(module, &self.own_wish())
     }
 
     /// The module's machine code, from the cache or a compile worker: baseline code at first, better code once jobs have used it enough
-    /// and it is made. Blocks, may wait for other modules, and ends when the wish does.
+    /// and it is made. Blocks, may wait for other modules, and ends when the wish
+    /// does. A compile is paid from the wish's purse.
     pub fn compile_for(&self, module: &[u8], wish: &Wish) -> Result<Artefact, CompileError> {
         let key = key(module)?;
-        if let Some(known) = self.known(module, &key) {
+        if let Some(known) = self.known(module, &key, wish.purse()) {
             return known;
         }
         self.0.queue.get(key.name(Tier::Baseline), module.len(), wish, |killer| {
-            self.known(module, &key).unwrap_or_else(|| self.compile_anew(module, &key, Tier::Baseline, killer))
+            self.known(module, &key, wish.purse()).unwrap_or_else(|| self.compile_anew(module, &key, Tier::Baseline, killer))
         })
     }
 
@@ -139,7 +147,7 @@ impl Sandbox {
     #[doc(hidden)]
     pub fn compile_at(&self, module: &[u8], tier: Tier) -> Result<Artefact, CompileError> {
         let name = key(module)?.name(tier);
-        self.0.queue.get(name, module.len(), &self.wish(Asker::default()), |killer| {
+        self.0.queue.get(name, module.len(), &self.own_wish(), |killer| {
             self.0.cache.get(&name).unwrap_or_else(|| self.compile_anew(module, &Key::new(module), tier, killer))
         })
     }
@@ -179,7 +187,7 @@ impl Sandbox {
         Session::open(self.0.spawner.clone(), artefact.clone())
     }
 
-    fn known(&self, module: &[u8], key: &Key) -> Option<Result<Artefact, CompileError>> {
+    fn known(&self, module: &[u8], key: &Key, purse: &Arc<dyn Purse>) -> Option<Result<Artefact, CompileError>> {
         if let Some(Ok(better)) = self.0.cache.get(&key.name(Tier::Optimised)) {
             return Some(Ok(better));
         }
@@ -187,7 +195,7 @@ impl Sandbox {
         if let Ok(artefact) = &known
             && artefact.is_hot()
         {
-            self.optimise(module, key, artefact);
+            self.optimise(module, key, artefact, purse);
         }
         Some(known)
     }
@@ -198,16 +206,22 @@ impl Sandbox {
         made
     }
 
-    /// Has better code made, unless that is being done for another module: this one then comes when it is asked for again.
-    fn optimise(&self, module: &[u8], key: &Key, artefact: &Artefact) {
+    /// Has better code made, unless that is being done for another module or `purse` cannot pay for it: it then comes when it is asked for
+    /// again.
+    fn optimise(&self, module: &[u8], key: &Key, artefact: &Artefact, purse: &Arc<dyn Purse>) {
         let mut slot = self.background();
-        if slot.as_ref().is_some_and(|background| !background.thread.is_finished()) {
+        let deposit = deposit_ms(module.len());
+        if slot.as_ref().is_some_and(|background| !background.thread.is_finished()) || !purse.pay(deposit) {
             return;
         }
         let killer = Killer::new();
         let (spawner, cache, bounds, own) = (self.0.spawner.clone(), self.0.cache.clone(), self.0.bounds, killer.clone());
-        let (module, name) = (module.to_vec(), key.name(Tier::Optimised));
-        let make = move || cache.put(name, &compiler::compile(&spawner, &own, bounds, &module, Tier::Optimised));
+        let (module, name, purse) = (module.to_vec(), key.name(Tier::Optimised), purse.clone());
+        let make = move || {
+            let begun = Instant::now();
+            cache.put(name, &compiler::compile(&spawner, &own, bounds, &module, Tier::Optimised));
+            purse.settle(deposit, u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+        };
         // Without a thread the module keeps the code it has.
         if let Ok(thread) = std::thread::Builder::new().name("station-compile".into()).spawn(make) {
             artefact.cool();

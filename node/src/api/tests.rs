@@ -13,7 +13,6 @@ use libp2p::{noise, yamux};
 use serde_json::{Value, json};
 use station_protocol::accounts::CHARGES;
 use station_protocol::bounded::Name;
-use station_protocol::identity::NodeId;
 use station_protocol::policy::Policy;
 use station_protocol::receipt::Isolation;
 use station_protocol::requester::Note as Noted;
@@ -22,7 +21,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::config::{Config, NetworkFile};
-use crate::engine::{Engine, EngineError, Session};
+use crate::engine::{Asker, Engine, EngineError, Session};
 use crate::network::peer_id;
 use crate::outside::fake::Fake;
 use crate::station::{Note, Parts, Station};
@@ -38,7 +37,7 @@ const FILE: &str =
 struct NoEngine;
 
 impl Engine for NoEngine {
-    fn open(&self, _: NodeId, _: Cid, _: Arc<[u8]>) -> futures::future::BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, _: Cid, _: Arc<[u8]>) -> futures::future::BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         Box::pin(std::future::ready(Err(EngineError::Failed("there is none".into()))))
     }
 }

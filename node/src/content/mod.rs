@@ -1,5 +1,5 @@
 //! Content by CID over a byte stream: [`Provider`] serves what is on its [`Shelf`], [`fetch`] brings a DAG here and verifies it while
-//! it arrives, [`assemble`] and [`file`] make whole bytes of blocks.
+//! it arrives, [`assemble`] and [`file`] make whole bytes of blocks, [`check`] and [`is_here`] only see whether they could.
 //!
 //! ```text
 //! asker → provider   varint length, then DAG-CBOR {root: CID, scope: "all", max_bytes: u64}, at most 256 bytes
@@ -33,18 +33,25 @@ pub use wire::{REQUEST_BYTES_MAX, Refusal, Request, Scope};
 
 use crate::store::{Store, StoreError};
 
-/// The bytes of the file `content` from blocks that were verified before; exactly as many as it says.
-pub fn assemble(content: &Content, blocks: &[(Cid, Vec<u8>)]) -> Result<Vec<u8>, FileError> {
-    let bytes = unixfs::assemble(&content.cid, blocks, content.bytes)?;
-    let found = bytes.len() as u64;
-    if found == content.bytes { Ok(bytes) } else { Err(FileError::SizeMismatch { cid: Box::new(content.cid), declared: content.bytes, found }) }
+/// The bytes of the file `content` from blocks that were verified before; exactly as many as it says. Lets go each block that it has used.
+pub fn assemble(content: &Content, blocks: Vec<(Cid, Vec<u8>)>) -> Result<Vec<u8>, FileError> {
+    let bytes = unixfs::assemble_owned(&content.cid, blocks, content.bytes)?;
+    is_whole(content, bytes.len() as u64).map(|()| bytes)
 }
 
-/// The bytes of the file `content`, if all its blocks are durable in `store`, or the whole of it is cached, and make exactly such a
-/// file.
-pub async fn file(store: &dyn Store, content: &Content) -> Result<Option<Vec<u8>>, StoreError> {
+/// Whether these blocks, verified before, make the file `content`.
+pub fn check(content: &Content, blocks: &[(Cid, Vec<u8>)]) -> Result<(), FileError> {
+    is_whole(content, unixfs::check(&content.cid, blocks, content.bytes)?)
+}
+
+fn is_whole(content: &Content, found: u64) -> Result<(), FileError> {
+    if found == content.bytes { Ok(()) } else { Err(FileError::SizeMismatch { cid: Box::new(content.cid), declared: content.bytes, found }) }
+}
+
+/// Whether [`file`] would find it.
+pub async fn is_here(store: &dyn Store, content: &Content) -> Result<bool, StoreError> {
     let mut reader = FileReader::new(content.cid, content.bytes);
-    let mut bytes = Vec::new();
+    let mut bytes = 0;
     while let Some(cid) = reader.wants().copied() {
         let block = match inline_bytes(&cid) {
             Some(inline) => Some(inline.to_vec()),
@@ -52,7 +59,27 @@ pub async fn file(store: &dyn Store, content: &Content) -> Result<Option<Vec<u8>
         };
         let Some(part) = block.and_then(|block| reader.supply(&block).ok()) else {
             let cached = store.cached(content.cid).await?;
-            return Ok(cached.and_then(|blocks| assemble(content, &blocks).ok()));
+            return Ok(cached.is_some_and(|blocks| check(content, &blocks).is_ok()));
+        };
+        bytes += part.len() as u64;
+    }
+    Ok(bytes == content.bytes)
+}
+
+/// The bytes of the file `content`, if all its blocks are durable in `store`, or the whole of it is cached, and make exactly such a
+/// file.
+pub async fn file(store: &dyn Store, content: &Content) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut reader = FileReader::new(content.cid, content.bytes);
+    let mut bytes: Vec<u8> = Vec::new();
+    while let Some(cid) = reader.wants().copied() {
+        let block = match inline_bytes(&cid) {
+            Some(inline) => Some(inline.to_vec()),
+            None => store.blob(cid).await?,
+        };
+        let Some(part) = block.and_then(|block| reader.supply(&block).ok()) else {
+            drop(bytes);
+            let cached = store.cached(content.cid).await?;
+            return Ok(cached.and_then(|blocks| assemble(content, blocks).ok()));
         };
         bytes.extend(part);
     }
@@ -71,7 +98,7 @@ pub async fn blocks(store: &dyn Store, content: &Content) -> Result<Option<Vec<(
         };
         let Some(block) = block.filter(|block| reader.supply(block).is_ok()) else {
             let cached = store.cached(content.cid).await?;
-            return Ok(cached.filter(|blocks| assemble(content, blocks).is_ok()));
+            return Ok(cached.filter(|blocks| check(content, blocks).is_ok()));
         };
         if inline.is_none() {
             blocks.push((cid, block));

@@ -81,7 +81,7 @@ async fn what_is_on_the_shelf_arrives_whole_from_memory_and_from_the_store() {
     for provider in [stored, held] {
         let (fetched, served) = exchange(&provider, &content.cid, content.bytes).await;
         let mut fetched = fetched.unwrap();
-        assert_eq!(assemble(&content, &fetched).unwrap(), bytes(3_500_000));
+        assert_eq!(assemble(&content, fetched.clone()).unwrap(), bytes(3_500_000));
         fetched.sort();
         assert_eq!(fetched, dag.blocks);
         assert_eq!(served.unwrap(), Served::Sent { bytes: car(&dag).unwrap().unwrap().len() as u64 });
@@ -95,12 +95,16 @@ async fn a_file_is_here_only_with_all_its_blocks_and_its_size() {
     let store = MemoryStore::default();
     store.commit(Batch { blobs: dag.blocks[1..].to_vec(), ..Batch::default() }).await.unwrap();
     assert_eq!(file(&store, &content).await.unwrap(), None);
+    assert!(!is_here(&store, &content).await.unwrap());
     store.commit(Batch { blobs: dag.blocks.clone(), ..Batch::default() }).await.unwrap();
     assert!(file(&store, &content).await.unwrap().is_some());
+    assert!(is_here(&store, &content).await.unwrap());
     for bytes in [content.bytes - 1, content.bytes + 1] {
         let lie = Content { bytes, ..content.clone() };
         assert_eq!(file(&store, &lie).await.unwrap(), None);
-        assert!(assemble(&lie, &dag.blocks).is_err());
+        assert!(assemble(&lie, dag.blocks.clone()).is_err());
+        assert!(check(&lie, &dag.blocks).is_err());
+        assert!(!is_here(&store, &lie).await.unwrap());
     }
 }
 
@@ -374,7 +378,7 @@ async fn content_within_its_cid_needs_nobody() {
     let inline: Cid = "bafkqablimvwgy3y".parse().unwrap();
     let (here, _there) = pipe();
     let blocks = fetch(here, &inline, 5).await.unwrap();
-    assert_eq!(assemble(&Content { cid: inline, bytes: 5 }, &blocks).unwrap(), b"hello");
+    assert_eq!(assemble(&Content { cid: inline, bytes: 5 }, blocks).unwrap(), b"hello");
 }
 
 #[test]

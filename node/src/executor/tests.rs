@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use cid::Cid;
+use station_protocol::address::Reach;
 use station_protocol::bounded::{Name, Text};
 use station_protocol::content::{Content, DAG_CBOR, cid_of};
 use station_protocol::limits::Limits;
@@ -66,7 +67,7 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
-    fn open(&self, _: NodeId, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         let mut lab = self.lab();
         if let Some(refusal) = lab.refusals.pop_front() {
             return Box::pin(std::future::ready(Err(refusal)));
@@ -147,14 +148,21 @@ async fn executor(engine: &FakeEngine) -> Executor {
     let store = Arc::new(MemoryStore::default());
     let host =
         Host::new(Arc::new(Fake::default()), node(), Policy::default(), Clock::at(NOON), store.clone(), Tasks::new()).await.expect("the disk works");
-    Executor::new(Arc::new(engine.clone()), Library::new(store), host, Tasks::new())
+    Executor::new(Arc::new(engine.clone()), Library::new(store), host, Ledger::new(Reach::Any, []), Tasks::new())
+}
+
+async fn finished(executor: &mut Executor) -> Finished {
+    match executor.next().await {
+        Ended::Execution(finished) => finished,
+        module @ Ended::Module { .. } => panic!("only jobs are begun here: {module:?}"),
+    }
 }
 
 /// Runs one job to its end.
 async fn run(executor: &mut Executor, job: Execution) -> Result<Report, StationFailure> {
     let ticket = Ticket(1_000 + job.index);
     executor.start(ticket, job);
-    let (ended, result) = executor.finished().await;
+    let (ended, result) = finished(executor).await;
     assert_eq!(ended, ticket);
     result
 }
@@ -230,7 +238,7 @@ async fn a_stopped_execution_is_reported_as_stopped_and_its_session_dies() {
     executor.stop(Ticket(8));
     assert_eq!(executor.running(), 1, "stopping what does not run stops nothing");
     executor.stop(Ticket(7));
-    let (ticket, result) = executor.finished().await;
+    let (ticket, result) = finished(&mut executor).await;
     assert_eq!((ticket, result.expect_err("stopped"), executor.running()), (Ticket(7), StationFailure::Stopped, 0));
     assert_eq!(engine.lab().alive, 0);
     run(&mut executor, job("one", 1)).await.expect("an outcome");

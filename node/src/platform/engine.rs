@@ -10,12 +10,11 @@ use std::sync::{Arc, mpsc};
 use cid::Cid;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use station_protocol::identity::NodeId;
 use station_protocol::receipt::Outcome;
 use station_sandbox::{Artefact, CompileError, CompileLimit, Killer, Load, Reply, Sandbox, SandboxError, Step, Wish};
 use tokio::sync::oneshot;
 
-use crate::engine::{Engine, EngineError, Session};
+use crate::engine::{Asker, Engine, EngineError, Session};
 
 /// Runs modules in worker processes.
 #[derive(Clone, Debug)]
@@ -32,11 +31,24 @@ impl ProcessEngine {
 }
 
 impl Engine for ProcessEngine {
-    fn open(&self, requester: NodeId, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn prepare(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<(), EngineError>> {
+        async move {
+            let (done, answer) = oneshot::channel();
+            let sandbox = self.sandbox.clone();
+            let waiting = Waiting(sandbox.wish(asker.requester.0, asker.purse));
+            let wish = waiting.0.clone();
+            // Whoever asked may have gone; then nobody wants to know.
+            thread(format!("compile {cid}"), move || drop(done.send(compile(&sandbox, &module, &wish).map(drop))))?;
+            answer.await.map_err(|_| gone())?
+        }
+        .boxed()
+    }
+
+    fn open(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async move {
             let (opened, answer) = oneshot::channel();
             let sandbox = self.sandbox.clone();
-            let waiting = Waiting(sandbox.wish(requester.0));
+            let waiting = Waiting(sandbox.wish(asker.requester.0, asker.purse));
             let wish = waiting.0.clone();
             thread(format!("session {cid}"), move || serve(&sandbox, &module, &wish, opened))?;
             let (requests, killer) = answer.await.map_err(|_| gone())??;
@@ -150,6 +162,7 @@ fn compile(sandbox: &Sandbox, module: &[u8], wish: &Wish) -> Result<Artefact, En
             CompileLimit::ProcessorTime | CompileLimit::WallTime => Outcome::TimedOut,
             CompileLimit::Memory => Outcome::OutOfMemory,
         }),
-        error @ (CompileError::Failed(_) | CompileError::Busy | CompileError::Ended) => EngineError::Failed(error.to_string()),
+        error @ (CompileError::Busy | CompileError::Unpaid) => EngineError::NotNow(error.to_string()),
+        error @ (CompileError::Failed(_) | CompileError::Ended) => EngineError::Failed(error.to_string()),
     })
 }

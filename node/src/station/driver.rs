@@ -24,7 +24,7 @@ use super::narrate::Narrator;
 use super::room::Room;
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::executor::Executor;
+use crate::executor::{Ended, Executor};
 use crate::network::{self, Network};
 use crate::operator::Host;
 use crate::store::{Gone, Store, Table};
@@ -92,7 +92,7 @@ impl Driver {
         inbox: mpsc::Receiver<Command>,
         handle: &Handle,
     ) -> Self {
-        let executor = Executor::new(engine, handle.library.clone(), host.clone(), tasks.clone());
+        let executor = Executor::new(engine, handle.library.clone(), host.clone(), network.ledger().clone(), tasks.clone());
         let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), network.ledger().clone(), tasks);
         Self {
             worker,
@@ -131,7 +131,7 @@ impl Driver {
             tokio::select! {
                 event = self.network.next(), if !self.commits.is_congested() => self.on_network(event),
                 durable = self.commits.durable() => self.on_durable(durable?),
-                (execution, report) = self.executor.finished() => self.worker.handle(worker::Event::Finished { execution, report }, self.clock.now()),
+                ended = self.executor.next() => self.on_ended(ended),
                 fetched = self.fetches.next() => self.on_fetched(fetched),
                 command = self.inbox.recv() => self.on_command(command.unwrap_or(Command::Shutdown)),
                 () = tokio::time::sleep_until(deadline) => self.on_deadline(),
@@ -142,6 +142,7 @@ impl Driver {
                 }
             }
             self.settle();
+            self.executor.end_preparing(|fetch| self.worker.awaits_module(fetch).is_some());
             if self.is_drained() {
                 return Ok(());
             }
@@ -288,7 +289,13 @@ impl Driver {
     fn on_fetched(&mut self, fetched: Fetched) {
         let now = self.clock.now();
         match fetched {
-            Fetched::Worker { fetch, result } => self.worker.handle(worker::Event::Fetched { fetch, result }, now),
+            Fetched::Worker { fetch, result } => match self.worker.awaits_module(fetch).filter(|_| result.is_ok()) {
+                Some((requester, module)) => {
+                    self.acquaint(requester);
+                    self.executor.prepare(fetch, requester, module);
+                }
+                None => self.worker.handle(worker::Event::Fetched { fetch, result }, now),
+            },
             Fetched::Requester { fetch, result } => self.requester.handle(requester::Event::Fetched { fetch, result }, now),
             Fetched::OpenCar { to, at, reply } => drop(reply.send(self.network.open_car(to, &at))),
             Fetched::FindProviders { cid, reply } => {
@@ -296,6 +303,23 @@ impl Driver {
                 self.searching.insert(find, reply);
                 self.network.perform(network::Command::FindProviders { find, cid });
             }
+        }
+    }
+
+    /// A module is here for jobs once it is compiled. One that nobody waited for any more is not here.
+    fn on_ended(&mut self, ended: Ended) {
+        let event = match ended {
+            Ended::Execution((execution, report)) => worker::Event::Finished { execution, report },
+            Ended::Module { fetch, ready: true } => worker::Event::Fetched { fetch, result: Ok(()) },
+            Ended::Module { fetch, ready: false } => worker::Event::Fetched { fetch, result: Err(worker::FetchFailure::TimedOut) },
+        };
+        self.worker.handle(event, self.clock.now());
+    }
+
+    /// Whom the rules know of earlier lives has its share of this one too.
+    fn acquaint(&self, requester: NodeId) {
+        if self.worker.knows(&requester) {
+            self.network.ledger().knows(requester, true);
         }
     }
 

@@ -87,7 +87,7 @@ impl Fetches {
             let result = tokio::time::timeout(FETCH, rooms.bring(asker, &content, named_by, at)).await.unwrap_or(Err(FetchFailure::TimedOut));
             let event = match asker {
                 Asker::Worker(fetch) => Fetched::Worker { fetch, result: result.map(drop) },
-                Asker::Requester(fetch) => Fetched::Requester { fetch, result },
+                Asker::Requester(fetch) => Fetched::Requester { fetch, result: result.map(Option::unwrap_or_default) },
             };
             // The loop is gone only when the station is.
             let _ = rooms.events.send(event).await;
@@ -129,7 +129,8 @@ impl Fetches {
 }
 
 impl Rooms {
-    async fn bring(&self, asker: Asker, content: &Content, named_by: NodeId, at: At) -> Result<Vec<u8>, FetchFailure> {
+    /// The bytes for the Requester; a module is only brought here, and put together when it is compiled.
+    async fn bring(&self, asker: Asker, content: &Content, named_by: NodeId, at: At) -> Result<Option<Vec<u8>>, FetchFailure> {
         // Refused before anything is asked for: the size is the word of whoever named the content.
         if content.bytes > content::FETCH_BYTES_MAX {
             return Err(FetchFailure::Mismatch);
@@ -143,7 +144,10 @@ impl Rooms {
         let _room = memory.acquire_many(room).await;
         let here = {
             let _read = self.reads.acquire().await;
-            self.library.file(content).await
+            match asker {
+                Asker::Worker(_) => self.library.has(content).await.map(|here| here.then_some(None)),
+                Asker::Requester(_) => self.library.file(content).await.map(|bytes| bytes.map(Some)),
+            }
         };
         if let Ok(Some(bytes)) = here {
             return Ok(bytes);
@@ -162,17 +166,20 @@ impl Rooms {
         first
     }
 
-    async fn from(&self, content: &Content, node: NodeId, at: At, again: bool) -> Result<Vec<u8>, FetchFailure> {
+    async fn from(&self, content: &Content, node: NodeId, at: At, again: bool) -> Result<Option<Vec<u8>>, FetchFailure> {
         let (reply, opening) = oneshot::channel();
         let _ = self.events.send(Fetched::OpenCar { to: node, at, reply }).await;
         let opening = opening.await.map_err(|_| FetchFailure::NotFound)?;
         let stream = opening.await.map_err(|_| FetchFailure::NotFound)?;
         let blocks = content::fetch(stream.stream, &content.cid, content.bytes).await?;
-        let bytes = content::assemble(content, &blocks).map_err(|_| FetchFailure::Mismatch)?;
-        if again && let Err(error) = self.store.cache(Dag { root: content.cid, blocks }).await {
+        if !again {
+            return content::assemble(content, blocks).map(Some).map_err(|_| FetchFailure::Mismatch);
+        }
+        content::check(content, &blocks).map_err(|_| FetchFailure::Mismatch)?;
+        if let Err(error) = self.store.cache(Dag { root: content.cid, blocks }).await {
             // Losing the cache costs a second fetch, nothing else.
             tracing::warn!(%error, "content could not be cached");
         }
-        Ok(bytes)
+        Ok(None)
     }
 }

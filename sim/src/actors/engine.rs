@@ -12,10 +12,9 @@ use cid::Cid;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipld_core::ipld::Ipld;
-use station_node::engine::{Done, Engine, EngineError, Load, Reply, Session, Step};
+use station_node::engine::{Asker, Done, Engine, EngineError, Load, Reply, Session, Step};
 use station_protocol::codec;
 use station_protocol::content::sha256;
-use station_protocol::identity::NodeId;
 use station_protocol::receipt::Outcome;
 
 use crate::scenario::units::Share;
@@ -105,9 +104,13 @@ impl Dishonest {
 }
 
 impl Engine for Dishonest {
-    fn open(&self, requester: NodeId, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn prepare(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<(), EngineError>> {
+        self.honest.prepare(asker, cid, module)
+    }
+
+    fn open(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async move {
-            let inner = self.honest.open(requester, cid, module).await?;
+            let inner = self.honest.open(asker, cid, module).await?;
             Ok(Box::new(DishonestSession { inner, module: cid, cheat: self.cheat.clone(), lie: None }) as Box<dyn Session>)
         }
         .boxed()

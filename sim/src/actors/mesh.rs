@@ -9,10 +9,12 @@
 //! | flood | publishes Calls, each of a key made for it, that lead nowhere, or to machines of others |
 //! | nonsense | sends messages that no version of the protocol knows |
 //! | lying requester | gives 32 leases whoever asks for how many, acknowledges no receipt, and gives 32 more |
+//! | compile hogs | publishes an experiment whose module is dear to compile, and gives a lease to whoever claims; then it takes another key |
 //! | ground census | answers every question for peers with records of keys whose hashes are small |
 //!
 //! Sybil floods, eclipses and cold boots are these in numbers, at chosen targets or from the start: the world's business.
-//! Guarantees: bounded by what it hears and by its clock. Deliberately lacks content: modules of its own.
+//! Guarantees: bounded by what it hears and by its clock. Deliberately lacks content but
+//! what hogs have compiled.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -43,6 +45,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use lies::Liar;
 
 mod flood;
+mod hogs;
 mod lies;
 mod rpc;
 #[cfg(test)]
@@ -102,6 +105,12 @@ pub enum Strategy {
         /// Keys that it searched through.
         keys: u32,
     },
+    CompileHogs {
+        /// What each module takes on the reference machine.
+        compile_ms: u64,
+        /// The input of its jobs.
+        input: Vec<u8>,
+    },
 }
 
 impl Strategy {
@@ -114,6 +123,7 @@ impl Strategy {
     fn every(&self) -> Option<Duration> {
         match self {
             Self::Flood { every, .. } | Self::LyingRequester { every, .. } => Some(*every),
+            Self::CompileHogs { .. } => Some(hogs::AFTER),
             _ => None,
         }
     }
@@ -130,6 +140,15 @@ pub struct Plan {
     /// Each ends in `/p2p/…`.
     pub targets: Vec<Multiaddr>,
     pub strategy: Strategy,
+}
+
+impl Plan {
+    /// A Call of its own.
+    fn call(&self, subject: &flood::Subject<'_>, clock: &Clock) -> Signed<Call> {
+        let key = SigningKey::from_bytes(&self.secret);
+        let at = Address::parse(&format!("{}/p2p/{}", self.listen, key.node())).ok();
+        flood::call(subject, &key, at, clock.now())
+    }
 }
 
 /// What an attacker did so far.
@@ -157,6 +176,9 @@ pub struct Deeds {
     /// Records of keys that are nobody's.
     #[serde(default)]
     pub records: u64,
+    /// Modules that stations fetched to compile them.
+    #[serde(default)]
+    pub modules: u64,
 }
 
 impl Deeds {
@@ -175,6 +197,7 @@ impl Deeds {
             leases: self.leases + other.leases,
             unacknowledged: self.unacknowledged + other.unacknowledged,
             records: self.records + other.records,
+            modules: self.modules + other.modules,
         }
     }
 }
@@ -204,6 +227,7 @@ pub struct Attacker {
     /// Calls of its own, published or not.
     rounds: u64,
     liar: Arc<Mutex<Liar>>,
+    modules: hogs::Modules,
 }
 
 impl std::fmt::Debug for Attacker {
@@ -223,7 +247,7 @@ impl Attacker {
         let refused = |error: &dyn std::fmt::Display| AttackerError::Listen { address: plan.listen.clone(), reason: error.to_string() };
         swarm.listen_on(plan.listen.clone()).map_err(|error| refused(&error))?;
         let liar = Arc::new(Mutex::new(Liar::new(&plan, Clock::start().now())));
-        Ok(Self { swarm, plan, tasks, deeds: Arc::default(), rounds: 0, liar })
+        Ok(Self { swarm, plan, tasks, deeds: Arc::default(), rounds: 0, liar, modules: hogs::Modules::default() })
     }
 
     /// What it did so far, also while it runs.
@@ -237,6 +261,7 @@ impl Attacker {
         let begun = Instant::now();
         self.accept_spammed();
         self.accept_asked();
+        self.accept_fetching();
         let mut redial = tokio::time::interval(REDIAL);
         redial.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let clock = Clock::start();
@@ -273,7 +298,7 @@ impl Attacker {
         let forwards = match &self.plan.strategy {
             Strategy::Censor { only } => !only.is_empty() && author(&message.data).is_none_or(|author| !only.contains(&author)),
             Strategy::CovertFlash { after } => since < *after,
-            Strategy::Flood { .. } | Strategy::LyingRequester { .. } | Strategy::GroundCensus { .. } => true,
+            Strategy::Flood { .. } | Strategy::LyingRequester { .. } | Strategy::GroundCensus { .. } | Strategy::CompileHogs { .. } => true,
             Strategy::Flip | Strategy::IhaveSpam { .. } | Strategy::Nonsense { .. } => false,
         };
         let acceptance = if forwards { MessageAcceptance::Accept } else { MessageAcceptance::Ignore };
@@ -304,10 +329,10 @@ impl Attacker {
                 let at: Vec<Address> = if victims.is_empty() { flood::nowhere(&key).into_iter().collect() } else { pointed.collect() };
                 flood::call(&subject(flood::nothing()), &key, at, clock.now())
             }
-            Strategy::LyingRequester { module, .. } => {
-                let key = SigningKey::from_bytes(&self.plan.secret);
-                let at = Address::parse(&format!("{}/p2p/{}", self.plan.listen, key.node())).ok();
-                flood::call(&subject(module.clone()), &key, at, clock.now())
+            Strategy::LyingRequester { module, .. } => self.plan.call(&subject(module.clone()), clock),
+            Strategy::CompileHogs { compile_ms, .. } if self.rounds == 1 => {
+                let module = self.modules.another(*compile_ms, &self.plan.secret, self.rounds);
+                self.plan.call(&subject(module), clock)
             }
             _ => return,
         };

@@ -10,6 +10,7 @@
 //! | requesters: flood of Calls from fresh keys | a swarm of its own ([`mesh::Attacker`]) |
 //! | mesh: sybil, eclipse, cold boot, censor, covert flash, flipped signatures, IHAVE spam, nonsense | the same |
 //! | strangers: leases without end, ground records, Calls that name others' machines | the same, which answers the `work` protocol too |
+//! | strangers: modules that are dear to compile | the same, which serves them too |
 //!
 //! Guarantees: what an actor does depends on its seed and on what it is shown, never on the order of its tasks. Deliberately lacks
 //! any knowledge of the world that a real attacker would not have.

@@ -192,7 +192,7 @@ fn deeds(page: &mut String, metrics: &Metrics) {
     for (damage, deeds) in attackers {
         let _ = write!(page, "<tr><td>{}</td><td>{}</td>", escape(&damage.group), escape(&damage.kind));
         let first = [deeds.heard, deeds.forwarded, deeds.withheld, deeds.forged, deeds.flooded, deeds.announced, deeds.asked_bytes];
-        for count in first.into_iter().chain([deeds.nonsense, deeds.leases, deeds.unacknowledged, deeds.records]) {
+        for count in first.into_iter().chain([deeds.nonsense, deeds.leases, deeds.unacknowledged, deeds.records, deeds.modules]) {
             let _ = write!(page, "<td class=\"n\">{count}</td>");
         }
         page.push_str("</tr>");

@@ -235,6 +235,8 @@ pub enum Byzantine {
     LyingRequester { every: Span },
     /// Searches through so many keys, and tells records of those that count a topic for many.
     GroundCensus { keys: u32 },
+    /// Publishes an experiment every so often, each under another key, whose module takes `compile`.
+    CompileHogs { every: Span, compile: Span },
     /// Publishes Calls of fresh keys that say their requesters are at the machines of one honest requester.
     AddressWeapons { every: Span, victims: Name },
 }

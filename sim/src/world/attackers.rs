@@ -67,6 +67,7 @@ impl World<'_> {
                 mesh::Strategy::LyingRequester { every: *every, module, input }
             }
             How::GroundCensus { keys } => mesh::Strategy::GroundCensus { keys: *keys },
+            How::CompileHogs { compile_ms, .. } => mesh::Strategy::CompileHogs { compile_ms: *compile_ms, input: works::forced().1 },
         };
         Some(Assault { strategy, targets: targets.iter().map(address).collect() })
     }
@@ -117,6 +118,23 @@ impl World<'_> {
                 self.plan_at(now_ms + RESTART_MS, Act::Start(number));
             }
         }
+    }
+
+    /// Whoever takes another key every so often plans the next one when it starts.
+    pub(super) fn plan_renewal(&mut self, number: NodeIndex, now_ms: u64) {
+        if let Conduct::Attacks { how: How::CompileHogs { every, .. }, .. } = &self.plan.stations[number as usize].conduct {
+            self.plan_at(now_ms + u64::try_from(every.as_millis()).unwrap_or(u64::MAX), Act::Renew(number));
+        }
+    }
+
+    /// The machine goes on under a key that nobody has seen.
+    pub(super) fn renew(&mut self, number: NodeIndex, now_ms: u64) {
+        let secret = self.key("renewed", &[u64::from(number), now_ms]);
+        let (plan, machine) = (self.plan, &mut self.residents[number as usize]);
+        machine.begin_anew(secret, Vec::new(), plan.commit_ms);
+        let (node, identity) = (machine.node(), machine.member().identity(machine.node()));
+        self.around.ledger.introduce(number, node, identity);
+        self.plan_at(now_ms + RESTART_MS, Act::Start(number));
     }
 
     /// A requester that contradicts itself goes on as two soon after it published.

@@ -1,8 +1,8 @@
 //! [`CostEngine`]: an engine that knows what a job costs instead of running it.
 //!
 //! Guarantees: output and fuel of a pure job depend on module and input alone, so that honest stations agree byte for byte; the job
-//! takes fuel ÷ speed of virtual time. A job of the module `gateway-check` makes that module's host calls ([`gateway`]). Deliberately
-//! lacks limits but fuel and wall clock.
+//! takes fuel ÷ speed of virtual time, and its module is compiled before, once ([`compiler`]). A job of the module `gateway-check` makes
+//! that module's host calls ([`gateway`]). Deliberately lacks limits but fuel and wall clock.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,20 +12,21 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipld_core::ipld::Ipld;
 use serde::{Deserialize, Serialize};
-use station_node::engine::{Done, Engine, EngineError, Load, Reply, Session, Step};
+use station_node::engine::{Asker, Done, Engine, EngineError, Load, Reply, Session, Step};
 use station_node::library::BUNDLED;
 use station_protocol::Content;
 use station_protocol::codec;
 use station_protocol::content::sha256;
-use station_protocol::identity::NodeId;
 use station_protocol::limits::Limits;
 use station_protocol::receipt::Outcome;
 use station_protocol::work::INPUT_BYTES_MAX;
 
+pub mod compiler;
 pub mod gateway;
 pub mod serve;
 pub mod stepped;
 
+use compiler::Compiler;
 use gateway::GatewayCheck;
 
 /// Starting a process and giving it a compiled module.
@@ -65,16 +66,34 @@ fn is_measuring(cid: &Cid) -> bool {
     CID.get_or_init(|| bundled(MEASURING).cid) == cid
 }
 
+/// Fuel that the reference machine burns in a millisecond.
+pub const FUEL_PER_MS: u64 = 1_000_000;
+
 /// One station's processor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CostEngine {
-    pub fuel_per_ms: u64,
+    fuel_per_ms: u64,
+    compiler: Compiler,
+}
+
+impl CostEngine {
+    /// One that burns so much, and compiles as much faster or slower than the reference machine.
+    #[must_use]
+    pub fn new(fuel_per_ms: u64) -> Self {
+        Self { fuel_per_ms, compiler: Compiler::default() }
+    }
 }
 
 impl Engine for CostEngine {
-    fn open(&self, _: NodeId, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
-        let session = CostSession { cid, engine: *self, check: None };
+    fn prepare(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<(), EngineError>> {
+        let ms = (compiler::takes_ms(&module).saturating_mul(FUEL_PER_MS)).div_ceil(self.fuel_per_ms);
+        async move { self.compiler.compile(asker, cid, module.len(), ms).await }.boxed()
+    }
+
+    fn open(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+        let session = CostSession { cid, fuel_per_ms: self.fuel_per_ms, check: None };
         async move {
+            self.prepare(asker, cid, module).await?;
             tokio::time::sleep(OPEN).await;
             Ok(Box::new(session) as Box<dyn Session>)
         }
@@ -84,7 +103,7 @@ impl Engine for CostEngine {
 
 struct CostSession {
     cid: Cid,
-    engine: CostEngine,
+    fuel_per_ms: u64,
     /// The measurement that runs.
     check: Option<GatewayCheck>,
 }
@@ -94,7 +113,7 @@ impl Session for CostSession {
         if is_measuring(&self.cid) {
             let (check, step) = GatewayCheck::begin(&load.input);
             self.check = check;
-            let burning = Duration::from_millis(gateway::FUEL.div_ceil(self.engine.fuel_per_ms));
+            let burning = Duration::from_millis(gateway::FUEL.div_ceil(self.fuel_per_ms));
             return async move {
                 tokio::time::sleep(burning).await;
                 Ok(step)
@@ -102,7 +121,7 @@ impl Session for CostSession {
             .boxed();
         }
         let done = done(&self.cid, &load);
-        let burning = Duration::from_millis(done.fuel.div_ceil(self.engine.fuel_per_ms));
+        let burning = Duration::from_millis(done.fuel.div_ceil(self.fuel_per_ms));
         let limit = Duration::from_millis(load.wall_ms);
         async move {
             tokio::time::sleep(burning.min(limit)).await;

@@ -104,6 +104,8 @@ enum Act {
     Start(NodeIndex),
     Publish(usize),
     Fault(usize),
+    /// The attacker takes another key.
+    Renew(NodeIndex),
     /// The station goes on as two.
     Split(NodeIndex),
     /// The moment of a bound, which is the goal at this place of the plan.
@@ -264,7 +266,11 @@ impl<'a> World<'a> {
 
     async fn act(&mut self, act: Act, now_ms: u64) -> Result<(), RunError> {
         match act {
-            Act::Start(number) => self.start(number).await?,
+            Act::Start(number) => {
+                self.start(number).await?;
+                self.plan_renewal(number, now_ms);
+            }
+            Act::Renew(number) => self.renew(number, now_ms),
             Act::Publish(number) => {
                 let plan = self.plan;
                 self.publish(&plan.work[number], now_ms);

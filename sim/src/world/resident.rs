@@ -345,7 +345,7 @@ impl Resident {
         let fuel_per_ms = self.member.fuel_per_ms;
         let honest: Arc<dyn Engine> = match &self.around.stepped {
             Some(helper) => Arc::new(SteppedEngine { helper: helper.clone(), fuel_per_ms }),
-            None => Arc::new(CostEngine { fuel_per_ms }),
+            None => Arc::new(CostEngine::new(fuel_per_ms)),
         };
         let Conduct::Cheats(conduct, rate) = &self.member.conduct else { return honest };
         let seed = sha256(&[b"station-sim\0cheat\0", &self.around.seed.to_be_bytes(), &self.number.to_be_bytes()]);

@@ -89,5 +89,8 @@ fn modules_that_are_slow_to_compile_do_not_stop_an_honest_one() {
         let world = World::start(program()).await;
         let (_liars, _) = hog_the_compiler(&world, many(4, 10)).await;
         honest_work_settles(&world).await;
+        let status = world.status().await;
+        let charged = status["accounts"]["compile milliseconds"]["charged"].as_u64();
+        assert!(charged.is_some_and(|ms| ms > 0), "whoever has modules compiled pays for it: {}", status["accounts"]);
     });
 }

@@ -3,9 +3,10 @@
 //! That each layer is what stops it is shown in `tests/sandbox/isolation.rs`; here it is all of them, and what is left behind.
 
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 
 use station_protocol::receipt::Outcome;
-use station_sandbox::{CompileError, Config, Done, Load, Sandbox, SandboxError, Step, Wish};
+use station_sandbox::{CompileError, Config, Done, Load, Own, Sandbox, SandboxError, Step, Wish};
 
 use super::arena::attack;
 use super::common::{echo, finish, load};
@@ -70,7 +71,7 @@ fn a_native_stack_or_memory_of_ours_that_ends_is_no_outcome_of_the_job_and_the_n
 #[test]
 fn compiles_whose_leases_ended_leave_no_process_and_the_next_module_is_compiled() {
     hostile_for(3_600, |sandbox| {
-        let wishes = (0..10).map(|asker| sandbox.wish([asker; 32])).collect::<Vec<_>>();
+        let wishes = (0..10).map(|asker| sandbox.wish([asker; 32], Arc::new(Own))).collect::<Vec<_>>();
         std::thread::scope(|scope| {
             for (at, wish) in wishes.iter().enumerate() {
                 let module = format!("spin {at}");

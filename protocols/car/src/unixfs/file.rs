@@ -1,4 +1,5 @@
-//! [`FileReader`]: blocks in, the bytes of a file out, in order. [`assemble`] does it for blocks that are all there.
+//! [`FileReader`]: blocks in, the bytes of a file out, in order. [`assemble`] does it for blocks that are all there, [`assemble_owned`] for
+//! those that are not needed afterwards, [`check`] without keeping anything.
 //!
 //! Guarantees: every size a node declares for itself and for its children is the size that came, so a file is exactly as long as
 //! its root says; at most `max_bytes` come out; children of no bytes are not visited, and what is read of blocks, repeated ones too,
@@ -135,6 +136,52 @@ pub fn assemble(root: &Cid, blocks: &[(Cid, Vec<u8>)], max_bytes: u64) -> Result
     while let Some(cid) = reader.wants().copied() {
         let block = inline_bytes(&cid).or_else(|| blocks.get(&cid).copied()).ok_or(FileError::Missing { cid })?;
         file.extend(reader.supply(block)?);
+    }
+    Ok(file)
+}
+
+/// How often each block of a file is used, and how long the file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Uses {
+    times: BTreeMap<Cid, u64>,
+    bytes: u64,
+}
+
+fn uses(root: &Cid, blocks: &[(Cid, Vec<u8>)], max_bytes: u64) -> Result<Uses, FileError> {
+    let blocks: BTreeMap<&Cid, &[u8]> = blocks.iter().map(|(cid, bytes)| (cid, bytes.as_slice())).collect();
+    let mut reader = FileReader::new(*root, max_bytes);
+    let mut uses = Uses { times: BTreeMap::new(), bytes: 0 };
+    while let Some(cid) = reader.wants().copied() {
+        let block = inline_bytes(&cid).or_else(|| blocks.get(&cid).copied()).ok_or(FileError::Missing { cid })?;
+        uses.bytes += reader.supply(block)?.len() as u64;
+        *uses.times.entry(cid).or_default() += 1;
+    }
+    Ok(uses)
+}
+
+/// How long the file under `root` is, if the blocks make one of at most `max_bytes`. Never more of it is in memory than one block's part.
+pub fn check(root: &Cid, blocks: &[(Cid, Vec<u8>)], max_bytes: u64) -> Result<u64, FileError> {
+    uses(root, blocks, max_bytes).map(|uses| uses.bytes)
+}
+
+/// As [`assemble`], of blocks that are given away: each is let go with its last use, so that the file is in memory once and not twice.
+pub fn assemble_owned(root: &Cid, blocks: Vec<(Cid, Vec<u8>)>, max_bytes: u64) -> Result<Vec<u8>, FileError> {
+    let mut uses = uses(root, &blocks, max_bytes)?;
+    let mut blocks: BTreeMap<Cid, Vec<u8>> = blocks.into_iter().filter(|(cid, _)| uses.times.contains_key(cid)).collect();
+    let mut reader = FileReader::new(*root, max_bytes);
+    let mut file = Vec::with_capacity(usize::try_from(uses.bytes).unwrap_or(0));
+    while let Some(cid) = reader.wants().copied() {
+        if let Some(left) = uses.times.get_mut(&cid) {
+            *left -= 1;
+        }
+        if let Some(inline) = inline_bytes(&cid) {
+            file.extend(reader.supply(inline)?);
+        } else if uses.times.get(&cid) == Some(&0) {
+            let block = blocks.remove(&cid).ok_or(FileError::Missing { cid })?;
+            file.extend(reader.supply(&block)?);
+        } else {
+            file.extend(reader.supply(blocks.get(&cid).ok_or(FileError::Missing { cid })?)?);
+        }
     }
     Ok(file)
 }

@@ -30,8 +30,12 @@ fn inline_file(data: &[u8], file_bytes: u64, block_bytes: &[u64]) -> Vec<u8> {
     out
 }
 
+/// Whichever way a file is read, it is the same.
 fn read(root: &Cid, blocks: &[(Cid, Vec<u8>)]) -> Result<Vec<u8>, FileError> {
-    assemble(root, blocks, PLENTY)
+    let file = assemble(root, blocks, PLENTY);
+    assert_eq!(assemble_owned(root, blocks.to_vec(), PLENTY), file);
+    assert_eq!(check(root, blocks, PLENTY), file.as_ref().map(|bytes| bytes.len() as u64).map_err(Clone::clone));
+    file
 }
 
 #[test]
@@ -139,6 +143,14 @@ fn a_large_node_that_is_linked_again_and_again_is_read_a_bounded_number_of_times
     let root = node(&[(middle.0, ""); 200], file(40_000, &[200; 200]));
     let blocks = [root.clone(), middle, heavy];
     assert!(matches!(assemble(&root.0, &blocks, 40_000), Err(FileError::TooMuchWork { .. })));
+}
+
+#[test]
+fn a_block_that_is_linked_again_and_again_is_there_until_its_last_use() {
+    let leaf = (cid_of(RAW, b"leaf"), b"leaf".to_vec());
+    let other = (cid_of(RAW, b"other"), b"other".to_vec());
+    let root = node(&[(leaf.0, ""), (other.0, ""), (leaf.0, "")], file(13, &[4, 5, 4]));
+    assert_eq!(read(&root.0, &[root.clone(), leaf, other]).unwrap(), b"leafotherleaf");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Which lease runs next, and how many more to ask for.
 //!
 //! Guarantees: executions are chosen round-robin over requesters with settled history here; all others together weigh a tenth of
-//! one of them; never more run than there are slots. Deliberately lacks preemption: what runs is let run.
+//! one of them; never more run than there are slots; a stranger's module that is not here yet, or not compiled, keeps no work of others
+//! away. Deliberately lacks preemption: what runs is let run.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,8 @@ use super::Worker;
 use super::machine::Standing;
 use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_KNOWN_MAX, OUTBOX_MAX, OUTBOX_STRANGERS_BYTES_MAX, OUTBOX_STRANGERS_MAX, OUTBOX_UNKNOWN_MAX};
 use super::work::Work;
+use crate::content::Content;
+use crate::durable::Ticket;
 use crate::identity::NodeId;
 use crate::time::{SECOND, Time};
 
@@ -91,8 +94,9 @@ impl Weight {
 pub(super) struct Load {
     known: Weight,
     strangers: Weight,
-    /// Experiments that have any leases.
+    /// Experiments that have any leases, and their leases; of strangers only where the module is here.
     sharing: usize,
+    at_hand: usize,
     /// Leases and receipts of each requester.
     kept: BTreeMap<NodeId, usize>,
     /// Strangers among them.
@@ -100,10 +104,6 @@ pub(super) struct Load {
 }
 
 impl Load {
-    fn leases(&self) -> usize {
-        self.known.leases + self.strangers.leases
-    }
-
     pub(super) fn kept_of(&self, requester: &NodeId) -> usize {
         self.kept.get(requester).copied().unwrap_or(0)
     }
@@ -140,9 +140,12 @@ impl Worker {
                 leased_bytes: work.receipt_bytes().saturating_mul(work.leases.len() as u64),
                 kept_bytes: work.outbox_bytes,
             };
-            let side = if self.is_known(&work.requester()) { &mut load.known } else { &mut load.strangers };
+            let known = self.is_known(&work.requester());
+            let side = if known { &mut load.known } else { &mut load.strangers };
             side.add(weight);
-            load.sharing += usize::from(!work.leases.is_empty());
+            let at_hand = if known || is_at_hand(work) { work.leases.len() } else { 0 };
+            load.sharing += usize::from(at_hand > 0);
+            load.at_hand += at_hand;
             *load.kept.entry(work.requester()).or_default() += weight.all();
         }
         load.shares = load.kept.keys().filter(|node| !self.is_known(node)).count();
@@ -195,7 +198,8 @@ impl Worker {
         }
         let slots = u64::from(self.config.capacity);
         let here = work.leases.len() as u64;
-        let elsewhere = (self.load.leases() as u64).saturating_sub(here);
+        let counted = if self.is_known(&work.requester()) || is_at_hand(work) { here } else { 0 };
+        let elsewhere = (self.load.at_hand as u64).saturating_sub(counted);
         // An experiment with nothing here may hold one lease although the slots are taken, so that a long one cannot shut the
         // others out: it waits its turn.
         let fair = u64::from(here == 0 && (self.load.sharing as u64) < slots.saturating_mul(2));
@@ -204,4 +208,22 @@ impl Worker {
         let free = room.saturating_add(ahead).saturating_sub(here).min(self.room(work) as u64);
         u32::try_from(free).unwrap_or(u32::MAX)
     }
+
+    /// Whose module a fetch is for, as long as a lease waits for it: a module that no lease waits for need not be compiled.
+    #[must_use]
+    pub fn awaits_module(&self, fetch: Ticket) -> Option<(NodeId, Content)> {
+        let work = self.works.get(self.fetches.get(&fetch)?)?;
+        (!work.leases.is_empty()).then(|| (work.requester(), work.call.body.experiment.body.module.clone()))
+    }
+
+    /// Whether this station worked with `node` before, and it was held; or is it.
+    #[must_use]
+    pub fn knows(&self, node: &NodeId) -> bool {
+        self.is_known(node)
+    }
+}
+
+/// Whether leases of `work` run, or could.
+fn is_at_hand(work: &Work) -> bool {
+    work.ready().is_some() || work.running() > 0
 }

@@ -20,6 +20,7 @@ mod calls;
 mod claims;
 mod deliver;
 mod dials;
+mod modules;
 mod neighbours;
 mod probes;
 mod random;

@@ -5,7 +5,7 @@ struct Echo;
 struct EchoSession;
 
 impl Engine for Echo {
-    fn open(&self, _: NodeId, _: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, _: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async { Ok(Box::new(EchoSession) as Box<dyn Session>) }.boxed()
     }
 }
@@ -20,6 +20,10 @@ impl Session for EchoSession {
     }
 }
 
+fn asker() -> Asker {
+    Asker { requester: station_protocol::NodeId([1; 32]), purse: Arc::new(station_node::engine::Own) }
+}
+
 fn load(input: &[u8]) -> Load {
     Load { input: input.to_vec(), fuel: 1_000, memory_bytes: 1 << 20, wall_ms: 1_000, output_bytes: 1 << 10, pure: Some([0; 32]) }
 }
@@ -31,7 +35,7 @@ fn truth(number: i128) -> Vec<u8> {
 async fn says(conduct: Conduct, rate: Share, seed: u8, input: &[u8]) -> Done {
     let engine = Dishonest::new(Arc::new(Echo), conduct, rate, [seed; 32]);
     let cid = station_protocol::Content::raw(b"module").cid;
-    let mut session = engine.open(NodeId([1; 32]), cid, Arc::from(&b"module"[..])).await.expect("it opens");
+    let mut session = engine.open(asker(), cid, Arc::from(&b"module"[..])).await.expect("it opens");
     match session.start(load(input)).await.expect("it runs") {
         Step::Done(done) => done,
         Step::Call(call) => panic!("it asked for {call:?}"),

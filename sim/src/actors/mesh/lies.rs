@@ -26,6 +26,8 @@ pub(super) struct Liar {
     network: Name,
     key: SigningKey,
     input: Vec<u8>,
+    /// Leases given to whoever asks for so many; none: as many as one answer holds, whoever asks.
+    most: Option<u32>,
     /// The next lease of each experiment.
     next: BTreeMap<ExperimentId, LeaseNumber>,
     /// By topic.
@@ -35,10 +37,15 @@ pub(super) struct Liar {
 impl Liar {
     /// What `plan` wants said; keys are searched for here, `now` is when their records say that they were made.
     pub(super) fn new(plan: &Plan, now: Time) -> Self {
-        let input = if let Strategy::LyingRequester { input, .. } = &plan.strategy { input.clone() } else { Vec::new() };
+        let (input, most) = match &plan.strategy {
+            Strategy::LyingRequester { input, .. } => (input.clone(), None),
+            // As many as are asked for: those are taken, and their module is fetched.
+            Strategy::CompileHogs { input, .. } => (input.clone(), Some(1)),
+            _ => (Vec::new(), None),
+        };
         let keys = if let Strategy::GroundCensus { keys } = plan.strategy { keys } else { 0 };
         let records = plan.topics.iter().map(|topic| (topic.clone(), ground(plan, topic, keys, now))).collect();
-        Self { network: plan.network.clone(), key: SigningKey::from_bytes(&plan.secret), input, next: BTreeMap::new(), records }
+        Self { network: plan.network.clone(), key: SigningKey::from_bytes(&plan.secret), input, most, next: BTreeMap::new(), records }
     }
 
     /// The answer to what `node` asks.
@@ -50,12 +57,12 @@ impl Liar {
                 Response::Peers { records }
             }
             Request::Claim(claim) if !self.input.is_empty() => {
-                let leases = self.leases(claim.experiment, node, deeds);
+                let leases = self.leases(claim.experiment, node, claim.free, deeds);
                 Response::Leases(self.key.sign(&self.network, leases))
             }
             Request::Deliver(deliver) if !self.input.is_empty() => {
                 deeds.unacknowledged += deliver.receipts.len() as u64;
-                let leases = Some(self.leases(deliver.experiment, node, deeds));
+                let leases = Some(self.leases(deliver.experiment, node, deliver.free, deeds));
                 let ack = Ack {
                     experiment: deliver.experiment,
                     node,
@@ -74,15 +81,15 @@ impl Liar {
         }
     }
 
-    /// As many as one answer holds, for longer than any rule lets one last.
-    fn leases(&mut self, experiment: ExperimentId, node: NodeId, deeds: &mut Deeds) -> Leases {
+    /// For longer than any rule lets one last.
+    fn leases(&mut self, experiment: ExperimentId, node: NodeId, free: u32, deeds: &mut Deeds) -> Leases {
+        let count = self.most.map_or(LEASES_MAX as u64, |most| u64::from(most.min(free)));
         let next = self.next.entry(experiment).or_insert(0);
         let first = *next;
-        *next += LEASES_MAX as u64;
-        deeds.leases += LEASES_MAX as u64;
+        *next += count;
+        deeds.leases += count;
         let input = Bytes::new(self.input.clone()).expect("an input of the simulator is small");
-        let leases =
-            List::first((0..LEASES_MAX as u64).map(|position| Lease { index: first + position, input: input.clone(), duration_ms: u64::MAX }));
+        let leases = List::first((0..count).map(|position| Lease { index: first + position, input: input.clone(), duration_ms: u64::MAX }));
         Leases { experiment, node, first, leases }
     }
 }

@@ -280,6 +280,30 @@ fn a_lying_requester_gives_leases_to_whoever_wants_none_and_never_the_same_again
 }
 
 #[test]
+fn a_hog_gives_what_is_asked_for_of_modules_that_no_station_has() {
+    let mut liar = liar(Strategy::CompileHogs { compile_ms: 20_000, input: vec![0xa0] });
+    let (node, mut deeds) = (SigningKey::from_bytes(&secret(0)).node(), Deeds::default());
+    let mut leases = |free| {
+        let deliver = station_protocol::work::Deliver {
+            experiment: Content::raw(b"experiment").cid,
+            receipts: List::default(),
+            holding: List::default(),
+            free,
+            cursor: 0,
+            returned: List::default(),
+        };
+        match liar.answer(node, &Request::Deliver(deliver), &mut deeds) {
+            station_protocol::work::Response::Acked(ack) => ack.body.leases.map(|leases| leases.leases.len()),
+            _ => None,
+        }
+    };
+    assert_eq!([leases(0), leases(1), leases(9)], [Some(0), Some(1), Some(1)]);
+    let modules = hogs::Modules::default();
+    let several = [(&secret(2), 1), (&secret(2), 2), (&secret(1), 1)].map(|(secret, round)| modules.another(20_000, secret, round).cid);
+    assert!(several[0] != several[1] && several[0] != several[2]);
+}
+
+#[test]
 fn ground_records_are_good_and_those_of_the_smallest_hashes() {
     use station_protocol::census::Census;
     let mut liar = liar(Strategy::GroundCensus { keys: 1_000 });

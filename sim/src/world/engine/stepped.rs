@@ -19,9 +19,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use station_node::engine::{Done, Engine, EngineError, HostCall, Load, Reply, Session, Step};
+use station_node::engine::{Asker, Done, Engine, EngineError, HostCall, Load, Reply, Session, Step};
 use station_protocol::codec;
-use station_protocol::identity::NodeId;
 use station_protocol::limits::LIMITS_MAX;
 use station_protocol::receipt::Outcome;
 use tokio::time::Instant;
@@ -152,7 +151,7 @@ pub struct SteppedEngine {
 }
 
 impl Engine for SteppedEngine {
-    fn open(&self, _: NodeId, _: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, _: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async move {
             let number = self.helper.number();
             let said = self.helper.ask(&Ask::Open { session: number, module: module.to_vec() }).map_err(|error| failed(&error))?;

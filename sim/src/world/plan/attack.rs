@@ -8,7 +8,7 @@
 //! | `censor` | forwards all but what one requester says | drawn ones |
 //! | `covert_flash` | forwards until its time comes | drawn ones |
 //! | `ihave_spam`, `nonsense`, `flip_signatures`, a requester's `flood` | see `actors::mesh` | drawn ones |
-//! | `lying_requester`, `ground_census`, `address_weapons` | the same | drawn ones |
+//! | `lying_requester`, `ground_census`, `address_weapons`, `compile_hogs` | the same | drawn ones |
 //!
 //! Guarantees: the draw depends on the seed and the attacker's name alone. Deliberately lacks attackers that know the mesh: whom a
 //! stranger can dial is what it finds in the network file and hears from `Peers`, and that is anybody.
@@ -57,6 +57,10 @@ pub enum How {
     GroundCensus {
         keys: u32,
     },
+    CompileHogs {
+        every: Duration,
+        compile_ms: u64,
+    },
 }
 
 impl How {
@@ -76,6 +80,7 @@ impl How {
             Self::Nonsense { .. } => "nonsense",
             Self::LyingRequester { .. } => "lying_requester",
             Self::GroundCensus { .. } => "ground_census",
+            Self::CompileHogs { .. } => "compile_hogs",
         }
     }
 }
@@ -110,6 +115,7 @@ fn how(origin: &Origin, all: impl Fn(&Who) -> Vec<NodeIndex>) -> Option<How> {
         Byzantine::Nonsense { per_second } => How::Nonsense { per_second: *per_second },
         Byzantine::LyingRequester { every } => How::LyingRequester { every: Duration::from_millis(every.0) },
         Byzantine::GroundCensus { keys } => How::GroundCensus { keys: *keys },
+        Byzantine::CompileHogs { every, compile } => How::CompileHogs { every: Duration::from_millis(every.0), compile_ms: compile.0 },
         Byzantine::AddressWeapons { every, victims } => {
             How::Flood { every: Duration::from_millis(every.0), victims: all(&Who::Requester(victims.clone())) }
         }

@@ -27,9 +27,7 @@ use crate::scenario::plan::{Origin, Station};
 use crate::scenario::units::Share;
 use crate::scenario::work::Misconduct;
 use crate::scenario::{Gossip, Scenario};
-
-/// Fuel that the reference machine burns in a millisecond.
-const FUEL_PER_MS: u64 = 1_000_000;
+use crate::world::engine::FUEL_PER_MS;
 
 /// One station.
 #[derive(Clone, Debug)]
@@ -213,6 +211,7 @@ fn conduct(origin: &Origin, boards: &mut BTreeMap<String, Board>) -> Conduct {
         | Byzantine::Nonsense { .. }
         | Byzantine::LyingRequester { .. }
         | Byzantine::GroundCensus { .. }
+        | Byzantine::CompileHogs { .. }
         | Byzantine::AddressWeapons { .. }
         | Byzantine::FlipSignatures {} => unreachable!("attackers of the mesh are no stations: `attack::of` has them"),
     }
