@@ -48,7 +48,7 @@ fn tested(package: &str, test: &[&str], settings: &[(&str, &str)], attack: &Atta
     // The runner prints its own words on the same line.
     let figure =
         said.lines().filter_map(|line| line.find('{').and_then(|at| serde_json::Deserializer::from_str(&line[at..]).into_iter().next()?.ok()));
-    let Some(figure) = figure.last().filter(|_| output.status.success()) else {
+    let Some(figure) = figure.collect::<Vec<Value>>().pop().filter(|_| output.status.success()) else {
         eprintln!("left out: {test:?} ended with {}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
         return;
     };

@@ -35,6 +35,8 @@ pub(super) struct Context {
     drawn: u64,
     pub(super) at: At,
     pub(super) stations: BTreeMap<Name, u64>,
+    /// Bytes of receipts that all open experiments held when this event came.
+    pub(super) held_bytes: usize,
     pub(super) fetches: BTreeMap<Ticket, Fetching>,
     next_ticket: u64,
     /// Of one key the last word counts: a value, or none for a delete.
@@ -52,6 +54,7 @@ impl Context {
             drawn: 0,
             at: At::default(),
             stations: BTreeMap::new(),
+            held_bytes: 0,
             fetches: BTreeMap::new(),
             next_ticket: 0,
             records: BTreeMap::new(),

@@ -22,8 +22,12 @@ use crate::work::{ClaimRefused, HOLDING_MAX, INPUT_BYTES_MAX, LEASES_MAX, Lease,
 
 /// Jobs open at once: 8 stations with 256 leases each, four times over; bounds memory when some stations lag.
 pub(super) const OPEN_JOBS_MAX: usize = 8_192;
-/// Bytes of receipts and outputs in memory before no more jobs are opened.
+/// Bytes of receipts and outputs in memory before no more jobs of an experiment are opened.
 pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
+/// The same of all open experiments together: strangers must not fill one after the other.
+pub(super) const HELD_BYTES_ALL_MAX: usize = 128 << 20;
+/// What each may hold even then, so that it goes on.
+pub(super) const HELD_BYTES_SHARE: usize = 1 << 20;
 /// Open jobs looked at for one answer; the walk goes on there with the next.
 const WALK_MAX: usize = 256;
 /// Open jobs among which a station gets those whose targets it is first to contact.
@@ -56,7 +60,7 @@ impl Run {
         if count == 0 || now >= self.experiment.body.deadline {
             return Err(None);
         }
-        let jobs = self.pick(node, count, now);
+        let jobs = self.pick(cx, node, count, now);
         if jobs.is_empty() {
             return Err(None);
         }
@@ -123,9 +127,9 @@ impl Run {
     }
 
     /// Up to `count` jobs that the node may run: open ones that lack executions first, then jobs never dealt.
-    fn pick(&mut self, node: NodeId, count: usize, now: Time) -> Vec<u64> {
+    fn pick(&mut self, cx: &Context, node: NodeId, count: usize, now: Time) -> Vec<u64> {
         if let Some(target) = self.experiment.body.jobs.target.clone() {
-            return self.pick_by_target(node, &target, count, now);
+            return self.pick_by_target(cx, node, &target, count, now);
         }
         let start = self.claimants.get(&node).map_or(0, |claimant| claimant.walk);
         let mut picked = Vec::new();
@@ -144,15 +148,15 @@ impl Run {
             claimant.walk = at;
         }
         while picked.len() < count {
-            let Some(index) = self.open_next() else { break };
+            let Some(index) = self.open_next(cx) else { break };
             picked.push(index);
         }
         picked
     }
 
     /// The same for jobs that name a target: each station begins elsewhere, and always with the targets whose caps it is under.
-    fn pick_by_target(&mut self, node: NodeId, target: &str, count: usize, now: Time) -> Vec<u64> {
-        while self.hungry.len() < TARGET_WINDOW && self.open_next().is_some() {}
+    fn pick_by_target(&mut self, cx: &Context, node: NodeId, target: &str, count: usize, now: Time) -> Vec<u64> {
+        while self.hungry.len() < TARGET_WINDOW && self.open_next(cx).is_some() {}
         let day = now.day().to_be_bytes();
         let candidates = self.hungry.iter().copied().take(WALK_MAX).filter(|index| self.may_run(*index, node, now));
         let mut ranked: Vec<(u64, u64)> = candidates
@@ -167,7 +171,7 @@ impl Run {
     }
 
     /// Opens the next job never dealt.
-    fn open_next(&mut self) -> Option<u64> {
+    fn open_next(&mut self, cx: &Context) -> Option<u64> {
         loop {
             self.fresh = self.settled.next_gap(self.fresh);
             if !self.open.contains_key(&self.fresh) {
@@ -175,7 +179,7 @@ impl Run {
             }
             self.fresh += 1;
         }
-        if self.fresh >= self.jobs.count() || self.open.len() >= self.open_jobs_max() || self.held_bytes >= HELD_BYTES_MAX {
+        if self.fresh >= self.jobs.count() || self.open.len() >= self.open_jobs_max() || self.is_full_of_receipts(cx) {
             return None;
         }
         let index = self.fresh;
@@ -184,6 +188,12 @@ impl Run {
         self.open.insert(index, OpenJob { lacking, ..OpenJob::default() });
         self.hungry.insert(index);
         Some(index)
+    }
+
+    /// Whether what it holds of jobs without a verdict fills the memory that is meant for it.
+    pub(super) fn is_full_of_receipts(&self, cx: &Context) -> bool {
+        let share = if cx.held_bytes >= HELD_BYTES_ALL_MAX { HELD_BYTES_SHARE } else { HELD_BYTES_MAX };
+        self.held_bytes >= share
     }
 
     fn open_jobs_max(&self) -> usize {

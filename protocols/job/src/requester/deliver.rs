@@ -5,7 +5,6 @@
 
 use super::claim::wait_ms;
 use super::context::{Context, Fetching};
-use super::deal::HELD_BYTES_MAX;
 use super::records::{Tag, numbered};
 use super::run::{Named, Part, Run};
 use super::settle::outputs_to_blobs;
@@ -238,7 +237,7 @@ impl Run {
         let (output, transcript) = (inline(named.output), inline(named.transcript));
         let mut held = HeldReceipt { receipt: named.receipt, cluster: leased.cluster, labels, output, transcript };
         // No pure verdict looks into an output: where memory is full of them they stand in blobs.
-        if self.held_bytes >= HELD_BYTES_MAX && matches!(self.experiment.body.class, Class::Pure(_)) {
+        if self.is_full_of_receipts(cx) && matches!(self.experiment.body.class, Class::Pure(_)) {
             outputs_to_blobs(cx, &self.id, std::slice::from_mut(&mut held));
         }
         let record = codec::encode(&held);

@@ -52,6 +52,7 @@ impl Requester {
     }
 
     pub fn handle(&mut self, event: Event, now: Time) {
+        self.cx.held_bytes = self.open.values().map(|run| run.held_bytes).sum();
         self.due(now);
         match event {
             Event::Publish { publish, draft, module } => self.publish(publish, *draft, module, now),

@@ -80,28 +80,6 @@ fn an_answer_to_another_question_or_of_another_topic_is_reported() {
     assert_eq!(station.reports(), [(from, PeerAction::Invalid)]);
 }
 
-#[test]
-fn signatures_are_charged_before_they_are_verified_and_who_goes_on_is_reported() {
-    let lab = Lab::new(REQUESTER, "told");
-    let mut station = Station::new(config());
-    let from = key(50).node();
-    let (calls, peers) = meet(&mut station, from);
-    let payer = station.worker.payer(from);
-    let burst = Charge::Signatures.payer().burst;
-    let now = station.now;
-    station.worker.accounts.charge(&payer, Charge::Signatures, burst, now).expect("its whole share");
-    let known = station.worker.counted(&name("topic"));
-    station.answer(calls, Response::Calls { calls: List::first([lab.call(1, START)]) });
-    station.answer(peers, Response::Peers { records: List::first([record(60, "45.1.1.1")]) });
-    assert_eq!((station.worker.summaries().count(), station.worker.counted(&name("topic"))), (0, known));
-    assert!(station.reports().is_empty());
-    while station.worker.accounts.charge(&payer, Charge::Signatures, 1, now).is_err_and(|over| !over.let_go) {}
-    station.handle(Event::Disconnected { node: from });
-    let (calls, _) = meet(&mut station, from);
-    station.answer(calls, Response::Calls { calls: List::first([lab.call(1, START)]) });
-    assert_eq!(station.reports(), [(from, PeerAction::Invalid)]);
-}
-
 fn named(station: &Station) -> Vec<(NodeId, At)> {
     let peers = |effect: &Effect| if let Effect::Neighbours { peers, .. } = effect { Some(peers.clone()) } else { None };
     station.others.iter().filter_map(peers).flatten().collect()
