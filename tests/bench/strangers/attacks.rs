@@ -142,7 +142,8 @@ async fn flooded(program: &Path, kind: Flood, short: bool, report: &mut Report) 
 
 async fn bombed(program: &Path, short: bool, report: &mut Report) {
     let world = World::start(program).await;
-    let (links, keys) = (16, if short { 4 } else { 20 });
+    // One /24 has sixteen places.
+    let (links, keys) = (16, if short { 4 } else { 12 });
     let bombed = bomb(&world, links, keys, if short { FLOOD_SHORT } else { FLOOD }).await;
     report.add_damage(Damage {
         name: format!("rss_after_{}_car_mb", if short { "20s" } else { "10min" }),
