@@ -95,7 +95,7 @@ pub(crate) fn build(config: &NetworkConfig, copies: Copies) -> Result<Gossip, Ne
     Ok(gossip)
 }
 
-fn settings(gossip: &GossipConfig) -> Result<Config, gossipsub::ConfigBuilderError> {
+pub(super) fn settings(gossip: &GossipConfig) -> Result<Config, gossipsub::ConfigBuilderError> {
     let mut builder = ConfigBuilder::default();
     builder
         .validation_mode(ValidationMode::Anonymous)

@@ -3,7 +3,8 @@
 use station_protocol::worker::Admission;
 use station_protocol::{Signed, call::Call};
 
-use super::super::gossip::{Heard, hear};
+use super::super::config::GossipConfig;
+use super::super::gossip::{Heard, hear, settings};
 use super::super::peer_id::peer_of;
 use super::super::{Command, Event};
 use super::{Lab, bytes, call, config, name, node};
@@ -102,4 +103,13 @@ fn a_well_formed_message_of_an_unknown_shape_is_ignored_and_garbage_rejected() {
     assert!(matches!(hear(&[0xff; 20], &network, &topic, || true), Heard::Invalid(_)));
     assert!(matches!(hear(&bytes(&call(1, 1)), &network, &name("other"), || true), Heard::Invalid(_)), "on a topic that is not its own");
     assert!(matches!(hear(&bytes(&call(1, 1)), &name("elsewhere"), &topic, || true), Heard::Invalid(_)));
+}
+
+#[test]
+fn what_a_neighbour_may_send_in_a_frame_and_what_waits_for_it_is_bounded() {
+    let settings = settings(&GossipConfig::default()).expect("our own");
+    assert_eq!(settings.max_transmit_size(), 64 << 10);
+    assert_eq!((settings.max_publish_messages(), settings.max_control_message_size()), (12, 4 << 10));
+    assert_eq!((settings.max_ihave_messages_heartbeat(), settings.max_control_messages_sent()), (8, 64));
+    assert_eq!((settings.connection_handler_queue_len(), settings.prune_peers()), (128, 0));
 }
