@@ -14,7 +14,7 @@ use station_protocol::durable::Ticket;
 use station_protocol::experiment::ExperimentId;
 use station_protocol::identity::NodeId;
 use station_protocol::receipt::Outcome;
-use station_protocol::worker::{Execution, Report, StationFailure};
+use station_protocol::worker::{Execution, FetchFailure, Report, StationFailure};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -43,10 +43,10 @@ pub type Finished = (Ticket, Result<Report, StationFailure>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     Execution(Finished),
-    /// A module is ready for jobs; or nobody waited for it any more.
+    /// A module is ready for jobs; or it is not here, or nobody waited for it any more.
     Module {
         fetch: Ticket,
-        ready: bool,
+        result: Result<(), FetchFailure>,
     },
 }
 
@@ -119,7 +119,7 @@ impl Executor {
                 self.running.remove(&finished.0);
                 Ended::Execution(finished)
             }
-            (fetch, ready) = self.preparing.next() => Ended::Module { fetch, ready },
+            (fetch, result) = self.preparing.next() => Ended::Module { fetch, result },
         }
     }
 
@@ -218,6 +218,10 @@ fn load(job: &Execution) -> Load {
 }
 
 fn failed(job: &Execution, error: &EngineError) -> StationFailure {
+    if let EngineError::NotNow(reason) = error {
+        tracing::debug!(experiment = %job.experiment, index = job.index, reason, "the lease waits for its module");
+        return StationFailure::NotNow;
+    }
     tracing::warn!(experiment = %job.experiment, index = job.index, %error, "the lease is returned");
     if let EngineError::Outgrown(_) = error { StationFailure::Outgrown } else { StationFailure::Sandbox }
 }

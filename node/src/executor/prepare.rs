@@ -1,8 +1,8 @@
 //! Compiling a module before any job of it takes one of the station's slots.
 //!
 //! Guarantees: whoever cannot pay for the compile waits here, with neither slot, nor thread, nor bytes of the module; the modules that are
-//! being compiled have a bound together, and strangers' ones never take the room of those that the station worked with; what nobody waits
-//! for any more ends. Deliberately lacks why a module cannot be compiled: opening a session for it says that.
+//! being compiled have a bound together, and get room in the order in which they come; strangers' ones never take the room of those that the
+//! station worked with; what nobody waits for any more ends; a module that is not here is said not to be. Deliberately lacks why a module cannot be compiled: opening a session for it says that.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,28 +12,33 @@ use cid::Cid;
 use station_protocol::Content;
 use station_protocol::durable::Ticket;
 use station_protocol::identity::NodeId;
+use station_protocol::worker::FetchFailure;
 use station_sandbox::deposit_ms;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Executor, Rooms};
+use crate::content::MODULES_BYTES_MAX;
 use crate::engine::{Asker, EngineError};
 
-/// How often somebody who cannot pay, or for whose module there is no room, is looked at again.
+/// How often somebody who cannot pay is looked at again.
 const WAIT: Duration = Duration::from_millis(500);
-/// KiB of modules that wait for the compiler or are in it, for strangers and for the others each: two of the largest.
-const ROOM_KIB: usize = 32 << 10;
+/// KiB of modules that wait for the compiler or are in it, for strangers and for the others each: as much as arrives at once.
+const ROOM_KIB: usize = MODULES_BYTES_MAX >> 10;
 /// Modules remembered as compiled: as many as the sandbox keeps in memory, a few times over.
 const COMPILED_MAX: usize = 64;
 /// Ends waiting for the event loop; more of them wait in their tasks.
 const PREPARED_WAITING_MAX: usize = 256;
 
+/// A module that is ready for jobs, or why it is not.
+type Prepared = (Ticket, Result<(), FetchFailure>);
+
 /// Modules on their way through the compiler.
 pub(super) struct Preparing {
     running: BTreeMap<Ticket, CancellationToken>,
     yard: Yard,
-    ended: mpsc::Receiver<(Ticket, bool)>,
-    report: mpsc::Sender<(Ticket, bool)>,
+    ended: mpsc::Receiver<Prepared>,
+    report: mpsc::Sender<Prepared>,
 }
 
 impl Default for Preparing {
@@ -66,12 +71,12 @@ impl Executor {
         self.preparing.running.insert(ticket, stop.clone());
         let (rooms, yard, report) = (self.rooms.clone(), self.preparing.yard.clone(), self.preparing.report.clone());
         self.tasks.spawn(async move {
-            let ready = tokio::select! {
-                () = stop.cancelled() => false,
-                () = rooms.prepare(&yard, requester, &module) => true,
+            let result = tokio::select! {
+                () = stop.cancelled() => Err(FetchFailure::Unwanted),
+                result = rooms.prepare(&yard, requester, &module) => result,
             };
             // The receiver is gone only when the station is.
-            let _ = report.send((ticket, ready)).await;
+            let _ = report.send((ticket, result)).await;
         });
     }
 
@@ -82,8 +87,8 @@ impl Executor {
 }
 
 impl Preparing {
-    /// The next module that is ready for jobs, `true`, or that nobody waited for. Cancel-safe.
-    pub(super) async fn next(&mut self) -> (Ticket, bool) {
+    /// The next module that came to its end. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Prepared {
         let ended = self.ended.recv().await.expect("this keeps a sender itself");
         self.running.remove(&ended.0);
         ended
@@ -91,27 +96,29 @@ impl Preparing {
 }
 
 impl Rooms {
-    /// Returns when the module is compiled, or is found to be none that can be.
-    async fn prepare(&self, yard: &Yard, requester: NodeId, module: &Content) {
+    /// Returns when the module is compiled, or is found to be none that can be, or not to be here.
+    async fn prepare(&self, yard: &Yard, requester: NodeId, module: &Content) -> Result<(), FetchFailure> {
         let asker = self.asker(requester);
         loop {
             if !yard.is_compiled(&module.cid) {
                 afford(&asker, deposit_ms(usize::try_from(module.bytes).unwrap_or(usize::MAX))).await;
             }
-            let Some(_room) = yard.room(&asker, module) else {
-                tokio::time::sleep(WAIT).await;
-                continue;
-            };
-            // Without its bytes there is nothing to compile; starting a job of it finds that too, and says so.
-            let Ok(Some(bytes)) = self.library.file(module).await else { return };
-            match self.engine.prepare(asker.clone(), module.cid, bytes.into()).await {
+            let room = yard.room(&asker, module).await;
+            let Ok(Some(bytes)) = self.library.file(module).await else { return Err(FetchFailure::NotFound) };
+            let result = self.engine.prepare(asker.clone(), module.cid, bytes.into()).await;
+            drop(room);
+            match result {
                 Err(EngineError::NotNow(reason)) => {
                     tracing::debug!(%requester, module = %module.cid, reason, "a compile is put off");
                     yard.forget(&module.cid);
                     tokio::time::sleep(WAIT).await;
                 }
-                Ok(()) => return yard.remember(module.cid),
-                Err(_) => return,
+                Ok(()) => {
+                    yard.remember(module.cid);
+                    return Ok(());
+                }
+                // Opening a session for it finds that too, and says so.
+                Err(_) => return Ok(()),
             }
         }
     }
@@ -130,10 +137,12 @@ async fn afford(asker: &Asker, ms: u64) {
 }
 
 impl Yard {
-    fn room(&self, asker: &Asker, module: &Content) -> Option<OwnedSemaphorePermit> {
-        let kib = u32::try_from(module.bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+    /// Room for the module, in the order in which it is asked for: small ones pass no large one for ever.
+    async fn room(&self, asker: &Asker, module: &Content) -> OwnedSemaphorePermit {
+        // No more than there is, so that the wait ends whatever was said of the size.
+        let kib = module.bytes.div_ceil(1 << 10).min(ROOM_KIB as u64);
         let room = if asker.purse.is_known() { &self.others } else { &self.strangers };
-        room.clone().try_acquire_many_owned(kib).ok()
+        room.clone().acquire_many_owned(u32::try_from(kib).unwrap_or(u32::MAX)).await.expect("this room is never closed")
     }
 
     fn is_compiled(&self, cid: &Cid) -> bool {

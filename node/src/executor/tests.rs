@@ -300,6 +300,14 @@ async fn a_sandbox_that_fails_returns_the_lease_and_its_session_is_not_used_agai
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_module_that_is_not_compiled_now_is_no_failure_of_the_sandbox() {
+    let engine = FakeEngine::default();
+    engine.lab().refusals.push_back(EngineError::NotNow("nobody pays".into()));
+    let mut executor = executor(&engine).await;
+    assert_eq!(run(&mut executor, job("one", 0)).await.expect_err("it waits"), StationFailure::NotNow);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_outgrows_the_sandbox_is_no_outcome_and_has_its_own_word() {
     let engine = FakeEngine::default();
     engine.lab().refusals.push_back(EngineError::Outgrown("of native stack".into()));

@@ -289,13 +289,11 @@ impl Driver {
     fn on_fetched(&mut self, fetched: Fetched) {
         let now = self.clock.now();
         match fetched {
-            Fetched::Worker { fetch, result } => match self.worker.awaits_module(fetch).filter(|_| result.is_ok()) {
-                Some((requester, module)) => {
-                    self.acquaint(requester);
-                    self.executor.prepare(fetch, requester, module);
-                }
-                None => self.worker.handle(worker::Event::Fetched { fetch, result }, now),
-            },
+            Fetched::Module { fetch, requester, module } => {
+                self.acquaint(requester);
+                self.executor.prepare(fetch, requester, module);
+            }
+            Fetched::NoModule { fetch, failure } => self.worker.handle(worker::Event::Fetched { fetch, result: Err(failure) }, now),
             Fetched::Requester { fetch, result } => self.requester.handle(requester::Event::Fetched { fetch, result }, now),
             Fetched::OpenCar { to, at, reply } => drop(reply.send(self.network.open_car(to, &at))),
             Fetched::FindProviders { cid, reply } => {
@@ -306,12 +304,11 @@ impl Driver {
         }
     }
 
-    /// A module is here for jobs once it is compiled. One that nobody waited for any more is not here.
+    /// A module is here for jobs once it is compiled.
     fn on_ended(&mut self, ended: Ended) {
         let event = match ended {
             Ended::Execution((execution, report)) => worker::Event::Finished { execution, report },
-            Ended::Module { fetch, ready: true } => worker::Event::Fetched { fetch, result: Ok(()) },
-            Ended::Module { fetch, ready: false } => worker::Event::Fetched { fetch, result: Err(worker::FetchFailure::TimedOut) },
+            Ended::Module { fetch, result } => worker::Event::Fetched { fetch, result },
         };
         self.worker.handle(event, self.clock.now());
     }

@@ -42,10 +42,29 @@ pub(super) enum Asker {
 
 /// What the event loop hears from fetches: an end, or something only the loop can do.
 pub(super) enum Fetched {
-    Worker { fetch: Ticket, result: Result<(), FetchFailure> },
-    Requester { fetch: Ticket, result: Result<Vec<u8>, FetchFailure> },
-    OpenCar { to: NodeId, at: At, reply: oneshot::Sender<Opening> },
-    FindProviders { cid: Cid, reply: oneshot::Sender<Vec<(NodeId, At)>> },
+    /// A module that `requester` named is here, unless the store has just let it go.
+    Module {
+        fetch: Ticket,
+        requester: NodeId,
+        module: Content,
+    },
+    NoModule {
+        fetch: Ticket,
+        failure: FetchFailure,
+    },
+    Requester {
+        fetch: Ticket,
+        result: Result<Vec<u8>, FetchFailure>,
+    },
+    OpenCar {
+        to: NodeId,
+        at: At,
+        reply: oneshot::Sender<Opening>,
+    },
+    FindProviders {
+        cid: Cid,
+        reply: oneshot::Sender<Vec<(NodeId, At)>>,
+    },
 }
 
 /// A stream being opened.
@@ -86,7 +105,10 @@ impl Fetches {
         self.tasks.spawn(async move {
             let result = tokio::time::timeout(FETCH, rooms.bring(asker, &content, named_by, at)).await.unwrap_or(Err(FetchFailure::TimedOut));
             let event = match asker {
-                Asker::Worker(fetch) => Fetched::Worker { fetch, result: result.map(drop) },
+                Asker::Worker(fetch) => match result {
+                    Ok(_) => Fetched::Module { fetch, requester: named_by, module: content },
+                    Err(failure) => Fetched::NoModule { fetch, failure },
+                },
                 Asker::Requester(fetch) => Fetched::Requester { fetch, result: result.map(Option::unwrap_or_default) },
             };
             // The loop is gone only when the station is.
@@ -177,7 +199,7 @@ impl Rooms {
         }
         content::check(content, &blocks).map_err(|_| FetchFailure::Mismatch)?;
         if let Err(error) = self.store.cache(Dag { root: content.cid, blocks }).await {
-            // Losing the cache costs a second fetch, nothing else.
+            // Whoever compiles it finds that it is not here, and it is fetched another time.
             tracing::warn!(%error, "content could not be cached");
         }
         Ok(None)

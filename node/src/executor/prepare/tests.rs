@@ -66,8 +66,8 @@ async fn executor(takes_ms: u64) -> (Executor, Compiler, Ledger) {
     (Executor::new(Arc::new(compiler.clone()), Library::new(store), host, ledger.clone(), Tasks::new()), compiler, ledger)
 }
 
-fn ended(fetch: Ticket, ready: bool) -> Ended {
-    Ended::Module { fetch, ready }
+fn ready(fetch: Ticket) -> Ended {
+    Ended::Module { fetch, result: Ok(()) }
 }
 
 fn charged(ledger: &Ledger) -> (u64, u64) {
@@ -80,16 +80,16 @@ async fn who_has_dear_modules_waits_while_those_of_others_are_compiled() {
     let burst = Charge::CompileMs.payer().burst;
     let (mut executor, _, ledger) = executor(burst).await;
     executor.prepare(Ticket(1), FIRST, module(0));
-    assert_eq!(executor.next().await, ended(Ticket(1), true));
+    assert_eq!(executor.next().await, ready(Ticket(1)));
     assert_eq!(charged(&ledger), (burst, 0));
     // The first has nothing left for the next one. Whoever comes later is served before.
     executor.prepare(Ticket(2), FIRST, module(1));
     tokio::time::advance(WAIT / 2).await;
     executor.prepare(Ticket(3), SECOND, module(2));
     let begun = tokio::time::Instant::now();
-    assert_eq!(executor.next().await, ended(Ticket(3), true));
+    assert_eq!(executor.next().await, ready(Ticket(3)));
     assert_eq!(begun.elapsed(), Duration::from_millis(burst), "it did not wait for the other one");
-    assert_eq!(executor.next().await, ended(Ticket(2), true));
+    assert_eq!(executor.next().await, ready(Ticket(2)));
     assert_eq!(charged(&ledger), (3 * burst, deposit_ms(BUNDLED[1].bytes.len())));
 }
 
@@ -97,11 +97,11 @@ async fn who_has_dear_modules_waits_while_those_of_others_are_compiled() {
 async fn a_module_that_is_compiled_is_ready_for_who_could_not_pay_for_it() {
     let (mut executor, compiler, ledger) = executor(0).await;
     executor.prepare(Ticket(1), FIRST, module(0));
-    assert_eq!(executor.next().await, ended(Ticket(1), true));
+    assert_eq!(executor.next().await, ready(Ticket(1)));
     ledger.purse(SECOND).settle(0, Charge::CompileMs.payer().burst);
     let begun = tokio::time::Instant::now();
     executor.prepare(Ticket(2), SECOND, module(0));
-    assert_eq!(executor.next().await, ended(Ticket(2), true));
+    assert_eq!(executor.next().await, ready(Ticket(2)));
     assert_eq!((begun.elapsed(), compiler.asked.load(Ordering::Relaxed)), (Duration::ZERO, 2));
 }
 
@@ -113,7 +113,7 @@ async fn what_no_lease_waits_for_any_more_is_not_compiled() {
     tokio::time::advance(WAIT / 2).await;
     executor.end_preparing(|_| true);
     executor.end_preparing(|ticket| ticket != Ticket(1));
-    assert_eq!(executor.next().await, ended(Ticket(1), false));
+    assert_eq!(executor.next().await, Ended::Module { fetch: Ticket(1), result: Err(FetchFailure::Unwanted) });
     assert_eq!(compiler.asked.load(Ordering::Relaxed), 0);
 }
 
@@ -122,10 +122,49 @@ async fn strangers_modules_take_no_room_of_those_whom_the_station_knows() {
     let (executor, _, ledger) = executor(0).await;
     let largest = Content { bytes: 16 << 20, ..module(0) };
     let asker = |node| Asker { requester: node, purse: ledger.purse(node) };
-    let taken: Vec<_> = std::iter::from_fn(|| executor.preparing.yard.room(&asker(FIRST), &largest)).collect();
+    let room = |node| executor.preparing.yard.room(&asker(node), &largest).now_or_never();
+    let taken: Vec<_> = std::iter::from_fn(|| room(FIRST)).collect();
     assert_eq!(taken.len(), 2);
-    assert!(executor.preparing.yard.room(&asker(SECOND), &largest).is_none());
+    assert!(room(SECOND).is_none());
     ledger.connected(SECOND, station_protocol::cluster::Cluster::Own(SECOND));
     ledger.knows(SECOND, true);
-    assert!(executor.preparing.yard.room(&asker(SECOND), &largest).is_some());
+    assert!(room(SECOND).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_module_is_not_passed_for_ever_by_small_ones() {
+    let (executor, _, ledger) = executor(0).await;
+    let yard = &executor.preparing.yard;
+    let asker = Asker { requester: FIRST, purse: ledger.purse(FIRST) };
+    let (small, largest) = (Content { bytes: 1 << 20, ..module(0) }, Content { bytes: MODULES_BYTES_MAX as u64, ..module(0) });
+    let first = yard.room(&asker, &small).await;
+    let mut large = Box::pin(yard.room(&asker, &largest));
+    assert!((&mut large).now_or_never().is_none());
+    let mut next = Box::pin(yard.room(&asker, &small));
+    assert!((&mut next).now_or_never().is_none(), "a small one that came later took what the large one waits for");
+    drop(first);
+    assert!(large.now_or_never().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_module_that_is_not_here_is_not_ready_for_jobs() {
+    let (mut executor, compiler, _) = executor(0).await;
+    let lost = Content { cid: station_car::unixfs::build(&[1; 100]).root, bytes: 100 };
+    executor.prepare(Ticket(1), FIRST, lost);
+    assert_eq!(executor.next().await, Ended::Module { fetch: Ticket(1), result: Err(FetchFailure::NotFound) });
+    assert_eq!(compiler.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_put_off_leaves_the_room_to_others_meanwhile() {
+    let (mut executor, compiler, ledger) = executor(0).await;
+    // Compiled as far as anybody knows, and lost since: only the compiler finds that nobody can pay.
+    executor.preparing.yard.remember(module(0).cid);
+    ledger.purse(FIRST).settle(0, Charge::CompileMs.payer().burst);
+    executor.prepare(Ticket(1), FIRST, module(0));
+    while compiler.asked.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(executor.preparing.yard.strangers.available_permits(), ROOM_KIB);
+    assert_eq!(executor.next().await, ready(Ticket(1)));
 }

@@ -48,6 +48,7 @@ mod tests;
 
 pub use machine::{Standing, Summary, Worker};
 pub use outbox::OUTBOX_UNKNOWN_MAX;
+pub use schedule::UNKNOWN_STRIDE;
 
 /// What a Worker knows of its station.
 #[derive(Clone, Debug)]
@@ -88,6 +89,8 @@ pub enum FetchFailure {
     TimedOut,
     /// The budget for bytes has no room.
     OverBudget,
+    /// It was ended because no lease waited for it; one that came meanwhile has it fetched again.
+    Unwanted,
 }
 
 /// How a Call reached this station.
@@ -116,7 +119,7 @@ pub enum Event {
         send: Ticket,
         answer: Result<Response, SendFailure>,
     },
-    /// The content is in the station's store.
+    /// The content is in the station's store; a module is compiled, too.
     Fetched {
         fetch: Ticket,
         result: Result<(), FetchFailure>,
@@ -161,7 +164,7 @@ pub struct Report {
     pub duration_ms: u64,
 }
 
-/// The station, not the guest, failed: the lease is returned and nothing is signed.
+/// The station, not the guest, failed: nothing is signed, and the lease is returned unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StationFailure {
     Sandbox,
@@ -169,6 +172,8 @@ pub enum StationFailure {
     Outgrown,
     TargetBusy,
     Stopped,
+    /// The module has to be compiled anew, and cannot be now: its requester cannot pay, or too many wait. The lease waits for it.
+    NotNow,
 }
 
 /// Everything that an execution needs to know.

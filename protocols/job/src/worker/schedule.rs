@@ -15,8 +15,8 @@ use crate::durable::Ticket;
 use crate::identity::NodeId;
 use crate::time::{SECOND, Time};
 
-/// Turns of a known requester for one of all unknown requesters together.
-const UNKNOWN_STRIDE: u64 = 10;
+/// Turns of a known requester for one of all unknown requesters together; the compiler's too.
+pub const UNKNOWN_STRIDE: u64 = 10;
 /// Short executions are asked for ahead, as many as fit this: the way to a requester and its disk, a few times over.
 const AHEAD_MS: u64 = SECOND;
 /// Most executions asked for beyond the slots: twice what one answer carries.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  lease ─► Queued ─► Running ─► receipt ─► outbox
+//!             │          ├ not compiled and not now ─► Queued
 //!             │          └ expired, station failed ─► returned
 //!             └ expired, fetch failed, drain, policy ─► returned
 //! ```
@@ -56,7 +57,8 @@ pub(super) struct Running {
     stopped: bool,
 }
 
-/// Whether the module is in the station's store.
+/// Whether the module is in the station's store, and compiled: only the lease that waits for it has it made ready, so one that no lease
+/// waits for any more is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Module {
     Absent,
@@ -206,6 +208,14 @@ impl Work {
         self.leases.values().map(|held| held.expires).min()
     }
 
+    /// Why nothing of it begins any more, if so.
+    fn unwanted(&self, draining: bool) -> Option<ReturnReason> {
+        match self.standing {
+            Standing::Declined(_) => Some(ReturnReason::Policy),
+            _ => draining.then_some(ReturnReason::Drain),
+        }
+    }
+
     fn give_back(&mut self, lease: LeaseNumber, reason: ReturnReason) -> bool {
         let room = self.returned.len() < HOLDING_MAX;
         if room {
@@ -270,12 +280,7 @@ impl Worker {
             work.leases.insert(number, Held { index: lease.index, input: lease.input.into_vec(), received: now, expires, running: None });
             taken += 1;
         }
-        let unwanted = match work.standing {
-            Standing::Declined(_) => Some(ReturnReason::Policy),
-            _ if self.draining => Some(ReturnReason::Drain),
-            _ => None,
-        };
-        if let Some(reason) = unwanted {
+        if let Some(reason) = work.unwanted(self.draining) {
             self.return_queued(id, reason);
             return true;
         }
@@ -310,17 +315,38 @@ impl Worker {
     pub(super) fn fetched(&mut self, fetch: Ticket, result: Result<(), FetchFailure>, now: Time) {
         let Some(id) = self.fetches.remove(&fetch) else { return };
         let Some(work) = self.works.get_mut(&id) else { return };
-        let Err(failure) = result else {
-            work.module = Module::Here;
-            return;
-        };
         work.module = Module::Absent;
-        work.rest_until = now.plus(REST_MS);
+        let failure = match result {
+            Ok(()) if !work.leases.is_empty() => {
+                work.module = Module::Here;
+                return;
+            }
+            // No lease waits for it: the next one has it made ready, on its own account.
+            Ok(()) => return,
+            Err(FetchFailure::Unwanted) => return self.prepare_again(id, now),
+            Err(failure) => failure,
+        };
         if failure == FetchFailure::Mismatch {
             work.standing = Standing::Declined(DeclineReason::Module);
             self.note(Note::Declined { experiment: id, reason: DeclineReason::Module });
+        } else if work.leases.is_empty() {
+            return;
+        }
+        if let Some(work) = self.works.get_mut(&id) {
+            work.rest_until = now.plus(REST_MS);
         }
         self.return_queued(id, ReturnReason::FetchFailed);
+    }
+
+    /// Has the module made ready anew, if leases wait for it.
+    fn prepare_again(&mut self, id: ExperimentId, now: Time) {
+        let Some(work) = self.works.get_mut(&id) else { return };
+        if work.module == Module::Here {
+            work.module = Module::Absent;
+        }
+        if !work.leases.is_empty() {
+            self.fetch_module(id, now);
+        }
     }
 
     /// Gives back every lease of `id` that does not run.
@@ -433,10 +459,22 @@ impl Worker {
             }
             Err(StationFailure::Outgrown) => self.return_lease(id, lease, ReturnReason::Outgrown),
             Err(StationFailure::TargetBusy) => self.return_lease(id, lease, ReturnReason::TargetBusy),
+            // Who cannot pay waits, with its leases.
+            Err(StationFailure::NotNow) => match work.unwanted(self.draining) {
+                Some(reason) => self.return_lease(id, lease, reason),
+                None => {
+                    if let Some(held) = work.leases.get_mut(&lease) {
+                        held.running = None;
+                    }
+                    self.prepare_again(id, now);
+                }
+            },
             Err(StationFailure::Sandbox | StationFailure::Stopped) => {
                 // A sandbox that fails would fail again at once: leave the experiment alone for a while.
                 work.rest_until = now.plus(REST_MS);
                 self.return_lease(id, lease, ReturnReason::StationFailed);
+                // Its module may be what is not here any more.
+                self.prepare_again(id, now);
             }
         }
     }

@@ -35,3 +35,64 @@ fn a_module_is_awaited_as_long_as_a_lease_needs_it() {
     station.pass(MINUTE);
     assert_eq!(station.worker.awaits_module(fetch), None);
 }
+
+#[test]
+fn a_module_that_arrives_when_no_lease_waits_for_it_is_made_ready_for_the_next_one_before_that_takes_a_slot() {
+    for result in [Ok(()), Err(FetchFailure::TimedOut), Err(FetchFailure::Unwanted)] {
+        let lab = Lab::new(REQUESTER, "late");
+        let mut station = waiting(std::slice::from_ref(&lab));
+        let (fetch, _) = station.fetches.pop_front().expect("a fetch");
+        station.pass(MINUTE);
+        station.handle(Event::Fetched { fetch, result });
+        let (send, deliver) = station.deliver();
+        assert!(deliver.free > 0, "nothing failed, so that the experiment does not rest");
+        station.answer(send, lab.ack_with(|ack| ack.leases = Some(lab.batch(1, 1, MINUTE))));
+        assert!(station.started.is_empty(), "it took a slot before anybody paid for its module");
+        let (fetch, _) = station.fetches.pop_front().expect("another fetch");
+        station.handle(Event::Fetched { fetch, result: Ok(()) });
+        assert_eq!(station.started.len(), 1);
+    }
+}
+
+#[test]
+fn a_lease_that_comes_while_a_fetch_ends_that_nobody_waited_for_has_its_module_fetched_again() {
+    let lab = Lab::new(REQUESTER, "again");
+    let mut station = waiting(std::slice::from_ref(&lab));
+    let (first, _) = station.fetches.pop_front().expect("a fetch");
+    station.pass(MINUTE);
+    let (send, _) = station.deliver();
+    station.answer(send, lab.ack_with(|ack| ack.leases = Some(lab.batch(1, 1, MINUTE))));
+    assert!(station.fetches.is_empty(), "it is on its way");
+    station.handle(Event::Fetched { fetch: first, result: Err(FetchFailure::Unwanted) });
+    let (fetch, _) = station.fetches.pop_front().expect("another fetch");
+    station.handle(Event::Fetched { fetch, result: Ok(()) });
+    assert_eq!(station.started.len(), 1);
+}
+
+#[test]
+fn whoever_cannot_pay_when_its_job_begins_keeps_its_lease_and_gives_its_slot_away() {
+    let lab = Lab::new(REQUESTER, "poor");
+    let mut station = Station::with_leases(config(), &lab, 1, MINUTE);
+    let (execution, _) = station.started.pop_front().expect("an execution");
+    station.handle(Event::Finished { execution, report: Err(StationFailure::NotNow) });
+    assert!(station.started.is_empty(), "it would take the slot again before its module is ready");
+    let (fetch, _) = station.fetches.pop_front().expect("another fetch");
+    station.handle(Event::Fetched { fetch, result: Ok(()) });
+    assert_eq!(station.started.len(), 1);
+    station.finish();
+    assert_eq!(station.worker.outbox_len(), 1, "it is the same lease, run to a receipt");
+}
+
+#[test]
+fn a_sandbox_that_failed_has_the_module_looked_for_again() {
+    let lab = Lab::new(REQUESTER, "gone");
+    let mut station = Station::with_leases(config(), &lab, 1, MINUTE);
+    let (execution, _) = station.started.pop_front().expect("an execution");
+    station.handle(Event::Finished { execution, report: Err(StationFailure::Sandbox) });
+    let (send, _) = station.deliver();
+    station.answer(send, lab.ack_with(|_| {}));
+    station.pass(30 * SECOND);
+    let (send, _) = station.claim();
+    station.answer(send, lab.leases(1, 1, MINUTE));
+    assert_eq!((station.fetches.len(), station.started.len()), (1, 0));
+}
