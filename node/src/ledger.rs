@@ -31,6 +31,8 @@ struct Books {
     clusters: BTreeMap<NodeId, Cluster>,
     bootstrap: BTreeSet<NodeId>,
     known: BTreeSet<NodeId>,
+    /// Who lost that for its conduct.
+    fallen: BTreeSet<NodeId>,
     chosen: BTreeSet<NodeId>,
 }
 
@@ -45,6 +47,7 @@ impl Ledger {
             clusters: BTreeMap::new(),
             bootstrap: bootstrap.into_iter().collect(),
             known: BTreeSet::new(),
+            fallen: BTreeSet::new(),
             chosen: BTreeSet::new(),
         })))
     }
@@ -72,10 +75,22 @@ impl Ledger {
     /// `node` did work that was held, or the reverse; or it lost that for its conduct.
     pub(crate) fn knows(&self, node: NodeId, known: bool) {
         let mut books = self.lock();
-        if !known {
+        if known {
+            books.fallen.remove(&node);
+            books.remember(node);
+        } else {
             books.known.remove(&node);
-        } else if books.known.insert(node) && books.known.len() > KNOWN_MAX {
-            books.known.pop_first();
+            if books.fallen.insert(node) && books.fallen.len() > KNOWN_MAX {
+                books.fallen.pop_first();
+            }
+        }
+    }
+
+    /// `node` worked with this station before it started. That does not count when it lost it since.
+    pub(crate) fn remembers(&self, node: NodeId) {
+        let mut books = self.lock();
+        if !books.fallen.contains(&node) {
+            books.remember(node);
         }
     }
 
@@ -207,6 +222,12 @@ impl Purse for Account {
 impl Books {
     fn now(&self) -> Time {
         Time(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn remember(&mut self, node: NodeId) {
+        if self.known.insert(node) && self.known.len() > KNOWN_MAX {
+            self.known.pop_first();
+        }
     }
 
     fn payer(&self, node: NodeId) -> Payer {

@@ -53,11 +53,13 @@ pub(crate) struct Report {
     json: bool,
     machine: String,
     rows: Vec<Figure>,
+    /// What was to be measured and was not.
+    missing: Vec<String>,
 }
 
 impl Report {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, machine: machine(), rows: Vec::new() }
+        Self { json, machine: machine(), rows: Vec::new(), missing: Vec::new() }
     }
 
     /// A figure without an anchor.
@@ -110,11 +112,23 @@ impl Report {
         }
     }
 
-    /// Prints the table, if there is to be one.
-    pub(crate) fn close(&self) {
-        if self.json {
-            return;
+    /// A part of the run failed: `why` says which and how.
+    pub(crate) fn failed(&mut self, why: String) {
+        eprintln!("failed: {why}");
+        self.missing.push(why);
+    }
+
+    /// Prints the table, if there is to be one. Whether nothing failed.
+    #[must_use]
+    pub(crate) fn close(&self) -> bool {
+        if !self.json {
+            self.table();
         }
+        self.missing.iter().for_each(|why| eprintln!("not measured: {why}"));
+        self.missing.is_empty()
+    }
+
+    fn table(&self) {
         println!("{}\n", self.machine);
         println!("{:48} {:>12} {:10} {:>10} {:>6}  beside", "name", "value", "unit", "target", "n");
         for row in &self.rows {

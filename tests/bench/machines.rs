@@ -165,7 +165,7 @@ impl World {
             E::Published { result, .. } => drop(result.expect("published")),
             E::Gossip(call) => {
                 for (worker, peer) in self.peers.iter().enumerate() {
-                    let via = Via::Gossip { from: peer.node, ticket: Ticket(0) };
+                    let via = Via::Gossip { from: peer.node, near: Some(peer.cluster), ticket: Ticket(0) };
                     self.events.push_back(Event::Worker(worker, Box::new(worker::Event::CallHeard { call: call.clone(), via })));
                 }
             }

@@ -85,6 +85,5 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    report.close();
-    ExitCode::SUCCESS
+    if report.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

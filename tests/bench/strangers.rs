@@ -117,7 +117,7 @@ fn play(parts: &[Alone], program: &Path, short: bool, report: &mut Report) {
         }
         let status = child.wait().expect("it was started");
         if !status.success() {
-            eprintln!("{} ended with {status}: its other figures are missing", part.name());
+            report.failed(format!("{} ended with {status}", part.name()));
         }
     }
 }

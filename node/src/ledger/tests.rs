@@ -21,6 +21,13 @@ async fn who_is_known_is_bounded_and_misconduct_takes_it_away() {
     assert!(ledger.comes_first(&last));
     ledger.knows(last, false);
     assert!(!ledger.comes_first(&last) && ledger.comes_first(&key(0)));
+    ledger.remembers(last);
+    assert!(!ledger.comes_first(&last), "what it did before does not count any more");
+    ledger.knows(last, true);
+    ledger.remembers(key(KNOWN_MAX + 11));
+    assert!(ledger.comes_first(&last) && ledger.comes_first(&key(KNOWN_MAX + 11)));
+    (0..=2 * KNOWN_MAX).for_each(|number| ledger.knows(key(number), false));
+    assert_eq!(ledger.lock().fallen.len(), KNOWN_MAX);
 }
 
 #[tokio::test(start_paused = true)]

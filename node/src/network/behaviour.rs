@@ -5,7 +5,6 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::kad::{self, BucketInserts, Caching, Mode, StoreInserts};
 use libp2p::request_response::{self, ProtocolSupport};
@@ -16,19 +15,15 @@ use station_protocol::work::REQUEST_TIMEOUT_MS;
 
 use super::NetworkError;
 use super::codec::WorkCodec;
-use super::config::{INBOUND_MAX, NetworkConfig, OUTBOUND_MAX, PER_PEER_MAX, RELAY_BYTES, RELAY_CIRCUITS, RELAY_DURATION, WORK_STREAMS_MAX};
+use super::config::{NetworkConfig, RELAY_BYTES, RELAY_CIRCUITS, RELAY_DURATION, WORK_STREAMS_MAX};
 use super::gate::Gate;
 use super::gossip::{self, Copies, Gossip};
 use super::kad_store::{self, Pointers};
+use super::limits::Limits;
 use super::metered::Metered;
 use super::pings::Pings;
 use crate::ledger::Ledger;
 
-/// Handshakes under way at once: of others, and this station's own. Those of others are bounded per machine and network too, at the gate;
-/// an honest one is over within a second, and a silent one holds its place for ten.
-const PENDING_MAX: (u32, u32) = (256, 64);
-/// Connections above those that the gate lets in: of those that lose their place for another, while they close.
-const CLOSING_MAX: u32 = 16;
 /// Bytes of one message of the DHT: 20 peers with 8 addresses of 64 bytes.
 const KAD_PACKET_BYTES_MAX: usize = 16 << 10;
 /// A search that takes longer finds nothing that is still true.
@@ -45,7 +40,7 @@ const IDENTIFY_CACHE: usize = 256;
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) gate: Gate,
-    pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) limits: Limits,
     pub(crate) gossip: Metered<Gossip>,
     pub(crate) work: request_response::Behaviour<WorkCodec>,
     pub(crate) car: libp2p_stream::Behaviour,
@@ -73,7 +68,7 @@ pub(crate) fn build(
         .with_cache_size(IDENTIFY_CACHE);
     Ok(Behaviour {
         gate: Gate::new(ledger.clone(), config.inbound_max() as usize),
-        limits: connection_limits::Behaviour::new(limits(config.inbound_max())),
+        limits: Limits::new(config.inbound_max()),
         gossip: Metered::new(gossip::build(config, copies)?, ledger.clone()),
         work: request_response::Behaviour::with_codec(WorkCodec::default(), [(config.protocol("work"), ProtocolSupport::Full)], work),
         car: libp2p_stream::Behaviour::new(),
@@ -84,16 +79,6 @@ pub(crate) fn build(
         relay: config.roles.relay.then(|| relay::Behaviour::new(own, relay_config())).into(),
         dcutr: config.dcutr.then(|| dcutr::Behaviour::new(own)).into(),
     })
-}
-
-/// The connection limits with room for `inbound` connections that others open.
-pub(crate) fn limits(inbound: u32) -> ConnectionLimits {
-    ConnectionLimits::default()
-        .with_max_pending_incoming(Some(PENDING_MAX.0))
-        .with_max_pending_outgoing(Some(PENDING_MAX.1))
-        .with_max_established_incoming(Some(inbound.max(INBOUND_MAX) + CLOSING_MAX))
-        .with_max_established_outgoing(Some(OUTBOUND_MAX))
-        .with_max_established_per_peer(Some(PER_PEER_MAX))
 }
 
 fn kademlia(config: &NetworkConfig, own: libp2p::PeerId) -> kad::Behaviour<Pointers> {

@@ -70,8 +70,8 @@ impl AsyncWrite for CarStream {
 
 #[derive(Debug)]
 pub enum Event {
-    /// A Call that passed `station_protocol::call::check`; awaits [`Command::Judge`] within 4 s.
-    Call { call: Box<Signed<Call>>, from: NodeId, ticket: Ticket },
+    /// A Call that passed `station_protocol::call::check`, from a neighbour in the network `near`; awaits [`Command::Judge`] within 4 s.
+    Call { call: Box<Signed<Call>>, from: NodeId, near: Option<Cluster>, ticket: Ticket },
     /// A station asks; awaits [`Command::Answer`] within the request's time-out.
     Asked { ask: Ticket, from: NodeId, remote: Remote, request: Request },
     /// What became of a [`Command::Send`]: exactly one for each.

@@ -152,7 +152,7 @@ impl Network {
                     // The oldest is beyond gossip's memory anyway.
                     self.judgements.pop_first();
                 }
-                self.events.push_back(Event::Call { call, from, ticket });
+                self.events.push_back(Event::Call { call, from, near: self.ledger.cluster(&from), ticket });
                 return;
             }
             Heard::Invalid(error) => {
@@ -273,7 +273,7 @@ impl Network {
             return;
         };
         self.peers.opened(node, connection, remote);
-        self.ledger.connected(node, remote.cluster(node, self.config.reach));
+        self.seen_in(node);
         // Strangers that dial this station do not stand for those whom the operator named: they would be all that it ever hears of.
         if self.ledger.is_bootstrap(&node) {
             self.bootstrap.stop();
@@ -300,6 +300,13 @@ impl Network {
         self.config.bootstrap.iter().any(|named| bare(named) == bare(address))
     }
 
+    /// It pays where its best connection comes from: a direct one before one through a relay, whose network is others'.
+    fn seen_in(&self, node: NodeId) {
+        if let Some(best) = self.peers.best(node) {
+            self.ledger.connected(node, best.cluster(node, self.config.reach));
+        }
+    }
+
     /// Direct now: the circuits with `node` are no longer needed.
     fn retire_circuits(&mut self, node: NodeId, now: Instant) {
         let connections = self.peers.get(node).map(|peer| &peer.connections);
@@ -311,6 +318,7 @@ impl Network {
         let Ok(node) = node_of(&peer) else { return };
         self.spent_circuits.retain(|(_, _, spent)| *spent != connection);
         if !self.peers.closed(node, connection) {
+            self.seen_in(node);
             return;
         }
         self.ledger.disconnected(&node);
@@ -323,7 +331,9 @@ impl Network {
             self.events.push_back(Event::Disconnected { node });
         }
         let chose_nobody = !self.config.topics.is_empty() && !self.topics.has_chosen();
-        if (self.peers.is_empty() || chose_nobody) && !self.config.bootstrap.is_empty() {
+        let mut named = self.config.bootstrap.iter().filter_map(addresses::node_of_address);
+        let is_met = named.any(|node| self.peers.is_connected(node));
+        if (self.peers.is_empty() || chose_nobody) && !is_met && !self.config.bootstrap.is_empty() {
             self.bootstrap.ensure(Instant::now());
         }
     }

@@ -48,6 +48,7 @@ mod gauges;
 mod gossip;
 mod handle;
 pub mod kad_store;
+mod limits;
 mod lookup;
 mod metered;
 pub mod peer_id;

@@ -20,7 +20,7 @@ use super::codec::Frame;
 use super::events::{CarStream, Command, Event, OpenFailure};
 use super::peer_id::{node_of, peer_of};
 use super::standing::Consequence;
-use super::{Network, Waiting, addresses, behaviour, dialing};
+use super::{Network, Waiting, addresses, dialing};
 
 impl Network {
     /// Carries out `command`. What comes of it arrives as events.
@@ -43,7 +43,7 @@ impl Network {
             Command::External { address, lives: false } => self.swarm.remove_external_address(&address),
             Command::SetContactLimits { more_inbound } => {
                 let inbound = self.config.inbound_max().saturating_add(more_inbound);
-                *self.swarm.behaviour_mut().limits.limits_mut() = behaviour::limits(inbound);
+                self.swarm.behaviour_mut().limits.resize(inbound);
                 self.swarm.behaviour_mut().gate.resize(inbound as usize);
                 self.topics.keep_guests(self.config.guests_kept(inbound));
             }
@@ -177,7 +177,9 @@ impl Network {
     }
 
     pub(super) fn dial_bootstrap(&mut self) {
-        for address in self.config.bootstrap.clone() {
+        let connected = |address: &Multiaddr| addresses::node_of_address(address).is_some_and(|node| self.peers.is_connected(node));
+        let others: Vec<Multiaddr> = self.config.bootstrap.iter().filter(|address| !connected(address)).cloned().collect();
+        for address in others {
             let options: DialOpts = Multiaddr::into(address.clone());
             if let Err(error) = self.swarm.dial(options) {
                 debug!(%address, %error, "bootstrap address not dialled");

@@ -38,8 +38,10 @@ impl<T> Reached<T> {
             return true;
         }
         // A circuit is dialled by the relay's client, and its relay here.
-        let Some(Route { endpoint, relay: None, .. }) = route_of(address) else { return false };
-        endpoint.is_dialable(self.reach) && self.ledger.charge_host(endpoint.ip(), Charge::Knocks, 1).is_ok()
+        let Some(Route { endpoint, relay: None, node }) = route_of(address) else { return false };
+        // Strangers that name the machine of somebody known must not keep this station from him.
+        let is_met_anyway = node.is_some_and(|node| self.ledger.comes_first(&node));
+        endpoint.is_dialable(self.reach) && (is_met_anyway || self.ledger.charge_host(endpoint.ip(), Charge::Knocks, 1).is_ok())
     }
 
     /// Whether the operator named it: with or without a peer id at its end, and nothing after that, which is where TCP would go.

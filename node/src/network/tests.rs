@@ -31,6 +31,7 @@ mod doors;
 mod finding;
 mod flooding;
 mod gossiping;
+mod limits;
 mod names;
 mod pointers;
 mod services;

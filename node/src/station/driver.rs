@@ -232,7 +232,9 @@ impl Driver {
         use network::Event as N;
         let now = self.clock.now();
         match event {
-            N::Call { call, from, ticket } => self.worker.handle(worker::Event::CallHeard { call, via: Via::Gossip { from, ticket } }, now),
+            N::Call { call, from, near, ticket } => {
+                self.worker.handle(worker::Event::CallHeard { call, via: Via::Gossip { from, near, ticket } }, now);
+            }
             N::Asked { ask, from, request, .. } if matches!(request, Request::Calls { .. } | Request::Peers { .. }) => {
                 self.worker.handle(worker::Event::Asked { ask, from, request }, now);
             }
@@ -316,7 +318,7 @@ impl Driver {
     /// Whom the rules know of earlier lives has its share of this one too.
     fn acquaint(&self, requester: NodeId) {
         if self.worker.knows(&requester) {
-            self.network.ledger().knows(requester, true);
+            self.network.ledger().remembers(requester);
         }
     }
 

@@ -48,11 +48,11 @@ fn tested(package: &str, test: &[&str], settings: &[(&str, &str)], attack: &Atta
     // The runner prints its own words on the same line.
     let figure =
         said.lines().filter_map(|line| line.find('{').and_then(|at| serde_json::Deserializer::from_str(&line[at..]).into_iter().next()?.ok()));
-    let Some(figure) = figure.collect::<Vec<Value>>().pop().filter(|_| output.status.success()) else {
-        eprintln!("left out: {test:?} ended with {}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
-        return;
-    };
-    let figure: Value = figure;
+    let figure: Option<Value> = figure.collect::<Vec<Value>>().pop();
+    if !output.status.success() {
+        report.failed(format!("{test:?} ended with {}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    let Some(figure) = figure else { return };
     report.add_damage(Damage {
         name: figure["name"].as_str().unwrap_or_default().into(),
         value: figure["value"].as_f64().unwrap_or(f64::NAN),
@@ -76,6 +76,7 @@ pub(super) fn delivered(short: bool, report: &mut Report) {
             delivered.extend(result.and_then(|result| sim::number(&result, "/metrics/figures/delivered")).map(|share| share * 100.0));
         }
         if delivered.is_empty() {
+            report.failed(format!("{scenario} gave no figure"));
             continue;
         }
         report.add_damage(Damage {

@@ -48,6 +48,15 @@ async fn a_bootstrap_node_that_is_reached_is_not_dialled_again() {
 }
 
 #[tokio::test]
+async fn a_bootstrap_node_that_is_there_is_not_dialled_when_a_guest_leaves() {
+    let mut lab = strangers().await;
+    lab.until(|lab, _, _| lab.stations[1].bootstrap.next().is_none().then_some(())).await;
+    let dialled = lab.stations[1].swarm.network_info().connection_counters().num_pending_outgoing();
+    lab.stations[1].dial_bootstrap();
+    assert_eq!(lab.stations[1].swarm.network_info().connection_counters().num_pending_outgoing(), dialled);
+}
+
+#[tokio::test]
 async fn content_is_found_at_the_station_that_provides_it() {
     let mut lab = strangers().await;
     let cid = cid_of(RAW, b"a module");

@@ -118,7 +118,7 @@ async fn a_neighbour_that_forwards_what_others_made_is_not_let_go_for_it() {
             let message = call(author, seq + if admission == Admission::Accept { 1_000 } else { 0 });
             lab.stations[0].perform(Command::Publish { topic: name("t"), bytes: bytes(&message) });
             lab.until(|lab, index, event| match event {
-                Event::Call { call, ticket, from } if index == 1 => {
+                Event::Call { call, ticket, from, .. } if index == 1 => {
                     assert_eq!((*call, from), (message.clone(), node(1)));
                     lab.stations[1].perform(Command::Judge { ticket, admission });
                     Some(())

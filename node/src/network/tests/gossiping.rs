@@ -16,7 +16,7 @@ fn publish(lab: &mut Lab, from: usize, call: &Signed<Call>) {
 /// Waits for `wanted` at `at`, accepting every Call anywhere meanwhile. Who forwarded it.
 async fn heard(lab: &mut Lab, at: usize, wanted: &Signed<Call>) -> station_protocol::NodeId {
     lab.until(|lab, index, event| {
-        let Event::Call { call, from, ticket } = event else { return None };
+        let Event::Call { call, from, ticket, .. } = event else { return None };
         lab.stations[index].perform(Command::Judge { ticket, admission: Admission::Accept });
         (index == at && *call == *wanted).then_some(from)
     })

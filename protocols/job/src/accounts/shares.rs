@@ -146,7 +146,7 @@ impl Charge {
             Self::Knocks => row((16, 2), (32, 4), (512, 300)),
             // A module of the largest size four times at once, then 2 MiB a second; a home line of 100 Mbit/s stays usable.
             Self::BytesServed => row((64 * MIB, 120 * MIB), (64 * MIB, 120 * MIB), (256 * MIB, 480 * MIB)),
-            // The dearest module once, then a fifth of one core's time for one requester, half a core for all unknown ones.
+            // The dearest module once, then an eighth of one core's time for one requester, half a core for all unknown ones.
             Self::CompileMs => row((60_000, 7_200), (60_000, 7_200), (240_000, 30_000)),
             // A station that restarts, loses its line and dials again; a hundred of one provider after an outage; a whole network at
             // a bootstrap node.

@@ -9,6 +9,7 @@ use super::{Admission, Effect, Note, Via, Worker};
 use crate::accounts;
 use crate::bounded::{List, Name};
 use crate::call::{CALL_BYTES_MAX, CLOCK_TOLERANCE_MS, Call, CallState};
+use crate::cluster::Cluster;
 use crate::experiment::ExperimentId;
 use crate::gauge::Gauge;
 use crate::identity::{NodeId, Signed};
@@ -26,8 +27,8 @@ const UNKNOWN: Rate = Rate { micro_per_ms: 1_000, burst: 8 };
 /// Calls of unknown authors of a topic beside those, which only come from neighbours within their own share: what sixteen forward. So a
 /// flood by some leaves room for what others say.
 const UNKNOWN_RESERVED: Rate = Rate { micro_per_ms: UNKNOWN_SHARE.micro_per_ms * 16, burst: 16 };
-/// One neighbour's share of the reserve: one Call in 8 s, and an experiment's first Calls at once (its publication and its renewals
-/// after 2, 4 and 8 s).
+/// The share of the reserve of one neighbour, or of all neighbours in one network, where that is known, since keys cost nothing: one Call in
+/// 8 s, and an experiment's first Calls at once (its publication and its renewals after 2, 4 and 8 s).
 const UNKNOWN_SHARE: Rate = Rate { micro_per_ms: 125, burst: 4 };
 const _: () = assert!(UNKNOWN.micro_per_ms + UNKNOWN_RESERVED.micro_per_ms == accounts::UNKNOWN_CALLS_PER_SECOND * 1_000);
 /// Calls that one neighbour may forward, four a second; the burst covers what gathers while a link stalls.
@@ -89,11 +90,11 @@ impl Unknown {
     }
 }
 
-/// What one neighbour may still forward: of anybody's Calls, and of unknown authors' where those are scarce.
-#[derive(Clone, Copy, Debug)]
-struct Neighbour {
-    all: Bucket,
-    unknown: Bucket,
+/// Whose share of the reserve it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    Node(NodeId),
+    Network(Cluster),
 }
 
 /// One Call with what is known of it.
@@ -109,7 +110,9 @@ pub(super) struct Kept {
 pub(super) struct Calls {
     kept: BTreeMap<ExperimentId, Kept>,
     unknown: BTreeMap<Name, Unknown>,
-    neighbours: BTreeMap<NodeId, Neighbour>,
+    /// What one neighbour may still forward, and of unknown authors' Calls one side, where those are scarce.
+    neighbours: BTreeMap<NodeId, Bucket>,
+    sides: BTreeMap<Side, Bucket>,
 }
 
 /// Where a Call came from.
@@ -134,22 +137,29 @@ pub(super) enum Kind {
     Contradiction,
 }
 
+/// The rate of `whose`, which begins whole.
+fn bucket<K: Ord + Copy>(rates: &mut BTreeMap<K, Bucket>, whose: K, rate: Rate, now: Time) -> &mut Bucket {
+    if rates.len() >= NEIGHBOURS_REMEMBERED_MAX && !rates.contains_key(&whose) {
+        rates.pop_first();
+    }
+    rates.entry(whose).or_insert_with(|| Bucket::full(rate, now))
+}
+
 impl Calls {
     /// Whether a neighbour and, for unknown authors, the topic still have room for one more Call.
-    fn within_quota(&mut self, from: NodeId, topic: &Name, known_author: bool, now: Time) -> bool {
-        if self.neighbours.len() >= NEIGHBOURS_REMEMBERED_MAX && !self.neighbours.contains_key(&from) {
-            self.neighbours.pop_first();
-        }
-        let new = || Neighbour { all: Bucket::full(NEIGHBOUR, now), unknown: Bucket::full(UNKNOWN_SHARE, now) };
-        let neighbour = self.neighbours.entry(from).or_insert_with(new);
-        if !neighbour.all.take(now) {
+    fn within_quota(&mut self, from: NodeId, near: Option<Cluster>, topic: &Name, known_author: bool, now: Time) -> bool {
+        if !bucket(&mut self.neighbours, from, NEIGHBOUR, now).take(now) {
             return false;
         }
         if known_author {
             return true;
         }
         let unknown = self.unknown.entry(topic.clone()).or_insert_with(|| Unknown::full(now));
-        unknown.anybodys.take(now) || (neighbour.unknown.has(now) && unknown.reserved.take(now) && neighbour.unknown.take(now))
+        if unknown.anybodys.take(now) {
+            return true;
+        }
+        let share = bucket(&mut self.sides, near.map_or(Side::Node(from), Side::Network), UNKNOWN_SHARE, now);
+        share.has(now) && unknown.reserved.take(now) && share.take(now)
     }
 
     /// Keeps `call` if the rules allow, with the ids that went to make room.
@@ -256,9 +266,9 @@ impl Worker {
     pub(super) fn call_heard(&mut self, call: Signed<Call>, via: Via, now: Time) {
         let (source, quota) = match via {
             Via::Own => (Source::Own, true),
-            Via::Gossip { from, .. } => {
+            Via::Gossip { from, near, .. } => {
                 let topic = &call.body.experiment.body.topic;
-                (Source::Gossip, self.config.topics.contains(topic) && self.is_within_quota(&call, from, now))
+                (Source::Gossip, self.config.topics.contains(topic) && self.is_within_quota(&call, from, near, now))
             }
         };
         let from = if let Via::Gossip { from, .. } = via { Some(from) } else { None };
@@ -271,9 +281,9 @@ impl Worker {
 
     /// Whether `from` and, for an unknown author, its topic have room for `call`: asked before its signatures are, where it was not on
     /// gossip.
-    pub(super) fn is_within_quota(&mut self, call: &Signed<Call>, from: NodeId, now: Time) -> bool {
+    pub(super) fn is_within_quota(&mut self, call: &Signed<Call>, from: NodeId, near: Option<Cluster>, now: Time) -> bool {
         let known = self.is_known(&call.author);
-        self.calls.within_quota(from, &call.body.experiment.body.topic, known, now)
+        self.calls.within_quota(from, near, &call.body.experiment.body.topic, known, now)
     }
 
     /// A Call that passed the stateless check and the quotas.

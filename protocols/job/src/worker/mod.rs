@@ -96,8 +96,9 @@ pub enum FetchFailure {
 /// How a Call reached this station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
-    /// On gossip, forwarded by a neighbour; the driver awaits [`Effect::Judge`] for the ticket.
-    Gossip { from: NodeId, ticket: Ticket },
+    /// On gossip, forwarded by a neighbour that is seen in the network `near`, if that is known; the driver awaits [`Effect::Judge`] for the
+    /// ticket.
+    Gossip { from: NodeId, near: Option<Cluster>, ticket: Ticket },
     /// This station published it.
     Own,
 }

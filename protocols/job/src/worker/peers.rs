@@ -16,6 +16,7 @@ use crate::bounded::{List, Name};
 use crate::call;
 use crate::census::{Census, PeerRecord, RecordRefused};
 use crate::cluster::Cluster;
+use crate::content::sha256;
 use crate::durable::Ticket;
 use crate::gauge::Gauge;
 use crate::identity::{NodeId, Signed};
@@ -62,6 +63,8 @@ enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     connected: BTreeMap<NodeId, BTreeSet<Name>>,
+    /// What each of them was asked about when it was new in a topic: whoever leaves a topic and comes again must not buy two questions.
+    asked: BTreeMap<NodeId, BTreeSet<Name>>,
     /// When the random question of each kind and topic is due.
     due: BTreeMap<(Name, Kind), Time>,
     /// Which neighbour was answered what, when.
@@ -131,8 +134,10 @@ impl Worker {
             }
         }
         for topic in ours.difference(&known) {
-            self.ask_calls(node, topic);
-            self.ask_peers_of(node, topic);
+            if self.peers.asked.entry(node).or_default().insert(topic.clone()) {
+                self.ask_calls(node, topic);
+                self.ask_peers_of(node, topic);
+            }
             self.peers.due.entry((topic.clone(), Kind::Calls)).or_insert(now.plus(CALLS_EVERY_MS));
             self.peers.due.entry((topic.clone(), Kind::Peers)).or_insert(now.plus(PEERS_EVERY_MS));
             self.peers.due.entry((topic.clone(), Kind::Outside)).or_insert(now.plus(OUTSIDE_EVERY_MS));
@@ -142,6 +147,7 @@ impl Worker {
     /// The last connection with `node` ended. Where that leaves few, others are asked for more.
     pub(super) fn disconnected(&mut self, node: &NodeId, now: Time) {
         self.peers.introductions.gone(node);
+        self.peers.asked.remove(node);
         for topic in self.peers.connected.remove(node).into_iter().flatten() {
             if self.has_few_peers(&topic)
                 && let Some(due) = self.peers.due.get_mut(&(topic, Kind::Peers))
@@ -197,8 +203,18 @@ impl Worker {
             match kind {
                 Kind::Calls => self.any_of(&candidates).into_iter().for_each(|to| self.ask_calls(to, &topic)),
                 Kind::Peers => self.any_of(&candidates).into_iter().for_each(|to| self.ask_peers_of(to, &topic)),
-                Kind::Outside => self.probe(&topic, now),
+                Kind::Outside => self.look_outside(&topic, now),
             }
+        }
+    }
+
+    /// Each topic has a purse of its own for this, so that none keeps another from it. Where it is empty the next try is soon.
+    fn look_outside(&mut self, topic: &Name, now: Time) {
+        let purse = NodeId(sha256(&[b"outside", topic.as_str().as_bytes()]));
+        if !self.probe(topic, purse, now)
+            && let Some(due) = self.peers.due.get_mut(&(topic.clone(), Kind::Outside))
+        {
+            *due = now.plus(PEERS_SOON_MS);
         }
     }
 
@@ -280,7 +296,7 @@ impl Worker {
                 return;
             }
             // The rest is told again to whoever asks again.
-            if !self.is_within_quota(&call, from, now) {
+            if !self.is_within_quota(&call, from, None, now) {
                 return;
             }
             if call::check_decoded(&call, &self.config.network, topic).is_err() {

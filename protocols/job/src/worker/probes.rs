@@ -24,13 +24,15 @@ impl Worker {
         let due = |(topic, census): (&Name, &Census)| census.probe_at(self.peers.met(topic)).filter(|at| *at <= now).map(|_| topic.clone());
         let topics: Vec<Name> = self.census.iter().filter_map(due).collect();
         for topic in topics {
-            self.probe(&topic, now);
+            // Who told a record is forgotten, so that all probes together have what one stranger has.
+            let _ = self.probe(&topic, self.node, now);
         }
     }
 
-    /// Reaches one random station of the sample that is not connected, if the budget allows.
-    pub(super) fn probe(&mut self, topic: &Name, now: Time) {
-        let Some(census) = self.census.get(topic) else { return };
+    /// Reaches one random station of the sample that is not connected, out of the share of `purse`. Whether that could pay, or there is
+    /// nobody to reach.
+    pub(super) fn probe(&mut self, topic: &Name, purse: NodeId, now: Time) -> bool {
+        let Some(census) = self.census.get(topic) else { return true };
         let have = census.tags();
         let mut others: Vec<PeerRecord> =
             census.records().filter(|record| !self.is_here(&record.body.node)).map(|record| record.body.clone()).collect();
@@ -39,18 +41,18 @@ impl Worker {
             census.probing(now);
         }
         if others.is_empty() {
-            return;
+            return true;
         }
         let record = others.swap_remove(usize::try_from(index).unwrap_or(0));
         let reach = self.config.reach;
         let dialable = record.at.into_iter().filter(|address| address.endpoint().is_dialable(reach));
-        // Who told the record is forgotten, so that all probes together have what one stranger has.
-        let payer = Payer::node(self.node, None, Acquaintance::Stranger);
-        let Ok(at) = self.dials.pay(&payer, dialable, now) else { return };
+        let payer = Payer::node(purse, None, Acquaintance::Stranger);
+        let Ok(at) = self.dials.pay(&payer, dialable, now) else { return false };
         let send = self.ticket();
         let to = record.node;
         self.sends.insert(send, Sent::Probe { to, topic: topic.clone(), at: at.clone() });
         self.act(Effect::Send { send, to, at, request: Request::Peers { topic: topic.clone(), have } });
+        true
     }
 
     pub(super) fn probe_answered(&mut self, to: NodeId, topic: &Name, at: &At, answer: Result<Response, SendFailure>, now: Time) {

@@ -265,7 +265,11 @@ impl Station {
     }
 
     fn hear_from(&mut self, call: Signed<Call>, from: NodeId) {
-        self.handle(Event::CallHeard { call: Box::new(call), via: Via::Gossip { from, ticket: Ticket(0) } });
+        self.hear_near(call, from, None);
+    }
+
+    fn hear_near(&mut self, call: Signed<Call>, from: NodeId, near: Option<Cluster>) {
+        self.handle(Event::CallHeard { call: Box::new(call), via: Via::Gossip { from, near, ticket: Ticket(0) } });
     }
 
     fn answer(&mut self, send: Ticket, response: Response) {

@@ -197,7 +197,7 @@ impl World {
         hostile.experiments.insert(call.body.id(), (number, call.body.experiment.clone()));
         let (_, from) = self.some_key();
         let ticket = self.ticket();
-        self.hand_worker(victim, worker::Event::CallHeard { call: Box::new(call), via: Via::Gossip { from: from.node(), ticket } });
+        self.hand_worker(victim, worker::Event::CallHeard { call: Box::new(call), via: Via::Gossip { from: from.node(), near: None, ticket } });
     }
 
     /// A question of an honest station to one of them: `None` where it never answers.

@@ -242,7 +242,7 @@ impl World {
         let ticket = self.ticket();
         self.model.judging.insert((to, ticket), (from, (*call).clone()));
         let from = self.stations[from].node;
-        self.hand_worker(to, worker::Event::CallHeard { call, via: Via::Gossip { from, ticket } });
+        self.hand_worker(to, worker::Event::CallHeard { call, via: Via::Gossip { from, near: None, ticket } });
     }
 
     fn judged(&mut self, station: usize, ticket: Ticket, admission: Admission) {

@@ -79,6 +79,19 @@ fn a_flood_of_unknown_authors_by_one_neighbour_leaves_room_for_what_another_says
 }
 
 #[test]
+fn keys_of_one_network_have_one_share_of_the_reserve_together() {
+    let mut station = Station::new(config());
+    let near = Some(Cluster::V4([45, 6, 6]));
+    let mut taken = 0;
+    for author in 10..70 {
+        station.hear_near(Lab::new(author, "quota").call_with(1, station.now, |call| call.at = List::default()), key(author).node(), near);
+        taken += usize::from(station.judged() == Admission::Accept);
+    }
+    assert_eq!(taken, 8 + 4, "what anybody may say, and one share");
+    assert!(is_taken(&mut station, 100, 100), "another's is left");
+}
+
+#[test]
 fn two_calls_a_second_through_every_neighbour_leave_room_for_an_unknown_requester_beside_the_station() {
     let mut station = Station::new(config());
     let mut taken = 0;

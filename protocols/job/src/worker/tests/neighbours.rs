@@ -298,3 +298,19 @@ fn sixteen_current_records_are_introduced_and_of_one_station_the_newest() {
     station.pass(2 * HOUR + MINUTE);
     assert_eq!(ask(&mut station, 52).len(), 1, "the others are too old");
 }
+
+#[test]
+fn a_neighbour_that_leaves_a_topic_and_comes_again_is_not_asked_again_before_it_connects_anew() {
+    let mut station = Station::new(config());
+    let toggle = |station: &mut Station| {
+        for _ in 0..50 {
+            station.handle(Event::Connected { node: key(50).node(), topics: vec![name("topic")] });
+            station.handle(Event::Connected { node: key(50).node(), topics: Vec::new() });
+        }
+        station.sent.drain(..).filter(|out| out.to == key(50).node()).count()
+    };
+    assert_eq!(toggle(&mut station), 2, "for Calls and for peers");
+    assert_eq!(toggle(&mut station), 0);
+    station.handle(Event::Disconnected { node: key(50).node() });
+    assert_eq!(toggle(&mut station), 2);
+}

@@ -1,7 +1,7 @@
 //! Stations of the sample that are looked for, so that more of the count is believed.
 
-use super::strangers::invented;
 use super::strangers::misled_by;
+use super::strangers::{invented, invented_key};
 use super::*;
 use crate::accounts::{Acquaintance, Payer};
 use crate::census::PeerRecord;
@@ -40,8 +40,38 @@ fn probes_are_dialled_out_of_one_purse_of_a_stranger() {
         station.now = now;
         station.sent.clear();
         station.handle(Event::Tick);
-        assert!(station.sent.iter().all(|out| out.at.is_empty()), "the purse is empty");
+        let reached = station.sent.iter().filter(|out| !out.at.is_empty()).count();
+        assert!(reached <= 1, "the purse is empty; who is reached outside has another: {reached}");
     }
+}
+
+#[test]
+fn no_topic_keeps_another_from_reaching_somebody_outside() {
+    let topics: Vec<Name> = (0..40).map(|number| name(&format!("topic-{number}"))).collect();
+    let mut station = Station::new(Config { reach: Reach::Global, topics: topics.clone(), ..config() });
+    station.handle(Event::Connected { node: key(50).node(), topics: topics.clone() });
+    let questions: Vec<(Ticket, Name)> = station
+        .sent
+        .iter()
+        .filter_map(|out| if let Request::Peers { topic, .. } = &out.request { Some((out.send, topic.clone())) } else { None })
+        .collect();
+    for (send, topic) in questions {
+        let told = (0..8).map(|number| {
+            let PeerRecord { node, at, made, .. } = invented(number).body;
+            invented_key(number).sign(&name("test"), PeerRecord { node, topic: topic.clone(), at, made })
+        });
+        station.answer(send, Response::Peers { records: List::first(told) });
+    }
+    let mut reached = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        station.sent.clear();
+        station.pass(MINUTE);
+        reached.extend(station.sent.iter().filter(|out| !out.at.is_empty()).filter_map(|out| match &out.request {
+            Request::Peers { topic, .. } => Some(topic.clone()),
+            _ => None,
+        }));
+    }
+    assert_eq!(reached.len(), topics.len());
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn questions_about_topics_of_others_are_not_remembered() {
     assert!(matches!(station.others.pop(), Some(Effect::Answer { response: Response::Peers { .. }, .. })), "who asks for ours is answered");
 }
 
-fn invented_key(number: u32) -> SigningKey {
+pub(super) fn invented_key(number: u32) -> SigningKey {
     let mut secret = [3; 32];
     secret[..4].copy_from_slice(&number.to_be_bytes());
     SigningKey::from_bytes(&secret)
