@@ -1,7 +1,7 @@
 //! [`Sandbox`]: compiles modules and opens sessions, both in child processes.
 //!
 //! Guarantees: two compile workers at a time for modules that somebody waits for, as `queue` decides, and one more for code that is made
-//! better in the background; a compile ends when nobody waits for it any more; both kinds of code are kept, the better one is handed out. Deliberately lacks a way to take machine code from anywhere else, and changing the code of a session that is open.
+//! better in the background, for somebody whom the station knows; a compile ends when nobody waits for it any more; both kinds of code are kept, the better one is handed out. Deliberately lacks a way to take machine code from anywhere else, and changing the code of a session that is open.
 
 use std::fmt;
 use std::io;
@@ -206,26 +206,31 @@ impl Sandbox {
         made
     }
 
-    /// Has better code made, unless that is being done for another module or `purse` cannot pay for it: it then comes when it is asked for
-    /// again.
+    /// Has better code made, for those whom the station knows: it takes no turn of the queue's, so that nobody unknown may have it. Not while
+    /// that is done for another module, and not where `purse` cannot pay: it then comes when it is asked for again.
     fn optimise(&self, module: &[u8], key: &Key, artefact: &Artefact, purse: &Arc<dyn Purse>) {
         let mut slot = self.background();
         let deposit = deposit_ms(module.len());
-        if slot.as_ref().is_some_and(|background| !background.thread.is_finished()) || !purse.pay(deposit) {
+        // Asked before, so that nobody is said to be refused what it did not ask for.
+        let may = purse.is_known() && purse.could_pay(deposit);
+        if !may || slot.as_ref().is_some_and(|background| !background.thread.is_finished()) || !purse.pay(deposit) {
             return;
         }
         let killer = Killer::new();
         let (spawner, cache, bounds, own) = (self.0.spawner.clone(), self.0.cache.clone(), self.0.bounds, killer.clone());
-        let (module, name, purse) = (module.to_vec(), key.name(Tier::Optimised), purse.clone());
+        let (module, name, own_purse) = (module.to_vec(), key.name(Tier::Optimised), purse.clone());
         let make = move || {
             let begun = Instant::now();
             cache.put(name, &compiler::compile(&spawner, &own, bounds, &module, Tier::Optimised));
-            purse.settle(deposit, u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+            own_purse.settle(deposit, u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
         };
-        // Without a thread the module keeps the code it has.
-        if let Ok(thread) = std::thread::Builder::new().name("station-compile".into()).spawn(make) {
-            artefact.cool();
-            *slot = Some(Background { killer, thread });
+        match std::thread::Builder::new().name("station-compile".into()).spawn(make) {
+            Ok(thread) => {
+                artefact.cool();
+                *slot = Some(Background { killer, thread });
+            }
+            // The module keeps the code it has, and nothing was done for what was paid.
+            Err(_) => purse.settle(deposit, 0),
         }
     }
 

@@ -2,17 +2,20 @@
 //!
 //! There are two lanes with one compile worker each. Every module begins in the quick lane. One that takes longer than a quantum while
 //! others wait goes on in the long lane; where that is taken, it ends and begins anew there when its turn comes. Whoever the station worked
-//! with before goes first: a compile of somebody unknown makes way for theirs at once, in both lanes. After [`UNKNOWN_STRIDE`] of them
-//! comes one of the others, and that one is let be. Among those whom the station knows, and among those whom it does not, whoever has more of
+//! with before goes first: a compile of somebody unknown makes way for theirs at once, in both lanes. After [`UNKNOWN_STRIDE`] of them in a lane
+//! comes one of the others there, and that one is let be. Among those whom the station knows, and among those whom it does not, whoever has more of
 //! its share left goes first, and one who has used much makes way at once too: so that a network full of hogs waits for itself.
 //!
-//! Guarantees: pure, time is an argument; a module is compiled once however many wait for it; a compile begins only after whoever waits for
-//! it longest has paid for it, and who cannot pay is refused; what it really took is settled when it ends, also when it was ended; an
+//! Guarantees: pure, time is an argument; a module is compiled once however many wait for it; a compile begins only after one of
+//! those who wait for it has paid, whom the station knows before others, and where nobody can pay it is refused; what it really took is settled when it ends, also when it was ended; an
 //! unknown requester has one compile at a time, so that a second one begins after the first is settled; bounded. Deliberately lacks doing:
 //! the caller compiles, sleeps and kills; and waiting for money: who was refused comes again.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use station_protocol::accounts::{Charge, KNOWN_TIMES};
+use station_protocol::worker::UNKNOWN_STRIDE;
 
 /// How long a compile keeps others of the quick lane waiting: twice what most modules need.
 pub(super) const QUANTUM: Duration = Duration::from_secs(1);
@@ -22,12 +25,10 @@ pub(super) const WAITING_MAX: usize = 32;
 pub(super) const WAITING_PER_ASKER_MAX: usize = 4;
 /// Of them those that the station does not know: the others find a place however many come.
 const STRANGERS_WAITING_MAX: usize = WAITING_MAX / 4 * 3;
-/// Turns of those it knows for one of those it does not: as `worker::schedule` in the rules gives their executions.
-const UNKNOWN_STRIDE: u32 = 10;
-/// What is left of a share, in steps: whoever could pay the first goes before those who could pay only a later one.
-const LEFT_MS: [u64; 6] = [60_000, 50_000, 40_000, 30_000, 20_000, 10_000];
+/// Into so many steps a share is divided: whoever could pay more of them, of a share of its own size, goes before others.
+const SHARE_STEPS: u64 = 6;
 /// By so many steps somebody must have more left for a running compile to make way: less is what one compile of its own takes.
-const STEPS: usize = 2;
+const STEPS: u64 = 2;
 /// How much later than its arrival a module is due, for each KiB: a small one overtakes large ones, but not for ever.
 const DELAY_PER_KIB: Duration = Duration::from_millis(10);
 /// The same for each module of the same asker that is there already.
@@ -106,8 +107,8 @@ pub struct Look<N> {
 pub struct Lanes<N, S> {
     entries: Vec<Entry<N, S>>,
     quantum: Duration,
-    /// How often in a row somebody known passed somebody unknown, in each lane.
-    passed: [u32; 2],
+    /// How often somebody known passed somebody unknown since the last turn of those, in each lane.
+    passed: [u64; 2],
 }
 
 /// A module that somebody waits for.
@@ -121,10 +122,12 @@ struct Entry<N, S> {
     due: Duration,
     lane: Lane,
     phase: Phase,
+    /// The number of whoever pays for it, as of the last look.
+    payer: u64,
     /// Whether its payer has another compile running, which is not settled.
     has_one: bool,
-    /// How many steps of its payer's share are used: see [`LEFT_MS`].
-    used: usize,
+    /// How many steps of its payer's share are used: see [`SHARE_STEPS`].
+    used: u64,
     slot: S,
 }
 
@@ -145,7 +148,7 @@ enum Phase {
         is_owed: bool,
     },
     Done,
-    /// Whoever waits for it longest cannot pay.
+    /// Nobody who waits for it can pay.
     Refused,
 }
 
@@ -200,6 +203,7 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
             name,
             bytes,
             asker: waiter.asker,
+            payer: waiter.number,
             waiters: vec![(waiter, false)],
             due: now.saturating_add(late),
             lane: Lane::Quick,
@@ -265,16 +269,19 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
             return false;
         }
         entry.phase = Phase::Running { since: now, payer, makes_way: false, is_owed };
-        let passes = self.entries[own].is_known() && self.first(lane, false).is_some();
-        self.passed[lane as usize] = if passes { self.passed[lane as usize] + 1 } else { 0 };
+        self.count(own);
         true
     }
 
     /// A compile ended: for good, or to begin anew where somebody still waits for it.
     pub fn ended(&mut self, name: N, for_good: bool, now: Duration) {
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.name == name) else { return };
-        if let Phase::Running { since, payer, makes_way, .. } = &entry.phase {
+        if let Phase::Running { since, payer, makes_way, is_owed } = &entry.phase {
             let took = now.saturating_sub(*since);
+            // One that somebody known ended had no turn.
+            if (for_good || *is_owed) && !payer.purse.is_known() && !entry.is_known() {
+                self.passed[entry.lane as usize] = 0;
+            }
             payer.purse.settle(deposit_ms(entry.bytes), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
             if *makes_way {
                 entry.lane = Lane::Long;
@@ -293,22 +300,30 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
         self.entries.iter().position(|entry| entry.lane == lane && matches!(entry.phase, Phase::Running { .. }))
     }
 
-    /// Refuses those who cannot pay, keeps back those of whom a compile runs, and sees what everybody has left. Whether anybody was
-    /// refused.
+    /// Counts that the compile `at` runs in its lane, if it passes somebody unknown there.
+    fn count(&mut self, at: usize) {
+        let lane = self.entries[at].lane;
+        if self.entries[at].is_known() && self.first(lane, false).is_some() {
+            self.passed[lane as usize] += 1;
+        }
+    }
+
+    /// Says who pays, refuses where nobody can, keeps back those of whom a compile runs, and sees what everybody has left. Whether anybody
+    /// was refused.
     fn look_who_pays(&mut self) -> bool {
         let running: Vec<Asker> = self.entries.iter().filter_map(Entry::paid_by).collect();
         let mut refused = false;
         for entry in &mut self.entries {
-            let Some(payer) = entry.payer() else { continue };
-            let used = used(&*payer.purse);
-            let has_one = running.contains(&payer.asker) && !payer.purse.is_known();
-            if matches!(entry.phase, Phase::Waiting) && !has_one && !payer.purse.could_pay(deposit_ms(entry.bytes)) {
+            let Some((payer, has_one)) = entry.choose(&running) else { continue };
+            let deposit = deposit_ms(entry.bytes);
+            let (number, used) = (payer.number, used(&*payer.purse));
+            if matches!(entry.phase, Phase::Waiting) && !has_one && !payer.purse.could_pay(deposit) {
                 // Counts the refusal.
-                let _ = payer.purse.pay(deposit_ms(entry.bytes));
+                let _ = payer.purse.pay(deposit);
                 entry.phase = Phase::Refused;
                 refused = true;
             }
-            (entry.has_one, entry.used) = (has_one, used);
+            (entry.payer, entry.has_one, entry.used) = (number, has_one, used);
         }
         refused
     }
@@ -353,32 +368,68 @@ impl<N: Copy + PartialEq, S: Default> Lanes<N, S> {
             look.again = Some(left).filter(|left| !left.is_zero());
             long_ends |= quick_ends && yields(long, quick);
         }
+        // Who waited for the long lane too often has its turn there before anybody comes from the quick one.
+        let is_taken = long.is_some() || self.next(Lane::Long).1;
         for at in [quick.filter(|_| quick_ends && !long_ends), long.filter(|_| long_ends)].into_iter().flatten() {
-            let entry = &mut self.entries[at];
-            if Some(at) == quick && long.is_none() {
-                entry.lane = Lane::Long;
+            if Some(at) == quick && !is_taken {
+                self.promote(at);
                 look.changed = true;
-            } else if let Phase::Running { makes_way, .. } = &mut entry.phase {
+            } else if let Phase::Running { makes_way, .. } = &mut self.entries[at].phase {
                 *makes_way = true;
-                look.end.push(entry.name);
+                look.end.push(self.entries[at].name);
             }
         }
+    }
+
+    /// A compile goes on in the long lane, which is free. One of somebody unknown begins a turn there like any other.
+    fn promote(&mut self, at: usize) {
+        let is_known = self.entries[at].is_known();
+        let owed_there = !is_known && self.passed[Lane::Long as usize] >= UNKNOWN_STRIDE;
+        let entry = &mut self.entries[at];
+        if let Phase::Running { is_owed, .. } = &mut entry.phase
+            && std::mem::replace(is_owed, owed_there)
+        {
+            self.passed[Lane::Quick as usize] = 0;
+        }
+        entry.lane = Lane::Long;
+        self.count(at);
     }
 }
 
 /// How many steps of its share whoever pays from `purse` has used.
-fn used(purse: &dyn Purse) -> usize {
-    LEFT_MS.iter().position(|ms| purse.could_pay(*ms)).unwrap_or(LEFT_MS.len())
+fn used(purse: &dyn Purse) -> u64 {
+    let times = if purse.is_known() { KNOWN_TIMES } else { 1 };
+    let step = Charge::CompileMs.payer().burst.saturating_mul(times) / SHARE_STEPS;
+    (0..SHARE_STEPS).find(|used| purse.could_pay(step * (SHARE_STEPS - used))).unwrap_or(SHARE_STEPS)
 }
 
 impl<N, S> Entry<N, S> {
-    /// Who waits for it longest.
+    fn wanted_by(&self) -> impl Iterator<Item = &Waiter> {
+        self.waiters.iter().filter(|(_, ended)| !ended).map(|(waiter, _)| waiter)
+    }
+
+    /// Who pays for it: whoever can, those whom the station knows first, and of others who has no compile running; and whether its payer has.
+    fn choose(&self, running: &[Asker]) -> Option<(&Waiter, bool)> {
+        // It is paid already: only what its payer has left is asked.
+        let running = if matches!(self.phase, Phase::Waiting) { running } else { &[] };
+        let has_one = |waiter: &Waiter| !waiter.purse.is_known() && running.contains(&waiter.asker);
+        let deposit = deposit_ms(self.bytes);
+        let rank = |waiter: &&Waiter| match () {
+            () if has_one(waiter) => 2,
+            () if !waiter.purse.could_pay(deposit) => 3,
+            () => u8::from(!waiter.purse.is_known()),
+        };
+        let payer = self.wanted_by().min_by_key(rank)?;
+        Some((payer, has_one(payer)))
+    }
+
+    /// Who pays for it, as of the last look.
     fn payer(&self) -> Option<&Waiter> {
-        self.waiters.iter().find(|(_, ended)| !ended).map(|(waiter, _)| waiter)
+        self.wanted_by().find(|waiter| waiter.number == self.payer).or_else(|| self.wanted_by().next())
     }
 
     fn is_wanted(&self) -> bool {
-        self.payer().is_some()
+        self.wanted_by().next().is_some()
     }
 
     /// Whether it waits for nothing but its turn.
@@ -387,7 +438,7 @@ impl<N, S> Entry<N, S> {
     }
 
     fn is_known(&self) -> bool {
-        self.waiters.iter().any(|(waiter, ended)| !ended && waiter.purse.is_known())
+        self.wanted_by().any(|waiter| waiter.purse.is_known())
     }
 
     /// Whether it runs, and ends for the sake of one that waits.

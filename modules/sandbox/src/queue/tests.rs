@@ -47,11 +47,19 @@ fn asks(queue: &Arc<Queue>, wish: &Wish, of: &str, released: &Arc<AtomicBool>) -
     thread::spawn(move || queue.get(name, LARGE, &wish, |killer| slow(killer, &released)))
 }
 
+/// How often a test looks before it says that what it waits for does not come: minutes.
+const LOOKS_MAX: u64 = 1 << 28;
+
 /// Until that many compiles have begun and that many threads wait.
 fn until(queue: &Queue, begun: u64, waiting: usize) {
-    while (queue.begun(), queue.waiting()) != (begun, waiting) {
+    let is_so = || (queue.begun(), queue.waiting()) == (begun, waiting);
+    for _ in 0..LOOKS_MAX {
+        if is_so() {
+            return;
+        }
         thread::yield_now();
     }
+    panic!("{begun} compiles and {waiting} who wait are expected; there are {} and {}", queue.begun(), queue.waiting());
 }
 
 #[test]

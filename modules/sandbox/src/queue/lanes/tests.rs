@@ -256,3 +256,84 @@ fn a_network_that_has_used_its_share_waits_for_itself() {
     bench.lanes.ended(hogs[2], false, bench.now());
     assert!(!bench.begins(hogs[3]) && bench.begins(1_000));
 }
+
+#[test]
+fn those_that_are_not_known_get_a_turn_in_the_long_lane_too() {
+    let mut bench = Bench::default();
+    // Goes on in the long lane, and would take for ever if it always began anew.
+    bench.stranger_asks(1, 10);
+    assert!(bench.begins(10));
+    bench.stranger_asks(2, 20);
+    bench.pass(2 * SECOND);
+    assert!(bench.begins(20));
+    bench.compiled(20, SECOND / 10);
+    let name = |bench: &Bench, lane| bench.lanes.running(lane).map(|at| bench.lanes.entries[at].name);
+    assert_eq!(name(&bench, Lane::Long), Some(10));
+    // Of ever new ones whom the station knows, each takes 3 s, and the next one waits behind it.
+    let known = |bench: &mut Bench, module: u32| {
+        bench.asks(100 + u8::try_from(module % 100).unwrap(), Acquaintance::Known, module).unwrap();
+    };
+    known(&mut bench, 100);
+    assert!(bench.begins(100));
+    let mut passed = 0;
+    for module in 101.. {
+        known(&mut bench, module);
+        bench.pass(2 * SECOND);
+        let end = bench.lanes.look(bench.now()).end;
+        if end.contains(&(module - 1)) {
+            // Its turn has come: whoever is long in the quick lane makes way instead of taking the long one.
+            bench.lanes.ended(module - 1, false, bench.now());
+            break;
+        }
+        if name(&bench, Lane::Long) == Some(10) {
+            assert_eq!(end, [10]);
+            bench.lanes.ended(10, false, bench.now());
+            assert_eq!(bench.lanes.look(bench.now()).end, [0; 0]);
+        }
+        assert_eq!(name(&bench, Lane::Long), Some(module - 1));
+        passed += 1;
+        assert!(passed <= UNKNOWN_STRIDE, "it never has its turn");
+        assert!(bench.begins(module));
+        bench.compiled(module - 1, SECOND);
+        let number = bench.numbers - 1;
+        bench.lanes.leave(module - 1, number);
+        // In the pause it begins, which is no turn yet: the next one ends it.
+        bench.begins(10);
+    }
+    assert_eq!(passed, UNKNOWN_STRIDE);
+    assert!(name(&bench, Lane::Long) == Some(10) || bench.begins(10));
+    // Now it is let be.
+    bench.pass(5 * SECOND);
+    assert!(!bench.lanes.look(bench.now()).end.contains(&10));
+    bench.compiled(10, SECOND);
+    assert_eq!((bench.lanes.stage(10), bench.lanes.passed[Lane::Long as usize]), (Some(Stage::Done), 0));
+}
+
+#[test]
+fn whoever_came_first_holds_up_nobody_who_waits_for_the_same_module() {
+    for acquaintance in [Acquaintance::Known, Acquaintance::Stranger] {
+        let mut bench = Bench::default();
+        bench.stranger_asks(1, 10);
+        assert!(bench.begins(10));
+        // The same requester's next one would wait for the first to be settled.
+        bench.stranger_asks(1, 11);
+        bench.pass(2 * SECOND);
+        assert!(!bench.begins(11));
+        bench.asks(100, acquaintance, 11).unwrap();
+        assert!(bench.begins(11), "{acquaintance:?}");
+        let Phase::Running { payer, .. } = &bench.lanes.entries[1].phase else { panic!("it runs") };
+        assert_eq!(payer.asker, [100; 32]);
+    }
+}
+
+#[test]
+fn those_whom_the_station_knows_go_by_what_is_left_of_their_own_share() {
+    let mut bench = Bench::default();
+    let burst = Charge::CompileMs.payer().burst;
+    // Three tenths of its share are left to the first, which is more than all of a stranger's; everything to the second.
+    let payer = Payer::node(NodeId([101; 32]), None, Acquaintance::Known);
+    bench.books.with(|accounts, now| accounts.charge(&payer, Charge::CompileMs, burst * KNOWN_TIMES / 10 * 7, now)).unwrap();
+    bench.asks(101, Acquaintance::Known, 10).unwrap();
+    bench.asks(102, Acquaintance::Known, 20).unwrap();
+    assert!(!bench.begins(10) && bench.begins(20));
+}
