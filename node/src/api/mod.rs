@@ -47,7 +47,7 @@ impl From<HandleError> for Refused {
             HandleError::Open(_) => StatusCode::CONFLICT,
             HandleError::NoRoom | HandleError::Store(StoreError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
             HandleError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
-            HandleError::Store(_) | HandleError::Page(_) | HandleError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            HandleError::Store(_) | HandleError::Page(_) | HandleError::Damaged(_) | HandleError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, error.to_string())
     }
@@ -215,7 +215,8 @@ async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<
 async fn verification(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<VerificationBody>, Refused> {
     let summary = api.handle.verify(parse_cid(&id)?).await?;
     let station_protocol::log::Summary { settled, receipts, late, absent, inputs, .. } = summary;
-    Ok(Json(VerificationBody { experiment: id, settled, receipts, late, absent, inputs }))
+    let unproved = station_protocol::log::UNPROVED.map(str::to_owned).to_vec();
+    Ok(Json(VerificationBody { experiment: id, settled, receipts, late, absent, inputs, unproved }))
 }
 
 async fn set_policy(State(api): State<Api>, body: String) -> Result<StatusCode, Refused> {

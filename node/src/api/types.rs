@@ -123,6 +123,8 @@ pub struct VerificationBody {
     pub absent: u64,
     /// Whether inputs were compared with the jobs of the experiment, whose blocks are here.
     pub inputs: bool,
+    /// What no Log proves, in plain words.
+    pub unproved: Vec<String>,
 }
 
 /// `GET /v1/experiments/{id}/results`.

@@ -55,7 +55,9 @@ pub(super) async fn verify(home: &Home, args: &WatchArgs, output: &Output) -> Re
         let inputs = if body.inputs { "" } else { "; the jobs are not here, so that inputs were not compared" };
         let absent = if body.absent == 0 { String::new() } else { format!("; {} outputs or transcripts are not here", body.absent) };
         let (verdicts, receipts, late) = (body.settled, body.receipts, body.late);
-        format!("the Log holds together: {verdicts} verdicts recomputed from {receipts} signed receipts ({late} came late){inputs}{absent}")
+        let holds =
+            format!("the Log holds together: {verdicts} verdicts recomputed from {receipts} signed receipts ({late} came late){inputs}{absent}");
+        format!("{holds}\nno Log proves {}", body.unproved.join(", "))
     });
     Ok(Exit::Done)
 }

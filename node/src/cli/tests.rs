@@ -90,7 +90,7 @@ fn answering(verdicts: &'static [&'static str]) -> Router {
         .route("/v1/experiments/{id}/results", get(async move || Json(results(verdicts))))
         .route(
             "/v1/experiments/{id}/verification",
-            get(async || Json(json!({ "experiment": ID, "settled": 2, "receipts": 6, "late": 0, "absent": 0, "inputs": true }))),
+            get(async || Json(json!({ "experiment": ID, "settled": 2, "receipts": 6, "late": 0, "absent": 0, "inputs": true, "unproved": ["that no receipt was left out"] }))),
         )
         .route("/v1/policy", axum::routing::put(async || StatusCode::NO_CONTENT))
 }
@@ -242,6 +242,7 @@ async fn the_other_commands_of_a_running_station_answer_in_json() {
     let place = Place::with_station().await;
     place.serve(answering(&[])).await;
     assert_eq!(place.ask(&["verify", ID]).await.1["receipts"], json!(6));
+    assert!(place.run(&["verify", ID]).await.1.contains("no Log proves that no receipt was left out"));
     assert_eq!(place.ask(&["cancel", ID]).await, (Exit::Done, json!({ "cancelled": ID })));
     let (exit, allowed) = place.ask(&["allow", "gateway-check", "http", "*"]).await;
     assert_eq!((exit, &allowed["running"]), (Exit::Done, &json!(true)));

@@ -148,6 +148,10 @@ impl Store for RedbStore {
         .boxed()
     }
 
+    fn is_damaged(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        self.own.ask(move |files| files.is_damaged(&cid))
+    }
+
     fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
         self.strangers.ask(move |files| files.read(&cid))
     }

@@ -87,8 +87,10 @@ pub enum HandleError {
     Unknown(ExperimentId),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("page {0} of the Log is not in the store")]
+    #[error("block {0} of the Log is not in the store")]
     Page(Cid),
+    #[error("{0} is here and has other bytes than its name says: the disk or somebody changed it; put its file back from a copy")]
+    Damaged(Cid),
     #[error("experiment {0} is still open; its Log is whole once it is closed")]
     Open(ExperimentId),
     #[error("the Log does not hold together: {0}")]
@@ -198,7 +200,9 @@ impl Handle {
         for cid in &root.pages {
             let page = Page::read(cid, &self.block(*cid).await?)?;
             let elsewhere: BTreeSet<Cid> = page.entries.iter().flat_map(Entry::elsewhere).collect();
-            let blobs = blobs(&*self.store, elsewhere).await?;
+            let blobs = blobs(&*self.store, elsewhere.clone()).await?;
+            let missing: Vec<Cid> = elsewhere.into_iter().filter(|cid| !blobs.contains_key(cid)).collect();
+            are_whole(&*self.store, missing).await?;
             verifier.page(&page, |cid| blobs.get(cid).cloned())?;
         }
         Ok(verifier.finish()?)
@@ -206,7 +210,11 @@ impl Handle {
 
     /// A part of the Log, from our own store.
     async fn block(&self, cid: Cid) -> Result<Vec<u8>, HandleError> {
-        self.store.blob(cid).await?.ok_or(HandleError::Page(cid))
+        if let Some(block) = self.store.blob(cid).await? {
+            return Ok(block);
+        }
+        are_whole(&*self.store, vec![cid]).await?;
+        Err(HandleError::Page(cid))
     }
 
     async fn tell(&self, command: Command) -> Result<(), HandleError> {
@@ -263,14 +271,29 @@ async fn blobs(store: &dyn Store, cids: BTreeSet<Cid>) -> Result<BTreeMap<Cid, V
     Ok(blobs)
 }
 
+/// That none of `missing` is here with other bytes.
+async fn are_whole(store: &dyn Store, missing: Vec<Cid>) -> Result<(), HandleError> {
+    for cid in missing {
+        if store.is_damaged(cid).await? {
+            return Err(HandleError::Damaged(cid));
+        }
+    }
+    Ok(())
+}
+
 /// The jobs under `root`, where all of their blocks are here.
 async fn jobs(store: &dyn Store, root: &Cid) -> Result<Option<Jobs>, HandleError> {
     let mut blocks = blobs(store, BTreeSet::from([*root])).await?;
-    let Some(parts) = blocks.get(root).map(|bytes| Jobs::parts(bytes)) else { return Ok(None) };
-    blocks.extend(blobs(store, parts.into_iter().collect()).await?);
+    let parts: BTreeSet<Cid> = blocks.get(root).map(|bytes| Jobs::parts(bytes).into_iter().collect()).unwrap_or_default();
+    blocks.extend(blobs(store, parts.clone()).await?);
+    let missing: Vec<Cid> = parts.into_iter().chain([*root]).filter(|cid| !blocks.contains_key(cid)).collect();
+    are_whole(store, missing).await?;
     match Jobs::read(root, |cid| blocks.get(cid).cloned()) {
         Ok(jobs) => Ok(Some(jobs)),
         Err(JobsError::Missing(_)) => Ok(None),
         Err(_) => Err(log::LogError::Jobs.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

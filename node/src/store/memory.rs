@@ -198,6 +198,10 @@ impl Store for MemoryStore {
         self.read(move |inner| inner.durable.blobs.get(&cid).filter(|bytes| verify(&cid, bytes).is_ok()).cloned())
     }
 
+    fn is_damaged(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        self.read(move |inner| inner.durable.blobs.get(&cid).is_some_and(|bytes| verify(&cid, bytes).is_err()))
+    }
+
     fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
         self.blob(cid)
     }

@@ -77,6 +77,8 @@ pub trait Store: Send + Sync + 'static {
     fn load(&self, table: Table) -> BoxFuture<'static, Result<Records, StoreError>>;
     /// A durable blob, of every batch given before too, re-hashed when read; one that does not match its CID is absent.
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>>;
+    /// Whether something stands under that name that has other bytes: the disk or somebody changed it.
+    fn is_damaged(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>>;
     /// As [`Self::blob`], for a stranger: waits behind other strangers, and never before what this station does for itself.
     fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>>;
     /// A whole DAG that only saves fetching it again: bounded, oldest go first, not fsynced.

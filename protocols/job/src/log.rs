@@ -20,7 +20,7 @@ use crate::work::INPUT_BYTES_MAX;
 
 mod verify;
 
-pub use verify::{LogError, Summary, Verifier, verify, verify_closed};
+pub use verify::{LogError, Summary, UNPROVED, Verifier, verify, verify_closed};
 
 /// A page is written when its entries reach this: small enough for a relayed `car`, large enough that 10⁶ jobs make few pages. A
 /// page is larger only when its single entry is: a job with hundreds of receipts, whose outputs then stand in blobs of their own.

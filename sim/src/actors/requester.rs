@@ -37,6 +37,10 @@ impl Store for Unsettling {
         self.0.blob(cid)
     }
 
+    fn is_damaged(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        self.0.is_damaged(cid)
+    }
+
     fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
         self.0.serve(cid)
     }

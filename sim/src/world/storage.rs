@@ -42,6 +42,10 @@ impl Store for Watched {
         self.disk.blob(cid)
     }
 
+    fn is_damaged(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        self.disk.is_damaged(cid)
+    }
+
     fn serve(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
         self.disk.serve(cid)
     }

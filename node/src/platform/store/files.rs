@@ -160,6 +160,12 @@ impl Files {
         read_matching(&folder.join(&name), cid)
     }
 
+    /// Whether a file stands where the blob would, and is not it.
+    pub(super) fn is_damaged(&self, cid: &Cid) -> bool {
+        let (folder, name) = self.place(cid);
+        folder.join(name).symlink_metadata().is_ok() && self.read(cid).is_none()
+    }
+
     pub(super) fn cache_dag(&self, dag: &Dag) {
         // The cache never fills a disk: whoever cannot ask how full it is caches nothing.
         let room = self.left().map_or(0, |left| left.saturating_add(self.cache().bytes()));

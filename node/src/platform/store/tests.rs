@@ -119,10 +119,13 @@ async fn a_flipped_bit_makes_a_blob_absent() {
     flip_a_bit(&home.path().join("blobs"));
     flip_a_bit(&home.path().join("cache"));
     assert_eq!(store.blob(block(b"durable").0).await, Ok(None));
+    assert_eq!(store.is_damaged(block(b"durable").0).await, Ok(true));
+    assert_eq!(store.is_damaged(block(b"never here").0).await, Ok(false));
     assert_eq!(store.cached(block(b"cached").0).await, Ok(None));
     assert!(files_in(&home.path().join("cache")).is_empty(), "a damaged copy makes room for a good one");
     store.commit(with_blob("o", b"durable")).await.unwrap();
     assert!(store.blob(block(b"durable").0).await.unwrap().is_some());
+    assert_eq!(store.is_damaged(block(b"durable").0).await, Ok(false));
 }
 
 #[tokio::test]

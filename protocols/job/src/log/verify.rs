@@ -35,6 +35,15 @@ pub struct Summary {
     pub inputs: bool,
 }
 
+/// What no Log proves, in plain words: all of it is its requester's word.
+pub const UNPROVED: [&str; 5] = [
+    "in which network the requester saw a station",
+    "what labels a station claimed",
+    "whom the requester asked and refused",
+    "how a lease without a receipt ended",
+    "that no receipt was left out",
+];
+
 /// Why a Log does not hold together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
