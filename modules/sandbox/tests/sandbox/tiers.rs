@@ -3,7 +3,8 @@
 use super::common::{command, finish, load, sandbox, worker};
 use super::vectors::programs;
 use station_protocol::receipt::Outcome;
-use station_sandbox::{CompileError, Config, Load, Sandbox, Tier};
+use station_sandbox::{CompileError, Config, Load, Purse, Sandbox, Tier};
+use std::sync::Arc;
 
 #[test]
 fn both_tiers_put_out_the_same_and_use_the_same_fuel() {
@@ -39,6 +40,40 @@ fn a_module_that_used_fuel_gets_better_code_in_the_background() {
     let better = sandbox.compile(&module).unwrap();
     assert_eq!(better.tier(), Tier::Optimised);
     assert_eq!(finish(sandbox.open(&better).unwrap().start(super::common::load()).unwrap()).outcome, Outcome::OutOfFuel);
+}
+
+/// Of somebody whom the station does not know: it can pay, and nobody asks it.
+#[derive(Debug)]
+struct Stranger;
+
+impl Purse for Stranger {
+    fn is_known(&self) -> bool {
+        false
+    }
+
+    fn could_pay(&self, _: u64) -> bool {
+        true
+    }
+
+    fn pay(&self, _: u64) -> bool {
+        panic!("the module is compiled already")
+    }
+
+    fn settle(&self, _: u64, _: u64) {}
+}
+
+#[test]
+fn a_stranger_has_no_code_made_better_outside_the_queue() {
+    let sandbox = sandbox();
+    let (module, load) = hot();
+    let first = sandbox.compile(&module).unwrap();
+    let mut session = sandbox.open(&first).unwrap();
+    assert_eq!(finish(session.start(load).unwrap()).outcome, Outcome::TimedOut);
+    for _ in 0..2 {
+        let wish = sandbox.wish([1; 32], Arc::new(Stranger));
+        assert_eq!(sandbox.compile_for(&module, &wish).unwrap().tier(), Tier::Baseline);
+        sandbox.wait_for_background();
+    }
 }
 
 #[test]
