@@ -133,7 +133,7 @@ impl Mesh {
             requesters: (servers..self.stations).collect(),
             one_of_them: true,
             jobs: 1,
-            kind: Kind::Pure { trust: Trust::Fixed(1), fuel: 100_000_000, output_bytes: 256 },
+            kind: Kind::Pure { trust: Trust::Fixed(1), fuel: 100_000_000, output_bytes: 256, compile_ms: None },
             labels: Labels::default(),
             deadline_ms: 60_000,
             wall_ms: 60_000,

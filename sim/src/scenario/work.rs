@@ -1,7 +1,7 @@
 //! Work: who publishes what, and the internet that it measures.
 //!
 //! Guarantees: a class carries its own settings; a requester of several keys is several stations. Deliberately lacks modules: the
-//! world has one for pure work and one for measurements.
+//! world has one for pure work and one for measurements; or each pure experiment has one of its own, which says what compiling it takes.
 
 use std::collections::BTreeMap;
 
@@ -65,6 +65,8 @@ pub struct Work {
     pub class: Class,
     /// What one job burns.
     pub fuel: u64,
+    /// Each experiment has a module of its own that takes so long to compile; only pure work in the model may.
+    pub compile: Option<Span>,
     /// The longest that one execution may take; a lease is half a minute longer.
     pub wall: Span,
     pub output: Size,
@@ -102,6 +104,8 @@ struct Raw {
     measurement: Option<RawMeasurement>,
     #[serde(default = "fuel_default")]
     fuel: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compile: Option<Span>,
     #[serde(default = "wall_default")]
     wall: Span,
     #[serde(default = "output_default")]
@@ -169,8 +173,11 @@ impl TryFrom<Raw> for Work {
             (None, Some(RawMeasurement { stations })) => Class::Measurement { stations },
             _ => return Err("a work has exactly one class: write pure = { trust = \"fixed:3\" } or measurement = { stations = 20 }".into()),
         };
-        let Raw { requester, at, every, count, jobs, fuel, wall, output, deadline, targets, labels, .. } = raw;
-        Ok(Self { requester, at, every, count, jobs, class, fuel, wall, output, deadline, targets, labels })
+        let Raw { requester, at, every, count, jobs, fuel, compile, wall, output, deadline, targets, labels, .. } = raw;
+        if compile.is_some() && matches!(class, Class::Measurement { .. }) {
+            return Err("a measurement's module is the bundled one: leave `compile` away".into());
+        }
+        Ok(Self { requester, at, every, count, jobs, class, fuel, compile, wall, output, deadline, targets, labels })
     }
 }
 
@@ -180,8 +187,8 @@ impl From<Work> for Raw {
             Class::Pure(trust) => (Some(RawPure { trust }), None),
             Class::Measurement { stations } => (None, Some(RawMeasurement { stations })),
         };
-        let Work { requester, at, every, count, jobs, fuel, wall, output, deadline, targets, labels, .. } = work;
-        Self { requester, at, every, count, jobs, pure, measurement, fuel, wall, output, deadline, targets, labels }
+        let Work { requester, at, every, count, jobs, fuel, compile, wall, output, deadline, targets, labels, .. } = work;
+        Self { requester, at, every, count, jobs, pure, measurement, fuel, compile, wall, output, deadline, targets, labels }
     }
 }
 

@@ -325,9 +325,9 @@ impl<'a> World<'a> {
         for number in requesters {
             let resident = &self.residents[number as usize];
             let (Some(handle), who) = (resident.handle().cloned(), works::Publisher { number, node: resident.node() }) else { continue };
-            let (draft, jobs) = (works::draft(work, self.published), u64::from(work.jobs));
-            self.published += jobs;
-            tokio::spawn(works::publish(handle, draft, self.around.clone(), who, now_ms));
+            let (draft, module) = (works::draft(work, self.published), works::module(work, self.published));
+            self.published += u64::from(work.jobs);
+            tokio::spawn(works::publish(handle, draft, module, self.around.clone(), who, now_ms));
             self.plan_split(number, now_ms);
         }
     }

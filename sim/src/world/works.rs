@@ -1,6 +1,7 @@
 //! Experiments as the world's requesters publish them.
 //!
-//! Guarantees: what honest stations say of each pure job is known beforehand; modules are bundled, so that every station has them.
+//! Guarantees: what honest stations say of each pure job is known beforehand; modules are bundled, so that every station has them, unless an
+//! experiment has one of its own.
 //! Deliberately lacks times: the plan has them.
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use station_protocol::limits::Limits;
 use station_protocol::requester::Draft;
 use station_protocol::{Content, NodeId, Time, codec};
 
+use super::engine::compiler;
 use super::plan::{Kind, Target, Work};
 use super::resident::Surroundings;
 use super::{TOPIC, engine, name};
@@ -36,14 +38,19 @@ pub(super) struct Publisher {
     pub(super) node: NodeId,
 }
 
-/// Publishes `draft`, and tells the ledger.
-pub(super) async fn publish(handle: Handle, draft: Draft, around: Surroundings, who: Publisher, now_ms: u64) {
+/// Publishes `draft`, whose module may be its own, and tells the ledger.
+pub(super) async fn publish(handle: Handle, draft: Draft, module: Option<Vec<u8>>, around: Surroundings, who: Publisher, now_ms: u64) {
     let (ledger, is_modelled) = (around.ledger, around.stepped.is_none());
     let modelled = |index| engine::truth(&draft.module.cid, &draft.jobs.input(index)?, &draft.limits);
     let real = || matches!(draft.class, Class::Pure(_)).then(|| Content::raw(&NOOP_OUTPUT));
     let truth = |index| if is_modelled { modelled(index) } else { real() };
     let truths = (0..draft.jobs.count()).map(truth).collect();
     let (facts, content) = (facts(&draft, who.node), content(&draft));
+    if let Some(module) = module
+        && let Err(error) = handle.library().keep(&module).await
+    {
+        return ledger.failed(who.number, &format!("keeping a module: {error}"));
+    }
     match handle.publish(draft).await {
         Ok(experiment) => {
             ledger.announced(experiment, facts, content);
@@ -79,12 +86,18 @@ fn content(draft: &Draft) -> Vec<Cid> {
     draft.jobs.blobs().into_iter().map(|(cid, _)| cid).chain([draft.module.cid]).collect()
 }
 
+/// The module of the experiment of `work` whose first job has the number `first`, if it is its own.
+#[must_use]
+pub fn module(work: &Work, first: u64) -> Option<Vec<u8>> {
+    if let Kind::Pure { compile_ms: Some(ms), .. } = work.kind { Some(compiler::module(ms, first)) } else { None }
+}
+
 /// The experiment of `work` whose first job has the number `first`.
 #[must_use]
 pub fn draft(work: &Work, first: u64) -> Draft {
     let numbers = first..first + u64::from(work.jobs);
-    let (module, class, needs, inputs): (_, _, _, Vec<Ipld>) = match &work.kind {
-        Kind::Pure { trust, fuel, output_bytes } => {
+    let (bundled, class, needs, inputs): (_, _, _, Vec<Ipld>) = match &work.kind {
+        Kind::Pure { trust, fuel, output_bytes, .. } => {
             (PURE, Class::Pure(*trust), Needs::default(), numbers.map(|number| pure(*fuel, number, *output_bytes)).collect())
         }
         Kind::Measurement { stations, targets } => {
@@ -95,9 +108,9 @@ pub fn draft(work: &Work, first: u64) -> Draft {
     Draft {
         name: Text::cut("sim"),
         topic: name(TOPIC),
-        module: engine::bundled(module),
+        module: module(work, first).map_or_else(|| engine::bundled(bundled), |bytes| content_of(&bytes)),
         profile: Name::new(station_sandbox::PROFILE).expect("the profile's name is a name"),
-        target: (module == engine::MEASURING).then(|| Text::cut(TARGET_KEY)),
+        target: (bundled == engine::MEASURING).then(|| Text::cut(TARGET_KEY)),
         needs,
         limits: limits(work),
         class,
@@ -108,6 +121,10 @@ pub fn draft(work: &Work, first: u64) -> Draft {
         previous: None,
         at_once: None,
     }
+}
+
+fn content_of(module: &[u8]) -> Content {
+    Content { cid: station_car::unixfs::build(module).root, bytes: module.len() as u64 }
 }
 
 fn limits(work: &Work) -> Limits {

@@ -9,10 +9,10 @@ use station_protocol::experiment::{Labels, Trust};
 
 use super::{PlanError, index};
 use crate::net::fabric::NodeIndex;
-use crate::scenario::Scenario;
 use crate::scenario::fault::Who;
 use crate::scenario::plan::Station;
 use crate::scenario::work::Class;
+use crate::scenario::{Engine, Scenario};
 use crate::world::internet::site::Site;
 
 /// Experiments, published one after the other by stations that take turns.
@@ -36,8 +36,8 @@ pub struct Work {
 
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// One job burns so much, and its output takes so many bytes.
-    Pure { trust: Trust, fuel: u64, output_bytes: u64 },
+    /// One job burns so much, and its output takes so many bytes. Each experiment has a module that takes `compile_ms`, or all the same one.
+    Pure { trust: Trust, fuel: u64, output_bytes: u64, compile_ms: Option<u64> },
     /// So many executions of each job; each job asks one of the targets.
     Measurement { stations: u32, targets: Vec<Target> },
 }
@@ -55,9 +55,12 @@ pub(super) fn work(scenario: &Scenario, drawn: &[Station], sites: &[Site]) -> Re
         let missing = |what| PlanError::Missing { station: work.requester.to_string(), what };
         let requesters = drawn.iter().enumerate().filter(|(_, station)| station.is(&Who::Requester(work.requester.clone())));
         let kind = match work.class {
-            Class::Pure(trust) => Kind::Pure { trust, fuel: work.fuel, output_bytes: work.output.0 },
+            Class::Pure(trust) => Kind::Pure { trust, fuel: work.fuel, output_bytes: work.output.0, compile_ms: work.compile.map(|span| span.0) },
             Class::Measurement { stations } => Kind::Measurement { stations, targets: targets(&work.targets, sites) },
         };
+        if work.compile.is_some() && scenario.run.engine != Engine::Model {
+            return Err(missing("modules that only the model compiles"));
+        }
         if work.targets.len() > PATTERNS_MAX {
             return Err(missing("a measurement of more targets than an experiment can name"));
         }
