@@ -297,11 +297,13 @@ fn those_that_are_not_known_get_a_turn_in_the_long_lane_too() {
         bench.compiled(module - 1, SECOND);
         let number = bench.numbers - 1;
         bench.lanes.leave(module - 1, number);
-        // In the pause it begins, which is no turn yet: the next one ends it.
-        bench.begins(10);
+        // In the pause it begins, which is no turn yet: the next one ends it. The last time it is late, and nobody takes the lane from it.
+        if passed < UNKNOWN_STRIDE {
+            assert!(bench.begins(10));
+        }
     }
     assert_eq!(passed, UNKNOWN_STRIDE);
-    assert!(name(&bench, Lane::Long) == Some(10) || bench.begins(10));
+    assert!(bench.begins(10));
     // Now it is let be.
     bench.pass(5 * SECOND);
     assert!(!bench.lanes.look(bench.now()).end.contains(&10));
