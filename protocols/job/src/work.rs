@@ -260,6 +260,8 @@ pub enum ReturnReason {
     Outgrown,
     /// The lease ran out before the guest ended.
     Expired,
+    /// It ran for as long as the job of another requester may at most, which waited for its slot.
+    MadeWay,
 }
 
 /// The requester's answer to a Deliver.

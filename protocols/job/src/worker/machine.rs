@@ -283,6 +283,7 @@ impl Worker {
         }
         self.expire_leases(now);
         self.start_ready(now);
+        self.make_way(now);
         self.weigh();
         self.bound_outbox();
         self.bound_works();
@@ -321,7 +322,12 @@ impl Worker {
 
     fn soonest(&self, now: Time) -> Time {
         let works = self.works.values().filter_map(|work| self.work_deadline(work, now));
-        let soonest = works.chain(self.peers.deadline()).chain(self.again_deadline()).chain(self.probe_deadline()).fold(self.sweep_at, Time::min);
+        let soonest = works
+            .chain(self.peers.deadline())
+            .chain(self.again_deadline())
+            .chain(self.probe_deadline())
+            .chain(self.makes_way().map(|(_, at)| at))
+            .fold(self.sweep_at, Time::min);
         // Whatever is due already was either done just now or waits for an event, not for the clock.
         soonest.max(now.plus(1))
     }

@@ -2,7 +2,8 @@
 //!
 //! Guarantees: executions are chosen round-robin over requesters with settled history here; all others together weigh a tenth of
 //! one of them; never more run than there are slots; a stranger's module that is not here yet, or not compiled, keeps no work of others
-//! away. Deliberately lacks preemption: what runs is let run.
+//! away; a stranger's job that has run for as long as one that waits may run at most makes way for it, and then its experiment rests for as
+//! long as it ran. Deliberately lacks preemption of those whose receipts were held.
 
 use std::collections::BTreeMap;
 
@@ -96,6 +97,8 @@ pub(super) struct Load {
     strangers: Weight,
     /// Experiments that have any leases, and their leases; of strangers only where the module is here.
     sharing: usize,
+    /// Those of known requesters.
+    known_sharing: usize,
     at_hand: usize,
     /// Leases and receipts of each requester.
     kept: BTreeMap<NodeId, usize>,
@@ -145,6 +148,7 @@ impl Worker {
             side.add(weight);
             let at_hand = if known || is_at_hand(work) { work.leases.len() } else { 0 };
             load.sharing += usize::from(at_hand > 0);
+            load.known_sharing += usize::from(at_hand > 0 && known);
             load.at_hand += at_hand;
             *load.kept.entry(work.requester()).or_default() += weight.all();
         }
@@ -191,6 +195,30 @@ impl Worker {
         }
     }
 
+    /// The stranger's job that makes way next where all slots are taken, and when: once it has run for as long as a job of somebody else that
+    /// waits may run at most.
+    pub(super) fn makes_way(&self) -> Option<(Ticket, Time)> {
+        let full = self.executions.len() >= self.config.capacity as usize;
+        if !full || self.executions.values().any(|running| running.stopped) {
+            return None;
+        }
+        let waiting = self.works.values().filter(|work| work.ready().is_some());
+        let waiting: Vec<(NodeId, u64)> = waiting.map(|work| (work.requester(), work.wall_ms())).collect();
+        let ends = self.executions.iter().filter_map(|(execution, running)| {
+            let requester = self.works.get(&running.experiment)?.requester();
+            let shortest = waiting.iter().filter(|(other, _)| *other != requester).map(|(_, wall_ms)| *wall_ms).min()?;
+            (!self.is_known(&requester)).then(|| (*execution, running.started.plus(shortest)))
+        });
+        ends.min_by_key(|(execution, at)| (*at, *execution))
+    }
+
+    /// Ends what has to make way.
+    pub(super) fn make_way(&mut self, now: Time) {
+        if let Some((execution, _)) = self.makes_way().filter(|(_, at)| *at <= now) {
+            self.end_for_others(execution, now);
+        }
+    }
+
     /// How many executions of one experiment this station would take on beyond what it holds.
     pub(super) fn appetite(&self, work: &Work, now: Time) -> u32 {
         if work.standing != Standing::Open || work.rest_until > now || !self.may_take_more(work) {
@@ -198,11 +226,13 @@ impl Worker {
         }
         let slots = u64::from(self.config.capacity);
         let here = work.leases.len() as u64;
-        let counted = if self.is_known(&work.requester()) || is_at_hand(work) { here } else { 0 };
+        let known = self.is_known(&work.requester());
+        let counted = if known || is_at_hand(work) { here } else { 0 };
         let elsewhere = (self.load.at_hand as u64).saturating_sub(counted);
         // An experiment with nothing here may hold one lease although the slots are taken, so that a long one cannot shut the
         // others out: it waits its turn.
-        let fair = u64::from(here == 0 && (self.load.sharing as u64) < slots.saturating_mul(2));
+        let sharing = if known { self.load.known_sharing } else { self.load.sharing };
+        let fair = u64::from(here == 0 && (sharing as u64) < slots.saturating_mul(2));
         let room = slots.saturating_sub(elsewhere).max(fair);
         let ahead = if room == 0 { 0 } else { work.ahead(slots, AHEAD_MS).min(AHEAD_MAX) };
         let free = room.saturating_add(ahead).saturating_sub(here).min(self.room(work) as u64);

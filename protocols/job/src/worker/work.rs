@@ -52,9 +52,9 @@ pub(super) struct Running {
     pub(super) lease: LeaseNumber,
     /// What the guest may have of memory.
     pub(super) memory_bytes: u64,
-    started: Time,
+    pub(super) started: Time,
     /// Told to stop: its slot is taken until the driver says it ended.
-    stopped: bool,
+    pub(super) stopped: bool,
 }
 
 /// Whether the module is in the station's store, and compiled: only the lease that waits for it has it made ready, so one that no lease
@@ -173,6 +173,10 @@ impl Work {
     /// What one of its executions may have of memory.
     pub(super) fn memory_bytes(&self) -> u64 {
         self.call.body.experiment.body.limits.memory_bytes
+    }
+
+    pub(super) fn wall_ms(&self) -> u64 {
+        self.call.body.experiment.body.limits.wall_ms
     }
 
     /// Nothing is left to do and nobody asks for it any more.
@@ -389,6 +393,18 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Another's job needs the slot of `execution`, whose experiment rests for as long as it ran.
+    pub(super) fn end_for_others(&mut self, execution: Ticket, now: Time) {
+        let Some(running) = self.executions.get(&execution) else { return };
+        let (id, lease, ran_ms) = (running.experiment, running.lease, now.since(running.started));
+        self.stop(execution);
+        if let Some(work) = self.works.get_mut(&id) {
+            work.rest_until = now.plus(ran_ms);
+        }
+        self.return_lease(id, lease, ReturnReason::MadeWay);
+        self.return_queued(id, ReturnReason::MadeWay);
     }
 
     fn stop(&mut self, execution: Ticket) {

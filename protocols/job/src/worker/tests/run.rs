@@ -1,5 +1,6 @@
 //! From a Call to a held receipt.
 
+use super::strangers::work_of;
 use super::*;
 use crate::human::Size;
 
@@ -243,4 +244,57 @@ fn a_lease_number_is_run_to_a_receipt_once_even_if_it_comes_again() {
     let (send, _) = station.claim();
     station.answer(send, lab.leases(0, 1, 60_000));
     assert!(station.started.is_empty() && station.fetches.is_empty());
+}
+
+/// A lab whose jobs may run for so long.
+fn lab_with_wall(requester: u8, tag: &str, wall_ms: u64) -> Lab {
+    let mut body = experiment(requester, tag);
+    body.limits.wall_ms = wall_ms;
+    Lab::of(body, requester)
+}
+
+/// The station takes one lease of `lab` and has its module.
+fn take_one(station: &mut Station, lab: &Lab) {
+    station.sent.clear();
+    station.hear(lab.call(1, station.now));
+    let claim = station.sent.iter().find_map(|out| if let Request::Claim(claim) = &out.request { Some((out.send, claim.free)) } else { None });
+    let (send, free) = claim.expect("it claims although its slots are taken");
+    assert!(free > 0);
+    station.answer(send, lab.leases(0, 1, HOUR));
+    station.fetched();
+}
+
+#[test]
+fn a_strangers_endless_job_makes_way_for_others_once_it_ran_for_as_long_as_theirs_may() {
+    let (evil, honest) = (lab_with_wall(41, "endless", HOUR), lab_with_wall(42, "short", MINUTE));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &evil, 1, HOUR);
+    let (execution, _) = station.started.pop_front().expect("it runs");
+    station.pass(50 * SECOND);
+    take_one(&mut station, &honest);
+    station.pass(9 * SECOND);
+    assert!(station.started.is_empty() && station.stopped.is_empty(), "it may still run");
+    station.pass(2 * SECOND);
+    assert_eq!(station.stopped, [execution]);
+    assert!(station.started.is_empty(), "its slot is taken until it ended");
+    station.handle(Event::Finished { execution, report: Err(StationFailure::Stopped) });
+    assert_eq!(station.started.len(), 1, "the other's job runs");
+    // For as long as it ran nothing more of it is taken.
+    let asks = |station: &Station| station.sent.iter().filter_map(|out| work_of(&out.request)).any(|(id, free, _)| id == evil.id && free > 0);
+    station.sent.clear();
+    station.pass(30 * SECOND);
+    assert!(!asks(&station));
+}
+
+#[test]
+fn long_jobs_of_strangers_do_not_push_each_other_out_and_nobody_pushes_out_who_is_known() {
+    let (one, other) = (lab_with_wall(41, "long", HOUR), lab_with_wall(42, "long too", HOUR));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &one, 1, 2 * HOUR);
+    take_one(&mut station, &other);
+    station.pass(50 * MINUTE);
+    assert!(station.stopped.is_empty());
+    let (known, stranger) = (Lab::new(REQUESTER, "known"), lab_with_wall(42, "short", SECOND));
+    let mut station = Station::with_more_leases(Config { capacity: 1, ..config() }, &known, 1, HOUR);
+    take_one(&mut station, &stranger);
+    station.pass(10 * MINUTE);
+    assert!(station.stopped.is_empty());
 }

@@ -9,7 +9,7 @@ use crate::accounts::{Charge, Share};
 use crate::census::{PROVED_MIN, PeerRecord};
 use crate::time::DAY;
 
-fn work_of(request: &Request) -> Option<(ExperimentId, u32, bool)> {
+pub(super) fn work_of(request: &Request) -> Option<(ExperimentId, u32, bool)> {
     match request {
         Request::Claim(claim) => Some((claim.experiment, claim.free, false)),
         Request::Deliver(deliver) => Some((deliver.experiment, deliver.free, true)),
