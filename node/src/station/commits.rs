@@ -17,6 +17,10 @@ pub(super) struct Commits<E> {
     waiting: VecDeque<(Table, Commit<E>)>,
     waiting_bytes: usize,
     in_flight: Option<Vec<E>>,
+    /// Commits that were given so far, those of them that are durable or in flight, and those that are durable.
+    given: u64,
+    begun: u64,
+    durable: u64,
     transaction: Option<BoxFuture<'static, Result<Gone, StoreError>>>,
 }
 
@@ -28,7 +32,7 @@ impl<E> std::fmt::Debug for Commits<E> {
 
 impl<E> Default for Commits<E> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), waiting_bytes: 0, in_flight: None, transaction: None }
+        Self { waiting: VecDeque::new(), waiting_bytes: 0, in_flight: None, given: 0, begun: 0, durable: 0, transaction: None }
     }
 }
 
@@ -37,6 +41,19 @@ impl<E> Commits<E> {
     pub(super) fn push(&mut self, table: Table, commit: Commit<E>) {
         self.waiting_bytes += commit.bytes();
         self.waiting.push_back((table, commit));
+        self.given += 1;
+    }
+
+    /// How many Commits were given so far.
+    #[must_use]
+    pub(super) fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// Whether the first so many are durable.
+    #[must_use]
+    pub(super) fn are_durable(&self, given: u64) -> bool {
+        self.durable >= given
     }
 
     /// Whether so much waits that the driver must stop reading from the network.
@@ -72,6 +89,7 @@ impl<E> Commits<E> {
                 break;
             }
             self.waiting_bytes -= commit.bytes();
+            self.begun += 1;
             blobs.extend(commit.blobs);
             owns.extend(commit.owns.into_iter().map(|(key, cid)| (table, key, cid)));
             records.extend(commit.puts.into_iter().map(|(key, value)| ((table, key), Some(value))));
@@ -102,6 +120,9 @@ impl<E> Commits<E> {
             Some(transaction) => {
                 let result = transaction.await;
                 self.transaction = None;
+                if result.is_ok() {
+                    self.durable = self.begun;
+                }
                 result.map(|gone| (self.in_flight.take().unwrap_or_default(), gone))
             }
         }

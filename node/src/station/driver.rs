@@ -1,6 +1,6 @@
 //! The event loop: takes what happened, shows it to a machine, performs what the machine says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use station_protocol::call::{Call, CallState};
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::{Action, BLOB_BYTES_MAX, Commit, Ticket};
 use station_protocol::gauge::Gauge;
-use station_protocol::requester::{self, Requester};
+use station_protocol::requester::{self, Requester, View};
 use station_protocol::work::{At, Request};
 use station_protocol::worker::{self, Via, Worker};
 use station_protocol::{Content, ExperimentId, NodeId, codec};
@@ -75,6 +75,8 @@ pub(super) struct Driver {
     /// Own open experiments and how many claimants they want.
     inviting: BTreeMap<ExperimentId, u32>,
     publishing: BTreeMap<Ticket, oneshot::Sender<Result<ExperimentId, requester::PublishError>>>,
+    /// Views that name what is not durable yet, and after how many Commits all of it is.
+    views: VecDeque<(u64, oneshot::Sender<Option<View>>, Option<View>)>,
     connected: BTreeSet<NodeId>,
     addresses: At,
     draining: Option<tokio::time::Instant>,
@@ -116,6 +118,7 @@ impl Driver {
             searching: BTreeMap::new(),
             inviting: BTreeMap::new(),
             publishing: BTreeMap::new(),
+            views: VecDeque::new(),
             connected: BTreeSet::new(),
             addresses: At::default(),
             draining: None,
@@ -206,6 +209,7 @@ impl Driver {
         for cid in gone {
             self.fetches.withdraw(&cid);
         }
+        self.show_views();
     }
 
     fn deadline(&self) -> tokio::time::Instant {
@@ -331,8 +335,11 @@ impl Driver {
                 self.requester.handle(requester::Event::Publish { publish, draft, module }, now);
             }
             Command::Cancel(experiment) => self.requester.handle(requester::Event::Cancel { experiment }, now),
+            Command::View(experiment, reply) => {
+                self.views.push_back((self.commits.given(), reply, self.requester.view(&experiment)));
+                self.show_views();
+            }
             // Whoever asked has gone if the reply cannot be sent.
-            Command::View(experiment, reply) => drop(reply.send(self.requester.view(&experiment))),
             Command::Status(reply) => drop(reply.send(self.status())),
             Command::Gauges(reply) => drop(reply.send(self.gauges())),
             Command::Policy(policy) => {
@@ -438,6 +445,15 @@ impl Driver {
     fn gauges(&self) -> Vec<Gauge> {
         let of_rules = self.worker.gauges().into_iter().chain(self.requester.gauges());
         of_rules.chain(self.network.gauges()).chain([self.commits.gauge()]).collect()
+    }
+
+    /// Answers with the views of which everything can be read from the disk.
+    fn show_views(&mut self) {
+        while self.views.front().is_some_and(|(given, ..)| self.commits.are_durable(*given)) {
+            let Some((_, reply, view)) = self.views.pop_front() else { break };
+            // Whoever asked has gone if the reply cannot be sent.
+            let _ = reply.send(view);
+        }
     }
 
     fn status(&self) -> Status {

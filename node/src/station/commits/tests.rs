@@ -38,12 +38,14 @@ fn effects_wait_for_the_disk_and_keep_their_order() {
     assert!(commits.durable().now_or_never().is_none());
     commits.push(Table::Worker, says(3));
     assert!(commits.next_batch().is_none(), "what comes meanwhile forms the next transaction");
+    assert!(!commits.are_durable(1) && commits.given() == 3);
     done.send(Ok(vec![])).expect("somebody waits");
     assert_eq!(commits.durable().now_or_never(), Some(Ok((vec![1, 2], vec![]))));
+    assert!(commits.are_durable(2) && !commits.are_durable(3));
     assert!(commits.next_batch().is_some());
     commits.started(async { Ok(vec![]) }.boxed());
     assert_eq!(commits.durable().now_or_never(), Some(Ok((vec![3], vec![]))));
-    assert!(commits.is_idle());
+    assert!(commits.is_idle() && commits.are_durable(3));
 }
 
 #[test]
