@@ -1,7 +1,7 @@
 //! [`Ledger`]: the rules' [`Accounts`] with a clock, and what this station knows of whom it charges.
 //!
-//! Guarantees: one set of accounts for the network, for what is served and for what is compiled; who is connected is charged with its cluster; bounded.
-//! Deliberately lacks the shares, which are the protocol's, and the letting go, which is the network's.
+//! Guarantees: one set of accounts for the network, for what is served and for what is compiled; who is connected is charged with its
+//! cluster; bounded. Deliberately lacks the shares, which are the protocol's, and the letting go, which is the network's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -131,8 +131,7 @@ impl Sandbox {
     }
 
     /// The module's machine code, from the cache or a compile worker: baseline code at first, better code once jobs have used it enough
-    /// and it is made. Blocks, may wait for other modules, and ends when the wish
-    /// does. A compile is paid from the wish's purse.
+    /// and it is made. Blocks, may wait for other modules, and ends when the wish does. A compile is paid from the wish's purse.
     pub fn compile_for(&self, module: &[u8], wish: &Wish) -> Result<Artefact, CompileError> {
         let key = key(module)?;
         if let Some(known) = self.known(module, &key, wish.purse()) {

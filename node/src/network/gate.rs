@@ -5,7 +5,8 @@
 //! each connection is paid for and has a place, or is refused; a network that writes its own address into datagrams shuts no other out of
 //! QUIC, and one that writes others' shuts nobody out of TCP; a held connection does not idle out. Deliberately lacks the choice of whom
 //! to hold, which `topics.rs` makes, the rules of places, which are the protocol's, and proof of an address before a handshake over QUIC:
-//! `libp2p-quic` 0.14 accepts what quinn brings where quinn offers a `retry` (`Listener::poll_next`), so that who writes addresses of many networks can fill its places.
+//! `libp2p-quic` 0.14 accepts what quinn brings where quinn offers a `retry` (`Listener::poll_next`), so that who writes addresses of many
+//! networks can fill its places.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;

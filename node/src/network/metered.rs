@@ -1,9 +1,10 @@
 //! [`Metered`]: a behaviour of libp2p behind an account for each peer: gossipsub, and the DHT.
 //!
 //! Guarantees: what a peer sends is paid for before the behaviour remembers any of it; what is not is refused where its sender waits for an
-//! answer, and whoever goes on above its share is named to be let go. Of gossip, messages and control are paid for by their number, messages only pass while their sender may have more that are not
-//! accepted, and those of other topics, which gossipsub would keep and tell nobody of, do not pass. Deliberately lacks judgement: of
-//! what passes, the station says what was accepted, and its sender gets that back.
+//! answer, and whoever goes on above its share is named to be let go. Of gossip, messages and control are paid for by their number,
+//! messages only pass while their sender may have more that are not accepted, and those of other topics, which gossipsub would keep and
+//! tell nobody of, do not pass. Deliberately lacks judgement: of what passes, the station says what was accepted, and its sender gets that
+//! back.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};

@@ -13,8 +13,7 @@
 //! | ground census | answers every question for peers with records of keys whose hashes are small |
 //!
 //! Sybil floods, eclipses and cold boots are these in numbers, at chosen targets or from the start: the world's business.
-//! Guarantees: bounded by what it hears and by its clock. Deliberately lacks content but
-//! what hogs have compiled.
+//! Guarantees: bounded by what it hears and by its clock. Deliberately lacks content but what hogs have compiled.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -95,7 +95,7 @@ impl Run {
         cx.answer(ask, Response::Acked(Box::new(signed)));
     }
 
-    /// A receipt that answers a lease is verified at the cost of that lease, which a forged one ends; all were paid for where they came in, and are until they are held.
+    /// Every receipt was paid for where it came in. One that answers a lease is verified; a forged one ends that lease.
     fn judge(&mut self, cx: &mut Context, from: Peer, delivery: &Delivery, now: Time) -> Judgement {
         let (receipt, number) = (&delivery.receipt, delivery.receipt.body.lease);
         if self.held.contains(number) {

@@ -1,8 +1,8 @@
 //! Probes: stations of the sample that are asked at the address of their record, so that more of the count is believed, and so that a
 //! station hears of more than its neighbours let it.
 //!
-//! Guarantees: while all that is told is believed, one is probed in three minutes and no more; a probe is dialled out of the same budgets as everything that strangers
-//! name. Deliberately lacks a message of its own: the question for peers is asked in any case.
+//! Guarantees: while all that is told is believed, one is probed in three minutes and no more; a probe is dialled out of the same budgets
+//! as everything that strangers name. Deliberately lacks a message of its own: the question for peers is asked in any case.
 
 use super::machine::Sent;
 use super::{Effect, SendFailure, Worker};
