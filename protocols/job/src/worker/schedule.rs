@@ -2,7 +2,7 @@
 //!
 //! Guarantees: executions are chosen round-robin over requesters with settled history here; all others together weigh a tenth of
 //! one of them; never more run than there are slots; a stranger's module that is not here yet, or not compiled, keeps no work of others
-//! away; a stranger's job that has run for as long as one that waits may run at most makes way for it, and then its experiment rests for as
+//! away; a stranger's job that has run for a minute, and for as long as one that waits may run at most, makes way for it, and then its experiment rests for as
 //! long as it ran. Deliberately lacks preemption of those whose receipts were held.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use super::work::Work;
 use crate::content::Content;
 use crate::durable::Ticket;
 use crate::identity::NodeId;
-use crate::time::{SECOND, Time};
+use crate::time::{MINUTE, SECOND, Time};
 
 /// Turns of a known requester for one of all unknown requesters together; the compiler's too.
 pub const UNKNOWN_STRIDE: u64 = 10;
@@ -22,6 +22,8 @@ pub const UNKNOWN_STRIDE: u64 = 10;
 const AHEAD_MS: u64 = SECOND;
 /// Most executions asked for beyond the slots: twice what one answer carries.
 const AHEAD_MAX: u64 = 64;
+/// No job makes way earlier: how long one that waits may run is its requester's word, and a job of a millisecond must not end others'.
+const MAKES_WAY_AFTER_MS: u64 = MINUTE;
 /// Requesters whose turn is remembered; the longest unserved go first.
 const SERVED_MAX: usize = 1_024;
 
@@ -207,7 +209,7 @@ impl Worker {
         let ends = self.executions.iter().filter_map(|(execution, running)| {
             let requester = self.works.get(&running.experiment)?.requester();
             let shortest = waiting.iter().filter(|(other, _)| *other != requester).map(|(_, wall_ms)| *wall_ms).min()?;
-            (!self.is_known(&requester)).then(|| (*execution, running.started.plus(shortest)))
+            (!self.is_known(&requester)).then(|| (*execution, running.started.plus(shortest.max(MAKES_WAY_AFTER_MS))))
         });
         ends.min_by_key(|(execution, at)| (*at, *execution))
     }

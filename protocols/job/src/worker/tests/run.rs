@@ -298,3 +298,14 @@ fn long_jobs_of_strangers_do_not_push_each_other_out_and_nobody_pushes_out_who_i
     station.pass(10 * MINUTE);
     assert!(station.stopped.is_empty());
 }
+
+#[test]
+fn a_job_of_a_moment_ends_nobody_elses_within_a_minute() {
+    let (honest, hasty) = (lab_with_wall(41, "a while", HOUR), lab_with_wall(42, "a moment", 1));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &honest, 1, HOUR);
+    take_one(&mut station, &hasty);
+    station.pass(58 * SECOND);
+    assert!(station.stopped.is_empty());
+    station.pass(2 * SECOND);
+    assert_eq!(station.stopped.len(), 1);
+}
