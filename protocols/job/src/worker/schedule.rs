@@ -2,8 +2,8 @@
 //!
 //! Guarantees: executions are chosen round-robin over requesters with settled history here; all others together weigh a tenth of
 //! one of them; never more run than there are slots; a stranger's module that is not here yet, or not compiled, keeps no work of others
-//! away; a stranger's job that has run for a minute, and for as long as one that waits may run at most, makes way for it, and then its experiment rests for as
-//! long as it ran. Deliberately lacks preemption of those whose receipts were held.
+//! away; a stranger's job that has run for a minute, and for as long as one that waits may run at most, makes way for it, and then its
+//! experiment rests for as long as it ran. Deliberately lacks preemption of those whose receipts were held.
 
 use std::collections::BTreeMap;
 
