@@ -6,8 +6,8 @@
 
 use crate::time::{MINUTE, SECOND, Time};
 
-/// What a station takes to be proved that has met nobody yet: below twice as many, nothing depends on the count.
-pub const PROVED_MIN: u64 = 32;
+/// What a station takes to be proved that has met nobody yet. Up to twice as many are all asked at once, so that invented stations delay nothing.
+pub const PROVED_MIN: u64 = 16;
 /// Outcomes remembered: with an eighth of the sample true, half of them succeed once in ten thousand times.
 const OUTCOMES: u32 = 16;
 /// How soon the next record is reached: five successes tell a thousand stations, within a minute.

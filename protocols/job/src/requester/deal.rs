@@ -29,7 +29,7 @@ pub(super) const HELD_BYTES_ALL_MAX: usize = 128 << 20;
 /// What each may hold even then, so that it goes on.
 pub(super) const HELD_BYTES_SHARE: usize = 1 << 20;
 /// Open jobs looked at for one answer; the walk goes on there with the next.
-const WALK_MAX: usize = 256;
+pub(super) const WALK_MAX: usize = 256;
 /// Open jobs among which a station gets those whose targets it is first to contact.
 const TARGET_WINDOW: usize = 256;
 /// Times one node may lose one job before the job goes to others only.
@@ -60,7 +60,10 @@ impl Run {
         if count == 0 || now >= self.experiment.body.deadline {
             return Err(None);
         }
-        let jobs = self.pick(cx, node, count, now);
+        let mut jobs = self.pick(cx, node, count, now);
+        if jobs.is_empty() {
+            jobs = self.pick_overdue(node, count, now);
+        }
         if jobs.is_empty() {
             return Err(None);
         }
@@ -200,7 +203,7 @@ impl Run {
         self.at_once.map_or(OPEN_JOBS_MAX, |most| OPEN_JOBS_MAX.min(most.max(1) as usize))
     }
 
-    fn may_run(&self, index: u64, node: NodeId, now: Time) -> bool {
+    pub(super) fn may_run(&self, index: u64, node: NodeId, now: Time) -> bool {
         let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
         job.losses.get(&claimant.cluster).is_none_or(|losses| now >= losses.ready) && self.could_run(index, node)
     }
@@ -222,12 +225,13 @@ impl Run {
         for (place, index) in jobs.iter().enumerate() {
             let duration_ms = self.duration_ms(place as u64, free);
             let input = input(&self.jobs, *index);
+            let is_second = !self.hungry.contains(index);
             let (Some(job), Some(claimant)) = (self.open.get_mut(index), self.claimants.get_mut(&node)) else { continue };
             bytes += input.len();
             if place > 0 && bytes > lease_bytes_max(claimant.is_relayed) {
                 break;
             }
-            let number = self.next_lease;
+            let (number, cluster) = (self.next_lease, claimant.cluster);
             self.next_lease += 1;
             let until = now.plus(duration_ms + GRACE_MS);
             job.nodes.insert(node);
@@ -239,8 +243,12 @@ impl Run {
             claimant.outstanding.insert(number);
             claimant.idle = 0;
             (claimant.dealt, claimant.busy) = (now, now);
-            self.leases.insert(number, Leased { index: *index, node, cluster: claimant.cluster, until, renewed: false, named: None });
+            if is_second {
+                self.back(*index);
+            }
+            self.leases.insert(number, Leased { index: *index, node, cluster, dealt: now, duration_ms, until, renewed: false, named: None });
             self.ends.insert((until, number));
+            self.unbacked.insert(number);
             leases.push(Lease { index: *index, input, duration_ms });
         }
         self.record_node(cx, node);
@@ -275,6 +283,7 @@ impl Run {
     pub(super) fn lose(&mut self, cx: &mut Context, number: LeaseNumber, how: Lost, now: Time) {
         let Some(leased) = self.leases.remove(&number) else { return };
         self.ends.remove(&(leased.until, number));
+        self.unbacked.remove(&number);
         if let Some(named) = leased.named {
             named.fetch.map(|ticket| cx.fetches.remove(&ticket));
             // What was fetched of it, if anything was.

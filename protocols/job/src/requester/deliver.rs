@@ -221,6 +221,8 @@ impl Run {
     fn hold(&mut self, cx: &mut Context, number: LeaseNumber, named: Named, now: Time) {
         let Some(leased) = self.leases.remove(&number) else { return };
         self.ends.remove(&(leased.until, number));
+        self.unbacked.remove(&number);
+        self.typical.took(now.since(leased.dealt));
         let (stored, fetched) = (numbered(Tag::Held, &self.id, number), numbered(Tag::Fetched, &self.id, number));
         let body = &named.receipt.body;
         for (part, content) in [(&named.output, &body.output), (&named.transcript, &body.transcript)] {

@@ -22,6 +22,7 @@ mod gauges;
 mod losers;
 mod machine;
 mod open;
+mod overdue;
 mod ranges;
 mod records;
 mod restore;

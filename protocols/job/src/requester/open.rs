@@ -9,11 +9,13 @@ use cid::Cid;
 
 use super::context::Context;
 use super::losers::Losers;
+use super::overdue::Typical;
 use super::records::{ExperimentRef, SeqRecord, Tag, key};
 use super::run::{Claimant, OpenPage, Run, Window, attempts_max};
 use super::{Draft, Effect, Explanation, Note, PublishError};
 use crate::bounded::List;
 use crate::call::{CALL_BYTES_MAX, CALL_VALID_MS_MAX, Call, CallState};
+use crate::census::PROVED_MIN;
 use crate::codec;
 use crate::content::sha256;
 use crate::experiment::{Class, Experiment, JobsRef, Trust};
@@ -83,9 +85,14 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
     let mut run = Run::new(cx, experiment, secret, draft.jobs, draft.at_once, now);
     let record = ExperimentRef { experiment: &run.experiment, secret, jobs: &run.jobs, at_once: run.at_once };
     cx.put(key(Tag::Experiment, &run.id, &[]), codec::encode(&record));
-    run.claim_below = sampling::ratio(run.wanted().saturating_mul(WIDEN_BY), run.stations(cx).unwrap_or(1));
+    run.claim_below = first_sample(run.wanted(), run.stations(cx).unwrap_or(1));
     run.call_out(cx, now);
     Ok(run)
+}
+
+/// Of few stations everybody is asked: a count that nobody proved makes an experiment wait for no one.
+fn first_sample(wanted: u64, stations: u64) -> u64 {
+    if stations <= 2 * PROVED_MIN { u64::MAX } else { sampling::ratio(wanted.saturating_mul(WIDEN_BY), stations) }
 }
 
 /// Refuses an experiment whose closed Call would not fit; a closed Call is the largest.
@@ -162,6 +169,8 @@ impl Run {
             dealing_since: None,
             leases: BTreeMap::new(),
             ends: BTreeSet::new(),
+            unbacked: BTreeSet::new(),
+            typical: Typical::default(),
             held_bytes: 0,
             settled: super::ranges::Ranges::default(),
             held: super::ranges::Ranges::default(),
@@ -193,10 +202,11 @@ impl Run {
 
     /// Whether those who claimed cannot end the next job: they ran it already, or lost it too often.
     pub(super) fn lacks_others(&self, now: Time) -> bool {
-        let Some((index, job)) = self.hungry.first().and_then(|index| Some((index, self.open.get(index)?))) else { return false };
-        let able = self.claimants.iter().filter(|(node, claimant)| claimant.is_active(now) && self.could_run(*index, **node));
+        let Some(index) = self.hungry.first().copied().or_else(|| self.first_overdue(now)) else { return false };
+        let missing = self.open.get(&index).map_or(0, |job| job.missing(self.attempts_max)).max(1);
+        let able = self.claimants.iter().filter(|(node, claimant)| claimant.is_active(now) && self.could_run(index, **node));
         let clusters: BTreeSet<_> = able.map(|(_, claimant)| claimant.cluster).collect();
-        (clusters.len() as u64) < u64::from(job.missing(self.attempts_max))
+        (clusters.len() as u64) < u64::from(missing)
     }
 
     /// A Call with the next seq, durable and then gossiped. The next one comes after the pause that is due.

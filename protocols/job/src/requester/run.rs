@@ -11,6 +11,7 @@ use cid::Cid;
 use super::claim::CLAIMANTS_MAX;
 use super::deal::OPEN_JOBS_MAX;
 use super::losers::Losers;
+use super::overdue::Typical;
 use super::ranges::Ranges;
 use super::records::{ClosedRecord, JobRecord};
 use super::{Explanation, Peer};
@@ -62,6 +63,9 @@ pub(super) struct Run {
     pub(super) dealing_since: Option<Time>,
     pub(super) leases: BTreeMap<LeaseNumber, Leased>,
     pub(super) ends: BTreeSet<(Time, LeaseNumber)>,
+    /// Leases whose jobs were dealt to nobody else since.
+    pub(super) unbacked: BTreeSet<LeaseNumber>,
+    pub(super) typical: Typical,
     /// Bytes of receipts and outputs held in `open`.
     pub(super) held_bytes: usize,
 
@@ -156,6 +160,8 @@ pub(super) struct Leased {
     pub(super) index: u64,
     pub(super) node: NodeId,
     pub(super) cluster: Cluster,
+    pub(super) dealt: Time,
+    pub(super) duration_ms: u64,
     pub(super) until: Time,
     /// Its duration began anew once already.
     pub(super) renewed: bool,
@@ -198,10 +204,16 @@ pub(super) struct OpenJob {
 impl OpenJob {
     /// Executions to deal now. What a cluster loses, however often, counts as one attempt: its keys cannot use up those of others.
     pub(super) fn missing(&self, attempts_max: u32) -> u32 {
-        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        let attempts = count(self.receipts.len() + self.outstanding.len() + self.losses.len());
-        self.lacking.saturating_sub(count(self.outstanding.len())).min(attempts_max.saturating_sub(attempts))
+        self.lacking.saturating_sub(count(self.outstanding.len())).min(attempts_max.saturating_sub(self.attempts()))
     }
+
+    pub(super) fn attempts(&self) -> u32 {
+        count(self.receipts.len() + self.outstanding.len() + self.losses.len())
+    }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// What one cluster lost of one job.
@@ -240,7 +252,8 @@ impl Run {
     pub(super) fn assert_bounds(&self) {
         assert!(self.claimants.len() <= CLAIMANTS_MAX, "more claimants than fit");
         assert!(self.open.len() <= OPEN_JOBS_MAX + self.leases.len(), "more open jobs than fit");
-        assert!(self.ends.len() <= self.leases.len() && self.hungry.len() <= self.open.len(), "what is indexed is there");
+        let indexed = self.ends.len().max(self.unbacked.len());
+        assert!(indexed <= self.leases.len() && self.hungry.len() <= self.open.len(), "what is indexed is there");
         assert!(self.pages.len() < PAGES_MAX && self.settled.len() <= self.jobs.count(), "more pages or verdicts than there can be");
     }
 

@@ -62,7 +62,8 @@ impl Run {
     fn settle(&mut self, cx: &mut Context, index: u64, decision: Decision) {
         let Some(job) = self.open.remove(&index) else { return };
         self.hungry.remove(&index);
-        let OpenJob { mut receipts, lost, .. } = job;
+        let OpenJob { mut receipts, lost, outstanding, .. } = job;
+        outstanding.iter().for_each(|number| _ = self.unbacked.remove(number));
         self.held_bytes = self.held_bytes.saturating_sub(receipts.iter().map(|held| codec::encode(held).len()).sum());
         receipts.sort_by_key(|held| held.receipt.body.lease);
         let verdict = JobVerdict { index, decision };

@@ -2,6 +2,7 @@
 
 mod defences;
 mod logs;
+mod overdue;
 mod random;
 mod rules;
 mod samples;

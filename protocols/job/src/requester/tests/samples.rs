@@ -299,6 +299,8 @@ fn who_waits_for_its_next_lease_is_worked_with_for_five_minutes_and_so_is_a_bare
     let id = world.publish(slow);
     let (worked, waits, has) = (peer(1).node, peer(2).node, peer(3).node);
     let first = world.leases(id, 1);
+    // Jobs take their time here, so that the last lease is not overdue while the others wait.
+    world.pass(25 * MINUTE);
     let ack = world.deliver(id, 1, vec![delivery(id, 1, first[0].0, first[0].1.index, b"o")]);
     let next = ack.leases.expect("the next job").first;
     world.deliver_all(id, 1, vec![], &[], &[next]);
@@ -310,5 +312,15 @@ fn who_waits_for_its_next_lease_is_worked_with_for_five_minutes_and_so_is_a_bare
         assert!(world.works_with(&has));
         assert_eq!((world.works_with(&worked), world.works_with(&waits)), (minute <= 5, minute <= 5), "minute {minute}");
         world.pass(MINUTE);
+    }
+}
+
+#[test]
+fn of_few_stations_everybody_is_asked_at_once() {
+    for (stations, all) in [(2, true), (32, true), (33, false)] {
+        let mut world = World::new();
+        world.counts(stations);
+        world.publish(draft(fixed(1), 1));
+        assert_eq!(world.calls()[0].body.claim_below == u64::MAX, all, "{stations} stations");
     }
 }
