@@ -3,7 +3,8 @@
 //! Guarantees: executions are chosen round-robin over requesters with settled history here; all others together weigh a tenth of
 //! one of them; never more run than there are slots; a stranger's module that is not here yet, or not compiled, keeps no work of others
 //! away; a stranger's job that has run for a minute, and for as long as one that waits may run at most, makes way for it, and then its
-//! experiment rests for as long as it ran. Deliberately lacks preemption of those whose receipts were held.
+//! experiment rests for as long as it ran, and its next job may run twice as long before it makes way for a stranger's. Deliberately lacks
+//! preemption of those whose receipts were held.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,8 @@ const AHEAD_MS: u64 = SECOND;
 const AHEAD_MAX: u64 = 64;
 /// No job makes way earlier: how long one that waits may run is its requester's word, and a job of a millisecond must not end others'.
 const MAKES_WAY_AFTER_MS: u64 = MINUTE;
+/// How often that time is doubled for who waits without a history: to an hour and four minutes.
+const MAKES_WAY_DOUBLINGS: u32 = 6;
 /// Requesters whose turn is remembered; the longest unserved go first.
 const SERVED_MAX: usize = 1_024;
 
@@ -207,9 +210,14 @@ impl Worker {
         let waiting = self.works.values().filter(|work| work.ready().is_some());
         let waiting: Vec<(NodeId, u64)> = waiting.map(|work| (work.requester(), work.wall_ms())).collect();
         let ends = self.executions.iter().filter_map(|(execution, running)| {
-            let requester = self.works.get(&running.experiment)?.requester();
-            let shortest = waiting.iter().filter(|(other, _)| *other != requester).map(|(_, wall_ms)| *wall_ms).min()?;
-            (!self.is_known(&requester)).then(|| (*execution, running.started.plus(shortest.max(MAKES_WAY_AFTER_MS))))
+            let work = self.works.get(&running.experiment)?;
+            let requester = work.requester();
+            // Each time it made way for a stranger it has twice as long, so that its job ends some day.
+            let among_strangers = MAKES_WAY_AFTER_MS << work.made_way.min(MAKES_WAY_DOUBLINGS);
+            let least = |other| if self.is_known(other) { MAKES_WAY_AFTER_MS } else { among_strangers };
+            let others = waiting.iter().filter(|(other, _)| *other != requester);
+            let after_ms = others.map(|(other, wall_ms)| least(other).max(*wall_ms)).min()?;
+            (!self.is_known(&requester)).then(|| (*execution, running.started.plus(after_ms)))
         });
         ends.min_by_key(|(execution, at)| (*at, *execution))
     }

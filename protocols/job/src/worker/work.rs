@@ -107,6 +107,8 @@ pub(super) struct Work {
     pub(super) dial_at: Time,
     /// Takes no leases before this: the module could not be had, or the sandbox failed.
     pub(super) rest_until: Time,
+    /// How often a job of it made way for another's.
+    pub(super) made_way: u32,
     /// Nothing at all is sent before this: the requester said Wait, or did not answer.
     pub(super) send_at: Time,
     pub(super) claimed: bool,
@@ -141,6 +143,7 @@ impl Work {
             ask_at: now,
             dial_at: Time(0),
             rest_until: Time(0),
+            made_way: 0,
             send_at: Time(0),
             claimed: false,
             told_not_sampled: false,
@@ -401,7 +404,7 @@ impl Worker {
         let (id, lease, ran_ms) = (running.experiment, running.lease, now.since(running.started));
         self.stop(execution);
         if let Some(work) = self.works.get_mut(&id) {
-            work.rest_until = now.plus(ran_ms);
+            (work.rest_until, work.made_way) = (now.plus(ran_ms), work.made_way.saturating_add(1));
         }
         self.return_lease(id, lease, ReturnReason::MadeWay);
         self.return_queued(id, ReturnReason::MadeWay);

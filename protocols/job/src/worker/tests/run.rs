@@ -260,7 +260,7 @@ fn take_one(station: &mut Station, lab: &Lab) {
     let claim = station.sent.iter().find_map(|out| if let Request::Claim(claim) = &out.request { Some((out.send, claim.free)) } else { None });
     let (send, free) = claim.expect("it claims although its slots are taken");
     assert!(free > 0);
-    station.answer(send, lab.leases(0, 1, HOUR));
+    station.answer(send, lab.leases(0, 1, 4 * HOUR));
     station.fetched();
 }
 
@@ -307,5 +307,37 @@ fn a_job_of_a_moment_ends_nobody_elses_within_a_minute() {
     station.pass(58 * SECOND);
     assert!(station.stopped.is_empty());
     station.pass(2 * SECOND);
+    assert_eq!(station.stopped.len(), 1);
+}
+
+#[test]
+fn a_strangers_job_has_twice_as_long_each_time_it_made_way_for_a_stranger() {
+    for made_way in 0..8 {
+        let (long, short) = (lab_with_wall(41, "long", 4 * HOUR), lab_with_wall(42, "short", SECOND));
+        let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &long, 1, 4 * HOUR);
+        station.worker.works.get_mut(&long.id).expect("here").made_way = made_way;
+        take_one(&mut station, &short);
+        let minutes = [1, 2, 4, 8, 16, 32, 64, 64][made_way as usize];
+        station.pass(minutes * MINUTE - SECOND);
+        assert!(station.stopped.is_empty(), "not before {minutes} minutes");
+        station.pass(SECOND);
+        assert_eq!(station.stopped.len(), 1);
+        assert_eq!(station.worker.works[&long.id].made_way, made_way + 1);
+    }
+}
+
+#[test]
+fn for_whoever_has_a_history_a_strangers_job_makes_way_after_a_minute_however_often_it_did() {
+    let (known, long) = (Lab::new(REQUESTER, "before"), lab_with_wall(41, "long", HOUR));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &known, 1, HOUR);
+    station.finish();
+    let (send, _) = station.deliver();
+    station.answer(send, known.holds(&[0]));
+    take_one(&mut station, &long);
+    station.worker.works.get_mut(&long.id).expect("here").made_way = 6;
+    take_one(&mut station, &lab_with_wall(REQUESTER, "after", SECOND));
+    station.pass(59 * SECOND);
+    assert!(station.stopped.is_empty());
+    station.pass(SECOND);
     assert_eq!(station.stopped.len(), 1);
 }
