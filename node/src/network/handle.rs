@@ -28,7 +28,7 @@ use super::metered::Said;
 use super::peer_id::{node_of, peer_of};
 use super::pings::Over;
 use super::reach::bare;
-use super::{Ask, Network, Waiting, addresses, dialing};
+use super::{Ask, Network, Waiting, addresses, dialing, streams};
 
 /// A larger question costs as much as several: it is decoded before anybody knows what it is.
 const BYTES_OF_A_QUESTION: usize = 16 << 10;
@@ -47,7 +47,12 @@ impl Network {
                 let failed = concurrent_dial_errors.unwrap_or_default();
                 self.opened(peer_id, connection_id, &endpoint, failed.iter().filter(|(_, error)| was_tried(error)).map(|(address, _)| address));
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => self.closed(peer_id, connection_id),
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                self.closed(peer_id, connection_id);
+                if let (Ok(node), Some(true)) = (node_of(&peer_id), cause.map(|cause| streams::is_over(&cause))) {
+                    self.overdrew(node);
+                }
+            }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), connection_id, error } => self.dial_failed(peer, connection_id, &error),
             SwarmEvent::NewListenAddr { address, .. } => {
                 let relayed = addresses::is_relayed(&address);
@@ -89,8 +94,8 @@ impl Network {
                 self.seen(peer_id, connection_id, &info.observed_addr);
                 self.on_identified(peer_id, &info);
             }
-            // It asked who this station is.
-            BehaviourEvent::Identify(identify::Event::Sent { peer_id, .. }) => {
+            // It asked who this station is, or said who it is in a way that nobody can read, which costs as much.
+            BehaviourEvent::Identify(identify::Event::Sent { peer_id, .. } | identify::Event::Error { peer_id, .. }) => {
                 if let Ok(node) = node_of(&peer_id) {
                     self.may_ask(node, 0);
                 }

@@ -24,7 +24,7 @@ use libp2p::identity::Keypair;
 use libp2p::kad::QueryId;
 use libp2p::request_response::{OutboundRequestId, ResponseChannel};
 use libp2p::swarm::{ConnectionId, Executor};
-use libp2p::{Multiaddr, PeerId, Swarm, noise, relay, yamux};
+use libp2p::{Multiaddr, PeerId, Swarm, noise, relay};
 use libp2p_stream::{Control, IncomingStreams};
 use station_protocol::NodeId;
 use station_protocol::bounded::Name;
@@ -41,6 +41,7 @@ mod codec;
 pub mod config;
 mod dialing;
 pub mod events;
+mod frames;
 #[doc(hidden)]
 pub mod fuzz;
 mod gate;
@@ -59,12 +60,14 @@ mod reach;
 mod relaying;
 pub mod relays;
 mod standing;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod topics;
 
 pub use config::{GossipConfig, NetworkConfig, Reach, Roles};
 pub use events::{CarStream, Command, Event, OpenFailure, Remote};
+pub(crate) use frames::multiplexing;
 
 use behaviour::Behaviour;
 use bootstrap::Backoff;
@@ -73,6 +76,7 @@ use gossip::Copies;
 use peers::Peers;
 use relays::{RelayFigures, Relays};
 use standing::Standing;
+use streams::Paying;
 use topics::Topics;
 
 use crate::ledger::Ledger;
@@ -86,13 +90,6 @@ pub enum NetworkError {
     Gossip(String),
     #[error("cannot listen on {address}: {reason}")]
     Listen { address: Multiaddr, reason: String },
-}
-
-/// Yamux with its bound on streams. Its windows cannot be set through libp2p: 256 KiB for each stream, and more for one that is read fast.
-pub(crate) fn multiplexing() -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(config::STREAMS_MAX);
-    config
 }
 
 /// What waits for a connection.
@@ -220,7 +217,11 @@ impl Network {
         let named = config.bootstrap.iter().filter_map(addresses::node_of_address);
         let ledger = Ledger::new(config.reach, named);
         let direct = reach::Reached::new(transport, config.reach, config.bootstrap.iter().cloned(), ledger.clone());
-        let transport = OrTransport::new(circuits, direct).map(|either, _| either.into_inner());
+        let payers = ledger.clone();
+        let transport = OrTransport::new(circuits, direct).map(move |either, _| {
+            let (peer, muxer) = either.into_inner();
+            (peer, StreamMuxerBox::new(Paying::new(muxer, &peer, payers.clone())))
+        });
         let transport = TransportTimeout::new(transport, config::HANDSHAKE_TIMEOUT).boxed();
         let copies = Copies::default();
         let behaviour = behaviour::build(&config, keypair, relay_client, copies.clone(), ledger.clone())?;

@@ -32,6 +32,7 @@ mod finding;
 mod flooding;
 mod gossiping;
 mod limits;
+mod multiplexed;
 mod names;
 mod pointers;
 mod services;

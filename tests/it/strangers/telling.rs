@@ -3,7 +3,7 @@
 use station_stranger::alone::alone;
 use station_stranger::attacks::addresses::{name_nobody, name_the_victim, trick};
 use station_stranger::attacks::census::{Claimed, grind};
-use station_stranger::attacks::floods::{FLOODS, Flood, SERVICES, flood};
+use station_stranger::attacks::floods::{FLOODS, FRAMES, Flood, SERVICES, flood};
 use station_stranger::world::World;
 
 use super::{honest_work_settles, many, program, seconds};
@@ -89,6 +89,19 @@ fn a_flood_of_what_every_peer_serves_is_let_go() {
     alone(|| async {
         let world = World::start(program()).await;
         for kind in SERVICES {
+            let flooded = flood(&world, kind, seconds(20, 600), false).await;
+            assert!(flooded.let_go > 0, "{kind:?}: {flooded:?}");
+            assert!(flooded.peak_mb <= RESIDENT_MB_MAX, "{kind:?}: {flooded:?}");
+        }
+        honest_work_settles(&world).await;
+    });
+}
+
+#[test]
+fn a_flood_of_frames_that_no_protocol_sees_is_let_go() {
+    alone(|| async {
+        let world = World::start(program()).await;
+        for kind in FRAMES {
             let flooded = flood(&world, kind, seconds(20, 600), false).await;
             assert!(flooded.let_go > 0, "{kind:?}: {flooded:?}");
             assert!(flooded.peak_mb <= RESIDENT_MB_MAX, "{kind:?}: {flooded:?}");

@@ -4,6 +4,7 @@
 //! cbor, key, messages     DAG-CBOR, signatures and every message, by hand from PROTOCOL.md
 //! protobuf                gossipsub's, identify's and the DHT's frames, by hand
 //! peer                    a swarm without behaviours: streams are opened and taken, and what is said on them is the attacker's affair
+//! line                    a connection whose multiplexer is spoken by hand
 //! conduct                 what a peer says to a station that asks: identify, gossip's streams, work, car, kad
 //! halves                  connections that begin and never go on
 //! attacks                 the harms, one file for each kind
@@ -21,6 +22,7 @@ pub mod cbor;
 pub mod conduct;
 pub mod halves;
 pub mod key;
+pub mod line;
 pub mod messages;
 pub mod peer;
 pub mod process;

@@ -175,6 +175,12 @@ async fn who_says_again_and_again_who_it_is_pays_for_each_time() {
 }
 
 #[tokio::test]
+async fn who_says_who_it_is_at_more_length_than_is_read_pays_for_each_time() {
+    // A frame of 16 KiB is announced, four times as long as one may be.
+    assert_eq!(cost(config(&["t"]), PUSH, 30, &[0x80, 0x80, 1]).await, 31);
+}
+
+#[tokio::test]
 async fn who_asks_again_and_again_who_this_station_is_pays_for_each_time() {
     assert_eq!(cost(config(&["t"]), IDENTIFY, 30, b"").await, 31);
 }

@@ -40,6 +40,25 @@ fn a_stranger_pays_its_burst_and_then_its_rate() {
 }
 
 #[test]
+fn a_flood_of_frames_is_let_go_within_a_second_and_whoever_asks_as_often_as_it_may_lacks_no_stream() {
+    // 64 frames each 640 µs are 100,000 a second.
+    let mut accounts = Accounts::default();
+    let outcome = |at: u64| accounts.charge(&stranger(1, 1), Charge::Frames, 64, START.plus(at * 640 / 1_000));
+    let ended = (0..).map(outcome).position(|outcome| outcome.is_err_and(|over| over.let_go)).expect("let go");
+    assert!(ended as u64 * 640 < 1_000_000, "{ended}");
+    // Its burst of questions at once, and then its rate for ten minutes, a dozen frames in each, beside messages of two frames.
+    let mut accounts = Accounts::default();
+    let mut pays = |charge, amount, now| assert_eq!(accounts.charge(&stranger(1, 1), charge, amount, now), Ok(()));
+    for second in 0..600 {
+        let of = |share: Share| if second == 0 { share.burst } else { share.per_minute / 60 };
+        let (questions, messages, now) = (of(Charge::Questions.payer()), of(Charge::Gossip.payer()), START.plus(second * SECOND));
+        for (charge, amount) in [(Charge::Questions, questions), (Charge::Streams, 4 * questions), (Charge::Frames, 12 * questions + 2 * messages)] {
+            pays(charge, amount, now);
+        }
+    }
+}
+
+#[test]
 fn a_hundred_thousand_keys_of_one_network_pay_together_what_one_network_may() {
     let (mut accounts, charge) = (Accounts::default(), Charge::NotAccepted);
     let total = (0..100_000).filter(|number| accounts.charge(&stranger(*number, 1), charge, 8 * MESSAGE, START).is_ok()).count();

@@ -1,9 +1,10 @@
-//! Floods of one connection: gossip that means nothing, Calls beyond every quota, subscriptions, announcements, questions, records and
-//! receipts with bad signatures.
+//! Floods of one connection: gossip that means nothing, Calls beyond every quota, subscriptions, announcements, questions, records,
+//! receipts with bad signatures, and frames of the multiplexer.
 //!
 //! Guarantees: the attacker sends as fast as the target reads, until it is let go or the time is over. Deliberately lacks many machines: what
 //! one connection can do is the question.
 
+mod frames;
 mod services;
 
 use std::time::{Duration, Instant};
@@ -63,10 +64,16 @@ pub enum Flood {
     Records,
     /// Frames of `work` that stop halfway, as many as there may be.
     Halves,
+    /// Streams of the multiplexer that end as they begin.
+    Streams,
+    /// The multiplexer's own pings.
+    Echoes,
+    /// Windows of streams that nobody has.
+    Updates,
 }
 
 /// All of them.
-pub const FLOODS: [Flood; 19] = [
+pub const FLOODS: [Flood; 22] = [
     Flood::Nonsense,
     Flood::Heaps,
     Flood::Calls,
@@ -86,6 +93,9 @@ pub const FLOODS: [Flood; 19] = [
     Flood::Receipts,
     Flood::Records,
     Flood::Halves,
+    Flood::Streams,
+    Flood::Echoes,
+    Flood::Updates,
 ];
 
 /// A stream that takes nothing for so long is given up.
@@ -93,6 +103,9 @@ const STALLED: Duration = Duration::from_secs(1);
 
 /// Those of what every libp2p peer serves: none of them is gossip or `work`.
 pub const SERVICES: [Flood; 5] = [Flood::Pushes, Flood::Identities, Flood::Pings, Flood::Providers, Flood::Lookups];
+
+/// Those of the multiplexer, which no protocol above it sees.
+pub const FRAMES: [Flood; 3] = [Flood::Streams, Flood::Echoes, Flood::Updates];
 
 /// What a flood cost both.
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,6 +155,9 @@ pub async fn flood(world: &World, flood: Flood, lasting: Duration, again: bool) 
 async fn one_key(world: &World, flood: Flood, number: u64, done: &mut Flooded) {
     let key = world.key("flood", number);
     let ip = attacker_ip(u8::try_from(number % 250).unwrap_or(0));
+    if FRAMES.contains(&flood) {
+        return frames::flood(world, &key, ip, flood, done).await;
+    }
     let liar = Liar::new(key, ip, move |_, asked| match question(asked) {
         Some(("peers", _)) if flood == Flood::Records => records(number),
         _ => knows_nothing(),
