@@ -1,7 +1,8 @@
 //! The control API: HTTP + JSON on loopback, with a token that only this machine's operator can read.
 //!
 //! Guarantees: every request needs `Authorization: Bearer <token>`, and a `Host` that is loopback, so that no web page and no
-//! rebound name can use it; bodies are bounded. Deliberately lacks a socket: `platform` binds the [`router`].
+//! rebound name can use it; who is refused loses the connection; bodies are bounded. Deliberately lacks a socket: `platform` binds the
+//! [`router`].
 
 pub mod explain;
 pub mod types;
@@ -83,7 +84,8 @@ pub fn router(handle: Handle, token: &str) -> Router {
 
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
     match refusal(&request, &api.token) {
-        Some(refused) => refused.into_response(),
+        // Without its connection, so that nobody keeps a place busy with refusals.
+        Some(refused) => ([(header::CONNECTION, "close")], refused).into_response(),
         None => in_one_shape(next.run(request).await).await,
     }
 }

@@ -16,7 +16,7 @@ use station_protocol::bounded::Name;
 use station_protocol::policy::Policy;
 use station_protocol::receipt::Isolation;
 use station_protocol::requester::Note as Noted;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -129,11 +129,15 @@ fn posted(path: &str, body: &Value) -> Sent {
 }
 
 impl Served {
-    /// Status, headers, and the answer as JSON; null where there is none.
-    async fn send(&self, request: Sent) -> (u16, hyper::HeaderMap, Value) {
+    fn connect(&self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         self.connections.send(theirs).expect("the server listens");
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(ours)).await.expect("a pipe");
+        ours
+    }
+
+    /// Status, headers, and the answer as JSON; null where there is none.
+    async fn send(&self, request: Sent) -> (u16, hyper::HeaderMap, Value) {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(self.connect())).await.expect("a pipe");
         self.tasks.spawn(async move { drop(connection.await) });
         let response = sender.send_request(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
@@ -196,6 +200,18 @@ async fn no_route_answers_without_the_token() {
     }
     assert_eq!(api.get("/v1/status").await.0, 200);
     assert_eq!(api.get("/v1/experiments").await.1.as_array().map(Vec::len), Some(1), "the refused DELETE did nothing");
+}
+
+#[tokio::test]
+async fn who_has_no_token_gets_one_answer_and_loses_the_connection() {
+    let api = served().await;
+    let mut stream = api.connect();
+    let kept = "GET /v1/status HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let last = "GET /v1/status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all([kept, last].concat().as_bytes()).await.expect("a pipe takes both");
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.expect("it is closed");
+    assert_eq!(answers.matches("HTTP/1.1 401").count(), 1, "{answers}");
 }
 
 #[tokio::test]
