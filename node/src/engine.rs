@@ -41,13 +41,13 @@ pub struct Asker {
 pub trait Engine: Send + Sync + 'static {
     /// Compiles `module` unless a cached artefact of exactly this engine exists, so that sessions open at once. Dropping the future ends the
     /// compile, unless others wait for it. An engine that compiles nothing is always prepared.
-    fn prepare(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<(), EngineError>> {
+    fn prepare(&self, asker: Asker, cid: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<(), EngineError>> {
         let _ = (asker, cid, module);
         Box::pin(std::future::ready(Ok(())))
     }
 
     /// A session for one experiment. Compiles as [`Engine::prepare`] does where that is still to be done.
-    fn open(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>>;
+    fn open(&self, asker: Asker, cid: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>>;
 }
 
 /// One sandboxed process (or its model) serving the jobs of one experiment one after the other. Dropping it kills the process.

@@ -184,7 +184,7 @@ impl Rooms {
         }
         let module = self.library.file(&job.module).await.map_err(|error| EngineError::Failed(error.to_string()))?;
         let module = module.ok_or_else(|| EngineError::Failed(format!("module {} is no longer in the store", job.module.cid)))?;
-        self.engine.open(self.asker(job.requester), job.module.cid, module.into()).await
+        self.engine.open(self.asker(job.requester), job.module.cid, module).await
     }
 
     fn asker(&self, requester: NodeId) -> Asker {

@@ -37,7 +37,7 @@ const FILE: &str =
 struct NoEngine;
 
 impl Engine for NoEngine {
-    fn open(&self, _: Asker, _: Cid, _: Arc<[u8]>) -> futures::future::BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, _: Cid, _: Vec<u8>) -> futures::future::BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         Box::pin(std::future::ready(Err(EngineError::Failed("there is none".into()))))
     }
 }

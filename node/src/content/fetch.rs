@@ -16,8 +16,10 @@ use super::wire::{self, Refusal, Request, Scope};
 
 /// Most content of one fetch: it is held in memory until it is whole. The largest module there may be.
 pub const FETCH_BYTES_MAX: u64 = 16 << 20;
-/// Of all fetches of modules together, by what was said of them: two of the largest. Content is twice in memory while it is put together.
+/// Of all fetches of modules together, by what was said of them: two of the largest. A module goes to the disk in its blocks.
 pub const MODULES_BYTES_MAX: usize = 32 << 20;
+/// Of modules that wait for the compiler or are in it, of strangers and of the others each: one of the largest, and small ones beside it.
+pub const COMPILING_BYTES_MAX: usize = 24 << 20;
 /// Of all fetches of outputs together: sixteen of the largest.
 pub const OUTPUTS_BYTES_MAX: usize = 16 << 20;
 /// Bytes read at once.

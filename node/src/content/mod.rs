@@ -24,7 +24,7 @@ use station_car::block::inline_bytes;
 use station_car::unixfs::{self, FileError, FileReader};
 use station_protocol::Content;
 
-pub use fetch::{FETCH_BYTES_MAX, FetchFailure, MODULES_BYTES_MAX, OUTPUTS_BYTES_MAX, fetch};
+pub use fetch::{COMPILING_BYTES_MAX, FETCH_BYTES_MAX, FetchFailure, MODULES_BYTES_MAX, OUTPUTS_BYTES_MAX, fetch};
 pub use pace::{GRACE, IDLE, MIN_BYTES_PER_SECOND, Slow};
 pub use quota::{Bounds, OverRate, Quota};
 pub use serve::{Provider, RELAYED_CAR_BYTES_MAX, ServeFailure, Served};

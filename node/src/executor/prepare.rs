@@ -18,13 +18,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Executor, Rooms};
-use crate::content::MODULES_BYTES_MAX;
+use crate::content::COMPILING_BYTES_MAX;
 use crate::engine::{Asker, EngineError};
 
 /// How often somebody who cannot pay is looked at again.
 const WAIT: Duration = Duration::from_millis(500);
-/// KiB of modules that wait for the compiler or are in it, for strangers and for the others each: as much as arrives at once.
-const ROOM_KIB: usize = MODULES_BYTES_MAX >> 10;
+/// KiB of modules that wait for the compiler or are in it, for strangers and for the others each.
+const ROOM_KIB: usize = COMPILING_BYTES_MAX >> 10;
 /// Modules remembered as compiled: as many as the sandbox keeps in memory, a few times over.
 const COMPILED_MAX: usize = 64;
 /// Ends waiting for the event loop; more of them wait in their tasks.
@@ -105,7 +105,7 @@ impl Rooms {
             }
             let room = yard.room(&asker, module).await;
             let Ok(Some(bytes)) = self.library.file(module).await else { return Err(FetchFailure::NotFound) };
-            let result = self.engine.prepare(asker.clone(), module.cid, bytes.into()).await;
+            let result = self.engine.prepare(asker.clone(), module.cid, bytes).await;
             drop(room);
             match result {
                 Err(EngineError::NotNow(reason)) => {

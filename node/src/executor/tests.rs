@@ -67,7 +67,7 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
-    fn open(&self, _: Asker, cid: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, cid: Cid, _: Vec<u8>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         let mut lab = self.lab();
         if let Some(refusal) = lab.refusals.pop_front() {
             return Box::pin(std::future::ready(Err(refusal)));

@@ -32,9 +32,9 @@ pub const TOPIC_PEERS_HELD: usize = 12;
 /// Streams of one connection, of both sides: twice what an honest pair ever has open (16 requests and 32 of the DHT each way, gossip,
 /// content). Above it a connection ends. As many may be in negotiation, so that none waits unread for its turn.
 pub const STREAMS_MAX: usize = 128;
-/// Bytes of a QUIC stream, and of all streams of a QUIC connection, that may wait unread: 40 Mbit/s at a tenth of a second.
+/// Bytes of a QUIC stream, and of all streams of a QUIC connection, that may wait unread: 25 Mbit/s at a tenth of a second.
 pub const QUIC_STREAM_BYTES_MAX: u32 = 256 << 10;
-pub const QUIC_CONNECTION_BYTES_MAX: u32 = 512 << 10;
+pub const QUIC_CONNECTION_BYTES_MAX: u32 = 320 << 10;
 /// Requests that are being read, all together: small ones, and those above [`WORK_SMALL_BYTES`]. What is decoded takes up to four times
 /// its bytes. Sixteen connections of one network with sixteen streams each fill half of the room for small ones.
 pub const WORK_BYTES_MAX: (usize, usize) = (4 << 20, 8 << 20);
@@ -175,14 +175,17 @@ impl NetworkConfig {
 /// below 512. The parts that other crates bound have their place here so that whoever raises one sees the sum. A bootstrap node, and a
 /// requester with open experiments, may have up to 512 more connections, which at the worst are 5/8 MiB each. A requester also keeps what its
 /// own experiments brought: 128 MiB of receipts of all together, and of each claimant some 300 bytes and what it did.
-pub const MEMORY_WORST_MIB: [(&str, usize); 9] = [
+pub const MEMORY_WORST_MIB: [(&str, usize); 10] = [
     // Windows that are not read: requests that wait, content streams that are written to, at yamux's 256 KiB.
     ("streams unread", (WORK_WAITING_MAX + CAR_STREAMS_MAX.0) / 4),
     ("QUIC unread", ((INBOUND_MAX + OUTBOUND_MAX) as usize * QUIC_CONNECTION_BYTES_MAX as usize) >> 20),
     // Requests and answers: their bytes, and four times as much when they are decoded.
     ("requests and answers", 5 * ((WORK_BYTES_MAX.0 + WORK_BYTES_MAX.1 + WORK_ANSWER_BYTES_MAX) >> 20)),
     ("content served", 2 * CAR_STREAMS_MAX.0),
-    ("content fetched", 2 * ((crate::content::MODULES_BYTES_MAX + crate::content::OUTPUTS_BYTES_MAX) >> 20)),
+    // One module more that is on its way to the disk; outputs while they are put together.
+    ("content fetched", (crate::content::MODULES_BYTES_MAX + 2 * crate::content::OUTPUTS_BYTES_MAX) / (1 << 20) + 16),
+    // Strangers' and the others'.
+    ("modules before the compiler", 2 * (crate::content::COMPILING_BYTES_MAX >> 20)),
     // Identifiers of messages: what all strangers and acquaintances may have refused in 12 min, at 630 B.
     ("gossip's memory", 90),
     // 128 connections, each with buffers of Noise, yamux and gossip of 128 KiB.

@@ -5,7 +5,7 @@
 //! however many sessions ask. Deliberately lacks a pool of threads:
 //! sessions are few, and each lives as long as its process.
 
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
 use cid::Cid;
 use futures::FutureExt as _;
@@ -31,7 +31,7 @@ impl ProcessEngine {
 }
 
 impl Engine for ProcessEngine {
-    fn prepare(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<(), EngineError>> {
+    fn prepare(&self, asker: Asker, cid: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<(), EngineError>> {
         async move {
             let (done, answer) = oneshot::channel();
             let sandbox = self.sandbox.clone();
@@ -44,7 +44,7 @@ impl Engine for ProcessEngine {
         .boxed()
     }
 
-    fn open(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, asker: Asker, cid: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async move {
             let (opened, answer) = oneshot::channel();
             let sandbox = self.sandbox.clone();

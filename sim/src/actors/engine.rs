@@ -104,11 +104,11 @@ impl Dishonest {
 }
 
 impl Engine for Dishonest {
-    fn prepare(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<(), EngineError>> {
+    fn prepare(&self, asker: Asker, cid: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<(), EngineError>> {
         self.honest.prepare(asker, cid, module)
     }
 
-    fn open(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, asker: Asker, cid: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async move {
             let inner = self.honest.open(asker, cid, module).await?;
             Ok(Box::new(DishonestSession { inner, module: cid, cheat: self.cheat.clone(), lie: None }) as Box<dyn Session>)

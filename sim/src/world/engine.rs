@@ -4,7 +4,7 @@
 //! takes fuel ÷ speed of virtual time, and its module is compiled before, once ([`compiler`]). A job of the module `gateway-check` makes
 //! that module's host calls ([`gateway`]). Deliberately lacks limits but fuel and wall clock.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use cid::Cid;
@@ -85,12 +85,12 @@ impl CostEngine {
 }
 
 impl Engine for CostEngine {
-    fn prepare(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<(), EngineError>> {
+    fn prepare(&self, asker: Asker, cid: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<(), EngineError>> {
         let ms = (compiler::takes_ms(&module).saturating_mul(FUEL_PER_MS)).div_ceil(self.fuel_per_ms);
         async move { self.compiler.compile(asker, cid, module.len(), ms).await }.boxed()
     }
 
-    fn open(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, asker: Asker, cid: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         let session = CostSession { cid, fuel_per_ms: self.fuel_per_ms, check: None };
         async move {
             self.prepare(asker, cid, module).await?;

@@ -31,7 +31,7 @@ struct Compiler {
 }
 
 impl Engine for Compiler {
-    fn prepare(&self, asker: Asker, cid: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<(), EngineError>> {
+    fn prepare(&self, asker: Asker, cid: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<(), EngineError>> {
         async move {
             let deposit = deposit_ms(module.len());
             self.asked.fetch_add(1, Ordering::Relaxed);
@@ -49,7 +49,7 @@ impl Engine for Compiler {
         .boxed()
     }
 
-    fn open(&self, _: Asker, _: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, _: Cid, _: Vec<u8>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         unreachable!("nothing is run here")
     }
 }
@@ -136,7 +136,7 @@ async fn a_large_module_is_not_passed_for_ever_by_small_ones() {
     let (executor, _, ledger) = executor(0).await;
     let yard = &executor.preparing.yard;
     let asker = Asker { requester: FIRST, purse: ledger.purse(FIRST) };
-    let (small, largest) = (Content { bytes: 1 << 20, ..module(0) }, Content { bytes: MODULES_BYTES_MAX as u64, ..module(0) });
+    let (small, largest) = (Content { bytes: 1 << 20, ..module(0) }, Content { bytes: COMPILING_BYTES_MAX as u64, ..module(0) });
     let first = yard.room(&asker, &small).await;
     let mut large = Box::pin(yard.room(&asker, &largest));
     assert!((&mut large).now_or_never().is_none());

@@ -8,6 +8,9 @@ use super::super::frames::Counted;
 use super::*;
 use crate::network::peer_id::keypair;
 
+/// More than any share.
+const MANY: u64 = 1 << 20;
+
 /// A multiplexer on which streams come without an end, and empty frames.
 struct Endless(Counted<futures::io::Repeat>);
 
@@ -53,13 +56,14 @@ fn context() -> Context<'static> {
 /// Streams that are let through, those that are dropped, and how it ended.
 fn streams(muxer: &mut StreamMuxerBox) -> (u64, u64, io::Error) {
     let (mut through, mut dropped) = (0, 0);
-    loop {
+    while through + dropped < MANY {
         match Pin::new(&mut *muxer).poll_inbound(&mut context()) {
             Poll::Ready(Ok(_)) => through += 1,
             Poll::Pending => dropped += 1,
             Poll::Ready(Err(error)) => return (through, dropped, error),
         }
     }
+    panic!("{MANY} streams and no end");
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,14 +80,10 @@ async fn streams_above_a_share_are_dropped_and_then_the_connection_ends_and_says
 async fn a_connection_with_frames_that_belong_to_nothing_ends_after_its_share_and_as_much_that_was_refused() {
     let (ledger, share) = (ledger(), Charge::Frames.payer());
     let mut muxer = connection(&ledger, 1);
-    let mut heaps = 0;
-    let end = loop {
-        match Pin::new(&mut muxer).poll(&mut context()) {
-            Poll::Ready(end) => break end.expect_err("no other event"),
-            Poll::Pending => heaps += 1,
-        }
-    };
+    let mut poll = || Pin::new(&mut muxer).poll(&mut context());
+    let (heaps, end) = (0..MANY / HEAP).map(|heap| (heap, poll())).find(|(_, polled)| polled.is_ready()).expect("it ends");
     assert_eq!(heaps * HEAP, 2 * share.burst);
+    let Poll::Ready(Err(end)) = end else { panic!("no other event") };
     assert!(is_over(&ConnectionError::IO(end)));
 }
 

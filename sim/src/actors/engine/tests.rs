@@ -5,7 +5,7 @@ struct Echo;
 struct EchoSession;
 
 impl Engine for Echo {
-    fn open(&self, _: Asker, _: Cid, _: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, _: Cid, _: Vec<u8>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async { Ok(Box::new(EchoSession) as Box<dyn Session>) }.boxed()
     }
 }
@@ -35,7 +35,7 @@ fn truth(number: i128) -> Vec<u8> {
 async fn says(conduct: Conduct, rate: Share, seed: u8, input: &[u8]) -> Done {
     let engine = Dishonest::new(Arc::new(Echo), conduct, rate, [seed; 32]);
     let cid = station_protocol::Content::raw(b"module").cid;
-    let mut session = engine.open(asker(), cid, Arc::from(&b"module"[..])).await.expect("it opens");
+    let mut session = engine.open(asker(), cid, b"module".to_vec()).await.expect("it opens");
     match session.start(load(input)).await.expect("it runs") {
         Step::Done(done) => done,
         Step::Call(call) => panic!("it asked for {call:?}"),

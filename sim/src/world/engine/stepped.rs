@@ -151,10 +151,10 @@ pub struct SteppedEngine {
 }
 
 impl Engine for SteppedEngine {
-    fn open(&self, _: Asker, _: Cid, module: Arc<[u8]>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
+    fn open(&self, _: Asker, _: Cid, module: Vec<u8>) -> BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         async move {
             let number = self.helper.number();
-            let said = self.helper.ask(&Ask::Open { session: number, module: module.to_vec() }).map_err(|error| failed(&error))?;
+            let said = self.helper.ask(&Ask::Open { session: number, module }).map_err(|error| failed(&error))?;
             tokio::time::sleep(OPEN).await;
             match said {
                 Said::Nothing => Ok(Box::new(SteppedSession { number, engine: self.clone(), ends: Instant::now(), fuel: 0 }) as Box<dyn Session>),
