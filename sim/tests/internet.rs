@@ -136,8 +136,11 @@ fn a_crowd_measures_what_policies_labels_and_caps_let_it_and_every_run_is_the_sa
     let count = |host: &str, what: &str| hosts[host][what].as_u64().expect("a number");
     assert_eq!(hosts.keys().copied().collect::<Vec<_>>(), ["labelled.example", "popular.example", "small.example", "varied.example"], "one refuses");
     assert!(hosts.values().all(|tally| tally["day"] == 20_513), "the first of March");
-    // Each of 30 executions asks four times: for the block, again, for a CAR, and the probe; whose blocks differ is not asked again.
-    assert_eq!((count("popular.example", "measurements"), count("varied.example", "measurements")), (120, 90));
+    // Each of 30 executions asks four times: for the block, again, for a CAR, and the probe; whose blocks differ is not asked again. What a
+    // station keeps waiting for ten seconds is measured by another one too.
+    let popular = count("popular.example", "measurements");
+    assert!((120..=132).contains(&popular) && popular.is_multiple_of(4), "{popular}");
+    assert_eq!(count("varied.example", "measurements"), 90);
     assert!(count("popular.example", "measurers") <= 9, "two stations allow nothing: {hosts:?}");
     let small = count("small.example", "readings") + count("small.example", "measurements");
     assert!(small <= 96 && count("small.example", "measurements") > 0, "{hosts:?}");

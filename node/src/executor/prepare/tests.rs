@@ -120,11 +120,11 @@ async fn what_no_lease_waits_for_any_more_is_not_compiled() {
 #[tokio::test(start_paused = true)]
 async fn strangers_modules_take_no_room_of_those_whom_the_station_knows() {
     let (executor, _, ledger) = executor(0).await;
-    let largest = Content { bytes: 16 << 20, ..module(0) };
+    let large = Content { bytes: 8 << 20, ..module(0) };
     let asker = |node| Asker { requester: node, purse: ledger.purse(node) };
-    let room = |node| executor.preparing.yard.room(&asker(node), &largest).now_or_never();
+    let room = |node| executor.preparing.yard.room(&asker(node), &large).now_or_never();
     let taken: Vec<_> = std::iter::from_fn(|| room(FIRST)).collect();
-    assert_eq!(taken.len(), 2);
+    assert_eq!(taken.len(), 3);
     assert!(room(SECOND).is_none());
     ledger.connected(SECOND, station_protocol::cluster::Cluster::Own(SECOND));
     ledger.knows(SECOND, true);
