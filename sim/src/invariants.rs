@@ -19,7 +19,7 @@ use station_protocol::experiment::ExperimentId;
 use station_protocol::gauge::Gauge;
 use station_protocol::receipt::LeaseNumber;
 use station_protocol::requester::Note;
-use station_protocol::verdict::{Decision, JobVerdict};
+use station_protocol::verdict::JobVerdict;
 use station_protocol::work::ReceiptRefused;
 use station_protocol::{Content, NodeId};
 
@@ -241,7 +241,7 @@ impl Watch {
         if !self.settled.insert((experiment, index)) && !self.excused.contains(&experiment) {
             self.violate(at_ms, Invariant::NoJobSettledTwice, format!("job {index} is settled twice"));
         }
-        let Decision::Agreed { canonical, certificate, against } = &verdict.decision else { return };
+        let Some((canonical, certificate, against)) = verdict.decision.agreement() else { return };
         self.seats(at_ms, experiment, index, certificate);
         let Some(truth) = self.truths.get(&experiment).and_then(|truth| truth(index)) else { return };
         let seats =

@@ -173,7 +173,7 @@ impl NetworkConfig {
 
 /// What strangers can make a station keep in memory at the worst, part by part, in MiB. With what a station takes by itself (40) it is
 /// below 512. The parts that other crates bound have their place here so that whoever raises one sees the sum. A bootstrap node, and a
-/// requester with open experiments, may have up to 512 more connections, which at the worst are 5/8 MiB each. A requester also keeps what its
+/// requester with open experiments, may have up to 512 more connections, which at the worst are 7/16 MiB each. A requester also keeps what its
 /// own experiments brought: 128 MiB of receipts of all together, and of each claimant some 300 bytes and what it did.
 pub const MEMORY_WORST_MIB: [(&str, usize); 10] = [
     // Windows that are not read: requests that wait, content streams that are written to, at yamux's 256 KiB.

@@ -8,7 +8,7 @@ use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::TransportError;
 use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
 use libp2p::request_response::{self, Message, ResponseChannel};
-use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, StreamUpgradeError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, identify};
 use station_protocol::accounts::told::{self, CALL_SIGNATURES};
 use station_protocol::accounts::{Charge, MESSAGE};
@@ -95,7 +95,9 @@ impl Network {
                 self.on_identified(peer_id, &info);
             }
             // It asked who this station is, or said who it is in a way that nobody can read, which costs as much.
-            BehaviourEvent::Identify(identify::Event::Sent { peer_id, .. } | identify::Event::Error { peer_id, .. }) => {
+            BehaviourEvent::Identify(
+                identify::Event::Sent { peer_id, .. } | identify::Event::Error { peer_id, error: StreamUpgradeError::Apply(_), .. },
+            ) => {
                 if let Ok(node) = node_of(&peer_id) {
                     self.may_ask(node, 0);
                 }

@@ -1,9 +1,9 @@
 //! [`Paying`]: a connection's multiplexer, whose inbound streams and small frames its peer pays for.
 //!
 //! Guarantees: a stream is paid for before anybody negotiates on it, over TCP, QUIC and circuits alike, and one that is not is dropped;
-//! frames are paid for in heaps of [`HEAP`], but for those of answers that this station asked for; the connection of whoever goes on above its share ends, and its end says why, so that no report
-//! has to wait in a queue. Deliberately lacks frames of QUIC, which quinn keeps to itself, and what is refused of frames: they were
-//! read before they are counted.
+//! frames are paid for in heaps of [`HEAP`], but for those of answers that this station asked for; the connection of whoever goes on above its
+//! share ends, and its end says why, so that no report has to wait in a queue. Deliberately lacks frames of QUIC, which quinn keeps to itself,
+//! and a way to leave frames above the share undone: they were read before they are counted.
 
 use std::error::Error;
 use std::io;

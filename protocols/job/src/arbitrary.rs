@@ -206,9 +206,11 @@ prop_compose! {
 
 pub(crate) fn verdict() -> impl Strategy<Value = JobVerdict> {
     let canonical = (outcome(), of(content()), any::<u64>()).prop_map(|(outcome, output, fuel)| Canonical { outcome, output, fuel });
-    let agreed = (canonical, lease_numbers(), lease_numbers());
+    let agreed = (canonical, lease_numbers(), lease_numbers(), any::<bool>());
     let decision = prop_oneof![
-        agreed.prop_map(|(canonical, certificate, against)| Decision::Agreed { canonical, certificate, against }),
+        agreed.prop_map(|(canonical, certificate, against, answers)| {
+            if answers { Decision::Agreed { canonical, certificate, against } } else { Decision::Failed { canonical, certificate, against } }
+        }),
         (list(stratum()), lease_numbers()).prop_map(|(strata, unusable)| Decision::Measured { strata, unusable }),
         (any::<u32>(), lease_numbers()).prop_map(|(groups, receipts)| Decision::Undecided { groups, receipts }),
         lease_numbers().prop_map(|receipts| Decision::Expired { receipts }),
@@ -328,7 +330,7 @@ prop_compose! {
 }
 
 pub(crate) fn page() -> impl Strategy<Value = Page> {
-    let lost = vec((any::<u64>(), node(), prop_oneof![Just(Lost::Expired), Just(Lost::Returned)]), 0..3);
+    let lost = vec((any::<u64>(), node(), prop_oneof![Just(Lost::Expired), Just(Lost::Returned), Just(Lost::MadeWay)]), 0..3);
     let settled = (verdict(), bytes(), vec(held_receipt(), 0..3), lost);
     let settled = settled.prop_map(|(verdict, input, receipts, lost)| SettledJob { verdict, input, receipts, lost });
     let entry = prop_oneof![settled.prop_map(|job| Entry::Settled(Box::new(job))), held_receipt().prop_map(|receipt| Entry::Late(Box::new(receipt)))];

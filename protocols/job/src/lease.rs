@@ -1,6 +1,7 @@
 //! How long a lease lasts.
 //!
-//! Guarantees: no arithmetic on remote numbers overflows. Deliberately lacks renewal: a lease that ends is dealt anew.
+//! Guarantees: no arithmetic on remote numbers overflows. Deliberately lacks renewal: a job whose lease ends is dealt anew, and an overdue
+//! one before that, while its lease goes on.
 
 use crate::time::SECOND;
 

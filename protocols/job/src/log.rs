@@ -91,6 +91,8 @@ pub struct SettledJob {
 pub enum Lost {
     Expired,
     Returned,
+    /// For the job of another requester, which waited at that station.
+    MadeWay,
 }
 
 /// A receipt as held by the requester, with what was declared about its station.

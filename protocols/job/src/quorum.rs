@@ -1,7 +1,7 @@
 //! Tally of one job's receipts → decision. A pure function of the receipts, so that anyone with the Log recomputes it.
 //!
 //! Guarantees: a decision never rests on two receipts of one node or one cluster (the one with the lower lease counts); outcomes
-//! that depend on the machine never count; the order in which receipts came does not matter. Deliberately lacks weights: only
+//! that depend on the machine never count; a failure is no answer and stands before none; the order in which receipts came does not matter. Deliberately lacks weights: only
 //! `fixed:N` and the measurement class are decided here. Outputs above [`INLINE_BYTES_MAX`] are not decoded: their fields are absent.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,7 +110,13 @@ fn agreed(count: usize, receipts: &[HeldReceipt]) -> Option<Decision> {
         return None;
     }
     let against = groups.iter().filter(|(other, _)| *other != canonical).flat_map(|(_, others)| others.iter().copied());
-    Some(Decision::Agreed { canonical: canonical.clone(), certificate: leases(members.iter().copied()), against: leases(against) })
+    let (certificate, against) = (leases(members.iter().copied()), leases(against));
+    let canonical = canonical.clone();
+    Some(if canonical.outcome.is_answer() {
+        Decision::Agreed { canonical, certificate, against }
+    } else {
+        Decision::Failed { canonical, certificate, against }
+    })
 }
 
 type Exact = BTreeMap<Text<64>, Bytes<EXACT_BYTES_MAX>>;
@@ -143,9 +149,10 @@ fn stratum(region: Option<Name>, groups: Groups<'_>, left: &mut usize) -> Stratu
     let clusters = clusters_of(&groups);
     let mut groups: Vec<Group> =
         groups.into_iter().map(|((outcome, exact), members)| Group { outcome, exact, receipts: leases(members.into_iter()) }).collect();
-    // Stable: equal sizes stay in the order of their values, so that everybody writes the same verdict.
-    groups.sort_by_key(|group| std::cmp::Reverse(group.receipts.len()));
-    let certified = groups.first().is_some_and(|first| 2 * first.receipts.len() > clusters);
+    // Stable: equal ones stay in the order of their values, so that everybody writes the same verdict. However many failed, they do not
+    // stand before an answer.
+    groups.sort_by_key(|group| std::cmp::Reverse((group.outcome.is_answer(), group.receipts.len())));
+    let certified = groups.first().is_some_and(|first| first.outcome.is_answer() && 2 * first.receipts.len() > clusters);
     let kept = groups.into_iter().filter(|group| {
         let rest = left.checked_sub(codec::encode(&group.exact).len());
         *left = rest.unwrap_or(*left);

@@ -105,6 +105,12 @@ pub enum Trap {
 }
 
 impl Outcome {
+    /// Whether the guest gave an answer. Every other end only says that it or the machine failed.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Completed)
+    }
+
     /// Whether two honest stations under one profile must see the same. Machine-dependent outcomes never enter a quorum.
     #[must_use]
     pub fn is_comparable(&self) -> bool {

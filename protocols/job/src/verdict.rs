@@ -25,14 +25,29 @@ pub struct JobVerdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decision {
-    /// A pure job: that many receipts say exactly the same.
+    /// A pure job: that many receipts give exactly the same answer.
     Agreed { canonical: Canonical, certificate: Leases, against: Leases },
+    /// A pure job: that many receipts say that it failed, and all in the same way.
+    Failed { canonical: Canonical, certificate: Leases, against: Leases },
     /// A measurement: what each stratum says, those with the most clusters first.
     Measured { strata: List<Stratum, STRATA_MAX>, unusable: Leases },
     /// Everything allowed was tried without agreement.
     Undecided { groups: u32, receipts: Leases },
     /// The deadline or a cancellation came first; what there was is kept.
     Expired { receipts: Leases },
+}
+
+impl Decision {
+    /// What enough receipts of a pure job say, whether they answer or fail; the leases of those receipts, and of those that say otherwise.
+    #[must_use]
+    pub fn agreement(&self) -> Option<(&Canonical, &Leases, &Leases)> {
+        match self {
+            Self::Agreed { canonical, certificate, against } | Self::Failed { canonical, certificate, against } => {
+                Some((canonical, certificate, against))
+            }
+            Self::Measured { .. } | Self::Undecided { .. } | Self::Expired { .. } => None,
+        }
+    }
 }
 
 pub type Leases = List<LeaseNumber, VERDICT_RECEIPTS_MAX>;
@@ -59,9 +74,9 @@ pub const VERDICT_EXACT_BYTES_MAX: usize = 256 << 10;
 pub struct Stratum {
     /// The value of the stations' `region` label; none where they have none.
     pub region: Option<Name>,
-    /// Largest group first.
+    /// Answers first, and the largest group first.
     pub groups: List<Group, GROUPS_MAX>,
-    /// Whether the first group holds more than half of the stratum's clusters.
+    /// Whether the first group is an answer and holds more than half of the stratum's clusters.
     pub certified: bool,
 }
 

@@ -2,6 +2,7 @@ use station_protocol::SigningKey;
 use station_protocol::bounded::List;
 use station_protocol::receipt::Outcome;
 use station_protocol::verdict::Canonical;
+use station_protocol::verdict::Decision;
 
 use super::*;
 

@@ -393,7 +393,7 @@ impl Inner {
                     story.settled_ms.push(now_ms);
                 }
                 match &verdict.decision {
-                    Decision::Agreed { .. } | Decision::Measured { .. } => story.agreed += 1,
+                    Decision::Agreed { .. } | Decision::Failed { .. } | Decision::Measured { .. } => story.agreed += 1,
                     Decision::Undecided { .. } => story.undecided += 1,
                     Decision::Expired { .. } => story.expired += 1,
                 }

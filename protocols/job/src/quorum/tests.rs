@@ -2,11 +2,13 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::bounded::Text;
+use crate::capability::Capability;
 use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::experiment::{Labels, Spread};
 use crate::identity::SigningKey;
-use crate::receipt::{Isolation, Receipt};
+
+use crate::receipt::{Isolation, Receipt, Trap};
 use crate::verdict::STRATA_MAX;
 
 fn held(lease: u64, node: u8, cluster: u8, outcome: Outcome, output: &[u8], region: Option<&str>) -> HeldReceipt {
@@ -78,9 +80,9 @@ fn outcomes_that_depend_on_the_machine_never_count() {
 }
 
 #[test]
-fn a_counted_stack_overflow_agrees_like_any_other_end_of_the_guest() {
+fn a_counted_stack_overflow_is_agreed_on_as_a_failure_like_any_other_end_of_the_guest() {
     let overflowed = |n: u64| held(n, n as u8, n as u8, Outcome::StackOverflow, b"", None);
-    let Some(Decision::Agreed { certificate, .. }) = decide(&fixed(2), &[overflowed(0), overflowed(1)]) else { panic!("no agreement") };
+    let Some(Decision::Failed { certificate, .. }) = decide(&fixed(2), &[overflowed(0), overflowed(1)]) else { panic!("no agreement") };
     assert_eq!(certificate.to_vec(), vec![0, 1]);
     let completed = held(1, 1, 1, Outcome::Completed, b"", None);
     assert_eq!(decide(&fixed(2), &[overflowed(0), completed]), None);
@@ -173,4 +175,41 @@ fn one_station_has_one_vote_wherever_it_was_seen() {
     // Nor does it take the seat of those where it was seen the second time.
     let three = [receipts[0].clone(), receipts[1].clone(), held(3, 2, 2, Outcome::Completed, b"o", None)];
     assert!(decide(&fixed(2), &three).is_some());
+}
+
+#[test]
+fn what_fails_everywhere_in_the_same_way_has_failed_and_is_not_agreed_upon() {
+    let outcomes = [
+        Outcome::Exited(2),
+        Outcome::Trapped(Trap::Unreachable),
+        Outcome::OutOfFuel,
+        Outcome::OutputTooLarge,
+        Outcome::BadModule,
+        Outcome::Refused(Capability::Http),
+        Outcome::StackOverflow,
+    ];
+    for outcome in outcomes {
+        let receipts: Vec<_> = (0..2).map(|n| held(n, n as u8, n as u8, outcome.clone(), b"", None)).collect();
+        let decision = decide(&fixed(2), &receipts).unwrap();
+        assert!(matches!(&decision, Decision::Failed { canonical, .. } if canonical.outcome == outcome), "{decision:?}");
+        let Decision::Failed { canonical, certificate, against } = decision else { return };
+        assert!(!is_due(&fixed(2), &receipts, &Decision::Agreed { canonical, certificate, against }), "a Log that calls it agreed is wrong");
+    }
+}
+
+#[test]
+fn failures_never_outvote_an_answer_and_make_none_certain() {
+    let answer = map(&[("verdict", "ok")]);
+    let crash = |n: u64| held(n, n as u8, n as u8, Outcome::Trapped(Trap::Unreachable), b"", None);
+    let answers = |n: u64| held(n, n as u8, n as u8, Outcome::Completed, &answer, None);
+    let strata_of = |receipts: &[HeldReceipt]| match decide(&measurement(3), receipts) {
+        Some(Decision::Measured { strata, .. }) => strata.into_vec(),
+        other => panic!("{other:?}"),
+    };
+    let one = &strata_of(&[crash(0), crash(1), answers(2)])[0];
+    assert_eq!((one.certified, &one.groups[0].outcome, one.groups[0].receipts.len()), (false, &Outcome::Completed, 1));
+    let two = &strata_of(&[crash(0), answers(1), answers(2)])[0];
+    assert_eq!((two.certified, two.groups[0].receipts.len()), (true, 2));
+    let none = &strata_of(&[crash(0), crash(1), crash(2)])[0];
+    assert_eq!((none.certified, none.groups.len()), (false, 1));
 }

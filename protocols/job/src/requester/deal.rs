@@ -72,6 +72,7 @@ impl Run {
 
     /// The first run of numbers that the node has outstanding and neither holds nor has named a receipt of, at most `free`.
     fn leases_again(&mut self, cx: &mut Context, node: NodeId, free: u32, holding: &[LeaseNumber], now: Time) -> Option<Leases> {
+        self.forget_settled(cx, node, holding);
         let claimant = self.claimants.get(&node).filter(|_| free > 0)?;
         let mut missing = claimant
             .outstanding
@@ -109,6 +110,21 @@ impl Run {
         }
         cx.note(Note::Leased { experiment: self.id, node, leases: leases.len() });
         Some(Leases { experiment: self.id, node, first, leases: List::first(leases) })
+    }
+
+    /// Ends the leases of jobs that others settled meanwhile, as far as the node does not hold them: that is no loss of its.
+    fn forget_settled(&mut self, cx: &mut Context, node: NodeId, holding: &[LeaseNumber]) {
+        let Some(claimant) = self.claimants.get_mut(&node) else { return };
+        let (leases, open) = (&self.leases, &self.open);
+        let is_over = |number: &LeaseNumber| leases.get(number).is_none_or(|leased| leased.named.is_none() && !open.contains_key(&leased.index));
+        let over: Vec<LeaseNumber> = claimant.outstanding.iter().copied().filter(|number| !holding.contains(number) && is_over(number)).collect();
+        for number in over {
+            claimant.outstanding.remove(&number);
+            if let Some(leased) = self.leases.remove(&number) {
+                self.ends.remove(&(leased.until, number));
+                cx.delete(numbered(Tag::Fetched, &self.id, number));
+            }
+        }
     }
 
     /// How many new leases the node may have now.
@@ -214,7 +230,7 @@ impl Run {
         !job.nodes.contains(&node)
             && (!job.clusters.contains(&claimant.cluster) || is_planted(Mutant::ClusterHasManySeats))
             && job.losses.get(&claimant.cluster).is_none_or(|losses| losses.count < LOSSES_PER_CLUSTER_MAX)
-            && job.lost.iter().filter(|(_, loser, _)| *loser == node).count() < LOSSES_PER_NODE_MAX
+            && job.lost.iter().filter(|(_, loser, how)| *loser == node && *how != Lost::MadeWay).count() < LOSSES_PER_NODE_MAX
     }
 
     fn grant(&mut self, cx: &mut Context, node: NodeId, free: u32, jobs: &[u64], now: Time) -> Leases {
@@ -237,18 +253,16 @@ impl Run {
             job.nodes.insert(node);
             job.clusters.insert(claimant.cluster);
             job.outstanding.insert(number);
+            (job.dealt, job.again) = (now, job.again + u32::from(is_second));
             if job.missing(attempts_max) == 0 {
                 self.hungry.remove(index);
             }
             claimant.outstanding.insert(number);
             claimant.idle = 0;
             (claimant.dealt, claimant.busy) = (now, now);
-            if is_second {
-                self.back(*index);
-            }
-            self.leases.insert(number, Leased { index: *index, node, cluster, dealt: now, duration_ms, until, renewed: false, named: None });
+            self.leases.insert(number, Leased { index: *index, node, cluster, dealt: now, until, renewed: false, named: None });
             self.ends.insert((until, number));
-            self.unbacked.insert(number);
+            self.watch(*index);
             leases.push(Lease { index: *index, input, duration_ms });
         }
         self.record_node(cx, node);
@@ -283,7 +297,6 @@ impl Run {
     pub(super) fn lose(&mut self, cx: &mut Context, number: LeaseNumber, how: Lost, now: Time) {
         let Some(leased) = self.leases.remove(&number) else { return };
         self.ends.remove(&(leased.until, number));
-        self.unbacked.remove(&number);
         if let Some(named) = leased.named {
             named.fetch.map(|ticket| cx.fetches.remove(&ticket));
             // What was fetched of it, if anything was.
@@ -297,6 +310,7 @@ impl Run {
         }
         if let Some(job) = self.open.get_mut(&leased.index) {
             job.outstanding.remove(&number);
+            job.again = job.again.saturating_sub(1);
             job.nodes.remove(&leased.node);
             job.clusters.remove(&leased.cluster);
             if job.lost.len() < LOST_MAX {
@@ -306,6 +320,7 @@ impl Run {
             // it at once.
             let losses = job.losses.entry(leased.cluster).or_default();
             losses.count = losses.count.saturating_add(1);
+            losses.is_attempt |= how != Lost::MadeWay;
             losses.ready = if losses.count <= 1 { Time(0) } else { now.plus(pause_ms(losses.count - 1)) };
             self.record_job(cx, leased.index);
             self.progress(cx, leased.index);

@@ -22,7 +22,7 @@ use crate::peer_action::PeerAction;
 use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber};
 use crate::time::{MINUTE, SECOND, Time};
 use crate::verdict::JobVerdict;
-use crate::work::{ACK_VERDICTS_MAX, Ack, Deliver, Delivery, RELAYED_BYTES_MAX, ReceiptRefused, Response};
+use crate::work::{ACK_VERDICTS_MAX, Ack, Deliver, Delivery, RELAYED_BYTES_MAX, ReceiptRefused, Response, ReturnReason};
 use crate::worker::FetchFailure;
 
 /// How long an output may take after its receipt.
@@ -69,9 +69,10 @@ impl Run {
                 }
             }
         }
-        for (lease, _) in &deliver.returned {
+        for (lease, reason) in &deliver.returned {
             if self.leases.get(lease).is_some_and(|leased| leased.node == from.node && leased.named.is_none()) {
-                self.lose(cx, *lease, Lost::Returned, now);
+                let how = if *reason == ReturnReason::MadeWay { Lost::MadeWay } else { Lost::Returned };
+                self.lose(cx, *lease, how, now);
             }
         }
         let (leases, no_more) = match self.leases_for(cx, from.node, deliver.free, &deliver.holding, now) {
@@ -221,7 +222,6 @@ impl Run {
     fn hold(&mut self, cx: &mut Context, number: LeaseNumber, named: Named, now: Time) {
         let Some(leased) = self.leases.remove(&number) else { return };
         self.ends.remove(&(leased.until, number));
-        self.unbacked.remove(&number);
         self.typical.took(now.since(leased.dealt));
         let (stored, fetched) = (numbered(Tag::Held, &self.id, number), numbered(Tag::Fetched, &self.id, number));
         let body = &named.receipt.body;

@@ -169,7 +169,7 @@ impl Run {
             dealing_since: None,
             leases: BTreeMap::new(),
             ends: BTreeSet::new(),
-            unbacked: BTreeSet::new(),
+            silent: BTreeSet::new(),
             typical: Typical::default(),
             held_bytes: 0,
             settled: super::ranges::Ranges::default(),

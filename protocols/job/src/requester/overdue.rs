@@ -1,82 +1,100 @@
-//! Second dealing: what becomes of a lease that says nothing for too long.
+//! Second dealing: what becomes of a job whose stations say nothing for too long.
 //!
 //! A lease lasts as long as the slowest honest station may take, so whoever claims and never delivers would hold a job that long. Guarantees:
-//! once a lease is overdue, the first station that asks and has nothing else to do gets its job too; each lease brings at most one more
-//! execution, and none while other work is left or beyond the attempts that a job has. Whoever delivers first counts; a receipt that comes
-//! second is kept in the Log. Deliberately lacks blame: an overdue lease goes on, and may be that of the slowest honest station.
+//! a job whose newest lease is overdue goes to the first station that asks and has nothing else to do, each time after twice as long as
+//! the time before, within the attempts that a job has; a measurement only when its station must have come to the end of its own limit, so
+//! that slow places are not outrun. Its older leases go on: whoever delivers first counts. Deliberately lacks blame: who is overdue may be
+//! the slowest honest station.
 
 use super::deal::WALK_MAX;
-use super::run::{Leased, Run};
+use super::run::{OpenJob, Run};
+use crate::experiment::Class;
 use crate::identity::NodeId;
-use crate::receipt::LeaseNumber;
+use crate::lease::duration_ms;
 use crate::time::{SECOND, Time};
 
-/// No lease is overdue before: the way, a cold start, a busy disk.
+/// No job is overdue before: the way, a cold start, a busy disk.
 const OVERDUE_MS_MIN: u64 = 10 * SECOND;
 /// The module's way to a station that has not run it yet, bytes per millisecond (1 MB/s).
 const MODULE_BYTES_PER_MS: u64 = 1_000;
-/// A lease is overdue after this many times what half of them take.
+/// A job is overdue after this many times what half of them take.
 const OVERDUE_TIMES: u64 = 4;
-/// Each receipt moves the typical time by an eighth, so that one extreme moves it no further than any other.
+/// Receipts before anything is known of what is usual: fewer may all be of one kind.
+const RECEIPTS_MIN: u32 = 3;
+/// The first receipts, whose longest time is the usual one.
+const RECEIPTS_FIRST: u32 = 8;
+/// Each later receipt moves the usual time by an eighth, so that an extreme moves it no further than any other.
 const STEP: u64 = 8;
+/// How often the time is doubled at most: beyond that every lease has ended.
+const DOUBLINGS_MAX: u32 = 20;
 
-/// What half of an experiment's leases take from dealing to the whole receipt, by the requester's own clock.
+/// What an experiment's leases usually take from dealing to the whole receipt, by the requester's own clock: at first the longest of them,
+/// then what half of them take.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Typical(pub(super) Option<u64>);
+pub(super) struct Typical {
+    receipts: u32,
+    ms: u64,
+}
 
 impl Typical {
     /// A receipt became whole `took_ms` after its lease was dealt.
     pub(super) fn took(&mut self, took_ms: u64) {
-        self.0 = Some(match self.0 {
-            None => took_ms,
-            Some(typical) if took_ms > typical => typical.saturating_add(typical / STEP + 1),
-            Some(typical) => typical - typical / STEP,
-        });
+        self.ms = match self.receipts {
+            0..RECEIPTS_FIRST => self.ms.max(took_ms),
+            _ if took_ms > self.ms => self.ms.saturating_add(self.ms / STEP + 1),
+            _ => self.ms - self.ms / STEP,
+        };
+        self.receipts = self.receipts.saturating_add(1);
+    }
+
+    pub(super) fn ms(self) -> Option<u64> {
+        (self.receipts >= RECEIPTS_MIN).then_some(self.ms)
     }
 }
 
 impl Run {
-    /// When a lease dealt at `dealt`, for `duration_ms`, is overdue: by what others took, and by half its time where nobody delivered yet.
-    fn overdue_at(&self, leased: &Leased) -> Time {
-        let half = leased.duration_ms / 2;
-        let usual = self.typical.0.map_or(half, |typical| typical.saturating_mul(OVERDUE_TIMES).min(half));
-        let least = OVERDUE_MS_MIN + self.experiment.body.module.bytes / MODULE_BYTES_PER_MS;
-        leased.dealt.plus(usual.max(least))
-    }
-
-    /// Leases that nobody else has yet and that are overdue, the oldest first.
-    fn overdue(&self, now: Time) -> impl Iterator<Item = &Leased> {
-        let unbacked = self.unbacked.iter().filter_map(|number| self.leases.get(number));
-        unbacked.take(WALK_MAX).filter(move |leased| self.overdue_at(leased) <= now && self.has_attempts(leased.index))
-    }
-
-    fn has_attempts(&self, index: u64) -> bool {
-        self.open.get(&index).is_some_and(|job| job.attempts() < self.attempts_max)
-    }
-
-    /// Up to `count` jobs of overdue leases that `node` may run.
-    pub(super) fn pick_overdue(&self, node: NodeId, count: usize, now: Time) -> Vec<u64> {
-        let mut picked = Vec::new();
-        for leased in self.overdue(now) {
-            if picked.len() == count {
-                break;
-            }
-            if !picked.contains(&leased.index) && self.may_run(leased.index, node, now) {
-                picked.push(leased.index);
-            }
+    /// How long the newest lease of a job may be silent before the job is dealt a second time.
+    fn overdue_ms(&self) -> u64 {
+        let body = &self.experiment.body;
+        let least = OVERDUE_MS_MIN + body.module.bytes / MODULE_BYTES_PER_MS;
+        let whole = body.limits.wall_ms.saturating_add(least);
+        if matches!(body.class, Class::Measurement(_)) {
+            return whole;
         }
-        picked
+        let half = duration_ms(body.module.bytes, body.limits.wall_ms, 0, 1) / 2;
+        let usual = self.typical.ms().map_or(half, |typical| typical.saturating_mul(OVERDUE_TIMES));
+        usual.max(least).min(whole)
     }
 
-    /// The oldest overdue lease whose job nobody here took: those who claimed may all be unable to.
+    /// Jobs that all have their leases and are overdue, the longest silent first.
+    fn overdue(&self, now: Time) -> impl Iterator<Item = (u64, &OpenJob)> {
+        let after_ms = self.overdue_ms();
+        let silent = self.silent.iter().take_while(move |(dealt, _)| dealt.plus(after_ms) <= now).take(WALK_MAX);
+        let jobs = silent.filter_map(|(_, index)| Some((*index, self.open.get(index)?)));
+        jobs.filter(move |(_, job)| job.dealt.plus(after_ms.saturating_mul(1 << job.again.min(DOUBLINGS_MAX))) <= now)
+    }
+
+    /// Up to `count` overdue jobs that `node` may run.
+    pub(super) fn pick_overdue(&self, node: NodeId, count: usize, now: Time) -> Vec<u64> {
+        let overdue = self.overdue(now).map(|(index, _)| index);
+        overdue.filter(|index| self.may_run(*index, node, now)).take(count).collect()
+    }
+
+    /// The job that is overdue longest and that nobody here took: those who claimed may all be unable to.
     pub(super) fn first_overdue(&self, now: Time) -> Option<u64> {
-        self.overdue(now).next().map(|leased| leased.index)
+        self.overdue(now).next().map(|(index, _)| index)
     }
 
-    /// Job `index` is being dealt again although its leases go on: the oldest of them that is alone is so no more.
-    pub(super) fn back(&mut self, index: u64) {
-        let Some(job) = self.open.get(&index) else { return };
-        let oldest: Option<LeaseNumber> = job.outstanding.iter().copied().find(|number| self.unbacked.contains(number));
-        oldest.map(|number| self.unbacked.remove(&number));
+    /// Keeps job `index` in view as long as others than those who have it may be needed: after all that changes it.
+    pub(super) fn watch(&mut self, index: u64) {
+        let is_hungry = self.hungry.contains(&index);
+        let Some(job) = self.open.get_mut(&index) else { return };
+        if let Some(since) = job.silent_since.take() {
+            self.silent.remove(&(since, index));
+        }
+        if !is_hungry && !job.outstanding.is_empty() && job.attempts() < self.attempts_max {
+            job.silent_since = Some(job.dealt);
+            self.silent.insert((job.dealt, index));
+        }
     }
 }

@@ -141,17 +141,15 @@ impl Run {
     /// An open job with its leases, which begin anew.
     fn reopen(&mut self, index: u64, record: JobRecord, now: Time) {
         let body = &self.experiment.body;
-        let duration_ms = duration_ms(body.module.bytes, body.limits.wall_ms, 0, 1);
-        let until = now.plus(duration_ms + GRACE_MS);
-        let losses = record.losses.into_iter().map(|(cluster, count)| (cluster, Losses { count, ready: Time(0) }));
-        let mut job = OpenJob { lost: record.lost, losses: losses.collect(), ..OpenJob::default() };
+        let until = now.plus(duration_ms(body.module.bytes, body.limits.wall_ms, 0, 1) + GRACE_MS);
+        let losses = record.losses.into_iter().map(|(cluster, count, is_attempt)| (cluster, Losses { count, is_attempt, ready: Time(0) }));
+        let mut job = OpenJob { lost: record.lost, losses: losses.collect(), dealt: now, ..OpenJob::default() };
         for (number, node, cluster) in record.outstanding {
             job.nodes.insert(node);
             job.clusters.insert(cluster);
             job.outstanding.insert(number);
-            self.leases.insert(number, Leased { index, node, cluster, dealt: now, duration_ms, until, renewed: false, named: None });
+            self.leases.insert(number, Leased { index, node, cluster, dealt: now, until, renewed: false, named: None });
             self.ends.insert((until, number));
-            self.unbacked.insert(number);
             if let Some(claimant) = self.claimants.get_mut(&node) {
                 claimant.outstanding.insert(number);
             }

@@ -63,8 +63,8 @@ pub(super) struct Run {
     pub(super) dealing_since: Option<Time>,
     pub(super) leases: BTreeMap<LeaseNumber, Leased>,
     pub(super) ends: BTreeSet<(Time, LeaseNumber)>,
-    /// Leases whose jobs were dealt to nobody else since.
-    pub(super) unbacked: BTreeSet<LeaseNumber>,
+    /// Jobs that all have their leases, by when they were dealt last.
+    pub(super) silent: BTreeSet<(Time, u64)>,
     pub(super) typical: Typical,
     /// Bytes of receipts and outputs held in `open`.
     pub(super) held_bytes: usize,
@@ -161,7 +161,6 @@ pub(super) struct Leased {
     pub(super) node: NodeId,
     pub(super) cluster: Cluster,
     pub(super) dealt: Time,
-    pub(super) duration_ms: u64,
     pub(super) until: Time,
     /// Its duration began anew once already.
     pub(super) renewed: bool,
@@ -199,6 +198,11 @@ pub(super) struct OpenJob {
     pub(super) losses: BTreeMap<Cluster, Losses>,
     /// Executions that its receipts still lack.
     pub(super) lacking: u32,
+    /// When it was dealt last, and how often although nothing was missing.
+    pub(super) dealt: Time,
+    pub(super) again: u32,
+    /// Where it stands among the silent ones.
+    pub(super) silent_since: Option<Time>,
 }
 
 impl OpenJob {
@@ -207,8 +211,10 @@ impl OpenJob {
         self.lacking.saturating_sub(count(self.outstanding.len())).min(attempts_max.saturating_sub(self.attempts()))
     }
 
+    /// Executions that were tried, and those that are.
     pub(super) fn attempts(&self) -> u32 {
-        count(self.receipts.len() + self.outstanding.len() + self.losses.len())
+        let lost = self.losses.values().filter(|losses| losses.is_attempt).count();
+        count(self.receipts.len() + self.outstanding.len() + lost)
     }
 }
 
@@ -220,6 +226,8 @@ fn count(length: usize) -> u32 {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Losses {
     pub(super) count: u32,
+    /// Whether one of them was more than making way for another's job.
+    pub(super) is_attempt: bool,
     /// The cluster gets it again then.
     pub(super) ready: Time,
 }
@@ -252,8 +260,8 @@ impl Run {
     pub(super) fn assert_bounds(&self) {
         assert!(self.claimants.len() <= CLAIMANTS_MAX, "more claimants than fit");
         assert!(self.open.len() <= OPEN_JOBS_MAX + self.leases.len(), "more open jobs than fit");
-        let indexed = self.ends.len().max(self.unbacked.len());
-        assert!(indexed <= self.leases.len() && self.hungry.len() <= self.open.len(), "what is indexed is there");
+        let indexed = self.hungry.len() + self.silent.len();
+        assert!(self.ends.len() <= self.leases.len() && indexed <= self.open.len(), "what is indexed is there, and once");
         assert!(self.pages.len() < PAGES_MAX && self.settled.len() <= self.jobs.count(), "more pages or verdicts than there can be");
     }
 
@@ -268,7 +276,7 @@ impl Run {
             let leased = self.leases.get(number)?;
             Some((*number, leased.node, leased.cluster))
         });
-        let losses = job.losses.iter().map(|(cluster, losses)| (*cluster, losses.count));
+        let losses = job.losses.iter().map(|(cluster, losses)| (*cluster, losses.count, losses.is_attempt));
         JobRecord { outstanding: outstanding.collect(), lost: job.lost.clone(), losses: losses.collect() }
     }
 

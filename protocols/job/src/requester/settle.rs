@@ -50,20 +50,21 @@ impl Run {
         }
         if job.missing(attempts_max) > 0 {
             self.hungry.insert(index);
-            return;
+            return self.watch(index);
         }
         self.hungry.remove(&index);
         if job.outstanding.is_empty() {
             let decision = quorum::conclude(class, &job.receipts, End::Exhausted);
-            self.settle(cx, index, decision);
+            return self.settle(cx, index, decision);
         }
+        self.watch(index);
     }
 
     fn settle(&mut self, cx: &mut Context, index: u64, decision: Decision) {
         let Some(job) = self.open.remove(&index) else { return };
         self.hungry.remove(&index);
-        let OpenJob { mut receipts, lost, outstanding, .. } = job;
-        outstanding.iter().for_each(|number| _ = self.unbacked.remove(number));
+        let OpenJob { mut receipts, lost, silent_since, .. } = job;
+        silent_since.map(|since| self.silent.remove(&(since, index)));
         self.held_bytes = self.held_bytes.saturating_sub(receipts.iter().map(|held| codec::encode(held).len()).sum());
         receipts.sort_by_key(|held| held.receipt.body.lease);
         let verdict = JobVerdict { index, decision };

@@ -25,8 +25,8 @@ const AHEAD_MS: u64 = SECOND;
 const AHEAD_MAX: u64 = 64;
 /// No job makes way earlier: how long one that waits may run is its requester's word, and a job of a millisecond must not end others'.
 const MAKES_WAY_AFTER_MS: u64 = MINUTE;
-/// How often that time is doubled for who waits without a history: to an hour and four minutes.
-const MAKES_WAY_DOUBLINGS: u32 = 6;
+/// How often that time is doubled for who waits without a history: to sixteen minutes.
+const MAKES_WAY_DOUBLINGS: u32 = 4;
 /// Requesters whose turn is remembered; the longest unserved go first.
 const SERVED_MAX: usize = 1_024;
 
@@ -212,7 +212,7 @@ impl Worker {
         let ends = self.executions.iter().filter_map(|(execution, running)| {
             let work = self.works.get(&running.experiment)?;
             let requester = work.requester();
-            // Each time it made way for a stranger it has twice as long, so that its job ends some day.
+            // Each time it made way it has twice as long among strangers, so that its job ends some day.
             let among_strangers = MAKES_WAY_AFTER_MS << work.made_way.min(MAKES_WAY_DOUBLINGS);
             let least = |other| if self.is_known(other) { MAKES_WAY_AFTER_MS } else { among_strangers };
             let others = waiting.iter().filter(|(other, _)| *other != requester);

@@ -198,7 +198,7 @@ impl World {
         let lost: BTreeSet<LeaseNumber> = job.lost.iter().map(|(lease, ..)| *lease).collect();
         assert!(job.receipts.iter().all(|held| !lost.contains(&held.receipt.body.lease)), "a lost lease of job {index} has a receipt");
         let votes: Vec<LeaseNumber> = match &job.verdict.decision {
-            Decision::Agreed { certificate, against, .. } => {
+            Decision::Agreed { certificate, against, .. } | Decision::Failed { certificate, against, .. } => {
                 let wanted = Model::agreement(&known.experiment).expect("only pure jobs are agreed on");
                 assert!(certificate.len() >= wanted, "{} receipts were enough for job {index}", certificate.len());
                 let says = |lease: &LeaseNumber| {

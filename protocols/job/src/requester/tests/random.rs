@@ -19,7 +19,6 @@ use crate::log::{self, Entry};
 use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Outcome, Receipt};
 use crate::requester::{Effect, Event, Note};
 use crate::time::{SECOND, Time};
-use crate::verdict::Decision;
 use crate::work::{Claim, Deliver, Delivery, Lease, ReceiptRefused, Request, Response, ReturnReason};
 
 /// Stations in a case: more than any job wants, with two behind one /24.
@@ -354,7 +353,7 @@ impl Case {
 }
 
 fn one_seat_each(job: &log::SettledJob) {
-    let Decision::Agreed { certificate, against, .. } = &job.verdict.decision else { return };
+    let Some((_, certificate, against)) = job.verdict.decision.agreement() else { return };
     let counted: Vec<_> =
         job.receipts.iter().filter(|held| certificate.iter().chain(against).any(|lease| *lease == held.receipt.body.lease)).collect();
     let nodes: BTreeSet<NodeId> = counted.iter().map(|held| held.receipt.body.node).collect();
