@@ -100,6 +100,7 @@ pub(super) async fn follow(client: &Client, id: &str, output: &Output) -> Result
     if results.settled < results.jobs {
         output.say(format!("{} jobs never got an execution before the end", results.jobs - results.settled));
     }
+    shortcomings(&results).iter().for_each(|line| output.say(line));
     output.say(format!("{} of {} jobs settled; more: station results {id} --format html -o report.html", results.settled, results.jobs));
     Ok(verdict_code(&results))
 }
@@ -115,8 +116,22 @@ fn explain(seen: &ExperimentBody, output: &Output) {
     seen.advice.iter().for_each(|advice| output.say(format!("  {}", Line(advice))));
 }
 
+/// What is missing although jobs are settled, in a line each.
+fn shortcomings(results: &Results) -> Vec<String> {
+    let failed = results.rows.iter().filter(|row| row.verdict == Verdict::Failed).count();
+    let short = results.rows.iter().filter(|row| row.is_short()).count();
+    let mut lines = Vec::new();
+    if failed > 0 {
+        lines.push(format!("{failed} of {} jobs failed wherever they ran: try one with `station module run`", results.jobs));
+    }
+    if short > 0 {
+        lines.push(format!("{short} of {} jobs were done by fewer stations than the experiment asks for", results.jobs));
+    }
+    lines
+}
+
 fn verdict_code(results: &Results) -> Exit {
-    let answered = results.rows.iter().filter(|row| !matches!(row.verdict, Verdict::Undecided | Verdict::Expired)).count() as u64;
+    let answered = results.rows.iter().filter(|row| row.is_answered()).count() as u64;
     if answered == results.jobs { Exit::Done } else { Exit::Unanswered }
 }
 

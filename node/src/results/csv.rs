@@ -4,12 +4,12 @@ use super::{ExecutionRow, Results, Row, value_words};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The whole experiment. Columns: job, one per input key, verdict, node, region, outcome, agrees, fuel, duration_ms, one per output key.
+/// The whole experiment. Columns: job, one per input key, verdict, wanted, node, region, outcome, agrees, fuel, duration_ms, one per output key.
 #[must_use]
 pub fn render(results: &Results) -> String {
     let inputs = keys(results.rows.iter().map(|row| &row.input));
     let outputs = keys(results.rows.iter().flat_map(|row| row.executions.iter().map(|execution| &execution.output)));
-    let fixed = ["verdict", "node", "region", "outcome", "agrees", "fuel", "duration_ms"].map(str::to_owned);
+    let fixed = ["verdict", "wanted", "node", "region", "outcome", "agrees", "fuel", "duration_ms"].map(str::to_owned);
     let header = std::iter::once("job".to_owned())
         .chain(inputs.iter().map(|key| format!("input.{key}")))
         .chain(fixed)
@@ -26,10 +26,11 @@ pub fn render(results: &Results) -> String {
 fn execution_line(row: &Row, execution: &ExecutionRow, inputs: &BTreeSet<String>, outputs: &BTreeSet<String>) -> String {
     let fixed = [
         row.verdict.to_string(),
+        row.wanted.to_string(),
         execution.node.clone(),
         execution.region.clone().unwrap_or_default(),
         execution.outcome.clone(),
-        execution.agrees.to_string(),
+        execution.agrees.map(|agrees| agrees.to_string()).unwrap_or_default(),
         execution.fuel.to_string(),
         execution.duration_ms.to_string(),
     ];

@@ -17,7 +17,7 @@ main{max-width:1240px;margin:0 auto;padding:32px 20px}h1{font-size:26px;margin:0
 .facts{display:flex;flex-wrap:wrap;gap:12px;margin:20px 0}.fact{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 16px;min-width:120px}
 .fact b{display:block;font-size:22px}table{border-collapse:collapse;width:100%;background:var(--card);border:1px solid var(--line);border-radius:10px}
 th,td{text-align:left;padding:8px 12px;border-top:1px solid var(--line);vertical-align:top}tr:first-child th{border-top:0}th{color:var(--soft);font-weight:600;font-size:13px}
-td.n{text-align:right;font-variant-numeric:tabular-nums}.agreed,.certified{color:var(--good);font-weight:600}.split{color:var(--mixed);font-weight:600}.undecided,.expired{color:var(--bad);font-weight:600}
+td.n{text-align:right;font-variant-numeric:tabular-nums}.agreed,.certified{color:var(--good);font-weight:600}.split,.short{color:var(--mixed);font-weight:600}.failed,.undecided,.expired{color:var(--bad);font-weight:600}
 .scroll{overflow-x:auto}svg{width:100%;height:auto;background:var(--card);border:1px solid var(--line);border-radius:10px}
 svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg .axis{stroke:var(--line)}svg .soft{fill:var(--soft)}svg .box{fill:var(--dot);opacity:.25}svg .mid{stroke:var(--dot);stroke-width:2}svg .dot{fill:var(--dot)}svg .odd{fill:none;stroke:var(--bad);stroke-width:1.5}
 ";
@@ -28,7 +28,7 @@ const CHART_ROWS_MAX: usize = 40;
 /// The page.
 #[must_use]
 pub fn render(results: &Results) -> String {
-    let certain = results.rows.iter().filter(|row| matches!(row.verdict, Verdict::Agreed | Verdict::Certified)).count();
+    let certain = results.rows.iter().filter(|row| matches!(row.verdict, Verdict::Agreed | Verdict::Certified) && !row.is_short()).count();
     let executions: usize = results.rows.iter().map(|row| row.executions.len()).sum();
     let mut nodes: Vec<&str> = results.rows.iter().flat_map(|row| row.executions.iter().map(|execution| execution.node.as_str())).collect();
     nodes.sort_unstable();
@@ -55,7 +55,7 @@ pub fn render(results: &Results) -> String {
     page.push_str(&table(results));
     page.push_str("</div>");
     for field in &results.report {
-        page.push_str(&format!("<h2>{}</h2><p class=\"soft\">Each dot is one station's reading; the bar spans the median to the 95th percentile of those that agree; hollow dots disagree with the verdict.</p>", escape(field)));
+        page.push_str(&format!("<h2>{}</h2><p class=\"soft\">Each dot is one station's reading; the bar spans the median to the 95th percentile of those that agree, or of all where nothing was decided; hollow dots disagree with the verdict.</p>", escape(field)));
         page.push_str(&chart(results, field));
     }
     page.push_str("</main></html>\n");
@@ -70,12 +70,12 @@ fn table(results: &Results) -> String {
     html.push_str("<th>who disagreed, and what it said</th></tr>");
     for row in &results.rows {
         html.push_str(&format!(
-            "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"{2}\">{2}</td><td class=\"n\">{3}/{4}</td><td><code>{5}</code></td>",
+            "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"{2}\">{3}</td><td class=\"n\">{4}</td><td><code>{5}</code></td>",
             row.index,
             lines(&row.input),
-            row.verdict,
-            row.agree,
-            row.of,
+            if row.is_short() && matches!(row.verdict, Verdict::Agreed | Verdict::Certified) { "short".to_owned() } else { row.verdict.to_string() },
+            escape(&row.verdict_words()),
+            row.agree_words(),
             pairs(&row.answer),
         ));
         for field in &results.report {
@@ -97,10 +97,11 @@ fn dissent(row: &Row) -> String {
     let lines: Vec<String> = row
         .executions
         .iter()
-        .filter(|execution| !execution.agrees)
+        .filter(|execution| execution.agrees == Some(false))
         .map(|execution| format!("<code>{}</code> {} {}", escape(&short(&execution.node)), escape(&execution.outcome), said(&execution.output)))
         .collect();
-    if lines.is_empty() { "<span class=\"soft\">nobody</span>".to_owned() } else { lines.join("<br>") }
+    let nobody = if row.executions.iter().all(|execution| execution.agrees.is_none()) { "–" } else { "nobody" };
+    if lines.is_empty() { format!("<span class=\"soft\">{nobody}</span>") } else { lines.join("<br>") }
 }
 
 /// A map's entries, one a line; long values keep both ends.
@@ -158,7 +159,7 @@ fn chart(results: &Results, field: &str) -> String {
             if let Some(value) = reading(&execution.output) {
                 svg.push_str(&format!(
                     "<circle class=\"{}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/>",
-                    if execution.agrees { "dot" } else { "odd" },
+                    if execution.agrees == Some(false) { "odd" } else { "dot" },
                     x(value)
                 ));
             }
@@ -206,6 +207,8 @@ mod tests {
                 verdict: Verdict::Certified,
                 agree: 1,
                 of: 1,
+                wanted: 1,
+                outcome: None,
                 answer: Value::String("<b>".into()),
                 readings: std::collections::BTreeMap::default(),
                 executions: vec![],

@@ -1,8 +1,8 @@
 //! Results a person reads: [`Results`] of one experiment, made from the Log's settled jobs; rendered as table, CSV, NDJSON, JSON or
 //! one self-contained HTML page.
 //!
-//! Guarantees: says nothing that the receipts do not say; a dissenting station is named with what it said. Deliberately lacks
-//! judgement: verdicts come from the rules.
+//! Guarantees: says nothing that the receipts do not say; a dissenting station is named with what it said, and nobody is where nothing was
+//! decided; a failure is no answer. Deliberately lacks judgement: verdicts come from the rules.
 
 pub mod csv;
 pub mod html;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use station_protocol::experiment::{Class, Experiment};
 use station_protocol::log::{HeldReceipt, SettledJob};
-use station_protocol::verdict::{Decision, Stratum};
+use station_protocol::verdict::{Decision, Group, Stratum};
 
 pub use json::{from_cbor, to_json};
 pub use stats::Quantiles;
@@ -44,12 +44,15 @@ pub struct Row {
     /// The job's input, as JSON.
     pub input: Value,
     pub verdict: Verdict,
-    /// Executions that say what the answer says, of how many that count.
+    /// Executions that say the same, of how many that count, of how many that the experiment asks for.
     pub agree: usize,
     pub of: usize,
+    pub wanted: usize,
+    /// How those that agree ended, like `completed`; nothing where nothing was decided.
+    pub outcome: Option<String>,
     /// What they say: the output of a pure job, the `exact` fields of a measurement.
     pub answer: Value,
-    /// Quantiles of each reading over the agreeing executions.
+    /// Quantiles of each reading over the agreeing executions, or over all where nothing was decided.
     pub readings: BTreeMap<String, Quantiles>,
     pub executions: Vec<ExecutionRow>,
 }
@@ -58,8 +61,10 @@ pub struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// A pure job: enough receipts are equal.
+    /// A pure job: enough receipts give the same answer.
     Agreed,
+    /// Enough executions of a pure job failed in the same way, or all of a measurement failed.
+    Failed,
     /// A measurement: every stratum has a majority, and the majorities say the same.
     Certified,
     /// A measurement: strata or stations differ.
@@ -72,11 +77,42 @@ impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Agreed => "agreed",
+            Self::Failed => "failed",
             Self::Certified => "certified",
             Self::Split => "split",
             Self::Undecided => "undecided",
             Self::Expired => "expired",
         })
+    }
+}
+
+impl Row {
+    /// Whether fewer stations answered than the experiment asks for.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.of < self.wanted
+    }
+
+    /// Whether the job has the answer that was asked for, from as many stations as were asked for.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.verdict, Verdict::Agreed | Verdict::Certified | Verdict::Split) && !self.is_short()
+    }
+
+    /// The verdict, and of a failure how it failed: `failed: out_of_fuel`.
+    #[must_use]
+    pub fn verdict_words(&self) -> String {
+        match (&self.verdict, &self.outcome) {
+            (Verdict::Failed, Some(outcome)) => format!("failed: {outcome}"),
+            (verdict, _) => verdict.to_string(),
+        }
+    }
+
+    /// How many agree: `3/3`, and `2/2 of 3` where fewer came than are wanted.
+    #[must_use]
+    pub fn agree_words(&self) -> String {
+        let wanted = if self.is_short() { format!(" of {}", self.wanted) } else { String::new() };
+        format!("{}/{}{wanted}", self.agree, self.of)
     }
 }
 
@@ -86,7 +122,8 @@ pub struct ExecutionRow {
     pub node: String,
     pub region: Option<String>,
     pub outcome: String,
-    pub agrees: bool,
+    /// Whether it says what was decided; nothing where nothing was.
+    pub agrees: Option<bool>,
     pub fuel: u64,
     pub duration_ms: u64,
     /// The output as JSON; null when there is none or it is not DAG-CBOR.
@@ -102,7 +139,8 @@ impl Results {
             Class::Measurement(measurement) => ("measurement", measurement.report.iter().map(ToString::to_string).collect()),
             Class::SelfVerifying { .. } => ("self_verifying", Vec::new()),
         };
-        let mut rows: Vec<Row> = settled.iter().map(|job| row(job, &report)).collect();
+        let wanted = experiment.class.executions() as usize;
+        let mut rows: Vec<Row> = settled.iter().map(|job| row(job, wanted, &report)).collect();
         rows.sort_by_key(|row| row.index);
         Self {
             experiment: id.to_string(),
@@ -124,48 +162,87 @@ pub fn ndjson(results: &Results) -> String {
     results.rows.iter().map(|row| serde_json::to_string(row).expect("our own types have JSON") + "\n").collect()
 }
 
-fn row(job: &SettledJob, report: &[String]) -> Row {
-    let comparable = || job.receipts.iter().filter(|held| held.receipt.body.outcome.is_comparable()).count();
-    let (verdict, supporting, of, answer) = match &job.verdict.decision {
-        Decision::Agreed { certificate, against, .. } => {
-            let output = job.receipts.iter().find(|held| certificate.contains(&held.receipt.body.lease)).map_or(Value::Null, output);
-            (Verdict::Agreed, certificate.to_vec(), certificate.len() + against.len(), output)
-        }
-        Decision::Measured { strata, .. } => {
-            let (verdict, supporting, answer) = measured(strata);
-            let counted = strata.iter().flat_map(|stratum| stratum.groups.iter()).map(|group| group.receipts.len()).sum();
-            (verdict, supporting, counted, answer)
-        }
-        Decision::Undecided { .. } => (Verdict::Undecided, Vec::new(), comparable(), Value::Null),
-        Decision::Expired { .. } => (Verdict::Expired, Vec::new(), comparable(), Value::Null),
-    };
-    let executions: Vec<ExecutionRow> = job.receipts.iter().map(|held| execution(held, &supporting)).collect();
+/// What a decision says of its job.
+struct Said {
+    verdict: Verdict,
+    /// Leases of the receipts that say so, where something was decided.
+    supporting: Option<Vec<u64>>,
+    agree: usize,
+    of: usize,
+    outcome: Option<String>,
+    answer: Value,
+}
+
+fn row(job: &SettledJob, wanted: usize, report: &[String]) -> Row {
+    let Said { verdict, supporting, agree, of, outcome, answer } = said(job);
+    let executions: Vec<ExecutionRow> = job.receipts.iter().map(|held| execution(held, supporting.as_deref())).collect();
     let readings = report.iter().filter_map(|field| Some((field.clone(), reading(field, &executions)?))).collect();
-    Row { index: job.verdict.index, input: from_cbor(&job.input), verdict, agree: supporting.len(), of, answer, readings, executions }
+    Row { index: job.verdict.index, input: from_cbor(&job.input), verdict, agree, of, wanted, outcome, answer, readings, executions }
 }
 
-/// The leading group of all strata together: certified when every stratum has a majority for the same answer.
-fn measured(strata: &[Stratum]) -> (Verdict, Vec<u64>, Value) {
-    let leading: Vec<_> = strata.iter().filter_map(|stratum| stratum.groups.first().map(|group| (stratum.certified, group))).collect();
-    let Some((_, largest)) = leading.iter().max_by_key(|(_, group)| group.receipts.len()) else {
-        return (Verdict::Undecided, Vec::new(), Value::Null);
+fn said(job: &SettledJob) -> Said {
+    let undecided = |verdict| {
+        let (agree, of) = largest_of(&job.receipts);
+        Said { verdict, supporting: None, agree, of, outcome: None, answer: Value::Null }
     };
-    let same = |group: &station_protocol::verdict::Group| group.exact == largest.exact && group.outcome == largest.outcome;
-    let certified = leading.iter().all(|(certified, group)| *certified && same(group));
-    let supporting =
-        strata.iter().flat_map(|stratum| stratum.groups.iter().filter(|group| same(group))).flat_map(|group| group.receipts.iter().copied());
-    let answer = largest.exact.iter().map(|(field, value)| (field.to_string(), from_cbor(value))).collect::<serde_json::Map<_, _>>();
-    (if certified { Verdict::Certified } else { Verdict::Split }, supporting.collect(), Value::Object(answer))
+    match &job.verdict.decision {
+        Decision::Measured { strata, .. } => measured(strata).unwrap_or_else(|| undecided(Verdict::Undecided)),
+        Decision::Undecided { .. } => undecided(Verdict::Undecided),
+        Decision::Expired { .. } => undecided(Verdict::Expired),
+        Decision::Agreed { canonical, certificate, against } | Decision::Failed { canonical, certificate, against } => Said {
+            verdict: if matches!(job.verdict.decision, Decision::Agreed { .. }) { Verdict::Agreed } else { Verdict::Failed },
+            agree: certificate.len(),
+            of: certificate.len() + against.len(),
+            outcome: Some(outcome_word(&canonical.outcome)),
+            answer: job.receipts.iter().find(|held| certificate.contains(&held.receipt.body.lease)).map_or(Value::Null, output),
+            supporting: Some(certificate.to_vec()),
+        },
+    }
 }
 
-fn execution(held: &HeldReceipt, supporting: &[u64]) -> ExecutionRow {
+/// Of the receipts that count, how many at most say exactly the same, and how many there are.
+fn largest_of(receipts: &[HeldReceipt]) -> (usize, usize) {
+    let mut equal: BTreeMap<_, usize> = BTreeMap::new();
+    for body in receipts.iter().map(|held| &held.receipt.body).filter(|body| body.outcome.is_comparable()) {
+        *equal.entry((&body.outcome, &body.output, body.fuel)).or_default() += 1;
+    }
+    (equal.values().copied().max().unwrap_or(0), equal.values().sum())
+}
+
+/// The leading group of all strata together: certified when every stratum has a majority for the same answer. Nothing of no strata.
+fn measured(strata: &[Stratum]) -> Option<Said> {
+    let leading: Vec<_> = strata.iter().filter_map(|stratum| stratum.groups.first().map(|group| (stratum.certified, group))).collect();
+    let (_, largest) = leading.iter().max_by_key(|(_, group)| (group.outcome.is_answer(), group.receipts.len()))?;
+    let same = |group: &Group| group.exact == largest.exact && group.outcome == largest.outcome;
+    let verdict = if !largest.outcome.is_answer() {
+        Verdict::Failed
+    } else if leading.iter().all(|(certified, group)| *certified && same(group)) {
+        Verdict::Certified
+    } else {
+        Verdict::Split
+    };
+    let groups = || strata.iter().flat_map(|stratum| stratum.groups.iter());
+    let supporting: Vec<u64> = groups().filter(|group| same(group)).flat_map(|group| group.receipts.iter().copied()).collect();
+    let answer = largest.exact.iter().map(|(field, value)| (field.to_string(), from_cbor(value))).collect::<serde_json::Map<_, _>>();
+    Some(Said {
+        verdict,
+        agree: supporting.len(),
+        of: groups().map(|group| group.receipts.len()).sum(),
+        outcome: Some(outcome_word(&largest.outcome)),
+        answer: if verdict == Verdict::Failed { Value::Null } else { Value::Object(answer) },
+        // Where places or stations differ nobody is right because more say so.
+        supporting: (verdict != Verdict::Split).then_some(supporting),
+    })
+}
+
+fn execution(held: &HeldReceipt, supporting: Option<&[u64]>) -> ExecutionRow {
     let receipt = &held.receipt.body;
     let region = held.labels.region();
     ExecutionRow {
         node: receipt.node.to_string(),
         region: region.map(ToString::to_string),
         outcome: outcome_word(&receipt.outcome),
-        agrees: supporting.contains(&receipt.lease),
+        agrees: supporting.map(|supporting| supporting.contains(&receipt.lease)),
         fuel: receipt.fuel,
         duration_ms: receipt.duration_ms,
         output: output(held),
@@ -189,7 +266,7 @@ fn output(held: &HeldReceipt) -> Value {
 }
 
 fn reading(field: &str, executions: &[ExecutionRow]) -> Option<Quantiles> {
-    let agreeing = executions.iter().filter(|execution| execution.agrees);
+    let agreeing = executions.iter().filter(|execution| execution.agrees.unwrap_or(true));
     Quantiles::of(agreeing.filter_map(|execution| execution.output.get(field)?.as_f64()).collect())
 }
 

@@ -15,7 +15,7 @@ pub fn render(results: &Results, colour: bool, width: Option<usize>) -> String {
     let mut header: Vec<String> = ["job", "verdict", "agree", "answer"].map(str::to_owned).to_vec();
     header.extend(results.report.iter().map(|field| cut(field)));
     header.push("disagreed".to_owned());
-    let rows: Vec<(Verdict, Vec<String>)> = results.rows.iter().map(|row| (row.verdict, cells(row, &results.report))).collect();
+    let rows: Vec<(&str, Vec<String>)> = results.rows.iter().map(|row| (paint(row), cells(row, &results.report))).collect();
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             std::iter::once(&header).chain(rows.iter().map(|(_, cells)| cells)).map(|cells| cells[column].chars().count()).max().unwrap_or(0)
@@ -24,7 +24,7 @@ pub fn render(results: &Results, colour: bool, width: Option<usize>) -> String {
     let whole = widths.iter().sum::<usize>() + GAP.len() * (widths.len() - 1);
     let mut text = if width.is_some_and(|width| whole > width) { blocks(&header, &rows, colour) } else { grid(&header, &rows, &widths, colour) };
     if !results.report.is_empty() {
-        text.push_str("readings: p50 / p95 of the stations that agree\n");
+        text.push_str("readings: p50 / p95 of the stations that agree; of all where nothing was decided\n");
     }
     text
 }
@@ -32,20 +32,20 @@ pub fn render(results: &Results, colour: bool, width: Option<usize>) -> String {
 /// Between two columns.
 const GAP: &str = "  ";
 
-fn grid(header: &[String], rows: &[(Verdict, Vec<String>)], widths: &[usize], colour: bool) -> String {
+fn grid(header: &[String], rows: &[(&str, Vec<String>)], widths: &[usize], colour: bool) -> String {
     let mut text = line(header, widths);
     text.push_str(&widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>().join(&"─".repeat(GAP.len())));
     text.push('\n');
-    for (verdict, cells) in rows {
-        text.push_str(&painted(*verdict, line(cells, widths).trim_end(), colour));
+    for (paint, cells) in rows {
+        text.push_str(&painted(paint, line(cells, widths).trim_end(), colour));
     }
     text
 }
 
-fn blocks(header: &[String], rows: &[(Verdict, Vec<String>)], colour: bool) -> String {
+fn blocks(header: &[String], rows: &[(&str, Vec<String>)], colour: bool) -> String {
     let mut text = String::new();
-    for (verdict, cells) in rows {
-        text.push_str(&painted(*verdict, &format!("{}  {} {}", cells[0], cells[1], cells[2]), colour));
+    for (paint, cells) in rows {
+        text.push_str(&painted(paint, &format!("{}  {} {}", cells[0], cells[1], cells[2]), colour));
         for (name, cell) in header.iter().zip(cells).skip(3) {
             text.push_str(&format!("  {name}: {cell}\n"));
         }
@@ -53,15 +53,15 @@ fn blocks(header: &[String], rows: &[(Verdict, Vec<String>)], colour: bool) -> S
     text
 }
 
-fn painted(verdict: Verdict, line: &str, colour: bool) -> String {
-    if colour { format!("{}{line}\x1b[0m\n", paint(verdict)) } else { format!("{line}\n") }
+fn painted(paint: &str, line: &str, colour: bool) -> String {
+    if colour { format!("{paint}{line}\x1b[0m\n") } else { format!("{line}\n") }
 }
 
-fn paint(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Agreed | Verdict::Certified => "\x1b[32m",
-        Verdict::Split => "\x1b[33m",
-        Verdict::Undecided | Verdict::Expired => "\x1b[31m",
+fn paint(row: &Row) -> &'static str {
+    match row.verdict {
+        Verdict::Agreed | Verdict::Certified if !row.is_short() => "\x1b[32m",
+        Verdict::Agreed | Verdict::Certified | Verdict::Split => "\x1b[33m",
+        Verdict::Failed | Verdict::Undecided | Verdict::Expired => "\x1b[31m",
     }
 }
 
@@ -71,7 +71,7 @@ fn line(cells: &[String], widths: &[usize]) -> String {
 }
 
 fn cells(row: &Row, report: &[String]) -> Vec<String> {
-    let mut cells = vec![cut(&input_words(&row.input)), row.verdict.to_string(), format!("{}/{}", row.agree, row.of), answer(&row.answer)];
+    let mut cells = vec![cut(&input_words(&row.input)), row.verdict_words(), row.agree_words(), answer(&row.answer)];
     for field in report {
         let quantiles = row.readings.get(field);
         cells.push(quantiles.map_or("–".to_owned(), |quantiles| format!("{} / {}", number(quantiles.p50), number(quantiles.p95))));
@@ -94,8 +94,10 @@ fn answer(answer: &Value) -> String {
 }
 
 fn dissent(row: &Row) -> String {
-    let nodes: Vec<String> = row.executions.iter().filter(|execution| !execution.agrees).map(|execution| short(&execution.node)).collect();
+    let nodes: Vec<String> =
+        row.executions.iter().filter(|execution| execution.agrees == Some(false)).map(|execution| short(&execution.node)).collect();
     match nodes.len() {
+        0 if row.executions.iter().all(|execution| execution.agrees.is_none()) => "–".to_owned(),
         0 => "nobody".to_owned(),
         count if count <= NAMED_MAX => nodes.join(" "),
         count => format!("{} and {} more", nodes[..NAMED_MAX].join(" "), count - NAMED_MAX),

@@ -112,7 +112,7 @@ fn only(results: &Results) -> &Row {
 }
 
 fn dissenters(row: &Row) -> Vec<&str> {
-    row.executions.iter().filter(|execution| !execution.agrees).map(|execution| execution.node.as_str()).collect()
+    row.executions.iter().filter(|execution| execution.agrees == Some(false)).map(|execution| execution.node.as_str()).collect()
 }
 
 #[test]
@@ -167,9 +167,59 @@ fn a_pure_job_without_agreement_is_undecided_and_one_without_time_expired() {
     for (end, verdict) in [(End::Exhausted, Verdict::Undecided), (End::Expired, Verdict::Expired)] {
         let results = results(Class::Pure(Trust::Fixed(2)), end, receipts());
         let row = only(&results);
-        assert_eq!((row.verdict, row.agree, row.of, &row.answer), (verdict, 0, 2, &Value::Null));
+        assert_eq!((row.verdict, row.agree, row.of, &row.answer), (verdict, 1, 2, &Value::Null));
         assert_eq!(row.executions.len(), 2, "what there is, is shown");
+        assert!(row.executions.iter().all(|execution| execution.agrees.is_none()) && dissenters(row).is_empty());
+        assert!(!row.is_answered());
     }
+}
+
+#[test]
+fn what_fails_wherever_it_runs_has_failed_and_says_how_in_every_format() {
+    let out_of_fuel = |station| receipt(station, "eu", Outcome::OutOfFuel, &json!({}));
+    for class in [Class::Pure(Trust::Fixed(2)), measurement(2)] {
+        let results = results(class, End::Exhausted, vec![out_of_fuel(1), out_of_fuel(2)]);
+        let row = only(&results);
+        assert_eq!((row.verdict, row.agree, row.of, row.outcome.as_deref()), (Verdict::Failed, 2, 2, Some("out_of_fuel")));
+        assert_eq!((&row.answer, row.is_answered()), (&Value::Null, false));
+        let table = table::render(&results, true, None);
+        assert!(table.contains("\x1b[31m") && table.contains("failed: out_of_fuel"), "{table}");
+        assert!(html::render(&results).contains("<td class=\"failed\">failed: out_of_fuel</td>"));
+        assert!(html::render(&results).contains("<b>0</b>with agreement"));
+        assert!(csv::render(&results).lines().skip(1).all(|line| line.contains(",failed,2,")), "{}", csv::render(&results));
+        let line: Value = serde_json::from_str(&ndjson(&results)).expect("a line of JSON");
+        assert_eq!((&line["verdict"], &line["outcome"]), (&json!("failed"), &json!("out_of_fuel")));
+    }
+}
+
+#[test]
+fn two_crashes_do_not_outvote_the_one_station_that_answered_and_it_is_not_named_as_disagreeing() {
+    let crash = |station| receipt(station, "eu", Outcome::Trapped(Trap::Unreachable), &json!({}));
+    let results = results(measurement(3), End::Exhausted, vec![crash(1), crash(2), completed(3, &json!({ "verdict": "ok" }))]);
+    let row = only(&results);
+    assert_eq!((row.verdict, row.agree, row.of, &row.answer), (Verdict::Split, 1, 3, &json!({ "verdict": "ok" })));
+    assert!(dissenters(row).is_empty());
+}
+
+#[test]
+fn fewer_stations_than_wanted_are_said_coloured_and_no_answer() {
+    let truth = json!({ "verdict": "ok" });
+    let two = results(measurement(3), End::Exhausted, vec![completed(1, &truth), completed(2, &truth)]);
+    assert_eq!((only(&two).verdict, only(&two).is_answered()), (Verdict::Certified, false));
+    let table = table::render(&two, true, None);
+    assert!(table.contains("2/2 of 3") && table.contains("\x1b[33m"), "{table}");
+    assert!(html::render(&two).contains("<td class=\"short\">certified</td><td class=\"n\">2/2 of 3</td>"));
+    let enough = results(measurement(2), End::Exhausted, vec![completed(1, &truth), completed(2, &truth)]);
+    assert!(only(&enough).is_answered() && table::render(&enough, true, None).contains("\x1b[32m"));
+}
+
+#[test]
+fn of_a_hundred_wanted_four_equal_ones_are_said_to_be_equal_and_nobody_disagrees() {
+    let receipts = (1..5).map(|station| completed(station, &json!({ "n": 1 }))).collect();
+    let results = results(Class::Pure(Trust::Fixed(100)), End::Expired, receipts);
+    let table = table::render(&results, false, None);
+    assert!(table.contains("expired  4/4 of 100") && table.trim_end().ends_with('–'), "{table}");
+    assert!(csv::render(&results).lines().skip(1).all(|line| line.contains(",completed,,")), "agrees stays empty");
 }
 
 #[test]
@@ -280,7 +330,7 @@ fn parse_csv(text: &str) -> Vec<Vec<String>> {
 #[test]
 fn csv_has_a_line_per_execution_and_a_column_per_key_whatever_they_contain() {
     let lines = parse_csv(&csv::render(&hostile()));
-    let fixed = ["verdict", "node", "region", "outcome", "agrees", "fuel", "duration_ms"];
+    let fixed = ["verdict", "wanted", "node", "region", "outcome", "agrees", "fuel", "duration_ms"];
     let mut expected = vec!["job".to_owned(), "input.url".to_owned()];
     expected.extend(fixed.map(str::to_owned));
     let mut outputs = [format!("output.{HOSTILE}"), "output.ttfb_ms".to_owned(), "output.verdict".to_owned()];

@@ -68,6 +68,8 @@ fn the_table_names_each_local_gateways_behaviour_beside_its_url() {
         verdict: Verdict::Certified,
         agree: 0,
         of: 0,
+        wanted: 1,
+        outcome: None,
         answer: serde_json::Value::Null,
         readings: std::collections::BTreeMap::default(),
         executions: Vec::new(),
