@@ -78,7 +78,7 @@ fn results(verdicts: &[&str]) -> Value {
     let rows: Vec<Value> = (0..)
         .zip(verdicts)
         .map(|(index, verdict): (u64, _)| {
-            json!({ "index": index, "input": {}, "verdict": verdict, "agree": 0, "of": 0, "answer": null, "readings": {}, "executions": [] })
+            json!({ "index": index, "input": {}, "verdict": verdict, "agree": 0, "of": 0, "wanted": 0, "outcome": null, "answer": null, "readings": {}, "executions": [] })
         })
         .collect();
     json!({ "experiment": ID, "name": "n", "requester": "r", "class": "pure", "jobs": 2, "settled": rows.len(), "log": null, "report": [], "rows": rows })
@@ -204,7 +204,8 @@ async fn a_home_without_a_station_is_a_failure_that_names_init() {
 
 #[tokio::test]
 async fn the_exit_code_tells_whether_every_job_got_an_answer() {
-    let cases: [(&'static [&'static str], Exit); 5] = [
+    let cases: [(&'static [&'static str], Exit); 6] = [
+        (&["agreed", "failed"], Exit::Unanswered),
         (&["agreed", "certified"], Exit::Done),
         (&["split", "agreed"], Exit::Done),
         (&["agreed", "undecided"], Exit::Unanswered),
