@@ -68,6 +68,40 @@ async fn what_is_allowed_stands_in_the_policy_until_it_is_denied() {
 }
 
 #[tokio::test]
+async fn a_module_that_no_station_could_run_is_not_published() {
+    let (_dir, home) = home().await;
+    home.write("e.toml", "module = \"./bad.wasm\"\n[jobs]\nfrom = [0]\nto = [9]\n[pure]\ntrust = \"fixed:1\"\n");
+    let file = home.dir().join("e.toml");
+    // No Wasm; no more than its head, so that nothing can be called; and a head that nonsense follows.
+    for bad in ["5,000 random bytes", "\0asm\x01\0\0\0", "\0asm\x01\0\0\0\x7f nonsense"] {
+        home.write("bad.wasm", bad);
+        let (code, answer) = home.try_ask(&["publish", file.to_str().expect("UTF-8")]).await;
+        assert_eq!(code, 1, "{bad:?}: {answer}");
+        let said = answer["error"].as_str().expect("a sentence");
+        assert!(said.contains("bad.wasm") && said.contains("station module inspect"), "{bad:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_never_be_contacted_is_not_allowed_and_says_why() {
+    let (_dir, home) = home().await;
+    let before = home.ask(&["policy", "show"]).await["hash"].clone();
+    for (target, why) in [
+        ("127.0.0.1:8080", "loopback"),
+        ("192.168.1.1", "private"),
+        ("localhost", "local network"),
+        ("*.local", "local network"),
+        ("ipfs.io:22", "port"),
+    ] {
+        let (code, answer) = home.try_ask(&["allow", "gateway-check", "http", "*.ipfs.io", target]).await;
+        let said = answer["error"].as_str().expect("a sentence");
+        assert_eq!(code, 1, "{target}: {said}");
+        assert!(said.contains(target) && said.contains(why), "{target}: {said}");
+    }
+    assert_eq!(home.ask(&["policy", "show"]).await["hash"], before, "nothing of it is allowed");
+}
+
+#[tokio::test]
 async fn a_module_author_sees_a_module_run_without_a_network() {
     let (_dir, home) = home().await;
     let trial = home.ask(&["module", "run", "primes", "--pure", "--input", "{\"from\":0,\"to\":100}"]).await;

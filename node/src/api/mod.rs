@@ -44,7 +44,7 @@ impl From<HandleError> for Refused {
     fn from(error: HandleError) -> Self {
         let status = match &error {
             HandleError::Unknown(_) => StatusCode::NOT_FOUND,
-            HandleError::Publish(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            HandleError::Publish(_) | HandleError::Topic { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             HandleError::Open(_) => StatusCode::CONFLICT,
             HandleError::NoRoom | HandleError::Store(StoreError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
             HandleError::Stopped => StatusCode::SERVICE_UNAVAILABLE,

@@ -255,6 +255,17 @@ async fn an_unknown_module_is_refused_with_the_names_there_are() {
 }
 
 #[tokio::test]
+async fn a_topic_that_the_network_lacks_is_refused_with_those_it_has() {
+    let api = served().await;
+    for file in [FILE.replace("compute", "compte"), FILE.replace("topic = \"compute\"\n", "")] {
+        let (status, error) = api.refused(posted("/v1/experiments", &json!({ "file": file }))).await;
+        let named = if file.contains("compte") { "compte" } else { "general" };
+        assert_eq!(status, 422, "{error}");
+        assert!(error.contains(named) && error.contains("it has compute"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_experiment_is_refused_by_the_key_it_spells_wrong() {
     let api = served().await;
     for (file, names) in [(FILE.replace("deadline", "dedline"), "dedline"), (FILE.replace("\"5m\"", "\"5m\"\nevery = \"1h\""), "every")] {

@@ -75,13 +75,16 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     let results = named(&results?, &targets);
     std::fs::write(&args.report, html::render(&results)).map_err(|error| Failure::new(format!("{}: {error}", args.report.display())))?;
     output.paint(&results, |results| format!("\n{}", table::render(results, output.colour(), output.width())));
+    let executions = || results.rows.iter().flat_map(|row| &row.executions);
+    let signers: BTreeSet<&str> = executions().map(|execution| execution.node.as_str()).collect();
     output.say(format!(
-        "\n{} stations signed {} receipts; the report with charts: {}",
+        "\n{} of {} stations signed {} receipts; the report with charts: {}",
+        signers.len(),
         args.stations,
-        results.rows.iter().map(|row| row.executions.len()).sum::<usize>(),
+        executions().count(),
         args.report.display()
     ));
-    Ok(if results.settled == results.jobs { Exit::Done } else { Exit::Unanswered })
+    Ok(super::show::verdict_code(&results))
 }
 
 async fn local() -> Result<Targets, Failure> {

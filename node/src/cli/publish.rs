@@ -12,6 +12,8 @@ use super::show;
 use crate::api::types::{ContentBody, ExperimentBody, PublishBody, PublishedBody};
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
+use crate::platform::trial::{self, Inspection};
+use crate::printable::Line;
 
 /// How long a closing requester stays at least: gossip is through the mesh by then.
 const LINGER_MIN: Duration = Duration::from_secs(1);
@@ -37,6 +39,9 @@ pub(super) struct Args {
 pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exit, Failure> {
     // Read everything first: a typing error should not start a station.
     let body = args.file.as_deref().map(|file| Upload::read(file, args.any_path)).transpose()?;
+    if let Some((module, path)) = body.as_ref().and_then(|body| body.module.as_ref().zip(body.path.as_deref())) {
+        judge(module, path, output).await?;
+    }
     if let Some(client) = Client::find(home).await? {
         return publish(&client, body, args, output).await;
     }
@@ -67,6 +72,24 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     };
     home.remove("api.addr");
     result
+}
+
+/// Refuses a module that no station could run: its experiment would fail everywhere, on the machines of others.
+async fn judge(module: &[u8], path: &Path, output: &Output) -> Result<(), Failure> {
+    let spinner = output.spinner("looking at the module as a station would");
+    let inspected = trial::inspect(module.to_vec()).await;
+    spinner.finish_and_clear();
+    match inspected {
+        Ok(Inspection { refused: Some(reason), .. }) => {
+            let path = path.display();
+            Err(Failure::new(format!("{path}: no station could run it: {}; look at it with `station module inspect {path}`", Line(&reason))))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => {
+            output.say(format!("the module was not looked at before it is published: {error}"));
+            Ok(())
+        }
+    }
 }
 
 /// Stays a moment, so that the stations hear of the end and hand over what still runs.
@@ -119,6 +142,8 @@ async fn resume(client: &Client, output: &Output) -> Result<Exit, Failure> {
 struct Upload {
     file: String,
     module: Option<Vec<u8>>,
+    /// Where the module is, where it is a file.
+    path: Option<PathBuf>,
     inputs: Option<String>,
 }
 
@@ -126,12 +151,13 @@ impl Upload {
     fn read(path: &Path, any_path: bool) -> Result<Self, Failure> {
         let file = files::read_text(path)?;
         let parsed = ExperimentFile::parse(&file).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        let module = match &parsed.module {
-            ModuleRef::Path(name) => Some(module(&files::named(path, name, any_path)?)?),
+        let file_of_module = match &parsed.module {
+            ModuleRef::Path(name) => Some(files::named(path, name, any_path)?),
             ModuleRef::Bundled(_) | ModuleRef::Cid(_) => None,
         };
+        let module = file_of_module.as_deref().map(module).transpose()?;
         let inputs = parsed.inputs_file().map(|name| files::read_text(&files::named(path, name, any_path)?)).transpose()?;
-        Ok(Self { file, module, inputs })
+        Ok(Self { file, module, path: file_of_module, inputs })
     }
 }
 

@@ -3,7 +3,9 @@
 use super::client::Client;
 use super::output::{Exit, Failure, Output};
 use crate::library::bundled_names;
+use crate::outside::address::{Breadth, judge_pattern};
 use crate::platform::home::Home;
+use crate::printable::Line;
 use station_protocol::capability::{Capability, TargetPattern};
 use station_protocol::policy::{Policy, Subject};
 
@@ -33,6 +35,13 @@ pub(super) enum PolicyCommand {
 }
 
 pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Result<Exit, Failure> {
+    for target in &args.targets {
+        let breadth =
+            judge_pattern(target).map_err(|reason| Failure::new(format!("{target} can never be contacted, for {reason}: nothing was changed")))?;
+        if breadth == Breadth::Wide {
+            output.say(format!("{target} is far and wide: whoever publishes for {} may have this machine contact any host there", Line(&args.who)));
+        }
+    }
     let text = home.policy()?.allow(&subject(&args.who), args.capability, &args.targets);
     replace(home, text, output).await
 }

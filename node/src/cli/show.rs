@@ -130,7 +130,7 @@ fn shortcomings(results: &Results) -> Vec<String> {
     lines
 }
 
-fn verdict_code(results: &Results) -> Exit {
+pub(super) fn verdict_code(results: &Results) -> Exit {
     let answered = results.rows.iter().filter(|row| row.is_answered()).count() as u64;
     if answered == results.jobs { Exit::Done } else { Exit::Unanswered }
 }

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use station_protocol::address::special::{self, SpecialUse};
+use station_protocol::capability::{Hosts, TargetPattern};
 use station_protocol::hostcall::FetchError;
 use url::{Host, Url};
 
@@ -47,6 +48,28 @@ const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// Whether a guest may use `port` for HTTP.
 pub fn judge_port(port: u16) -> Result<(), AddressRefused> {
     if WEB_PORTS.contains(&port) { Ok(()) } else { Err(AddressRefused::Port) }
+}
+
+/// How much of the internet a target pattern covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breadth {
+    /// A host, or the hosts of a domain.
+    Narrow,
+    /// Every public host, or every one of a top-level domain.
+    Wide,
+}
+
+/// Whether anything that `pattern` covers can ever be contacted, and how much that is.
+pub fn judge_pattern(pattern: &TargetPattern) -> Result<Breadth, AddressRefused> {
+    pattern.port().map_or(Ok(()), judge_port)?;
+    match pattern.hosts() {
+        Hosts::Any => Ok(Breadth::Wide),
+        Hosts::Exactly(host) => host.parse().map_or_else(|_| judge_name(host), judge).map(|()| Breadth::Narrow),
+        Hosts::Below(domain) => {
+            judge_name(&format!("any.{domain}"))?;
+            Ok(if domain.contains('.') { Breadth::Narrow } else { Breadth::Wide })
+        }
+    }
 }
 
 /// Scheme, host and port of a URL in the `url` crate's canonical form: `0x7f.1` and `2130706433` are 127.0.0.1 here.

@@ -7,6 +7,7 @@ pub mod home;
 pub mod listen;
 pub mod offline;
 pub mod outside;
+pub mod ports;
 pub mod power;
 pub mod start;
 pub mod store;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use libp2p::Multiaddr;
 use station_protocol::bounded::Name;
 use station_sandbox::Sandbox;
 
@@ -12,7 +13,7 @@ use super::engine::ProcessEngine;
 use super::home::{Home, HomeError, entropy};
 use super::outside::RealOutside;
 use super::store::{Bounds, RedbStore};
-use super::{listen, transport};
+use super::{listen, ports, transport};
 use crate::config::{Config, NetworkFile};
 use crate::station::{NOTES_KEPT, Parts, Station, StationError};
 use crate::store::StoreError;
@@ -30,6 +31,8 @@ pub enum StartError {
     Station(#[from] StationError),
     #[error("the transport: {0}")]
     Transport(String),
+    #[error("cannot listen on {address}: {error}; set another `listen` in station.toml")]
+    Port { address: Multiaddr, error: std::io::Error },
     #[error("the API cannot listen on {addr}: {error}; set another `api` in station.toml")]
     Api { addr: SocketAddr, error: std::io::Error },
 }
@@ -73,6 +76,7 @@ pub async fn requester(home: &Home, plan: Plan, sandbox: &Sandbox) -> Result<Sta
 }
 
 async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) -> Result<Station, StartError> {
+    ports::probe(&plan.config.listen).map_err(|(address, error)| StartError::Port { address, error })?;
     let store = RedbStore::open(&home.private_folder("store")?, Bounds::of(plan.config.disk.0)).await?;
     let parts = Parts {
         secret: plan.secret,

@@ -81,6 +81,8 @@ pub enum HandleError {
     Stopped,
     #[error("the experiment is not published: {0}")]
     Publish(#[from] PublishError),
+    #[error("{topic} is not a topic of the network {network}; it has {}", topics.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))]
+    Topic { topic: Name, network: Name, topics: Vec<Name> },
     #[error("the disk is nearly full: free some, or raise `disk` in station.toml, and publish again")]
     NoRoom,
     #[error("this station knows no experiment {0}")]
@@ -144,6 +146,10 @@ impl Handle {
 
     /// Publishes; resolves once the experiment is durable.
     pub async fn publish(&self, draft: Draft) -> Result<ExperimentId, HandleError> {
+        let Identity { network, topics, .. } = &self.identity;
+        if !topics.contains(&draft.topic) {
+            return Err(HandleError::Topic { topic: draft.topic, network: network.clone(), topics: topics.clone() });
+        }
         if self.store.room().await? < ROOM_BYTES_MIN {
             return Err(HandleError::NoRoom);
         }

@@ -67,6 +67,16 @@ enum HostPattern {
     Below(String),
 }
 
+/// The hosts that a pattern names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hosts<'a> {
+    Any,
+    /// This name or address.
+    Exactly(&'a str),
+    /// All names below this domain.
+    Below(&'a str),
+}
+
 /// The text is not a target pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a target: write a host, *.domain or *, and perhaps :port")]
@@ -80,6 +90,21 @@ impl TargetPattern {
     #[must_use]
     pub fn covers(&self, host: &str, port: u16) -> bool {
         self.port.is_none_or(|own| own == port) && self.host.covers(host)
+    }
+
+    #[must_use]
+    pub fn hosts(&self) -> Hosts<'_> {
+        match &self.host {
+            HostPattern::Any => Hosts::Any,
+            HostPattern::Exactly(host) => Hosts::Exactly(host),
+            HostPattern::Below(domain) => Hosts::Below(domain),
+        }
+    }
+
+    /// Nothing where every port is meant that the capability allows.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// Whether everything that `other` covers is covered by `self`.

@@ -172,3 +172,26 @@ async fn an_answer_with_thousands_of_addresses_is_looked_at_where_it_begins() {
         assert_eq!((fetched.head.error, outside.connections()), (Some(error), connections), "{first}");
     }
 }
+
+#[test]
+fn a_pattern_is_judged_like_what_it_covers() {
+    let judged = |text: &str| judge_pattern(&text.parse().expect("a pattern"));
+    for text in ["ipfs.io", "*.ipfs.io:443", "8.8.8.8", "[2606:4700::1111]:8443"] {
+        assert_eq!(judged(text), Ok(Breadth::Narrow), "{text}");
+    }
+    for text in ["*", "*:443", "*.io", "*.io:443"] {
+        assert_eq!(judged(text), Ok(Breadth::Wide), "{text}");
+    }
+    for (text, why) in [
+        ("127.0.0.1:8080", AddressRefused::Special(SpecialUse::Loopback)),
+        ("192.168.1.1", AddressRefused::Special(SpecialUse::Private)),
+        ("[::1]", AddressRefused::Special(SpecialUse::Loopback)),
+        ("localhost", AddressRefused::LocalName),
+        ("*.local", AddressRefused::LocalName),
+        ("*.home.arpa", AddressRefused::LocalName),
+        ("ipfs.io:22", AddressRefused::Port),
+        ("*:25", AddressRefused::Port),
+    ] {
+        assert_eq!(judged(text), Err(why), "{text}");
+    }
+}

@@ -7,7 +7,7 @@
 use super::Note;
 use super::context::Context;
 use super::records::{NodeRecord, Tag, key, numbered};
-use super::run::{LOST_MAX, Leased, OpenJob, Run};
+use super::run::{Claimant, LOSERS_MAX, LOST_MAX, Leased, OpenJob, Run};
 use crate::bounded::{Bytes, List};
 use crate::codec;
 use crate::experiment::Class;
@@ -40,6 +40,8 @@ const LOSSES_PER_CLUSTER_MAX: u32 = 16;
 const AHEAD: u64 = 2;
 /// Of a pure experiment a known station gets as much as it does in this time, if that is more.
 const AHEAD_MS: u64 = SECOND;
+/// How long those who have delivered something go first where a job is dealt anew: each of them asks once a second.
+pub(super) const FIRST_MS: u64 = 2 * SECOND;
 /// Longest pause after losses.
 const PAUSE_MS_MAX: u64 = MINUTE;
 
@@ -53,6 +55,9 @@ impl Run {
         holding: &[LeaseNumber],
         now: Time,
     ) -> Result<Leases, Option<ClaimRefused>> {
+        if self.claimants.get(&node).is_some_and(|claimant| claimant.held > 0) {
+            self.proved_at = now;
+        }
         if let Some(again) = self.leases_again(cx, node, free, holding, now) {
             return Ok(again);
         }
@@ -221,7 +226,15 @@ impl Run {
 
     pub(super) fn may_run(&self, index: u64, node: NodeId, now: Time) -> bool {
         let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
-        job.losses.get(&claimant.cluster).is_none_or(|losses| now >= losses.ready) && self.could_run(index, node)
+        job.losses.get(&claimant.cluster).is_none_or(|losses| now >= losses.ready)
+            && (now.since(job.freed) > FIRST_MS || !self.lets_others_first(claimant, now))
+            && self.could_run(index, node)
+    }
+
+    /// Whether others, who have delivered something and ask these days, go before `claimant` where a job is dealt anew: whoever loses jobs
+    /// or is silent asks as soon as anybody else does.
+    pub(super) fn lets_others_first(&self, claimant: &Claimant, now: Time) -> bool {
+        claimant.held == 0 && now.since(self.proved_at) <= FIRST_MS
     }
 
     /// The same at some time.
@@ -320,8 +333,12 @@ impl Run {
             // it at once.
             let losses = job.losses.entry(leased.cluster).or_default();
             losses.count = losses.count.saturating_add(1);
-            losses.is_attempt |= how != Lost::MadeWay;
             losses.ready = if losses.count <= 1 { Time(0) } else { now.plus(pause_ms(losses.count - 1)) };
+            job.freed = now;
+            if job.losses.len() > LOSERS_MAX {
+                let least = job.losses.iter().min_by_key(|(_, losses)| (losses.count, losses.ready)).map(|(cluster, _)| *cluster);
+                least.map(|cluster| job.losses.remove(&cluster));
+            }
             self.record_job(cx, leased.index);
             self.progress(cx, leased.index);
         }

@@ -171,6 +171,7 @@ impl Run {
             ends: BTreeSet::new(),
             silent: BTreeSet::new(),
             typical: Typical::default(),
+            proved_at: Time(0),
             held_bytes: 0,
             settled: super::ranges::Ranges::default(),
             held: super::ranges::Ranges::default(),

@@ -6,7 +6,7 @@
 //! that slow places are not outrun. Its older leases go on: whoever delivers first counts. Deliberately lacks blame: who is overdue may be
 //! the slowest honest station.
 
-use super::deal::WALK_MAX;
+use super::deal::{FIRST_MS, WALK_MAX};
 use super::run::{OpenJob, Run};
 use crate::experiment::Class;
 use crate::identity::NodeId;
@@ -74,9 +74,11 @@ impl Run {
         jobs.filter(move |(_, job)| job.dealt.plus(after_ms.saturating_mul(1 << job.again.min(DOUBLINGS_MAX))) <= now)
     }
 
-    /// Up to `count` overdue jobs that `node` may run.
+    /// Up to `count` overdue jobs that `node` may run: who has delivered nothing yet only where nobody else came for them.
     pub(super) fn pick_overdue(&self, node: NodeId, count: usize, now: Time) -> Vec<u64> {
-        let overdue = self.overdue(now).map(|(index, _)| index);
+        let last = self.claimants.get(&node).is_some_and(|claimant| self.lets_others_first(claimant, now));
+        let since = Time(now.0.saturating_sub(if last { FIRST_MS } else { 0 }));
+        let overdue = self.overdue(since).map(|(index, _)| index);
         overdue.filter(|index| self.may_run(*index, node, now)).take(count).collect()
     }
 

@@ -145,8 +145,8 @@ pub(super) struct NodeRecord {
 pub(super) struct JobRecord {
     pub(super) outstanding: Vec<(LeaseNumber, NodeId, Cluster)>,
     pub(super) lost: Vec<(LeaseNumber, NodeId, Lost)>,
-    /// How often each cluster lost it, and whether that is an attempt.
-    pub(super) losses: Vec<(Cluster, u32, bool)>,
+    /// How often each cluster lost it.
+    pub(super) losses: Vec<(Cluster, u32)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -142,7 +142,7 @@ impl Run {
     fn reopen(&mut self, index: u64, record: JobRecord, now: Time) {
         let body = &self.experiment.body;
         let until = now.plus(duration_ms(body.module.bytes, body.limits.wall_ms, 0, 1) + GRACE_MS);
-        let losses = record.losses.into_iter().map(|(cluster, count, is_attempt)| (cluster, Losses { count, is_attempt, ready: Time(0) }));
+        let losses = record.losses.into_iter().map(|(cluster, count)| (cluster, Losses { count, ready: Time(0) }));
         let mut job = OpenJob { lost: record.lost, losses: losses.collect(), dealt: now, ..OpenJob::default() };
         for (number, node, cluster) in record.outstanding {
             job.nodes.insert(node);

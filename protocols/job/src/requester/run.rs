@@ -66,6 +66,8 @@ pub(super) struct Run {
     /// Jobs that all have their leases, by when they were dealt last.
     pub(super) silent: BTreeSet<(Time, u64)>,
     pub(super) typical: Typical,
+    /// When somebody asked last who has a receipt held.
+    pub(super) proved_at: Time,
     /// Bytes of receipts and outputs held in `open`.
     pub(super) held_bytes: usize,
 
@@ -201,20 +203,21 @@ pub(super) struct OpenJob {
     /// When it was dealt last, and how often although nothing was missing.
     pub(super) dealt: Time,
     pub(super) again: u32,
+    /// When somebody lost it last: those who delivered something already go first then.
+    pub(super) freed: Time,
     /// Where it stands among the silent ones.
     pub(super) silent_since: Option<Time>,
 }
 
 impl OpenJob {
-    /// Executions to deal now. What a cluster loses, however often, counts as one attempt: its keys cannot use up those of others.
+    /// Executions to deal now. What is lost is no attempt: stations that return all they get or keep silent cannot use up those of others.
     pub(super) fn missing(&self, attempts_max: u32) -> u32 {
         self.lacking.saturating_sub(count(self.outstanding.len())).min(attempts_max.saturating_sub(self.attempts()))
     }
 
     /// Executions that were tried, and those that are.
     pub(super) fn attempts(&self) -> u32 {
-        let lost = self.losses.values().filter(|losses| losses.is_attempt).count();
-        count(self.receipts.len() + self.outstanding.len() + lost)
+        count(self.receipts.len() + self.outstanding.len())
     }
 }
 
@@ -222,12 +225,13 @@ fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
+/// Clusters of which it is known what they lost of one job: those with the fewest losses make room.
+pub(super) const LOSERS_MAX: usize = 64;
+
 /// What one cluster lost of one job.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Losses {
     pub(super) count: u32,
-    /// Whether one of them was more than making way for another's job.
-    pub(super) is_attempt: bool,
     /// The cluster gets it again then.
     pub(super) ready: Time,
 }
@@ -276,7 +280,7 @@ impl Run {
             let leased = self.leases.get(number)?;
             Some((*number, leased.node, leased.cluster))
         });
-        let losses = job.losses.iter().map(|(cluster, losses)| (*cluster, losses.count, losses.is_attempt));
+        let losses = job.losses.iter().map(|(cluster, losses)| (*cluster, losses.count));
         JobRecord { outstanding: outstanding.collect(), lost: job.lost.clone(), losses: losses.collect() }
     }
 

@@ -132,6 +132,8 @@ pub struct Worker {
     pub(super) outbox_entries: usize,
     pub(super) outbox_bytes: u64,
     pub(super) turns: Turns,
+    /// Until when a slot is kept for the next lease of who has a history.
+    pub(super) kept: BTreeMap<NodeId, Time>,
     pub(super) load: Load,
     pub(super) peers: Peers,
     pub(super) census: BTreeMap<Name, Census>,
@@ -172,6 +174,7 @@ impl Worker {
             outbox_entries: 0,
             outbox_bytes: 0,
             turns: Turns::default(),
+            kept: BTreeMap::new(),
             load: Load::default(),
             peers: Peers::default(),
             census,
@@ -284,7 +287,7 @@ impl Worker {
         self.expire_leases(now);
         self.start_ready(now);
         self.make_way(now);
-        self.weigh();
+        self.weigh(now);
         self.bound_outbox();
         self.bound_works();
         self.repeat_questions(now);
@@ -327,6 +330,7 @@ impl Worker {
             .chain(self.again_deadline())
             .chain(self.probe_deadline())
             .chain(self.makes_way().map(|(_, at)| at))
+            .chain(self.kept.values().copied())
             .fold(self.sweep_at, Time::min);
         // Whatever is due already was either done just now or waits for an event, not for the clock.
         soonest.max(now.plus(1))

@@ -204,6 +204,7 @@ impl Worker {
     /// Signs what an execution gave and makes it durable.
     pub(super) fn keep_receipt(&mut self, id: ExperimentId, lease: LeaseNumber, index: u64, started_ms: u64, report: Report, now: Time) {
         let Some(work) = self.works.get(&id) else { return };
+        let requester = work.requester();
         let has_output = report.outcome == Outcome::Completed || !report.output.is_empty();
         let receipt = Receipt {
             experiment: id,
@@ -220,6 +221,7 @@ impl Worker {
             duration_ms: report.duration_ms,
             software: self.config.software.clone(),
         };
+        self.keep_slot(requester, now);
         let note = Note::Finished { experiment: id, lease, index, outcome: report.outcome, fuel: report.fuel, duration_ms: report.duration_ms };
         let mut commit = Commit::default();
         let (output_content, transcript_content) = (receipt.output.clone(), receipt.transcript.clone());

@@ -2,8 +2,8 @@
 //!
 //! Guarantees: executions are chosen round-robin over requesters with settled history here; all others together weigh a tenth of
 //! one of them; never more run than there are slots; a stranger's module that is not here yet, or not compiled, keeps no work of others
-//! away; a stranger's job that has run for a minute, and for as long as one that waits may run at most, makes way for it, and then its
-//! experiment rests for as long as it ran, and its next job may run twice as long before it makes way for a stranger's. Deliberately lacks
+//! away; a stranger's job that has run for a minute makes way for one that waits, and then its experiment rests for as long as it ran, and
+//! its next job may run twice as long before it makes way for a stranger's; the stranger longest unserved is asked first. Deliberately lacks
 //! preemption of those whose receipts were held.
 
 use std::collections::BTreeMap;
@@ -23,10 +23,12 @@ pub const UNKNOWN_STRIDE: u64 = 10;
 const AHEAD_MS: u64 = SECOND;
 /// Most executions asked for beyond the slots: twice what one answer carries.
 const AHEAD_MAX: u64 = 64;
-/// No job makes way earlier: how long one that waits may run is its requester's word, and a job of a millisecond must not end others'.
+/// No job makes way earlier: a job of a millisecond must not end others'.
 const MAKES_WAY_AFTER_MS: u64 = MINUTE;
-/// How often that time is doubled for who waits without a history: to sixteen minutes.
-const MAKES_WAY_DOUBLINGS: u32 = 4;
+/// How often that time is doubled for who waits without a history: to an hour and four minutes, longer than any job.
+const MAKES_WAY_DOUBLINGS: u32 = 6;
+/// How long a slot is kept for the next lease of a requester with a history: a delivery and its answer, and a slow disk at the other end.
+const KEPT_MS: u64 = SECOND;
 /// Requesters whose turn is remembered; the longest unserved go first.
 const SERVED_MAX: usize = 1_024;
 
@@ -35,6 +37,24 @@ const SERVED_MAX: usize = 1_024;
 enum Party {
     Known(NodeId),
     Unknown,
+}
+
+/// A stranger's job that made way has had so many turns more for each second that it ran: strangers weigh a tenth in time too.
+const TURNS_PER_S: u64 = UNKNOWN_STRIDE;
+
+/// A requester that waits for a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Candidate {
+    requester: NodeId,
+    known: bool,
+    /// Whether it has a lease that could run; else one is on its way.
+    ready: bool,
+}
+
+impl Candidate {
+    fn party(&self) -> Party {
+        if self.known { Party::Known(self.requester) } else { Party::Unknown }
+    }
 }
 
 /// Stride scheduling: the party with the smallest pass goes next and moves on by its stride.
@@ -48,23 +68,39 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    fn next(&mut self, ready: &[(NodeId, bool)]) -> Option<NodeId> {
-        let party = |(node, known): &(NodeId, bool)| if *known { Party::Known(*node) } else { Party::Unknown };
-        let pass = |turns: &Self, candidate: &(NodeId, bool)| turns.passes.get(&party(candidate)).copied().unwrap_or(0).max(turns.now);
-        let served = |turns: &Self, node: &NodeId| turns.served.get(node).copied().unwrap_or(0);
-        let chosen = ready.iter().min_by_key(|candidate| (pass(self, candidate), served(self, &candidate.0)))?;
-        self.now = pass(self, chosen);
-        let stride = if chosen.1 { 1 } else { UNKNOWN_STRIDE };
+    /// Whose turn it is.
+    fn next(&self, waiting: &[Candidate]) -> Option<Candidate> {
+        waiting.iter().copied().min_by_key(|candidate| (self.pass(candidate), self.served(&candidate.requester)))
+    }
+
+    fn pass(&self, candidate: &Candidate) -> u64 {
+        self.passes.get(&candidate.party()).copied().unwrap_or(0).max(self.now)
+    }
+
+    /// The turn in which a requester was served last, in turns; none is the longest ago.
+    fn served(&self, requester: &NodeId) -> u64 {
+        self.served.get(requester).copied().unwrap_or(0)
+    }
+
+    /// A stranger's job ran for so long while others waited.
+    pub(super) fn ran_while_others_waited(&mut self, ran_ms: u64) {
+        let pass = self.passes.entry(Party::Unknown).or_insert(self.now);
+        *pass = pass.saturating_add(TURNS_PER_S.saturating_mul(ran_ms / SECOND));
+    }
+
+    /// It has its turn.
+    fn take(&mut self, chosen: Candidate) {
+        self.now = self.pass(&chosen);
+        let stride = if chosen.known { 1 } else { UNKNOWN_STRIDE };
         self.passes.retain(|_, pass| *pass > self.now);
-        self.passes.insert(party(chosen), self.now.saturating_add(stride));
+        self.passes.insert(chosen.party(), self.now.saturating_add(stride));
         self.turn += 1;
-        self.served.insert(chosen.0, self.turn);
+        self.served.insert(chosen.requester, self.turn);
         if self.served.len() > SERVED_MAX
             && let Some(oldest) = self.served.iter().min_by_key(|(_, turn)| **turn).map(|(node, _)| *node)
         {
             self.served.remove(&oldest);
         }
-        Some(chosen.0)
     }
 }
 
@@ -109,6 +145,8 @@ pub(super) struct Load {
     kept: BTreeMap<NodeId, usize>,
     /// Strangers among them.
     shares: usize,
+    /// The turn in which the stranger was served that is to be asked next.
+    unserved: u64,
 }
 
 impl Load {
@@ -139,8 +177,8 @@ impl Load {
 
 impl Worker {
     /// Counts what the station has taken on.
-    pub(super) fn weigh(&mut self) {
-        let mut load = Load::default();
+    pub(super) fn weigh(&mut self, now: Time) {
+        let mut load = Load { unserved: self.longest_unserved(now), ..Load::default() };
         for work in self.works.values().filter(|work| !work.leases.is_empty() || !work.outbox.is_empty()) {
             let weight = Weight {
                 leases: work.leases.len(),
@@ -161,6 +199,17 @@ impl Worker {
         self.load = load;
     }
 
+    /// Of the strangers who could be asked now and of whom there is nothing here, the turn in which the longest unserved was served.
+    fn longest_unserved(&self, now: Time) -> u64 {
+        let could = |work: &&Work| {
+            let since = work.ask_at.max(work.send_at).max(work.dial_at).max(work.rest_until);
+            work.heard && work.standing == Standing::Open && work.leases.is_empty() && since <= now
+        };
+        let requesters = self.works.values().filter(could).map(Work::requester);
+        let strangers = requesters.filter(|requester| !self.is_known(requester) && !self.in_flight.contains_key(requester));
+        strangers.map(|requester| self.turns.served(&requester)).min().unwrap_or(u64::MAX)
+    }
+
     /// How many more receipts this station would keep for the requester of `work`. Strangers share their half evenly when it is full: what
     /// then comes of one with few drops what is kept for one with many. What strangers keep never counts against who is known.
     pub(super) fn room(&self, work: &Work) -> usize {
@@ -178,45 +227,83 @@ impl Worker {
     }
 
     /// Starts what may begin, up to the station's slots and the operator's budget of memory. A job that must wait for memory lets
-    /// smaller ones pass; alone it always fits, or the policy would have declined it.
+    /// smaller ones pass; alone it always fits, or the policy would have declined it. Where it is the turn of a requester whose next lease
+    /// is on its way, a slot is kept for that.
     pub(super) fn start_ready(&mut self, now: Time) {
-        while self.executions.len() < self.config.capacity as usize {
-            let taken: u64 = self.executions.values().map(|running| running.memory_bytes).sum();
-            let left = self.config.policy.budget.memory.0.saturating_sub(taken);
-            let fits = |work: &Work| work.memory_bytes() <= left;
-            let mut ready: Vec<(NodeId, bool)> = Vec::new();
-            for work in self.works.values().filter(|work| work.ready().is_some() && fits(work)) {
-                let requester = work.requester();
-                if !ready.iter().any(|(node, _)| *node == requester) {
-                    ready.push((requester, self.is_known(&requester)));
-                }
+        self.kept.retain(|_, until| *until > now);
+        let mut kept: Vec<NodeId> = self.kept.keys().copied().filter(|requester| self.expects_more(requester, now)).collect();
+        let mut free = (self.config.capacity as usize).saturating_sub(self.executions.len());
+        while free > 0 {
+            let waiting = self.candidates(&kept);
+            let Some(chosen) = self.turns.next(&waiting) else { return };
+            free -= 1;
+            if !chosen.ready {
+                kept.retain(|requester| *requester != chosen.requester);
+                continue;
             }
-            let Some(requester) = self.turns.next(&ready) else { return };
-            // Of one requester's experiments the one with the fewest running goes first.
-            let of_requester = self.works.iter().filter(|(_, work)| work.requester() == requester && fits(work));
-            let next = of_requester.filter_map(|(id, work)| work.ready().map(|lease| (work.running(), *id, lease))).min();
-            let Some((_, id, lease)) = next else { return };
+            self.turns.take(chosen);
+            self.start_one(chosen.requester, now);
+        }
+    }
+
+    /// Requesters with a lease that could run, and of those in `kept` the others.
+    fn candidates(&self, kept: &[NodeId]) -> Vec<Candidate> {
+        let left = self.memory_left();
+        let mut waiting: Vec<Candidate> = Vec::new();
+        for work in self.works.values().filter(|work| work.ready().is_some() && work.memory_bytes() <= left) {
+            let requester = work.requester();
+            if !waiting.iter().any(|candidate| candidate.requester == requester) {
+                waiting.push(Candidate { requester, known: self.is_known(&requester), ready: true });
+            }
+        }
+        let others = kept.iter().filter(|requester| !waiting.iter().any(|candidate| candidate.requester == **requester));
+        let others: Vec<Candidate> = others.map(|requester| Candidate { requester: *requester, known: true, ready: false }).collect();
+        waiting.extend(others);
+        waiting
+    }
+
+    fn memory_left(&self) -> u64 {
+        let taken: u64 = self.executions.values().map(|running| running.memory_bytes).sum();
+        self.config.policy.budget.memory.0.saturating_sub(taken)
+    }
+
+    /// Of one requester's experiments the one with the fewest running goes first.
+    fn start_one(&mut self, requester: NodeId, now: Time) {
+        let left = self.memory_left();
+        let of_requester = self.works.iter().filter(|(_, work)| work.requester() == requester && work.memory_bytes() <= left);
+        let next = of_requester.filter_map(|(id, work)| work.ready().map(|lease| (work.running(), *id, lease))).min();
+        if let Some((_, id, lease)) = next {
             self.start(id, lease, now);
         }
     }
 
-    /// The stranger's job that makes way next where all slots are taken, and when: once it has run for as long as a job of somebody else that
-    /// waits may run at most.
+    /// An execution of `requester` ended: who is known and asked for more has its slot for a moment longer, until its next lease is here.
+    pub(super) fn keep_slot(&mut self, requester: NodeId, now: Time) {
+        if self.is_known(&requester) {
+            self.kept.insert(requester, now.plus(KEPT_MS));
+        }
+    }
+
+    /// Whether more leases of `requester` may be on their way.
+    fn expects_more(&self, requester: &NodeId, now: Time) -> bool {
+        let mut works = self.works.values().filter(|work| work.requester() == *requester);
+        works.any(|work| work.heard && work.standing == Standing::Open && work.rest_until <= now)
+    }
+
+    /// The stranger's job that makes way next where all slots are taken, and when: once it has run for a minute, and among strangers for
+    /// twice as long each time it made way, so that it ends some day.
     pub(super) fn makes_way(&self) -> Option<(Ticket, Time)> {
         let full = self.executions.len() >= self.config.capacity as usize;
         if !full || self.executions.values().any(|running| running.stopped) {
             return None;
         }
-        let waiting = self.works.values().filter(|work| work.ready().is_some());
-        let waiting: Vec<(NodeId, u64)> = waiting.map(|work| (work.requester(), work.wall_ms())).collect();
+        let waiting: Vec<NodeId> = self.works.values().filter(|work| work.ready().is_some()).map(Work::requester).collect();
         let ends = self.executions.iter().filter_map(|(execution, running)| {
             let work = self.works.get(&running.experiment)?;
             let requester = work.requester();
-            // Each time it made way it has twice as long among strangers, so that its job ends some day.
             let among_strangers = MAKES_WAY_AFTER_MS << work.made_way.min(MAKES_WAY_DOUBLINGS);
-            let least = |other| if self.is_known(other) { MAKES_WAY_AFTER_MS } else { among_strangers };
-            let others = waiting.iter().filter(|(other, _)| *other != requester);
-            let after_ms = others.map(|(other, wall_ms)| least(other).max(*wall_ms)).min()?;
+            let after = |other| if self.is_known(other) { MAKES_WAY_AFTER_MS } else { among_strangers };
+            let after_ms = waiting.iter().filter(|other| **other != requester).map(after).min()?;
             (!self.is_known(&requester)).then(|| (*execution, running.started.plus(after_ms)))
         });
         ends.min_by_key(|(execution, at)| (*at, *execution))
@@ -242,7 +329,8 @@ impl Worker {
         // An experiment with nothing here may hold one lease although the slots are taken, so that a long one cannot shut the
         // others out: it waits its turn.
         let sharing = if known { self.load.known_sharing } else { self.load.sharing };
-        let fair = u64::from(here == 0 && (sharing as u64) < slots.saturating_mul(2));
+        let is_next = known || self.turns.served(&work.requester()) <= self.load.unserved;
+        let fair = u64::from(here == 0 && is_next && (sharing as u64) < slots.saturating_mul(2));
         let room = slots.saturating_sub(elsewhere).max(fair);
         let ahead = if room == 0 { 0 } else { work.ahead(slots, AHEAD_MS).min(AHEAD_MAX) };
         let free = room.saturating_add(ahead).saturating_sub(here).min(self.room(work) as u64);

@@ -178,10 +178,6 @@ impl Work {
         self.call.body.experiment.body.limits.memory_bytes
     }
 
-    pub(super) fn wall_ms(&self) -> u64 {
-        self.call.body.experiment.body.limits.wall_ms
-    }
-
     /// Nothing is left to do and nobody asks for it any more.
     pub(super) fn is_idle(&self) -> bool {
         !self.heard && self.leases.is_empty() && !self.recorded && self.returned.is_empty()
@@ -272,7 +268,7 @@ impl Worker {
         if work.standing == Standing::Closed {
             return true;
         }
-        self.weigh();
+        self.weigh(now);
         let room = self.works.get(&id).map_or(0, |work| self.room(work));
         let Some(work) = self.works.get_mut(&id) else { return true };
         let mut taken = 0;
@@ -406,6 +402,7 @@ impl Worker {
         if let Some(work) = self.works.get_mut(&id) {
             (work.rest_until, work.made_way) = (now.plus(ran_ms), work.made_way.saturating_add(1));
         }
+        self.turns.ran_while_others_waited(ran_ms);
         self.return_lease(id, lease, ReturnReason::MadeWay);
         self.return_queued(id, ReturnReason::MadeWay);
     }

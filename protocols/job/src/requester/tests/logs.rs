@@ -13,6 +13,7 @@ use crate::log::{
     Entry, HELD_RECEIPT_BYTES_MAX, JOB_RECEIPTS_BYTES_MAX, LogError, Lost, PAGE_BYTES_MAX, PAGES_MAX, Page, Root, SettledJob, verify, verify_closed,
 };
 use crate::requester::{CLOSED_MAX, Effect, Event};
+use crate::time::SECOND;
 use crate::verdict::{Decision, VERDICT_EXACT_BYTES_MAX};
 
 fn closed() -> (World, ExperimentId, Root, Vec<Page>) {
@@ -80,6 +81,8 @@ fn varied() -> (World, ExperimentId) {
     let id = world.publish(large);
     let (lost, _) = world.leases(id, 3).remove(0);
     world.deliver_all(id, 3, vec![], &[], &[lost]);
+    // For two seconds who has delivered something goes first.
+    world.pass(3 * SECOND);
     for station in [1, 2] {
         let mut hand = world.leases(id, station);
         while let Some((number, lease)) = hand.pop() {

@@ -301,3 +301,18 @@ fn a_job_that_makes_way_uses_up_neither_its_stations_nor_its_attempts() {
     assert!(matches!(job.verdict.decision, Decision::Agreed { .. }));
     assert!(job.lost.len() == 60 && job.lost.iter().all(|(_, _, how)| *how == Lost::MadeWay));
 }
+
+#[test]
+fn who_has_delivered_something_and_asks_goes_first_where_a_job_is_overdue() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(1), 4));
+    let (_, silent) = silence(&mut world, id);
+    world.pass(9 * SECOND - 1);
+    assert!(waits(&mut world, id, 2), "it asks, a moment too early");
+    world.pass(1);
+    assert!(waits(&mut world, id, 9), "a newcomer has two seconds to wait");
+    world.pass(2 * SECOND - 1);
+    assert!(waits(&mut world, id, 9));
+    world.pass(1);
+    assert_eq!(one(&mut world, id, 9).1, silent);
+}

@@ -8,7 +8,7 @@ use crate::experiment::{Class, ExperimentId, Labels, Measurement};
 use crate::log;
 use crate::peer_action::PeerAction;
 use crate::requester::{Effect, Event, Peer, PublishError};
-use crate::time::{MINUTE, SECOND};
+use crate::time::{HOUR, MINUTE, SECOND};
 use crate::verdict::Decision;
 use crate::work::{ClaimRefused, ReceiptRefused, Response};
 
@@ -167,23 +167,47 @@ fn a_returned_lease_goes_to_another_station_at_once() {
 }
 
 #[test]
-fn a_job_that_everybody_returns_ends_undecided() {
+fn a_job_that_everybody_returns_is_kept_for_others_until_the_deadline() {
     let mut world = World::new();
     let id = world.publish(draft(fixed(1), 1));
+    let mut returned = 0;
     for round in 0.. {
-        assert!(round < 400, "it never ends");
-        let station = 1 + (round % 40) as u8;
+        assert!(round < 2_000, "it never ends");
+        let station = 1 + (round % 20) as u8;
         match world.claim(id, station, &[]) {
-            Response::Leases(leases) => _ = world.deliver_all(id, station, vec![], &[], &[leases.body.first]),
+            Response::Leases(leases) => {
+                world.deliver_all(id, station, vec![], &[], &[leases.body.first]);
+                returned += 1;
+            }
             Response::Wait { .. } => world.pass(MINUTE / 2),
             Response::Refused(_) => break,
             other => panic!("{other:?}"),
         }
     }
+    assert_eq!(returned, 40, "twice each");
     let (root, pages) = world.log(&id);
-    let log::Entry::Settled(job) = &pages[0].entries[0] else { panic!("no verdict") };
-    assert!(matches!(job.verdict.decision, Decision::Undecided { groups: 0, .. }));
-    assert_eq!(job.lost.len(), 10);
+    assert_eq!((root.settled, root.expired, world.now >= START.plus(HOUR)), (0, 1, true));
+    assert!(log::verify(&root, &pages, |_| None, None).is_ok());
+}
+
+#[test]
+fn who_returns_all_it_gets_uses_up_no_job_and_those_who_delivered_something_go_first() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(1), 3));
+    let honest = world.leases(id, 100);
+    for station in 1..61 {
+        let Response::Leases(leases) = world.claim(id, station, &[]) else { continue };
+        world.deliver_all(id, station, vec![], &[], &[leases.body.first]);
+    }
+    let mut hand = honest;
+    while !hand.is_empty() {
+        let receipts = hand.iter().map(|(number, lease)| delivery(id, 100, *number, lease.index, b"o")).collect();
+        hand = world.deliver(id, 100, receipts).leases.map(numbered).unwrap_or_default();
+        // Whoever returns and asks again at once gets nothing meanwhile.
+        assert!((1..61).all(|station| !matches!(world.claim(id, station, &[]), Response::Leases(_))));
+    }
+    let (root, pages) = world.log(&id);
+    assert_eq!((root.settled, root.expired), (3, 0));
     assert!(log::verify(&root, &pages, |_| None, None).is_ok());
 }
 

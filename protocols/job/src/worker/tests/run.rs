@@ -265,7 +265,7 @@ fn take_one(station: &mut Station, lab: &Lab) {
 }
 
 #[test]
-fn a_strangers_endless_job_makes_way_for_others_once_it_ran_for_as_long_as_theirs_may() {
+fn a_strangers_endless_job_makes_way_for_others_once_it_ran_for_a_minute() {
     let (evil, honest) = (lab_with_wall(41, "endless", HOUR), lab_with_wall(42, "short", MINUTE));
     let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &evil, 1, HOUR);
     let (execution, _) = station.started.pop_front().expect("it runs");
@@ -286,12 +286,7 @@ fn a_strangers_endless_job_makes_way_for_others_once_it_ran_for_as_long_as_their
 }
 
 #[test]
-fn long_jobs_of_strangers_do_not_push_each_other_out_and_nobody_pushes_out_who_is_known() {
-    let (one, other) = (lab_with_wall(41, "long", HOUR), lab_with_wall(42, "long too", HOUR));
-    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &one, 1, 2 * HOUR);
-    take_one(&mut station, &other);
-    station.pass(50 * MINUTE);
-    assert!(station.stopped.is_empty());
+fn nobody_pushes_out_who_is_known() {
     let (known, stranger) = (Lab::new(REQUESTER, "known"), lab_with_wall(42, "short", SECOND));
     let mut station = Station::with_more_leases(Config { capacity: 1, ..config() }, &known, 1, HOUR);
     take_one(&mut station, &stranger);
@@ -312,12 +307,12 @@ fn a_job_of_a_moment_ends_nobody_elses_within_a_minute() {
 
 #[test]
 fn a_strangers_job_has_twice_as_long_each_time_it_made_way_for_a_stranger() {
-    for made_way in 0..6 {
+    for made_way in 0..8 {
         let (long, short) = (lab_with_wall(41, "long", 4 * HOUR), lab_with_wall(42, "short", SECOND));
         let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &long, 1, 4 * HOUR);
         station.worker.works.get_mut(&long.id).expect("here").made_way = made_way;
         take_one(&mut station, &short);
-        let minutes = [1, 2, 4, 8, 16, 16][made_way as usize];
+        let minutes = [1, 2, 4, 8, 16, 32, 64, 64][made_way as usize];
         station.pass(minutes * MINUTE - SECOND);
         assert!(station.stopped.is_empty(), "not before {minutes} minutes");
         station.pass(SECOND);
@@ -340,4 +335,74 @@ fn for_whoever_has_a_history_a_strangers_job_makes_way_after_a_minute_however_of
     assert!(station.stopped.is_empty());
     station.pass(SECOND);
     assert_eq!(station.stopped.len(), 1);
+}
+
+impl Station {
+    /// The delivery to `lab` that was sent last.
+    fn deliver_to(&mut self, lab: &Lab) -> (Ticket, Deliver) {
+        let is_theirs = |out: &Out| matches!(&out.request, Request::Deliver(deliver) if deliver.experiment == lab.id);
+        let at = self.sent.iter().rposition(is_theirs).expect("a delivery");
+        let Some(Out { send, request: Request::Deliver(deliver), .. }) = self.sent.remove(at) else { panic!("it was one") };
+        (send, deliver)
+    }
+}
+
+/// A station of one slot that works for a requester whose receipt it had held, and has a stranger's lease that waits. Whose turn it is next
+/// is the known one's.
+fn known_before_stranger(known: &Lab, stranger: &Lab) -> Station {
+    // Strangers have had their turn.
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &lab_with_wall(43, "first", SECOND), 1, HOUR);
+    station.finish();
+    take_one(&mut station, known);
+    station.finish();
+    let (send, _) = station.deliver_to(known);
+    let next = known.ack_with(|ack| {
+        ack.held = List::first([0]);
+        ack.leases = Some(known.batch(1, 1, HOUR));
+    });
+    station.answer(send, next);
+    take_one(&mut station, stranger);
+    station
+}
+
+#[test]
+fn the_slot_of_a_known_requester_is_kept_for_its_next_lease_for_a_second() {
+    let (known, stranger) = (Lab::new(REQUESTER, "known"), lab_with_wall(42, "endless", HOUR));
+    let mut station = known_before_stranger(&known, &stranger);
+    station.finish();
+    assert!(station.started.is_empty(), "its next lease is on its way");
+    let (send, _) = station.deliver_to(&known);
+    let next = known.ack_with(|ack| {
+        ack.held = List::first([1]);
+        ack.leases = Some(known.batch(2, 1, HOUR));
+    });
+    station.answer(send, next);
+    assert_eq!(station.started.front().map(|(_, job)| job.experiment), Some(known.id));
+    station.finish();
+    station.pass(SECOND - 1);
+    assert!(station.started.is_empty());
+    station.pass(1);
+    assert_eq!(station.started.front().map(|(_, job)| job.experiment), Some(stranger.id));
+}
+
+#[test]
+fn where_slots_are_taken_the_stranger_longest_unserved_is_asked_next() {
+    let (first, second, new) = (lab_with_wall(41, "first", HOUR), lab_with_wall(42, "second", HOUR), lab_with_wall(43, "new", SECOND));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &first, 1, 4 * HOUR);
+    let (execution, _) = station.started.pop_front().expect("it runs");
+    take_one(&mut station, &second);
+    station.pass(MINUTE);
+    station.handle(Event::Finished { execution, report: Err(StationFailure::Stopped) });
+    let (send, _) = station.deliver_to(&first);
+    station.answer(send, first.ack_with(|_| {}));
+    // The first rests for a minute, and the new one says that it has nothing for a minute.
+    station.sent.clear();
+    station.hear(new.call(1, station.now));
+    let (send, _) = station.claim();
+    station.answer(send, Response::Wait { ms: 60_000 });
+    station.sent.clear();
+    station.pass(MINUTE);
+    let asked: Vec<_> = station.sent.iter().filter_map(|out| work_of(&out.request)).filter(|(_, free, _)| *free > 0).map(|(id, ..)| id).collect();
+    // The next one need not wait for its answer: nobody holds a place by keeping silent.
+    assert_eq!(asked, [new.id, first.id]);
 }
