@@ -146,7 +146,7 @@ impl Handle {
 
     /// Publishes; resolves once the experiment is durable.
     pub async fn publish(&self, draft: Draft) -> Result<ExperimentId, HandleError> {
-        let Identity { network, topics, .. } = &self.identity;
+        let Identity { network, topics, .. } = &*self.identity;
         if !topics.contains(&draft.topic) {
             return Err(HandleError::Topic { topic: draft.topic, network: network.clone(), topics: topics.clone() });
         }
