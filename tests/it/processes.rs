@@ -85,6 +85,26 @@ async fn two_stations_and_a_publisher_complete_an_experiment_over_quic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_fails_on_every_station_is_exit_code_four_and_says_how() {
+    let mut net = Net::new(TCP);
+    let _first = net.bootstrap().await;
+    let publisher = net.home("publisher").await;
+    let file = publisher.dir().join("experiment.toml");
+    let good = primes(1, 1, 1_000);
+    for (broken, outcome) in [
+        (format!("{good}[limits]\nfuel = 10\n"), "out_of_fuel"),
+        (good.replace("from = [0]", "from = [\"zero\"]"), "exited: 2"),
+        (format!("{good}[limits]\noutput = \"1B\"\n"), "output_too_large"),
+    ] {
+        publisher.write("experiment.toml", &broken);
+        let (code, results) = publisher.start(&["publish", file.to_str().expect("UTF-8")]).finish().await;
+        assert_eq!(code, 4, "{outcome}: {results}");
+        let row = &results["rows"][0];
+        assert_eq!((&row["verdict"], &row["outcome"], &row["answer"]), (&"failed".into(), &outcome.into(), &Value::Null), "{results}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_published_before_any_peer_and_heard_late_is_served() {
     let mut net = Net::new(TCP);
     let first = net.bootstrap().await;
