@@ -10,7 +10,6 @@ use super::deal::{FIRST_MS, WALK_MAX};
 use super::run::{OpenJob, Run};
 use crate::experiment::Class;
 use crate::identity::NodeId;
-use crate::lease::duration_ms;
 use crate::time::{SECOND, Time};
 
 /// No job is overdue before: the way, a cold start, a busy disk.
@@ -19,6 +18,8 @@ const OVERDUE_MS_MIN: u64 = 10 * SECOND;
 const MODULE_BYTES_PER_MS: u64 = 1_000;
 /// A job is overdue after this many times what half of them take.
 const OVERDUE_TIMES: u64 = 4;
+/// Where nothing is known yet: after this part of the limit on time, which is meant for the slowest job.
+const UNKNOWN_PART: u64 = 4;
 /// Receipts before anything is known of what is usual: fewer may all be of one kind.
 const RECEIPTS_MIN: u32 = 3;
 /// The first receipts, whose longest time is the usual one.
@@ -61,8 +62,7 @@ impl Run {
         if matches!(body.class, Class::Measurement(_)) {
             return whole;
         }
-        let half = duration_ms(body.module.bytes, body.limits.wall_ms, 0, 1) / 2;
-        let usual = self.typical.ms().map_or(half, |typical| typical.saturating_mul(OVERDUE_TIMES));
+        let usual = self.typical.ms().map_or(body.limits.wall_ms / UNKNOWN_PART, |typical| typical.saturating_mul(OVERDUE_TIMES));
         usual.max(least).min(whole)
     }
 

@@ -191,13 +191,13 @@ fn what_jobs_usually_take_is_no_silence() {
 }
 
 #[test]
-fn where_few_delivered_yet_half_of_the_lease_is_given() {
+fn where_few_delivered_yet_a_quarter_of_the_limit_on_time_is_given() {
     let mut world = World::new();
     let id = world.publish(draft(fixed(1), 3));
     let slow = one(&mut world, id, 1);
     let others = [2, 3].map(|station| (station, one(&mut world, id, station)));
     others.into_iter().for_each(|(station, hand)| hand_in(&mut world, id, station, hand));
-    world.pass(44 * SECOND);
+    world.pass(14 * SECOND);
     assert!(waits(&mut world, id, 2));
     world.pass(SECOND);
     assert_eq!(one(&mut world, id, 2).1, slow.1);
@@ -248,10 +248,10 @@ fn where_only_silent_ones_claimed_more_are_called() {
     });
     assert!(silent.is_some());
     let asked = |world: &World| world.calls().last().unwrap().body.claim_below;
-    world.pass(44 * SECOND);
+    world.pass(14 * SECOND);
     let before = asked(&world);
-    assert!(before < u64::MAX, "half a lease is no silence");
-    world.pass(20 * SECOND);
+    assert!(before < u64::MAX, "a quarter of its limit is no silence");
+    world.pass(10 * SECOND);
     assert_eq!(asked(&world), u64::MAX, "everybody is asked in the end");
 }
 
@@ -261,8 +261,8 @@ fn after_a_restart_silence_is_noticed_as_before() {
     let id = world.publish(draft(fixed(1), 4));
     let (_, silent) = silence(&mut world, id);
     world.crash();
-    // Nobody delivered to this process yet, so that half the lease is given.
-    world.pass(44 * SECOND);
+    // Nobody delivered to this process yet, so that a quarter of its limit is given.
+    world.pass(14 * SECOND);
     assert!(waits(&mut world, id, 2));
     world.pass(SECOND);
     assert_eq!(one(&mut world, id, 2).1, silent);
