@@ -6,7 +6,7 @@
 //! its next job may run twice as long before it makes way for a stranger's; the stranger longest unserved is asked first. Deliberately lacks
 //! preemption of those whose receipts were held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Worker;
 use super::machine::Standing;
@@ -136,11 +136,12 @@ impl Weight {
 pub(super) struct Load {
     known: Weight,
     strangers: Weight,
-    /// Experiments that have any leases, and their leases; of strangers only where the module is here.
-    sharing: usize,
-    /// Those of known requesters.
-    known_sharing: usize,
+    /// Leases, of strangers only where the module is here.
     at_hand: usize,
+    /// Whose they are: a requester has one turn however many experiments it has.
+    sharing: BTreeSet<NodeId>,
+    /// Experiments of known requesters among them.
+    known_sharing: usize,
     /// Leases and receipts of each requester.
     kept: BTreeMap<NodeId, usize>,
     /// Strangers among them.
@@ -190,9 +191,11 @@ impl Worker {
             let side = if known { &mut load.known } else { &mut load.strangers };
             side.add(weight);
             let at_hand = if known || is_at_hand(work) { work.leases.len() } else { 0 };
-            load.sharing += usize::from(at_hand > 0);
             load.known_sharing += usize::from(at_hand > 0 && known);
             load.at_hand += at_hand;
+            if at_hand > 0 {
+                load.sharing.insert(work.requester());
+            }
             *load.kept.entry(work.requester()).or_default() += weight.all();
         }
         load.shares = load.kept.keys().filter(|node| !self.is_known(node)).count();
@@ -326,11 +329,15 @@ impl Worker {
         let known = self.is_known(&work.requester());
         let counted = if known || is_at_hand(work) { here } else { 0 };
         let elsewhere = (self.load.at_hand as u64).saturating_sub(counted);
-        // An experiment with nothing here may hold one lease although the slots are taken, so that a long one cannot shut the
-        // others out: it waits its turn.
-        let sharing = if known { self.load.known_sharing } else { self.load.sharing };
-        let is_next = known || self.turns.served(&work.requester()) <= self.load.unserved;
-        let fair = u64::from(here == 0 && is_next && (sharing as u64) < slots.saturating_mul(2));
+        // Who has nothing here may hold one lease although the slots are taken, so that long jobs cannot shut the others out: it waits its
+        // turn. Among strangers that is a requester, who would fill all places with its experiments otherwise.
+        let may_wait = if known {
+            (self.load.known_sharing as u64) < slots.saturating_mul(2)
+        } else {
+            let (sharing, requester) = (&self.load.sharing, work.requester());
+            !sharing.contains(&requester) && (sharing.len() as u64) < slots.saturating_mul(2) && self.turns.served(&requester) <= self.load.unserved
+        };
+        let fair = u64::from(here == 0 && may_wait);
         let room = slots.saturating_sub(elsewhere).max(fair);
         let ahead = if room == 0 { 0 } else { work.ahead(slots, AHEAD_MS).min(AHEAD_MAX) };
         let free = room.saturating_add(ahead).saturating_sub(here).min(self.room(work) as u64);

@@ -406,3 +406,16 @@ fn where_slots_are_taken_the_stranger_longest_unserved_is_asked_next() {
     // The next one need not wait for its answer: nobody holds a place by keeping silent.
     assert_eq!(asked, [new.id, first.id]);
 }
+
+#[test]
+fn a_strangers_many_experiments_leave_the_place_behind_its_endless_job_to_another_requester() {
+    let (one, two, other) = (lab_with_wall(41, "one", HOUR), lab_with_wall(41, "two", HOUR), lab_with_wall(42, "other", SECOND));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &one, 1, 4 * HOUR);
+    let (execution, _) = station.started.pop_front().expect("it runs");
+    station.sent.clear();
+    station.hear(two.call(1, station.now));
+    assert!(station.sent.iter().all(|out| work_of(&out.request).is_none_or(|(_, free, _)| free == 0)), "it has its place already");
+    take_one(&mut station, &other);
+    station.pass(MINUTE);
+    assert_eq!(station.stopped, [execution]);
+}
