@@ -331,6 +331,7 @@ impl Worker {
             .chain(self.probe_deadline())
             .chain(self.makes_way().map(|(_, at)| at))
             .chain(self.kept.values().copied())
+            .chain(self.seat_deadline(now))
             .fold(self.sweep_at, Time::min);
         // Whatever is due already was either done just now or waits for an event, not for the clock.
         soonest.max(now.plus(1))

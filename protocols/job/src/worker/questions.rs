@@ -41,6 +41,13 @@ struct Again {
     sent: Sent,
 }
 
+impl Question {
+    /// Whether it was asked a moment ago: it will be asked once more if no answer comes.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.again.is_some()
+    }
+}
+
 impl Worker {
     /// Asks `requester`, at once or, for what must be durable first, after everything committed so far.
     pub(super) fn ask(&mut self, requester: NodeId, to: At, request: Request, sent: Sent, now: Time) -> Ticket {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Worker;
 use super::machine::Standing;
 use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_KNOWN_MAX, OUTBOX_MAX, OUTBOX_STRANGERS_BYTES_MAX, OUTBOX_STRANGERS_MAX, OUTBOX_UNKNOWN_MAX};
-use super::work::Work;
+use super::work::{Running, Work};
 use crate::content::Content;
 use crate::durable::Ticket;
 use crate::identity::NodeId;
@@ -209,7 +209,9 @@ impl Worker {
             work.heard && work.standing == Standing::Open && work.leases.is_empty() && since <= now
         };
         let requesters = self.works.values().filter(could).map(Work::requester);
-        let strangers = requesters.filter(|requester| !self.is_known(requester) && !self.in_flight.contains_key(requester));
+        // Who is being asked is so for a moment: nobody holds the turn by silence.
+        let is_asked_long = |requester: &NodeId| self.in_flight.get(requester).is_some_and(|question| !question.is_fresh());
+        let strangers = requesters.filter(|requester| !self.is_known(requester) && !is_asked_long(requester));
         strangers.map(|requester| self.turns.served(&requester)).min().unwrap_or(u64::MAX)
     }
 
@@ -304,12 +306,27 @@ impl Worker {
         let ends = self.executions.iter().filter_map(|(execution, running)| {
             let work = self.works.get(&running.experiment)?;
             let requester = work.requester();
-            let among_strangers = MAKES_WAY_AFTER_MS << work.made_way.min(MAKES_WAY_DOUBLINGS);
-            let after = |other| if self.is_known(other) { MAKES_WAY_AFTER_MS } else { among_strangers };
+            let after = |other| if self.is_known(other) { MAKES_WAY_AFTER_MS } else { quantum_ms(work) };
             let after_ms = waiting.iter().filter(|other| **other != requester).map(after).min()?;
             (!self.is_known(&requester)).then(|| (*execution, running.started.plus(after_ms)))
         });
         ends.min_by_key(|(execution, at)| (*at, *execution))
+    }
+
+    /// When the first of the strangers' jobs that run has had its time: before that no other stranger is asked for a lease that would wait, for
+    /// it might end before its turn. Nothing where no stranger's runs.
+    fn seat_opens(&self) -> Option<Time> {
+        let of = |running: &Running| {
+            let work = self.works.get(&running.experiment)?;
+            (!self.is_known(&work.requester())).then(|| running.started.plus(quantum_ms(work)))
+        };
+        self.executions.values().filter_map(of).min()
+    }
+
+    /// When strangers are to be asked although all slots are taken, if that is later.
+    pub(super) fn seat_deadline(&self, now: Time) -> Option<Time> {
+        let full = self.executions.len() >= self.config.capacity as usize;
+        self.seat_opens().filter(|at| full && *at > now)
     }
 
     /// Ends what has to make way.
@@ -335,7 +352,10 @@ impl Worker {
             (self.load.known_sharing as u64) < slots.saturating_mul(2)
         } else {
             let (sharing, requester) = (&self.load.sharing, work.requester());
-            !sharing.contains(&requester) && (sharing.len() as u64) < slots.saturating_mul(2) && self.turns.served(&requester) <= self.load.unserved
+            self.seat_opens().is_none_or(|at| at <= now)
+                && !sharing.contains(&requester)
+                && (sharing.len() as u64) < slots.saturating_mul(2)
+                && self.turns.served(&requester) <= self.load.unserved
         };
         let fair = u64::from(here == 0 && may_wait);
         let room = slots.saturating_sub(elsewhere).max(fair);
@@ -356,6 +376,11 @@ impl Worker {
     pub fn knows(&self, node: &NodeId) -> bool {
         self.is_known(node)
     }
+}
+
+/// How long a job of a stranger's `work` runs before it makes way for another stranger's.
+fn quantum_ms(work: &Work) -> u64 {
+    MAKES_WAY_AFTER_MS << work.made_way.min(MAKES_WAY_DOUBLINGS)
 }
 
 /// Whether leases of `work` run, or could.
