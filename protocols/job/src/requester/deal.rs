@@ -318,8 +318,8 @@ impl Run {
         self.losers.lost(leased.cluster, now);
         if let Some(claimant) = self.claimants.get_mut(&leased.node) {
             claimant.outstanding.remove(&number);
-            claimant.losses = claimant.losses.saturating_add(1);
-            claimant.paused_until = now.plus(pause_ms(claimant.losses));
+            claimant.losses = claimant.losses.saturating_add(u32::from(how != Lost::MadeWay));
+            claimant.paused_until = now.plus(pause_ms(claimant.losses.max(1)));
         }
         if let Some(job) = self.open.get_mut(&leased.index) {
             job.outstanding.remove(&number);

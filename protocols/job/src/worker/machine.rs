@@ -287,6 +287,7 @@ impl Worker {
         self.expire_leases(now);
         self.start_ready(now);
         self.make_way(now);
+        self.give_back_what_waits(now);
         self.weigh(now);
         self.bound_outbox();
         self.bound_works();

@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Worker;
 use super::machine::Standing;
 use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_KNOWN_MAX, OUTBOX_MAX, OUTBOX_STRANGERS_BYTES_MAX, OUTBOX_STRANGERS_MAX, OUTBOX_UNKNOWN_MAX};
-use super::work::{Running, Work};
+use super::work::Work;
 use crate::content::Content;
 use crate::durable::Ticket;
 use crate::identity::NodeId;
 use crate::time::{MINUTE, SECOND, Time};
+use crate::work::ReturnReason;
 
 /// Turns of a known requester for one of all unknown requesters together; the compiler's too.
 pub const UNKNOWN_STRIDE: u64 = 10;
@@ -27,6 +28,8 @@ const AHEAD_MAX: u64 = 64;
 const MAKES_WAY_AFTER_MS: u64 = MINUTE;
 /// How often that time is doubled for who waits without a history: to an hour and four minutes, longer than any job.
 const MAKES_WAY_DOUBLINGS: u32 = 6;
+/// A job that has run for so long may go on for much longer: behind it short leases end before their turn.
+const LONG_MS: u64 = 5 * SECOND;
 /// How long a slot is kept for the next lease of a requester with a history: a delivery and its answer, and a slow disk at the other end.
 const KEPT_MS: u64 = SECOND;
 /// Requesters whose turn is remembered; the longest unserved go first.
@@ -313,20 +316,37 @@ impl Worker {
         ends.min_by_key(|(execution, at)| (*at, *execution))
     }
 
-    /// When the first of the strangers' jobs that run has had its time: before that no other stranger is asked for a lease that would wait, for
-    /// it might end before its turn. Nothing where no stranger's runs.
-    fn seat_opens(&self) -> Option<Time> {
-        let of = |running: &Running| {
+    /// Where long jobs of strangers have all slots: when the first of them has had its time. Before that no other stranger is asked for a
+    /// lease that would wait, for it might end before its turn.
+    fn seat_opens(&self, now: Time) -> Option<Time> {
+        let mut first = None;
+        for running in self.executions.values() {
             let work = self.works.get(&running.experiment)?;
-            (!self.is_known(&work.requester())).then(|| running.started.plus(quantum_ms(work)))
-        };
-        self.executions.values().filter_map(of).min()
+            if self.is_known(&work.requester()) || now < running.started.plus(LONG_MS) {
+                return None;
+            }
+            let over = running.started.plus(quantum_ms(work));
+            first = Some(first.map_or(over, |first: Time| first.min(over)));
+        }
+        first.filter(|_| self.executions.len() >= self.config.capacity as usize)
     }
 
-    /// When strangers are to be asked although all slots are taken, if that is later.
+    /// When what strangers may wait for changes next.
     pub(super) fn seat_deadline(&self, now: Time) -> Option<Time> {
-        let full = self.executions.len() >= self.config.capacity as usize;
-        self.seat_opens().filter(|at| full && *at > now)
+        let long = self.executions.values().map(|running| running.started.plus(LONG_MS));
+        long.chain(self.seat_opens(now)).filter(|at| *at > now).min()
+    }
+
+    /// Gives back what strangers' leases cannot be done in their time, behind long jobs of others: that is no loss, and they are asked again.
+    pub(super) fn give_back_what_waits(&mut self, now: Time) {
+        let Some(opens) = self.seat_opens(now).filter(|at| *at > now) else { return };
+        let is_hopeless = |work: &Work| {
+            work.running() == 0 && work.first_expiry().is_some_and(|end| end < opens.plus(work.call.body.experiment.body.limits.wall_ms))
+        };
+        let strangers = self.works.iter().filter(|(_, work)| !self.is_known(&work.requester()) && is_hopeless(work));
+        for id in strangers.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.return_queued(id, ReturnReason::MadeWay);
+        }
     }
 
     /// Ends what has to make way.
@@ -352,7 +372,7 @@ impl Worker {
             (self.load.known_sharing as u64) < slots.saturating_mul(2)
         } else {
             let (sharing, requester) = (&self.load.sharing, work.requester());
-            self.seat_opens().is_none_or(|at| at <= now)
+            self.seat_opens(now).is_none_or(|at| at <= now)
                 && !sharing.contains(&requester)
                 && (sharing.len() as u64) < slots.saturating_mul(2)
                 && self.turns.served(&requester) <= self.load.unserved

@@ -267,6 +267,9 @@ fn take_one(station: &mut Station, lab: &Lab) {
     station.fetched();
 }
 
+/// From here on a job is a long one.
+const LONG: u64 = 5 * SECOND;
+
 /// What the station asked for lately, and of whom.
 fn asked(station: &Station) -> Vec<ExperimentId> {
     station.sent.iter().filter_map(|out| work_of(&out.request)).filter(|(_, free, _)| *free > 0).map(|(id, ..)| id).collect()
@@ -277,9 +280,10 @@ fn a_strangers_endless_job_makes_way_for_others_once_it_ran_for_a_minute() {
     let (evil, honest) = (lab_with_wall(41, "endless", HOUR), lab_with_wall(42, "short", MINUTE));
     let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &evil, 1, HOUR);
     let (execution, _) = station.started.pop_front().expect("it runs");
+    station.pass(LONG);
     station.sent.clear();
     station.hear(honest.call(1, station.now));
-    station.pass(MINUTE - 1);
+    station.pass(MINUTE - LONG - 1);
     assert!(asked(&station).is_empty(), "a lease that waits might end before its turn");
     station.pass(1);
     take_one(&mut station, &honest);
@@ -395,10 +399,11 @@ fn where_slots_are_taken_the_stranger_longest_unserved_is_asked_next() {
     station.handle(Event::Finished { execution, report: Err(StationFailure::Stopped) });
     let (send, _) = station.deliver_to(&first);
     station.answer(send, first.ack_with(|_| {}));
+    station.pass(LONG);
     station.hear(new.call(1, station.now));
     station.sent.clear();
     // The first has rested, and the second has had its minute.
-    station.pass(MINUTE);
+    station.pass(MINUTE - LONG);
     assert_eq!(asked(&station), [new.id]);
     // Nobody holds the turn by silence.
     station.pass(3 * SECOND);
@@ -416,4 +421,20 @@ fn a_strangers_many_experiments_leave_the_place_behind_its_endless_job_to_anothe
     let other = lab_with_wall(42, "other", SECOND);
     take_one(&mut station, &other);
     assert_eq!(station.stopped.len(), 1);
+}
+
+#[test]
+fn a_stranger_is_asked_while_another_ones_job_is_short_and_what_cannot_be_done_behind_a_long_one_is_given_back() {
+    let (one, other) = (lab_with_wall(41, "one", HOUR), lab_with_wall(42, "other", SECOND));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &one, 1, 4 * HOUR);
+    station.hear(other.call(1, station.now));
+    let claim = |out: &Out| matches!(&out.request, Request::Claim(claim) if claim.experiment == other.id).then_some(out.send);
+    let send = station.sent.iter().find_map(claim).expect("short jobs of two strangers take turns");
+    // As long as a lease of a second is: it would end before the minute of the other.
+    station.answer(send, other.leases(0, 1, 31 * SECOND));
+    station.fetched();
+    station.sent.clear();
+    station.pass(LONG);
+    let (_, deliver) = station.deliver_to(&other);
+    assert_eq!(deliver.returned.to_vec(), [(0, ReturnReason::MadeWay)]);
 }
