@@ -50,6 +50,8 @@ const TURNS_PER_S: u64 = UNKNOWN_STRIDE;
 struct Candidate {
     requester: NodeId,
     known: bool,
+    /// The limit on time of its shortest job that could run.
+    wall_ms: u64,
     /// Whether it has a lease that could run; else one is on its way.
     ready: bool,
 }
@@ -71,9 +73,9 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Whose turn it is.
+    /// Whose turn it is. Of those served as long ago who has the shortest limit on time, which is kept.
     fn next(&self, waiting: &[Candidate]) -> Option<Candidate> {
-        waiting.iter().copied().min_by_key(|candidate| (self.pass(candidate), self.served(&candidate.requester)))
+        waiting.iter().copied().min_by_key(|candidate| (self.pass(candidate), self.served(&candidate.requester), candidate.wall_ms))
     }
 
     fn pass(&self, candidate: &Candidate) -> u64 {
@@ -149,8 +151,8 @@ pub(super) struct Load {
     kept: BTreeMap<NodeId, usize>,
     /// Strangers among them.
     shares: usize,
-    /// The turn in which the stranger was served that is to be asked next.
-    unserved: u64,
+    /// The stranger that is to be asked next: the turn in which it was served, and the limit on time of its job.
+    unserved: (u64, u64),
 }
 
 impl Load {
@@ -205,17 +207,17 @@ impl Worker {
         self.load = load;
     }
 
-    /// Of the strangers who could be asked now and of whom there is nothing here, the turn in which the longest unserved was served.
-    fn longest_unserved(&self, now: Time) -> u64 {
+    /// Of the strangers who could be asked now and of whom there is nothing here: when the longest unserved was served, and its limit on time.
+    fn longest_unserved(&self, now: Time) -> (u64, u64) {
         let could = |work: &&Work| {
             let since = work.ask_at.max(work.send_at).max(work.dial_at).max(work.rest_until);
             work.heard && work.standing == Standing::Open && work.leases.is_empty() && since <= now
         };
-        let requesters = self.works.values().filter(could).map(Work::requester);
+        let open = self.works.values().filter(could).map(|work| (work.requester(), wall_ms(work)));
         // Who is being asked is so for a moment: nobody holds the turn by silence.
         let is_asked_long = |requester: &NodeId| self.in_flight.get(requester).is_some_and(|question| !question.is_fresh());
-        let strangers = requesters.filter(|requester| !self.is_known(requester) && !is_asked_long(requester));
-        strangers.map(|requester| self.turns.served(&requester)).min().unwrap_or(u64::MAX)
+        let strangers = open.filter(|(requester, _)| !self.is_known(requester) && !is_asked_long(requester));
+        strangers.map(|(requester, wall_ms)| (self.turns.served(&requester), wall_ms)).min().unwrap_or((u64::MAX, u64::MAX))
     }
 
     /// How many more receipts this station would keep for the requester of `work`. Strangers share their half evenly when it is full: what
@@ -259,13 +261,14 @@ impl Worker {
         let left = self.memory_left();
         let mut waiting: Vec<Candidate> = Vec::new();
         for work in self.works.values().filter(|work| work.ready().is_some() && work.memory_bytes() <= left) {
-            let requester = work.requester();
-            if !waiting.iter().any(|candidate| candidate.requester == requester) {
-                waiting.push(Candidate { requester, known: self.is_known(&requester), ready: true });
+            let (requester, wall_ms) = (work.requester(), wall_ms(work));
+            match waiting.iter_mut().find(|candidate| candidate.requester == requester) {
+                Some(candidate) => candidate.wall_ms = candidate.wall_ms.min(wall_ms),
+                None => waiting.push(Candidate { requester, known: self.is_known(&requester), wall_ms, ready: true }),
             }
         }
         let others = kept.iter().filter(|requester| !waiting.iter().any(|candidate| candidate.requester == **requester));
-        let others: Vec<Candidate> = others.map(|requester| Candidate { requester: *requester, known: true, ready: false }).collect();
+        let others: Vec<Candidate> = others.map(|requester| Candidate { requester: *requester, known: true, wall_ms: 0, ready: false }).collect();
         waiting.extend(others);
         waiting
     }
@@ -340,9 +343,7 @@ impl Worker {
     /// Gives back what strangers' leases cannot be done in their time, behind long jobs of others: that is no loss, and they are asked again.
     pub(super) fn give_back_what_waits(&mut self, now: Time) {
         let Some(opens) = self.seat_opens(now).filter(|at| *at > now) else { return };
-        let is_hopeless = |work: &Work| {
-            work.running() == 0 && work.first_expiry().is_some_and(|end| end < opens.plus(work.call.body.experiment.body.limits.wall_ms))
-        };
+        let is_hopeless = |work: &Work| work.running() == 0 && work.first_expiry().is_some_and(|end| end < opens.plus(wall_ms(work)));
         let strangers = self.works.iter().filter(|(_, work)| !self.is_known(&work.requester()) && is_hopeless(work));
         for id in strangers.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.return_queued(id, ReturnReason::MadeWay);
@@ -375,7 +376,7 @@ impl Worker {
             self.seat_opens(now).is_none_or(|at| at <= now)
                 && !sharing.contains(&requester)
                 && (sharing.len() as u64) < slots.saturating_mul(2)
-                && self.turns.served(&requester) <= self.load.unserved
+                && (self.turns.served(&requester), wall_ms(work)) <= self.load.unserved
         };
         let fair = u64::from(here == 0 && may_wait);
         let room = slots.saturating_sub(elsewhere).max(fair);
@@ -396,6 +397,10 @@ impl Worker {
     pub fn knows(&self, node: &NodeId) -> bool {
         self.is_known(node)
     }
+}
+
+fn wall_ms(work: &Work) -> u64 {
+    work.call.body.experiment.body.limits.wall_ms
 }
 
 /// How long a job of a stranger's `work` runs before it makes way for another stranger's.

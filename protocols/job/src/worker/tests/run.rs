@@ -438,3 +438,15 @@ fn a_stranger_is_asked_while_another_ones_job_is_short_and_what_cannot_be_done_b
     let (_, deliver) = station.deliver_to(&other);
     assert_eq!(deliver.returned.to_vec(), [(0, ReturnReason::MadeWay)]);
 }
+
+#[test]
+fn of_strangers_that_were_never_served_the_shortest_job_goes_first() {
+    let (one, long, short) = (lab_with_wall(41, "one", HOUR), lab_with_wall(42, "long", HOUR), lab_with_wall(43, "short", SECOND));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &one, 1, 4 * HOUR);
+    station.pass(LONG);
+    station.sent.clear();
+    station.hear(long.call(1, station.now));
+    station.hear(short.call(1, station.now));
+    station.pass(MINUTE - LONG);
+    assert_eq!(asked(&station), [short.id]);
+}
