@@ -325,7 +325,8 @@ impl Worker {
         let mut first = None;
         for running in self.executions.values() {
             let work = self.works.get(&running.experiment)?;
-            if self.is_known(&work.requester()) || now < running.started.plus(LONG_MS) {
+            // One that ends leaves its slot in a moment.
+            if running.stopped || self.is_known(&work.requester()) || now < running.started.plus(LONG_MS) {
                 return None;
             }
             let over = running.started.plus(quantum_ms(work));

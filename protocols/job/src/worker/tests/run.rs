@@ -450,3 +450,22 @@ fn of_strangers_that_were_never_served_the_shortest_job_goes_first() {
     station.pass(MINUTE - LONG);
     assert_eq!(asked(&station), [short.id]);
 }
+
+#[test]
+fn a_short_lease_for_which_a_job_makes_way_is_not_given_back_before_that_ended() {
+    let (evil, short) = (lab_with_wall(41, "endless", HOUR), lab_with_wall(42, "short", SECOND));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &evil, 1, HOUR);
+    let (execution, _) = station.started.pop_front().expect("it runs");
+    station.pass(LONG);
+    station.sent.clear();
+    station.hear(short.call(1, station.now));
+    station.pass(MINUTE - LONG);
+    let claim = |out: &Out| matches!(&out.request, Request::Claim(claim) if claim.experiment == short.id).then_some(out.send);
+    let send = station.sent.iter().find_map(claim).expect("it is asked");
+    station.answer(send, short.leases(0, 1, 31 * SECOND));
+    station.fetched();
+    assert_eq!(station.stopped, [execution]);
+    station.pass(SECOND);
+    station.handle(Event::Finished { execution, report: Err(StationFailure::Stopped) });
+    assert_eq!(station.started.front().map(|(_, job)| job.experiment), Some(short.id));
+}
