@@ -16,7 +16,7 @@ fn ground_keys_count_as_what_they_prove_and_work_goes_on() {
     alone(|| async {
         for claimed in [Claimed::Nowhere, Claimed::OneNetwork] {
             let world = World::start(program()).await;
-            let ground = grind(&world, many(10_000, 1_000_000), claimed, seconds(10, 30)).await;
+            let ground = grind(&world, many(10_000, 1_000_000), claimed, seconds(60, 60)).await;
             assert!(ground.told > 0, "the target asks a newcomer for peers: {ground:?}");
             // The target and the one network of the attacker.
             assert!(ground.counted_most <= 2 * (ground.before + 1), "{claimed:?}: {ground:?}");
@@ -29,7 +29,7 @@ fn ground_keys_count_as_what_they_prove_and_work_goes_on() {
 fn records_at_addresses_that_nobody_has_do_not_stop_a_network() {
     alone(|| async {
         let world = World::start(program()).await;
-        let ground = grind(&world, many(30_000, 1_000_000), Claimed::ManyNetworks, seconds(10, 30)).await;
+        let ground = grind(&world, many(30_000, 1_000_000), Claimed::ManyNetworks, seconds(60, 60)).await;
         assert!(ground.told > 0, "{ground:?}");
         honest_work_settles(&world).await;
     });
