@@ -1,7 +1,6 @@
 //! The router as a script sees it, over pipes in memory, in front of a station that reaches nobody.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -24,6 +23,7 @@ use crate::config::{Config, NetworkFile};
 use crate::engine::{Asker, Engine, EngineError, Session};
 use crate::network::peer_id;
 use crate::outside::fake::Fake;
+use crate::platform::listen::tests::Pipes;
 use crate::station::{Note, Parts, Station};
 use crate::store::MemoryStore;
 use crate::tasks::Tasks;
@@ -39,25 +39,6 @@ struct NoEngine;
 impl Engine for NoEngine {
     fn open(&self, _: Asker, _: Cid, _: Vec<u8>) -> futures::future::BoxFuture<'_, Result<Box<dyn Session>, EngineError>> {
         Box::pin(std::future::ready(Err(EngineError::Failed("there is none".into()))))
-    }
-}
-
-/// Connections that are pipes.
-struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
-
-impl axum::serve::Listener for Pipes {
-    type Io = DuplexStream;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (DuplexStream, ()) {
-        match self.0.recv().await {
-            Some(pipe) => (pipe, ()),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -151,4 +151,4 @@ fn too_late(time: Duration) -> Response {
 mod patient;
 mod places;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

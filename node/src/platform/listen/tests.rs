@@ -17,7 +17,7 @@ const ASK: &[u8] = b"GET /quick HTTP/1.1\r\nhost: localhost\r\n\r\n";
 const ASK_LAST: &[u8] = b"GET /quick HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
 /// Connections that are pipes.
-struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
+pub(crate) struct Pipes(pub(crate) mpsc::UnboundedReceiver<DuplexStream>);
 
 impl Listener for Pipes {
     type Io = DuplexStream;
