@@ -1,8 +1,8 @@
 //! Tally of one job's receipts → decision. A pure function of the receipts, so that anyone with the Log recomputes it.
 //!
 //! Guarantees: a decision never rests on two receipts of one node or one cluster (the one with the lower lease counts); outcomes
-//! that depend on the machine never count; a failure is no answer and stands before none; the order in which receipts came does not matter. Deliberately lacks weights: only
-//! `fixed:N` and the measurement class are decided here. Outputs above [`INLINE_BYTES_MAX`] are not decoded: their fields are absent.
+//! that depend on the machine never count; a failure is no answer and stands before none; the order in which receipts came does not
+//! matter. Deliberately lacks weights: only `fixed:N` and the measurement class are decided here. Outputs above [`INLINE_BYTES_MAX`] are not decoded: their fields are absent.
 
 use std::collections::{BTreeMap, BTreeSet};
 

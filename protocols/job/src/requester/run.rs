@@ -236,8 +236,8 @@ pub(super) struct Losses {
     pub(super) ready: Time,
 }
 
-/// Lost leases that the Log names of one job: enough to see who loses them.
-pub(super) const LOST_MAX: usize = 1_000;
+/// Lost leases that the Log names of one job: enough to see who loses them. Each loss writes them all to the disk, and losses end no job.
+pub(super) const LOST_MAX: usize = 128;
 
 /// Receipts that one job may have: twice what it wants for disagreement and loss, 8 more for jobs that want few; and no more than stand in
 /// one entry of the Log, with what is kept of the labels.
