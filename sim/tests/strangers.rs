@@ -88,3 +88,45 @@ fn messages_without_a_meaning_slow_nobody_down() {
 fn modules_that_are_dear_to_compile_slow_nobody_down() {
     beside(r#"kind = "compile_hogs", every = "5s", compile = "20s""#, "modules");
 }
+
+#[test]
+fn jobs_without_end_of_many_strangers_let_a_newcomers_short_ones_settle() {
+    let result = run(r#"
+[run]
+duration = "6m"
+[[group]]
+name = "bootstrap"
+count = 2
+roles = ["bootstrap", "dht_server"]
+[[group]]
+name = "honest"
+count = 8
+[[requester]]
+name = "lab"
+[[requester]]
+name = "endless"
+keys = 6
+byzantine = { kind = "endless" }
+[[work]]
+requester = "endless"
+at = "20s"
+jobs = 50
+wall = "1h"
+deadline = "3h"
+pure = { trust = "fixed:3" }
+[[work]]
+requester = "lab"
+at = "1m"
+every = "30s"
+count = 4
+jobs = 2
+pure = { trust = "fixed:3" }
+[[check]]
+eventually = "every_job_settles"
+[[check]]
+eventually = "max(verdict) <= 3m"
+"#);
+    assert_eq!(failed(&result), Vec::<Value>::new());
+    // They had the slots: without them a verdict takes a second.
+    assert!(mean_verdict_ms(&result) > 10_000.0);
+}

@@ -49,6 +49,8 @@ pub enum Misconduct {
     Contradict {},
     /// Calls from keys made for one Call each.
     Flood { calls: Frequency },
+    /// Each of its jobs runs until its limit on time ends it.
+    Endless {},
 }
 
 /// Experiments, one after the other.

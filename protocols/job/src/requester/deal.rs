@@ -182,7 +182,10 @@ impl Run {
     fn pick_by_target(&mut self, cx: &Context, node: NodeId, target: &str, count: usize, now: Time) -> Vec<u64> {
         while self.hungry.len() < TARGET_WINDOW && self.open_next(cx).is_some() {}
         let day = now.day().to_be_bytes();
-        let candidates = self.hungry.iter().copied().take(WALK_MAX).filter(|index| self.may_run(*index, node, now));
+        let start = self.claimants.get(&node).map_or(0, |claimant| claimant.walk);
+        let around = self.hungry.range(start..).chain(self.hungry.range(..start)).copied().take(WALK_MAX);
+        let around: Vec<u64> = around.collect();
+        let candidates = around.iter().copied().filter(|index| self.may_run(*index, node, now));
         let mut ranked: Vec<(u64, u64)> = candidates
             .map(|index| {
                 // The name under which a station's share of the target is drawn, so that it gets what it may do.
@@ -191,7 +194,16 @@ impl Run {
             })
             .collect();
         ranked.sort_unstable();
-        ranked.into_iter().take(count).map(|(_, index)| index).collect()
+        let mut picked: Vec<u64> = ranked.into_iter().take(count).map(|(_, index)| index).collect();
+        // What it can do nothing of hides what comes behind.
+        if let Some((claimant, last)) = self.claimants.get_mut(&node).zip(around.last()).filter(|_| picked.is_empty()) {
+            claimant.walk = last + 1;
+        }
+        while picked.len() < count {
+            let Some(index) = self.open_next(cx) else { break };
+            picked.push(index);
+        }
+        picked
     }
 
     /// Opens the next job never dealt.
@@ -318,12 +330,19 @@ impl Run {
         self.losers.lost(leased.cluster, now);
         if let Some(claimant) = self.claimants.get_mut(&leased.node) {
             claimant.outstanding.remove(&number);
-            claimant.losses = claimant.losses.saturating_add(u32::from(how != Lost::MadeWay));
-            claimant.paused_until = now.plus(pause_ms(claimant.losses.max(1)));
+            let times = if how == Lost::MadeWay { &mut claimant.made_way } else { &mut claimant.losses };
+            *times = times.saturating_add(1);
+            claimant.paused_until = now.plus(pause_ms(*times));
         }
+        let attempts_max = self.attempts_max;
         if let Some(job) = self.open.get_mut(&leased.index) {
             job.outstanding.remove(&number);
-            job.again = job.again.saturating_sub(1);
+            job.lost_all = job.lost_all.saturating_add(1);
+            if job.missing(attempts_max) == 0 {
+                // It was one more than the job lacks: whoever had it before is as overdue as if it had never been dealt.
+                job.again = job.again.saturating_sub(1);
+                job.dealt = job.outstanding.iter().filter_map(|other| Some(self.leases.get(other)?.dealt)).max().unwrap_or(job.dealt);
+            }
             job.nodes.remove(&leased.node);
             job.clusters.remove(&leased.cluster);
             if job.lost.len() < LOST_MAX {

@@ -253,7 +253,7 @@ impl Run {
             claimant.outstanding.remove(&number);
             claimant.held += 1;
             claimant.busy = now;
-            claimant.losses = 0;
+            (claimant.losses, claimant.made_way) = (0, 0);
             claimant.paused_until = Time(0);
             // What a station says it took is believed no further than the longest lease.
             claimant.execution_ms = (3 * claimant.execution_ms + held.receipt.body.duration_ms.min(LEASE_MS_MAX)) / 4;

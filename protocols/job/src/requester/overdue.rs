@@ -66,12 +66,13 @@ impl Run {
         usual.max(least).min(whole)
     }
 
-    /// Jobs that all have their leases and are overdue, the longest silent first.
+    /// Jobs that all have their leases and are overdue: those first that were dealt again the least often, of them the longest silent.
     fn overdue(&self, now: Time) -> impl Iterator<Item = (u64, &OpenJob)> {
         let after_ms = self.overdue_ms();
-        let silent = self.silent.iter().take_while(move |(dealt, _)| dealt.plus(after_ms) <= now).take(WALK_MAX);
-        let jobs = silent.filter_map(|(_, index)| Some((*index, self.open.get(index)?)));
-        jobs.filter(move |(_, job)| job.dealt.plus(after_ms.saturating_mul(1 << job.again.min(DOUBLINGS_MAX))) <= now)
+        let due = move |again: u32, dealt: Time| dealt.plus(after_ms.saturating_mul(1 << again)) <= now;
+        let those = move |again| self.silent.range((again, Time(0), 0)..).take_while(move |(times, dealt, _)| *times == again && due(again, *dealt));
+        let silent = (0..=DOUBLINGS_MAX).flat_map(those).take(WALK_MAX);
+        silent.filter_map(|(.., index)| Some((*index, self.open.get(index)?)))
     }
 
     /// Up to `count` overdue jobs that `node` may run: who has delivered nothing yet only where nobody else came for them.
@@ -91,12 +92,13 @@ impl Run {
     pub(super) fn watch(&mut self, index: u64) {
         let is_hungry = self.hungry.contains(&index);
         let Some(job) = self.open.get_mut(&index) else { return };
-        if let Some(since) = job.silent_since.take() {
-            self.silent.remove(&(since, index));
+        if let Some(silent) = job.silent.take() {
+            self.silent.remove(&silent);
         }
         if !is_hungry && !job.outstanding.is_empty() && job.attempts() < self.attempts_max {
-            job.silent_since = Some(job.dealt);
-            self.silent.insert((job.dealt, index));
+            let silent = (job.again.min(DOUBLINGS_MAX), job.dealt, index);
+            job.silent = Some(silent);
+            self.silent.insert(silent);
         }
     }
 }

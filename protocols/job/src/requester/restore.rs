@@ -143,7 +143,8 @@ impl Run {
         let body = &self.experiment.body;
         let until = now.plus(duration_ms(body.module.bytes, body.limits.wall_ms, 0, 1) + GRACE_MS);
         let losses = record.losses.into_iter().map(|(cluster, count)| (cluster, Losses { count, ready: Time(0) }));
-        let mut job = OpenJob { lost: record.lost, losses: losses.collect(), dealt: now, ..OpenJob::default() };
+        let lost_all = u32::try_from(record.lost.len()).unwrap_or(u32::MAX);
+        let mut job = OpenJob { lost: record.lost, lost_all, losses: losses.collect(), dealt: now, ..OpenJob::default() };
         for (number, node, cluster) in record.outstanding {
             job.nodes.insert(node);
             job.clusters.insert(cluster);

@@ -63,8 +63,8 @@ pub(super) struct Run {
     pub(super) dealing_since: Option<Time>,
     pub(super) leases: BTreeMap<LeaseNumber, Leased>,
     pub(super) ends: BTreeSet<(Time, LeaseNumber)>,
-    /// Jobs that all have their leases, by when they were dealt last.
-    pub(super) silent: BTreeSet<(Time, u64)>,
+    /// Jobs that all have their leases, by how often they were dealt again, and by when they were dealt last.
+    pub(super) silent: BTreeSet<Silent>,
     pub(super) typical: Typical,
     /// When somebody asked last who has a receipt held.
     pub(super) proved_at: Time,
@@ -124,6 +124,8 @@ pub(super) struct Claimant {
     pub(super) idle: u32,
     /// Leases in a row that were lost; the next come after `paused_until`.
     pub(super) losses: u32,
+    /// Of those that made way for others' jobs, by what it says: no blame, but a pause as long.
+    pub(super) made_way: u32,
     pub(super) paused_until: Time,
     /// Moving average of what one execution takes, for how far ahead to deal.
     pub(super) execution_ms: u64,
@@ -148,6 +150,7 @@ impl Claimant {
             walk: 0,
             idle: 0,
             losses: 0,
+            made_way: 0,
             paused_until: Time(0),
             execution_ms: 1_000,
             recorded: false,
@@ -188,6 +191,9 @@ pub(super) enum Part {
     Stored,
 }
 
+/// How often a job was dealt although nothing was missing, when it was dealt last, and which it is.
+pub(super) type Silent = (u32, Time, u64);
+
 /// A job that was dealt and is not settled.
 #[derive(Debug, Default)]
 pub(super) struct OpenJob {
@@ -206,12 +212,18 @@ pub(super) struct OpenJob {
     /// When somebody lost it last: those who delivered something already go first then.
     pub(super) freed: Time,
     /// Where it stands among the silent ones.
-    pub(super) silent_since: Option<Time>,
+    pub(super) silent: Option<Silent>,
+    /// Leases of it that ended without a receipt, also those that the Log does not name.
+    pub(super) lost_all: u32,
 }
 
 impl OpenJob {
-    /// Executions to deal now. What is lost is no attempt: stations that return all they get or keep silent cannot use up those of others.
+    /// Executions to deal now. What is lost is no attempt: stations that return all they get or keep silent cannot use up those of others,
+    /// up to [`LOSSES_MAX`] of them.
     pub(super) fn missing(&self, attempts_max: u32) -> u32 {
+        if self.lost_all >= LOSSES_MAX {
+            return 0;
+        }
         self.lacking.saturating_sub(count(self.outstanding.len())).min(attempts_max.saturating_sub(self.attempts()))
     }
 
@@ -238,6 +250,10 @@ pub(super) struct Losses {
 
 /// Lost leases that the Log names of one job: enough to see who loses them. Each loss writes them all to the disk, and losses end no job.
 pub(super) const LOST_MAX: usize = 128;
+
+/// Leases of one job that may end without a receipt: a job that each station returns ends some day. With two of a station and sixteen of a
+/// cluster, 32 clusters and 256 stations at least have tried it by then.
+pub(super) const LOSSES_MAX: u32 = 512;
 
 /// Receipts that one job may have: twice what it wants for disagreement and loss, 8 more for jobs that want few; and no more than stand in
 /// one entry of the Log, with what is kept of the labels.

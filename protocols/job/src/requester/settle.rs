@@ -63,8 +63,8 @@ impl Run {
     fn settle(&mut self, cx: &mut Context, index: u64, decision: Decision) {
         let Some(job) = self.open.remove(&index) else { return };
         self.hungry.remove(&index);
-        let OpenJob { mut receipts, lost, silent_since, .. } = job;
-        silent_since.map(|since| self.silent.remove(&(since, index)));
+        let OpenJob { mut receipts, lost, silent, .. } = job;
+        silent.map(|silent| self.silent.remove(&silent));
         self.held_bytes = self.held_bytes.saturating_sub(receipts.iter().map(|held| codec::encode(held).len()).sum());
         receipts.sort_by_key(|held| held.receipt.body.lease);
         let verdict = JobVerdict { index, decision };

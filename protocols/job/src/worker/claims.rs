@@ -40,6 +40,7 @@ impl Worker {
         let (requester, own) = (call.author, call.author == self.node);
         let state = call.body.state.clone();
         let is_new = !self.works.contains_key(&id);
+        self.turns.arrives(requester, now);
         let work = self.works.entry(id).or_insert_with(|| Work::new(call.clone(), true, now));
         if call.body.seq < work.call.body.seq {
             return;
@@ -262,6 +263,7 @@ impl Worker {
             policy: self.config.policy.hash(),
         };
         let asked = Asked { experiment: id, to: requester, at: at.clone(), free };
+        self.turns.had_turn(requester, now);
         let send = self.ask(requester, at, Request::Claim(claim), Sent::Claim(asked), now);
         if let Some(work) = self.works.get_mut(&id) {
             work.claimed = true;

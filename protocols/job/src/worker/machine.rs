@@ -14,7 +14,8 @@ use super::gauges::works_max;
 use super::outbox::{self, History};
 use super::peers::Peers;
 use super::questions::Question;
-use super::schedule::{Load, Turns};
+use super::schedule::Load;
+use super::turns::Turns;
 use super::whereabouts::Whereabouts;
 use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
@@ -134,6 +135,8 @@ pub struct Worker {
     pub(super) turns: Turns,
     /// Until when a slot is kept for the next lease of who has a history.
     pub(super) kept: BTreeMap<NodeId, Time>,
+    /// For whom memory is being freed.
+    pub(super) reserved: Option<ExperimentId>,
     pub(super) load: Load,
     pub(super) peers: Peers,
     pub(super) census: BTreeMap<Name, Census>,
@@ -175,6 +178,7 @@ impl Worker {
             outbox_bytes: 0,
             turns: Turns::default(),
             kept: BTreeMap::new(),
+            reserved: None,
             load: Load::default(),
             peers: Peers::default(),
             census,
@@ -321,6 +325,8 @@ impl Worker {
         self.judge_all(now);
         self.expire_outbox(now);
         self.works.retain(|_, work| !work.is_idle());
+        let here: BTreeSet<NodeId> = self.works.values().map(Work::requester).collect();
+        self.turns.retain(|requester| here.contains(requester));
         self.sweep_peers(now);
     }
 
@@ -330,7 +336,7 @@ impl Worker {
             .chain(self.peers.deadline())
             .chain(self.again_deadline())
             .chain(self.probe_deadline())
-            .chain(self.makes_way().map(|(_, at)| at))
+            .chain(self.way_deadline())
             .chain(self.kept.values().copied())
             .chain(self.seat_deadline(now))
             .fold(self.sweep_at, Time::min);

@@ -40,6 +40,9 @@ mod peers;
 mod probes;
 mod questions;
 mod schedule;
+mod turns;
+mod used;
+mod way;
 mod whereabouts;
 mod work;
 
@@ -48,7 +51,7 @@ mod tests;
 
 pub use machine::{Standing, Summary, Worker};
 pub use outbox::OUTBOX_UNKNOWN_MAX;
-pub use schedule::UNKNOWN_STRIDE;
+pub use turns::UNKNOWN_STRIDE;
 
 /// What a Worker knows of its station.
 #[derive(Clone, Debug)]

@@ -12,7 +12,8 @@ use cid::Cid;
 use serde::{Deserialize, Serialize};
 
 use super::machine::{Asked, Sent, Standing};
-use super::work::{Used, Work};
+use super::used::Used;
+use super::work::Work;
 use super::{Effect, Note, Report, Worker};
 use crate::bounded::{Bytes, List};
 use crate::call::Call;

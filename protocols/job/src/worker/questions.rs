@@ -42,9 +42,9 @@ struct Again {
 }
 
 impl Question {
-    /// Whether it was asked a moment ago: it will be asked once more if no answer comes.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.again.is_some()
+    /// Whether it is a claim of a moment ago, that will be made once more if no answer comes.
+    pub(super) fn is_fresh_claim(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| matches!(again.sent, Sent::Claim(_)))
     }
 }
 

@@ -1,113 +1,27 @@
 //! Which lease runs next, and how many more to ask for.
 //!
-//! Guarantees: executions are chosen round-robin over requesters with settled history here; all others together weigh a tenth of
-//! one of them; never more run than there are slots; a stranger's module that is not here yet, or not compiled, keeps no work of others
-//! away; a stranger's job that has run for a minute makes way for one that waits, and then its experiment rests for as long as it ran, and
-//! its next job may run twice as long before it makes way for a stranger's; the stranger longest unserved is asked first. Deliberately lacks
-//! preemption of those whose receipts were held.
+//! Guarantees: executions are chosen as [`super::turns`] says; never more run than there are slots and memory; a stranger's module that
+//! is not here yet, or not compiled, keeps no work of others away; strangers stand in line for a slot that others have, and being asked
+//! costs one's place in it. Deliberately lacks weights by what a requester's history is worth: one receipt held makes it known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Worker;
 use super::machine::Standing;
 use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_KNOWN_MAX, OUTBOX_MAX, OUTBOX_STRANGERS_BYTES_MAX, OUTBOX_STRANGERS_MAX, OUTBOX_UNKNOWN_MAX};
+use super::turns::Candidate;
 use super::work::Work;
 use crate::content::Content;
 use crate::durable::Ticket;
 use crate::identity::NodeId;
-use crate::time::{MINUTE, SECOND, Time};
-use crate::work::ReturnReason;
+use crate::time::{SECOND, Time};
 
-/// Turns of a known requester for one of all unknown requesters together; the compiler's too.
-pub const UNKNOWN_STRIDE: u64 = 10;
 /// Short executions are asked for ahead, as many as fit this: the way to a requester and its disk, a few times over.
 const AHEAD_MS: u64 = SECOND;
 /// Most executions asked for beyond the slots: twice what one answer carries.
 const AHEAD_MAX: u64 = 64;
-/// No job makes way earlier: a job of a millisecond must not end others'.
-const MAKES_WAY_AFTER_MS: u64 = MINUTE;
-/// How often that time is doubled for who waits without a history: to an hour and four minutes, longer than any job.
-const MAKES_WAY_DOUBLINGS: u32 = 6;
-/// A job that has run for so long may go on for much longer: behind it short leases end before their turn.
-const LONG_MS: u64 = 5 * SECOND;
 /// How long a slot is kept for the next lease of a requester with a history: a delivery and its answer, and a slow disk at the other end.
 const KEPT_MS: u64 = SECOND;
-/// Requesters whose turn is remembered; the longest unserved go first.
-const SERVED_MAX: usize = 1_024;
-
-/// Who shares one turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Party {
-    Known(NodeId),
-    Unknown,
-}
-
-/// A stranger's job that made way has had so many turns more for each second that it ran: strangers weigh a tenth in time too.
-const TURNS_PER_S: u64 = UNKNOWN_STRIDE;
-
-/// A requester that waits for a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Candidate {
-    requester: NodeId,
-    known: bool,
-    /// The limit on time of its shortest job that could run.
-    wall_ms: u64,
-    /// Whether it has a lease that could run; else one is on its way.
-    ready: bool,
-}
-
-impl Candidate {
-    fn party(&self) -> Party {
-        if self.known { Party::Known(self.requester) } else { Party::Unknown }
-    }
-}
-
-/// Stride scheduling: the party with the smallest pass goes next and moves on by its stride.
-#[derive(Debug, Default)]
-pub(super) struct Turns {
-    now: u64,
-    passes: BTreeMap<Party, u64>,
-    /// When each requester was last served, in turns: orders those within one party.
-    served: BTreeMap<NodeId, u64>,
-    turn: u64,
-}
-
-impl Turns {
-    /// Whose turn it is. Of those served as long ago who has the shortest limit on time, which is kept.
-    fn next(&self, waiting: &[Candidate]) -> Option<Candidate> {
-        waiting.iter().copied().min_by_key(|candidate| (self.pass(candidate), self.served(&candidate.requester), candidate.wall_ms))
-    }
-
-    fn pass(&self, candidate: &Candidate) -> u64 {
-        self.passes.get(&candidate.party()).copied().unwrap_or(0).max(self.now)
-    }
-
-    /// The turn in which a requester was served last, in turns; none is the longest ago.
-    fn served(&self, requester: &NodeId) -> u64 {
-        self.served.get(requester).copied().unwrap_or(0)
-    }
-
-    /// A stranger's job ran for so long while others waited.
-    pub(super) fn ran_while_others_waited(&mut self, ran_ms: u64) {
-        let pass = self.passes.entry(Party::Unknown).or_insert(self.now);
-        *pass = pass.saturating_add(TURNS_PER_S.saturating_mul(ran_ms / SECOND));
-    }
-
-    /// It has its turn.
-    fn take(&mut self, chosen: Candidate) {
-        self.now = self.pass(&chosen);
-        let stride = if chosen.known { 1 } else { UNKNOWN_STRIDE };
-        self.passes.retain(|_, pass| *pass > self.now);
-        self.passes.insert(chosen.party(), self.now.saturating_add(stride));
-        self.turn += 1;
-        self.served.insert(chosen.requester, self.turn);
-        if self.served.len() > SERVED_MAX
-            && let Some(oldest) = self.served.iter().min_by_key(|(_, turn)| **turn).map(|(node, _)| *node)
-        {
-            self.served.remove(&oldest);
-        }
-    }
-}
 
 /// Leases and receipts, and their bytes at most.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,8 +65,8 @@ pub(super) struct Load {
     kept: BTreeMap<NodeId, usize>,
     /// Strangers among them.
     shares: usize,
-    /// The stranger that is to be asked next: the turn in which it was served, and the limit on time of its job.
-    unserved: (u64, u64),
+    /// Where the stranger stands in line that is to be asked next.
+    next_place: Time,
 }
 
 impl Load {
@@ -184,7 +98,7 @@ impl Load {
 impl Worker {
     /// Counts what the station has taken on.
     pub(super) fn weigh(&mut self, now: Time) {
-        let mut load = Load { unserved: self.longest_unserved(now), ..Load::default() };
+        let mut load = Load::default();
         for work in self.works.values().filter(|work| !work.leases.is_empty() || !work.outbox.is_empty()) {
             let weight = Weight {
                 leases: work.leases.len(),
@@ -205,19 +119,25 @@ impl Worker {
         }
         load.shares = load.kept.keys().filter(|node| !self.is_known(node)).count();
         self.load = load;
+        self.load.next_place = self.next_place(now);
     }
 
-    /// Of the strangers who could be asked now and of whom there is nothing here: when the longest unserved was served, and its limit on time.
-    fn longest_unserved(&self, now: Time) -> (u64, u64) {
+    /// The first place in line of the strangers who could be asked now and of whom nothing waits here. None may be asked while another was
+    /// asked a moment ago: its lease is for the same slot.
+    fn next_place(&self, now: Time) -> Time {
+        let is_stranger = |requester: &NodeId| !self.is_known(requester);
+        if self.in_flight.iter().any(|(requester, question)| question.is_fresh_claim() && is_stranger(requester)) {
+            return Time(0);
+        }
         let could = |work: &&Work| {
             let since = work.ask_at.max(work.send_at).max(work.dial_at).max(work.rest_until);
-            work.heard && work.standing == Standing::Open && work.leases.is_empty() && since <= now
+            let is_open = work.heard && work.standing == Standing::Open && since <= now;
+            let (requester, is_taken) =
+                (work.requester(), |requester| self.load.sharing.contains(requester) || self.in_flight.contains_key(requester));
+            is_open && is_stranger(&requester) && !is_taken(&requester) && self.may_take_more(work)
         };
-        let open = self.works.values().filter(could).map(|work| (work.requester(), wall_ms(work)));
-        // Who is being asked is so for a moment: nobody holds the turn by silence.
-        let is_asked_long = |requester: &NodeId| self.in_flight.get(requester).is_some_and(|question| !question.is_fresh());
-        let strangers = open.filter(|(requester, _)| !self.is_known(requester) && !is_asked_long(requester));
-        strangers.map(|(requester, wall_ms)| (self.turns.served(&requester), wall_ms)).min().unwrap_or((u64::MAX, u64::MAX))
+        let places = self.works.values().filter(could).map(|work| self.turns.place(&work.requester(), work.wall_ms()));
+        places.min().unwrap_or(Time(u64::MAX))
     }
 
     /// How many more receipts this station would keep for the requester of `work`. Strangers share their half evenly when it is full: what
@@ -237,9 +157,12 @@ impl Worker {
     }
 
     /// Starts what may begin, up to the station's slots and the operator's budget of memory. A job that must wait for memory lets
-    /// smaller ones pass; alone it always fits, or the policy would have declined it. Where it is the turn of a requester whose next lease
-    /// is on its way, a slot is kept for that.
+    /// smaller ones pass, until others make way for it; alone it always fits, or the policy would have declined it. Where it is the turn of a
+    /// requester whose next lease is on its way, a slot is kept for that.
     pub(super) fn start_ready(&mut self, now: Time) {
+        if self.is_reserved(now) {
+            return;
+        }
         self.kept.retain(|_, until| *until > now);
         let mut kept: Vec<NodeId> = self.kept.keys().copied().filter(|requester| self.expects_more(requester, now)).collect();
         let mut free = (self.config.capacity as usize).saturating_sub(self.executions.len());
@@ -251,7 +174,8 @@ impl Worker {
                 kept.retain(|requester| *requester != chosen.requester);
                 continue;
             }
-            self.turns.take(chosen);
+            let until = self.kept.remove(&chosen.requester).filter(|_| waiting.len() > 1);
+            self.turns.take(chosen, until.map_or(0, |until| KEPT_MS.saturating_sub(until.since(now))));
             self.start_one(chosen.requester, now);
         }
     }
@@ -259,31 +183,35 @@ impl Worker {
     /// Requesters with a lease that could run, and of those in `kept` the others.
     fn candidates(&self, kept: &[NodeId]) -> Vec<Candidate> {
         let left = self.memory_left();
-        let mut waiting: Vec<Candidate> = Vec::new();
+        let mut waiting: BTreeMap<NodeId, Candidate> = BTreeMap::new();
         for work in self.works.values().filter(|work| work.ready().is_some() && work.memory_bytes() <= left) {
-            let (requester, wall_ms) = (work.requester(), wall_ms(work));
-            match waiting.iter_mut().find(|candidate| candidate.requester == requester) {
-                Some(candidate) => candidate.wall_ms = candidate.wall_ms.min(wall_ms),
-                None => waiting.push(Candidate { requester, known: self.is_known(&requester), wall_ms, ready: true }),
-            }
+            let candidate = self.candidate(work);
+            let known = waiting.entry(candidate.requester).or_insert(candidate);
+            known.wall_ms = known.wall_ms.min(candidate.wall_ms);
         }
-        let others = kept.iter().filter(|requester| !waiting.iter().any(|candidate| candidate.requester == **requester));
-        let others: Vec<Candidate> = others.map(|requester| Candidate { requester: *requester, known: true, wall_ms: 0, ready: false }).collect();
-        waiting.extend(others);
-        waiting
+        for requester in kept {
+            waiting.entry(*requester).or_insert(Candidate { requester: *requester, known: true, wall_ms: 0, ready: false });
+        }
+        waiting.into_values().collect()
     }
 
-    fn memory_left(&self) -> u64 {
+    /// The requester of `work`, which is ready.
+    pub(super) fn candidate(&self, work: &Work) -> Candidate {
+        let requester = work.requester();
+        Candidate { requester, known: self.is_known(&requester), wall_ms: work.wall_ms(), ready: true }
+    }
+
+    pub(super) fn memory_left(&self) -> u64 {
         let taken: u64 = self.executions.values().map(|running| running.memory_bytes).sum();
         self.config.policy.budget.memory.0.saturating_sub(taken)
     }
 
-    /// Of one requester's experiments the one with the fewest running goes first.
+    /// Of one requester's experiments the one with the fewest running goes first, and of those the one with the shortest limit on time.
     fn start_one(&mut self, requester: NodeId, now: Time) {
         let left = self.memory_left();
         let of_requester = self.works.iter().filter(|(_, work)| work.requester() == requester && work.memory_bytes() <= left);
-        let next = of_requester.filter_map(|(id, work)| work.ready().map(|lease| (work.running(), *id, lease))).min();
-        if let Some((_, id, lease)) = next {
+        let next = of_requester.filter_map(|(id, work)| work.ready().map(|lease| (work.running(), work.wall_ms(), *id, lease))).min();
+        if let Some((.., id, lease)) = next {
             self.start(id, lease, now);
         }
     }
@@ -301,63 +229,6 @@ impl Worker {
         works.any(|work| work.heard && work.standing == Standing::Open && work.rest_until <= now)
     }
 
-    /// The stranger's job that makes way next where all slots are taken, and when: once it has run for a minute, and among strangers for
-    /// twice as long each time it made way, so that it ends some day.
-    pub(super) fn makes_way(&self) -> Option<(Ticket, Time)> {
-        let full = self.executions.len() >= self.config.capacity as usize;
-        if !full || self.executions.values().any(|running| running.stopped) {
-            return None;
-        }
-        let waiting: Vec<NodeId> = self.works.values().filter(|work| work.ready().is_some()).map(Work::requester).collect();
-        let ends = self.executions.iter().filter_map(|(execution, running)| {
-            let work = self.works.get(&running.experiment)?;
-            let requester = work.requester();
-            let after = |other| if self.is_known(other) { MAKES_WAY_AFTER_MS } else { quantum_ms(work) };
-            let after_ms = waiting.iter().filter(|other| **other != requester).map(after).min()?;
-            (!self.is_known(&requester)).then(|| (*execution, running.started.plus(after_ms)))
-        });
-        ends.min_by_key(|(execution, at)| (*at, *execution))
-    }
-
-    /// Where long jobs of strangers have all slots: when the first of them has had its time. Before that no other stranger is asked for a
-    /// lease that would wait, for it might end before its turn.
-    fn seat_opens(&self, now: Time) -> Option<Time> {
-        let mut first = None;
-        for running in self.executions.values() {
-            let work = self.works.get(&running.experiment)?;
-            // One that ends leaves its slot in a moment.
-            if running.stopped || self.is_known(&work.requester()) || now < running.started.plus(LONG_MS) {
-                return None;
-            }
-            let over = running.started.plus(quantum_ms(work));
-            first = Some(first.map_or(over, |first: Time| first.min(over)));
-        }
-        first.filter(|_| self.executions.len() >= self.config.capacity as usize)
-    }
-
-    /// When what strangers may wait for changes next.
-    pub(super) fn seat_deadline(&self, now: Time) -> Option<Time> {
-        let long = self.executions.values().map(|running| running.started.plus(LONG_MS));
-        long.chain(self.seat_opens(now)).filter(|at| *at > now).min()
-    }
-
-    /// Gives back what strangers' leases cannot be done in their time, behind long jobs of others: that is no loss, and they are asked again.
-    pub(super) fn give_back_what_waits(&mut self, now: Time) {
-        let Some(opens) = self.seat_opens(now).filter(|at| *at > now) else { return };
-        let is_hopeless = |work: &Work| work.running() == 0 && work.first_expiry().is_some_and(|end| end < opens.plus(wall_ms(work)));
-        let strangers = self.works.iter().filter(|(_, work)| !self.is_known(&work.requester()) && is_hopeless(work));
-        for id in strangers.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.return_queued(id, ReturnReason::MadeWay);
-        }
-    }
-
-    /// Ends what has to make way.
-    pub(super) fn make_way(&mut self, now: Time) {
-        if let Some((execution, _)) = self.makes_way().filter(|(_, at)| *at <= now) {
-            self.end_for_others(execution, now);
-        }
-    }
-
     /// How many executions of one experiment this station would take on beyond what it holds.
     pub(super) fn appetite(&self, work: &Work, now: Time) -> u32 {
         if work.standing != Standing::Open || work.rest_until > now || !self.may_take_more(work) {
@@ -368,19 +239,20 @@ impl Worker {
         let known = self.is_known(&work.requester());
         let counted = if known || is_at_hand(work) { here } else { 0 };
         let elsewhere = (self.load.at_hand as u64).saturating_sub(counted);
+        let free_slots = if self.fits(work) { slots.saturating_sub(elsewhere) } else { 0 };
         // Who has nothing here may hold one lease although the slots are taken, so that long jobs cannot shut the others out: it waits its
         // turn. Among strangers that is a requester, who would fill all places with its experiments otherwise.
         let may_wait = if known {
             (self.load.known_sharing as u64) < slots.saturating_mul(2)
         } else {
             let (sharing, requester) = (&self.load.sharing, work.requester());
-            self.seat_opens(now).is_none_or(|at| at <= now)
+            self.seat_opens(work, now).is_none_or(|at| at <= now)
                 && !sharing.contains(&requester)
                 && (sharing.len() as u64) < slots.saturating_mul(2)
-                && (self.turns.served(&requester), wall_ms(work)) <= self.load.unserved
+                && self.turns.place(&requester, work.wall_ms()) <= self.load.next_place
         };
         let fair = u64::from(here == 0 && may_wait);
-        let room = slots.saturating_sub(elsewhere).max(fair);
+        let room = free_slots.max(fair);
         let ahead = if room == 0 { 0 } else { work.ahead(slots, AHEAD_MS).min(AHEAD_MAX) };
         let free = room.saturating_add(ahead).saturating_sub(here).min(self.room(work) as u64);
         u32::try_from(free).unwrap_or(u32::MAX)
@@ -398,15 +270,6 @@ impl Worker {
     pub fn knows(&self, node: &NodeId) -> bool {
         self.is_known(node)
     }
-}
-
-fn wall_ms(work: &Work) -> u64 {
-    work.call.body.experiment.body.limits.wall_ms
-}
-
-/// How long a job of a stranger's `work` runs before it makes way for another stranger's.
-fn quantum_ms(work: &Work) -> u64 {
-    MAKES_WAY_AFTER_MS << work.made_way.min(MAKES_WAY_DOUBLINGS)
 }
 
 /// Whether leases of `work` run, or could.

@@ -25,6 +25,7 @@ mod neighbours;
 mod probes;
 mod random;
 mod run;
+mod schedule;
 mod strangers;
 
 const START: Time = Time(1_800_000_000_000);

@@ -10,12 +10,11 @@
 //! Guarantees: fetches only after a lease, once per experiment; starts nothing after its lease ended and signs nothing for it; one
 //! lease number is run to a receipt at most once. Deliberately lacks asking and delivering.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::machine::{Asked, Standing, Summary};
 use super::outbox::Entry;
+use super::used::Used;
 use super::{Effect, Execution, FetchFailure, Note, Report, StationFailure, Worker};
 use crate::bounded::List;
 use crate::call::Call;
@@ -32,8 +31,6 @@ use crate::work::{DeclineReason, HOLDING_MAX, Lease, Leases, ReturnReason};
 
 /// How long an experiment is left alone whose module could not be had or whose sandbox failed: what restarts is back by then.
 const REST_MS: u64 = 30 * SECOND;
-/// Lease numbers known to be used, per experiment: above it the smallest are forgotten, and everything at or below them is refused.
-const USED_MAX: usize = 1_024;
 
 /// A lease that is not finished.
 #[derive(Clone, Debug)]
@@ -64,33 +61,6 @@ enum Module {
     Absent,
     Fetching,
     Here,
-}
-
-/// Numbers that were run to a receipt: a second receipt for one of them would be proof E1 against this station.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Used {
-    /// Everything below is refused.
-    floor: LeaseNumber,
-    above: BTreeSet<LeaseNumber>,
-}
-
-impl Used {
-    pub(super) fn contains(&self, lease: LeaseNumber) -> bool {
-        lease < self.floor || self.above.contains(&lease)
-    }
-
-    pub(super) fn insert(&mut self, lease: LeaseNumber) {
-        if lease < self.floor {
-            return;
-        }
-        self.above.insert(lease);
-        while self.above.len() > USED_MAX || self.above.contains(&self.floor) {
-            if let Some(first) = self.above.pop_first() {
-                self.floor = first.saturating_add(1);
-            }
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -171,6 +141,11 @@ impl Work {
         let body = &self.call.body.experiment.body;
         let transcript = if body.needs.is_empty() { 0 } else { TRANSCRIPT_BYTES_MAX as u64 };
         body.limits.output_bytes.min(LIMITS_MAX.output_bytes).saturating_add(transcript)
+    }
+
+    /// The longest that one of its executions may take.
+    pub(super) fn wall_ms(&self) -> u64 {
+        self.call.body.experiment.body.limits.wall_ms
     }
 
     /// What one of its executions may have of memory.
@@ -401,8 +376,9 @@ impl Worker {
         self.stop(execution);
         if let Some(work) = self.works.get_mut(&id) {
             (work.rest_until, work.made_way) = (now.plus(ran_ms), work.made_way.saturating_add(1));
+            let requester = work.requester();
+            self.ran_while_others_waited(requester, ran_ms);
         }
-        self.turns.ran_while_others_waited(ran_ms);
         self.return_lease(id, lease, ReturnReason::MadeWay);
         self.return_queued(id, ReturnReason::MadeWay);
     }
@@ -450,6 +426,7 @@ impl Worker {
             input: held.input.clone(),
         };
         let memory_bytes = body.limits.memory_bytes;
+        self.turns.had_turn(requester, now);
         self.executions.insert(execution, Running { experiment: id, lease, memory_bytes, started: now, stopped: false });
         self.act(Effect::Start { execution, job: Box::new(job) });
         self.note(Note::Started { experiment: id, lease, index });
@@ -459,6 +436,7 @@ impl Worker {
         let Some(running) = self.executions.remove(&execution) else { return };
         let (id, lease) = (running.experiment, running.lease);
         let Some(work) = self.works.get_mut(&id) else { return };
+        self.turns.had_turn(work.requester(), now);
         // A lease that was stopped and came again is another one: only the execution that holds it may finish it.
         let Some(held) = work.leases.get(&lease).filter(|held| held.running == Some(execution)) else { return };
         if held.expires <= now {

@@ -90,6 +90,8 @@ pub enum Conduct {
     Cheats(engine::Conduct, Share),
     /// It publishes, takes receipts and never says that it holds them.
     NeverSettles,
+    /// It publishes jobs that run until their limit on time, and is as honest as others in all else.
+    Endless,
     /// It has a twin with the same key, which says something else on this share of the jobs.
     Equivocates(Share),
     /// It has a twin with the same key, which goes on from a copy of its disk after each publication.
@@ -116,6 +118,7 @@ impl Conduct {
             Self::Cheats(engine::Conduct::Withhold, _) => "withhold",
             Self::Cheats(engine::Conduct::Late(_), _) => "late",
             Self::NeverSettles => "refuse_to_settle",
+            Self::Endless => "endless",
             Self::Equivocates(_) => "equivocate",
             Self::Contradicts => "contradict",
             Self::Grinds => "grind",
@@ -190,6 +193,7 @@ fn conduct(origin: &Origin, boards: &mut BTreeMap<String, Board>) -> Conduct {
     let (group, byzantine) = match origin {
         Origin::Requester { byzantine: Some(Misconduct::RefuseToSettle {}), .. } => return Conduct::NeverSettles,
         Origin::Requester { byzantine: Some(Misconduct::Contradict {}), .. } => return Conduct::Contradicts,
+        Origin::Requester { byzantine: Some(Misconduct::Endless {}), .. } => return Conduct::Endless,
         Origin::Group { name, byzantine: Some(byzantine), .. } => (name, byzantine),
         Origin::Group { .. } | Origin::Requester { .. } => return Conduct::Honest,
     };

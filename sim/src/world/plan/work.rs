@@ -6,12 +6,13 @@ use cid::Cid;
 use station_protocol::bounded::{List, Name};
 use station_protocol::capability::PATTERNS_MAX;
 use station_protocol::experiment::{Labels, Trust};
+use station_protocol::limits::LIMITS_MAX;
 
 use super::{PlanError, index};
 use crate::net::fabric::NodeIndex;
 use crate::scenario::fault::Who;
 use crate::scenario::plan::Station;
-use crate::scenario::work::Class;
+use crate::scenario::work::{self, Class, Misconduct};
 use crate::scenario::{Engine, Scenario};
 use crate::world::internet::site::Site;
 
@@ -55,7 +56,9 @@ pub(super) fn work(scenario: &Scenario, drawn: &[Station], sites: &[Site]) -> Re
         let missing = |what| PlanError::Missing { station: work.requester.to_string(), what };
         let requesters = drawn.iter().enumerate().filter(|(_, station)| station.is(&Who::Requester(work.requester.clone())));
         let kind = match work.class {
-            Class::Pure(trust) => Kind::Pure { trust, fuel: work.fuel, output_bytes: work.output.0, compile_ms: work.compile.map(|span| span.0) },
+            Class::Pure(trust) => {
+                Kind::Pure { trust, fuel: fuel(scenario, work), output_bytes: work.output.0, compile_ms: work.compile.map(|span| span.0) }
+            }
             Class::Measurement { stations } => Kind::Measurement { stations, targets: targets(&work.targets, sites) },
         };
         if work.compile.is_some() && scenario.run.engine != Engine::Model {
@@ -78,6 +81,12 @@ pub(super) fn work(scenario: &Scenario, drawn: &[Station], sites: &[Site]) -> Re
         });
     }
     Ok(all)
+}
+
+/// What one job burns: of an endless requester as much as any limit allows, more than its limit on time lets it.
+fn fuel(scenario: &Scenario, work: &work::Work) -> u64 {
+    let endless = scenario.requesters.iter().any(|requester| requester.name == work.requester && requester.byzantine == Some(Misconduct::Endless {}));
+    if endless { LIMITS_MAX.fuel } else { work.fuel }
 }
 
 fn targets(names: &[Name], sites: &[Site]) -> Vec<Target> {

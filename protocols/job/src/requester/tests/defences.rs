@@ -5,7 +5,7 @@ use super::super::claim::wait_ms;
 use super::super::deal::{HELD_BYTES_ALL_MAX, HELD_BYTES_MAX, HELD_BYTES_SHARE};
 use super::super::losers::Losers;
 use super::super::records::{Tag, key as record_key};
-use super::super::run::{Claimant, LOST_MAX, Run, Window};
+use super::super::run::{Claimant, LOSSES_MAX, LOST_MAX, Run, Window};
 use super::world::*;
 use crate::bounded::List;
 use crate::cluster::Cluster;
@@ -359,6 +359,58 @@ fn the_losses_that_the_log_names_of_a_job_are_bounded() {
     job.lost = vec![(1_000_000, peer(9).node, Lost::Returned); LOST_MAX];
     returns(&mut world, id, peer(1), &leases);
     assert_eq!(run(&mut world, id).open[&0].lost.len(), LOST_MAX);
+}
+
+#[test]
+fn a_job_that_every_station_returns_ends_some_day() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(1), 2));
+    let leases = leased(world.claim(id, 1, &[]));
+    run(&mut world, id).open.get_mut(&leases[0].1).expect("open").lost_all = LOSSES_MAX - 2;
+    returns(&mut world, id, peer(1), &leases);
+    assert_eq!(run(&mut world, id).settled.len(), 0);
+    let leases = leased(world.claim(id, 2, &[]));
+    returns(&mut world, id, peer(2), &leases);
+    assert_eq!(run(&mut world, id).settled.len(), 1);
+}
+
+#[test]
+fn whoever_says_that_its_jobs_make_way_waits_longer_each_time_and_is_not_blamed() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(1), 8));
+    for seconds in [1, 2, 4] {
+        let leases = leased(world.claim(id, 1, &[]));
+        assert_eq!(leases.len(), 1);
+        let returned = List::first([(leases[0].0, crate::work::ReturnReason::MadeWay)]);
+        let deliver = Deliver { experiment: id, receipts: List::default(), holding: List::default(), free: 0, cursor: 0, returned };
+        world.ask(peer(1), Request::Deliver(deliver));
+        let (now, claimant) = (world.now, claimant(&mut world, id, 1));
+        assert_eq!((claimant.losses, claimant.paused_until), (0, now.plus(seconds * SECOND)));
+        world.pass(MINUTE);
+    }
+}
+
+#[test]
+fn jobs_of_which_a_station_has_done_its_part_hide_no_later_ones_that_name_a_target() {
+    let mut world = World::new();
+    let inputs = (0..600).map(|number| {
+        let host = ipld_core::ipld::Ipld::String(format!("h{number}.example.com"));
+        ipld_core::ipld::Ipld::Map(std::collections::BTreeMap::from([("host".into(), host)]))
+    });
+    let jobs = crate::jobs::Jobs::explicit(inputs.collect()).expect("jobs");
+    let id = world.publish(crate::requester::Draft { jobs, target: Some(crate::bounded::Text::cut("host")), ..draft(fixed(2), 1) });
+    world.ask(peer(1), Request::Claim(Claim { free: 0, ..claim(id, &[]) }));
+    claimant(&mut world, id, 1).held = 10_000;
+    let mut done = 0;
+    loop {
+        let leases = leased(world.claim(id, 1, &[]));
+        if leases.is_empty() {
+            break;
+        }
+        done += leases.len();
+        world.deliver(id, 1, leases.iter().map(|(number, index)| delivery(id, 1, *number, *index, b"o")).collect());
+    }
+    assert_eq!(done, 600);
 }
 
 #[test]

@@ -299,7 +299,7 @@ fn what_a_requester_says_again_is_no_new_lease_and_what_was_run_is_not_run_again
 
 #[test]
 fn used_numbers_are_bounded_and_stay_used() {
-    let mut used = super::super::work::Used::default();
+    let mut used = super::super::used::Used::default();
     assert!(!used.contains(4));
     for number in 2..3_000 {
         used.insert(2 * number);
