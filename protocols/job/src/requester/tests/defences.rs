@@ -5,7 +5,7 @@ use super::super::claim::wait_ms;
 use super::super::deal::{HELD_BYTES_ALL_MAX, HELD_BYTES_MAX, HELD_BYTES_SHARE};
 use super::super::losers::Losers;
 use super::super::records::{Tag, key as record_key};
-use super::super::run::{Claimant, LOSSES_MAX, LOST_MAX, Run, Window};
+use super::super::run::{Claimant, LOSERS_MAX, LOSSES_MAX, LOST_MAX, Losses, Run, Window};
 use super::world::*;
 use crate::bounded::List;
 use crate::cluster::Cluster;
@@ -372,6 +372,28 @@ fn a_job_that_every_station_returns_ends_some_day() {
     let leases = leased(world.claim(id, 2, &[]));
     returns(&mut world, id, peer(2), &leases);
     assert_eq!(run(&mut world, id).settled.len(), 1);
+}
+
+#[test]
+fn of_one_job_the_losses_of_a_bounded_number_of_networks_are_remembered_and_those_with_the_fewest_make_room() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(1), 1));
+    let leases = leased(world.claim(id, 1, &[]));
+    let job = run(&mut world, id).open.get_mut(&0).expect("open");
+    let lost = |count| Losses { count, ready: START };
+    job.losses = (0..LOSERS_MAX).map(|number| (Cluster::V4([9, 9, number as u8]), lost(if number == 7 { 1 } else { 5 }))).collect();
+    let fewest = Cluster::V4([9, 9, 7]);
+    job.losses.insert(peer(1).cluster, lost(3));
+    job.losses.remove(&Cluster::V4([9, 9, 8]));
+    returns(&mut world, id, peer(1), &leases);
+    let job = &run(&mut world, id).open[&0];
+    assert_eq!(job.losses.len(), LOSERS_MAX);
+    assert!(job.losses.contains_key(&fewest), "there was room");
+    let leases = leased(world.claim(id, 2, &[]));
+    run(&mut world, id).open.get_mut(&0).expect("open").losses.insert(peer(2).cluster, lost(1));
+    returns(&mut world, id, peer(2), &leases);
+    let job = &run(&mut world, id).open[&0];
+    assert!(job.losses.len() == LOSERS_MAX && !job.losses.contains_key(&fewest) && job.losses.contains_key(&peer(2).cluster));
 }
 
 #[test]

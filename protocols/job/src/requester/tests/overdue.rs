@@ -6,10 +6,11 @@ use crate::experiment::ExperimentId;
 use crate::log::{self, Lost};
 use crate::receipt::LeaseNumber;
 use crate::requester::overdue::Typical;
+use crate::requester::run::Run;
 use crate::requester::{Draft, Event, Peer};
 use crate::time::{HOUR, MINUTE, SECOND};
 use crate::verdict::Decision;
-use crate::work::{ClaimRefused, Deliver, Delivery, Request, Response, ReturnReason};
+use crate::work::{Claim, ClaimRefused, Deliver, Delivery, Request, Response, ReturnReason};
 
 /// Jobs of a minute at most, which must be done within a minute.
 fn hurried(jobs: i128) -> Draft {
@@ -46,6 +47,10 @@ fn silence(world: &mut World, id: ExperimentId) -> Hand {
     world.pass(SECOND);
     others.into_iter().for_each(|(station, hand)| hand_in(world, id, station, hand));
     silent
+}
+
+fn run(world: &mut World, id: ExperimentId) -> &mut Run {
+    world.machine.open.get_mut(&id).expect("open")
 }
 
 fn give_back(world: &mut World, id: ExperimentId, station: u8, lease: LeaseNumber, reason: ReturnReason) {
@@ -142,6 +147,31 @@ fn who_takes_an_overdue_job_and_gives_it_back_delays_it_no_longer_than_silence()
         world.pass(SECOND);
     }
     assert_eq!(one(&mut world, id, 2).1, silent);
+}
+
+#[test]
+fn jobs_that_were_dealt_again_lately_hide_no_other_that_is_overdue() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(1), 700));
+    for station in [1, 2, 3] {
+        world.ask(peer(station), Request::Claim(Claim { free: 0, ..claim(id, &[]) }));
+        let claimant = run(&mut world, id).claimants.get_mut(&peer(station).node).expect("it claimed");
+        (claimant.held, claimant.execution_ms) = (10_000, 1);
+        let mut holding = Vec::new();
+        while let Response::Leases(leases) = world.claim(id, station, &holding) {
+            holding.extend(numbered(leases.body).into_iter().map(|(number, _)| number));
+        }
+    }
+    let dealt: Vec<u64> = run(&mut world, id).open.keys().copied().collect();
+    assert!(dealt.len() > 400, "{}", dealt.len());
+    let (last, others) = dealt.split_last().expect("some");
+    for index in others {
+        let run = run(&mut world, id);
+        run.open.get_mut(index).expect("open").again = 3;
+        run.watch(*index);
+    }
+    world.pass(20 * SECOND);
+    assert_eq!(one(&mut world, id, 9).1, *last);
 }
 
 #[test]
