@@ -143,7 +143,7 @@ async fn flooded(program: &Path, kind: Flood, short: bool, report: &mut Report) 
 async fn bombed(program: &Path, short: bool, report: &mut Report) {
     let world = World::start(program).await;
     // One /24 has sixteen places.
-    let (links, keys) = (16, if short { 4 } else { 12 });
+    let (links, keys) = (16, if short { 4 } else { 8 });
     let bombed = bomb(&world, links, keys, if short { FLOOD_SHORT } else { FLOOD }).await;
     report.add_damage(Damage {
         name: format!("rss_after_{}_car_mb", if short { "20s" } else { "10min" }),
