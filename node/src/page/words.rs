@@ -65,6 +65,9 @@ pub fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count as u64), if count == 1 { one } else { many })
 }
 
+/// Longest tooltip: a guest's output may have 64 KiB, and stands on a page many times.
+pub const TOOLTIP_MAX: usize = 400;
+
 /// `text` within `width` characters; a longer one loses its middle.
 #[must_use]
 pub fn cut(text: &str, width: usize) -> String {

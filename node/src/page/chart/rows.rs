@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::super::{escape, words};
 use super::{Axis, Key, SERIES, figure};
 
-/// Longest part of a label; the whole is in its tooltip.
+/// Longest part of a label; more of it is in its tooltip.
 const LABEL_MAX: usize = 36;
 
 /// What stands before a row: keys with their values; an empty key is not shown.
@@ -157,7 +157,7 @@ impl Rows<'_> {
         let axis = if self.counts { axis.whole() } else { axis };
         let mut body = "<div class=\"rows\" role=\"list\">".to_owned();
         for row in &self.rows {
-            let name: Vec<String> = row.label.iter().map(|(key, value)| format!("{key} {value}").trim().to_owned()).collect();
+            let name: Vec<String> = row.label.iter().map(|(key, value)| words::cut(format!("{key} {value}").trim(), words::TOOLTIP_MAX)).collect();
             let (figure, rest) = &row.figure;
             let rest = if rest.is_empty() { String::new() } else { format!(" <span class=\"soft\">{}</span>", escape(rest)) };
             let lanes = row.marks.iter().map(|mark| if let Mark::Bar { lanes, .. } = mark { *lanes } else { 1 }).max().unwrap_or(1);
@@ -187,7 +187,7 @@ fn label(parts: &Label) -> String {
     let mut html = String::new();
     for (key, value) in parts {
         let (key, shown) = (words::cut(key, LABEL_MAX), words::cut(value, LABEL_MAX));
-        let tooltip = if shown == *value { String::new() } else { format!(" title=\"{}\"", escape(value)) };
+        let tooltip = if shown == *value { String::new() } else { format!(" title=\"{}\"", escape(&words::cut(value, words::TOOLTIP_MAX))) };
         let key = if key.is_empty() { String::new() } else { format!("<span class=\"key\">{}</span> ", escape(&key)) };
         let _ = write!(html, "<span{tooltip}>{key}{}</span>", escape(&shown));
     }

@@ -4,7 +4,7 @@
 //! there, so that no two look alike. Deliberately lacks the order of the experiment's file: what is published keeps keys in bytewise order,
 //! and forgets the file's.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -18,24 +18,24 @@ const KEYS_MAX: usize = 6;
 pub(super) const VALUE_MAX: usize = 36;
 
 pub(super) struct Labels<'a> {
-    /// Where inputs are maps, the keys that vary; all, where there is one job or all are alike.
-    shown: Vec<&'a str>,
-    /// Keys that are the same in all jobs, with their values.
-    same: Vec<(&'a str, &'a Value)>,
+    /// Keys that are the same in all jobs, with their values; none, where nothing else would be left.
+    same: BTreeMap<&'a str, &'a Value>,
 }
 
 impl<'a> Labels<'a> {
     pub(super) fn of(results: &'a Results) -> Self {
-        let maps: Vec<_> = results.rows.iter().filter_map(|row| row.input.as_object()).collect();
-        let Some(first) = maps.first() else { return Self { shown: Vec::new(), same: Vec::new() } };
-        let mut known = BTreeSet::new();
-        let keys: Vec<&str> = maps.iter().flat_map(|map| map.keys()).map(String::as_str).filter(|key| known.insert(*key)).collect();
-        let alone = maps.len() < results.rows.len();
-        let (shown, same): (Vec<&str>, Vec<&str>) = keys.iter().partition(|key| alone || maps.iter().any(|map| map.get(**key) != first.get(**key)));
-        if shown.is_empty() {
-            return Self { shown: same, same: Vec::new() };
+        let mut known: BTreeMap<&str, (&Value, usize, bool)> = BTreeMap::new();
+        for map in results.rows.iter().filter_map(|row| row.input.as_object()) {
+            for (key, value) in map {
+                let (first, times, is_same) = known.entry(key).or_insert((value, 0, true));
+                *times += 1;
+                *is_same &= *first == value;
+            }
         }
-        Self { shown, same: same.into_iter().filter_map(|key| Some((key, first.get(key)?))).collect() }
+        let everywhere = |(_, times, is_same): &(&Value, usize, bool)| *is_same && *times == results.rows.len();
+        let varies = known.values().any(|known| !everywhere(known));
+        let same = known.into_iter().filter(|(_, known)| varies && everywhere(known)).map(|(key, (value, ..))| (key, value));
+        Self { same: same.collect() }
     }
 
     /// The job's number, and what its input has of its own.
@@ -46,7 +46,8 @@ impl<'a> Labels<'a> {
     /// What the job's input has of its own.
     pub(super) fn input(&self, row: &Row) -> Label {
         let Value::Object(map) = &row.input else { return vec![(String::new(), value_words(&row.input))] };
-        let all: Label = self.shown.iter().filter_map(|key| Some(((*key).to_owned(), value_words(map.get(*key)?)))).collect();
+        let own = map.iter().filter(|(key, _)| !self.same.contains_key(key.as_str()));
+        let all: Label = own.map(|(key, value)| (key.clone(), value_words(value))).collect();
         let left = all.len().saturating_sub(KEYS_MAX);
         let mut label: Label = all.into_iter().take(KEYS_MAX).collect();
         if left > 0 {
@@ -61,11 +62,11 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// Keys and their values as HTML; a value that is cut has the whole in its tooltip.
+/// Keys and their values as HTML; a value that is cut is longer in its tooltip.
 pub(super) fn pairs(label: &Label, between: &str) -> String {
     let one = |(key, value): &(String, String)| {
         let shown = words::cut(value, VALUE_MAX);
-        let tooltip = if shown == *value { String::new() } else { format!(" title=\"{}\"", escape(value)) };
+        let tooltip = if shown == *value { String::new() } else { format!(" title=\"{}\"", escape(&words::cut(value, words::TOOLTIP_MAX))) };
         let key = if key.is_empty() { String::new() } else { format!("<span class=\"key\">{}</span> ", escape(&words::cut(key, VALUE_MAX))) };
         format!("{key}<code{tooltip}>{}</code>", escape(&shown))
     };

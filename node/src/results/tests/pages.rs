@@ -206,6 +206,13 @@ fn one_job_alone_shows_all_its_keys_and_an_input_that_is_no_map_itself() {
 }
 
 #[test]
+fn a_long_output_does_not_make_a_long_page() {
+    let page = page(&results(Class::Pure(Trust::Fixed(1)), End::Exhausted, vec![completed(1, &json!({ "text": "x".repeat(60_000) }))]));
+    assert!(page.len() < 60_000, "{}", page.len());
+    assert!(page.contains(&format!("title=\"{}…", "x".repeat(200))));
+}
+
+#[test]
 fn more_jobs_than_a_chart_has_rows_are_all_in_the_table_and_the_chart_says_so() {
     let inputs: Vec<Value> = (0..50).map(|n| json!({ "n": n })).collect();
     let page = page(&jobs(&measurement(1), &inputs, |_| vec![completed(1, &says("ok", 5))]));
