@@ -47,7 +47,7 @@ table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--so
 th,td{text-align:left;padding:8px 12px;border-top:1px solid var(--line);vertical-align:top}td>div,th>div{min-width:0;overflow-wrap:break-word}th .soft{font-weight:400}\
 thead th{color:var(--soft);font-weight:600;font-size:13px;vertical-align:bottom}tbody th{font-weight:600}\
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.n>div,tbody th.n>div,.accent>div,.mixed>div,.good>div,.bad>div{overflow-wrap:normal}.key{color:var(--soft)}.nowrap{white-space:nowrap}\
-.group+.group{margin-top:4px}";
+.group+.group{margin-top:4px}.reading{padding-left:14px;text-indent:-14px}";
 
 const CHART: &str = "\
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:16px;margin:16px 0}\
@@ -67,4 +67,4 @@ const DASHES: &str = ".lines .s1,.legend .s1{stroke-dasharray:7 5}.lines .s2,.le
 .lines .s4,.legend .s4{stroke-dasharray:4 4}.lines .s5,.legend .s5{stroke-dasharray:12 6}";
 
 const PAPER: &str = "@page{margin:14mm}main{max-width:none;padding:0}body{background:#fff;font-size:12px}code{font-size:11px}td,th{padding:5px 8px}td>div,th>div{overflow-wrap:anywhere}.scroll{overflow:visible}\
-h1{font-size:22px}tr,.fact,.check{break-inside:avoid}.facts{gap:8px}";
+h1{font-size:22px}h2+p,caption,thead{break-after:avoid}tbody tr:first-child{break-before:avoid}tr,.fact,.check{break-inside:avoid}.facts{gap:8px}";

@@ -85,7 +85,7 @@ pub struct Table {
 }
 
 /// Up to so many columns fit a sheet of paper; more are cards there.
-const FIT_PAPER: usize = 7;
+const FIT_PAPER: usize = 8;
 /// Up to so many fit a window of 1,280 pixels.
 const FIT_WINDOW: usize = 12;
 

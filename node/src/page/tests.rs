@@ -137,7 +137,7 @@ fn a_table_has_caption_head_scopes_and_roles_and_takes_the_keyboard() {
 #[test]
 fn a_table_without_room_is_a_card_per_row_and_loses_no_column() {
     let sheet = style::sheet();
-    for (columns, class, below) in [(2, "narrow", 640), (7, "narrow", 640), (8, "wide", 900), (12, "wide", 900), (13, "vast", 1_240)] {
+    for (columns, class, below) in [(2, "narrow", 640), (8, "narrow", 640), (9, "wide", 900), (12, "wide", 900), (13, "vast", 1_240)] {
         let table = Table::new("t", (0..columns).map(|n| Column::words(&n.to_string())).collect());
         assert!(table.html().contains(&format!("<table class=\"{class}\"")), "{columns}");
         assert!(sheet.contains(&format!("@container (max-width:{below}px){{table.{class},")), "{class}");

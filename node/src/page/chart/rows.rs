@@ -129,7 +129,8 @@ impl Mark {
             ),
             Self::Mean { value, half, series } => {
                 let mut svg = String::new();
-                if let Some(half) = half {
+                // An interval that its dot would cover is in the figures alone.
+                if let Some(half) = half.filter(|half| span(value - half, value + half) > 1.0) {
                     let (low, high) = (at(value - half), at(value + half));
                     let _ = write!(svg, "<line class=\"whisker\" x1=\"{low:.2}%\" x2=\"{high:.2}%\" y1=\"50%\" y2=\"50%\"/>");
                     svg.push_str(&upright("end", low, 5));

@@ -83,5 +83,5 @@ fn readings(results: &Results, row: &Row) -> String {
             }
         })
         .collect();
-    lines.join("<br>")
+    lines.iter().map(|line| format!("<div class=\"reading\">{line}</div>")).collect()
 }
