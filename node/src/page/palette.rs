@@ -32,7 +32,7 @@ pub(super) const DRAWN: [Colour; 6] = [
 pub(super) const LINES: [Colour; 1] = [("line", "#d9dee7", "#343b47")];
 
 /// Of [`WORDS`]' good in the darkest tinted cell, in percent.
-pub const TINT_MAX: f64 = 20.0;
+pub(super) const TINT_MAX: f64 = 20.0;
 
 fn all() -> impl Iterator<Item = Colour> {
     GROUNDS.into_iter().chain(WORDS).chain(DRAWN).chain(LINES)

@@ -67,4 +67,4 @@ const DASHES: &str = ".lines .s1,.legend .s1{stroke-dasharray:7 5}.lines .s2,.le
 .lines .s4,.legend .s4{stroke-dasharray:4 4}.lines .s5,.legend .s5{stroke-dasharray:12 6}";
 
 const PAPER: &str = "@page{margin:14mm}main{max-width:none;padding:0}body{background:#fff;font-size:12px}code{font-size:11px}td,th{padding:5px 8px}td>div,th>div{overflow-wrap:anywhere}.scroll{overflow:visible}\
-h1{font-size:22px}h2+p,caption,thead{break-after:avoid}tbody tr:first-child{break-before:avoid}tr,.fact,.check{break-inside:avoid}.facts{gap:8px}";
+h1{font-size:22px}h2+p,caption,thead{break-after:avoid}caption{break-inside:avoid}tbody tr:first-child{break-before:avoid}tr,.fact,.check{break-inside:avoid}.facts{gap:8px}";

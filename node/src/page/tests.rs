@@ -83,6 +83,17 @@ fn every_size_of_text_in_the_style_sheet_is_in_pixels() {
 }
 
 #[test]
+fn curves_that_lie_on_each_other_are_told_apart_without_colour() {
+    let sheet = style::sheet();
+    for series in 1..chart::SERIES {
+        assert!(sheet.contains(&format!(".lines .s{series},.legend .s{series}{{stroke-dasharray:")), "{series}");
+    }
+    let page = page_of(&[lines().html()]);
+    assert!(page.contains("<line class=\"s1\"") && page.contains("<path class=\"s1\""), "the legend has the dashes too");
+    assert!(page.contains("<div class=\"yname\">share of all</div>"), "the upright axis says what it shows");
+}
+
+#[test]
 fn every_drawing_that_says_something_has_a_title_and_a_description() {
     let page = page_of(&[bars().html(), lines().html()]);
     let told = drawings(&page).into_iter().filter(|drawing| drawing.split('>').next().is_some_and(|tag| tag.contains("role=\"img\""))).count();

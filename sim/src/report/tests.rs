@@ -90,6 +90,7 @@ fn a_comparison_has_intervals_and_verdicts_where_there_are_seeds_enough() {
     assert_eq!(verdict("redundancy"), Verdict::NotShown);
     let page = compare::page(&comparison);
     assert_alone(&page);
+    assert!(!page.contains("e-1"), "what floating-point numbers leave is no interval");
     for word in ["gossip.mesh_n = 6", "gossip.mesh_n = 10", "±", "better", "worse", "no difference shown", "10 / 10"] {
         assert!(page.contains(word), "{word}");
     }
