@@ -4,13 +4,14 @@
 //! subject, and no answer is painted as good; where nothing was decided, those who differ stand beside each other without a winner.
 //! Deliberately lacks judgement of answers: only the researcher knows which are good.
 
-use super::{Results, Verdict};
+use super::Results;
 use crate::page::{Cell, Column, Page, Table, escape, grouped, words};
 
 mod groups;
 mod labels;
 pub(super) mod readings;
 mod stations;
+mod told;
 mod verdicts;
 
 use groups::Exact;
@@ -63,7 +64,7 @@ fn about(results: &Results) -> String {
 }
 
 fn summary(results: &Results) -> [(String, &'static str); 4] {
-    let certain = results.rows.iter().filter(|row| matches!(row.verdict, Verdict::Agreed | Verdict::Certified) && !row.is_short()).count();
+    let certain = results.rows.iter().filter(|row| told::is_certain(row)).count();
     let executions = || results.rows.iter().flat_map(|row| &row.executions);
     let mut nodes: Vec<&str> = executions().map(|execution| execution.node.as_str()).collect();
     nodes.sort_unstable();

@@ -11,6 +11,7 @@ use station_protocol::receipt::Outcome;
 use super::super::table::short;
 use super::super::{ExecutionRow, Results, Row, value_words};
 use super::labels::pairs;
+use super::told;
 use crate::page::chart::Dot;
 use crate::page::{escape, grouped, words};
 
@@ -64,17 +65,18 @@ impl Exact {
         if results.class != "measurement" {
             return Self::Whole;
         }
-        let fields: BTreeSet<String> = results.rows.iter().filter_map(|row| row.answer.as_object()).flat_map(|map| map.keys().cloned()).collect();
+        let fields: BTreeSet<String> =
+            results.rows.iter().filter_map(|row| told::answer(row).as_object()).flat_map(|map| map.keys().cloned()).collect();
         if fields.is_empty() { Self::AllBut(results.report.iter().cloned().collect()) } else { Self::Fields(fields) }
     }
 
     fn said(&self, execution: &ExecutionRow) -> Value {
-        let only = |keep: &dyn Fn(&String) -> bool| match &execution.output {
+        let only = |keep: &dyn Fn(&String) -> bool| match told::output(execution) {
             Value::Object(map) => Value::Object(map.iter().filter(|(key, _)| keep(key)).map(|(key, value)| (key.clone(), value.clone())).collect()),
             other => other.clone(),
         };
         match self {
-            Self::Whole => execution.output.clone(),
+            Self::Whole => told::output(execution).clone(),
             Self::Fields(fields) => only(&|key| fields.contains(key)),
             Self::AllBut(readings) => only(&|key| !readings.contains(key)),
         }

@@ -8,6 +8,7 @@ use super::super::{Results, Row, Verdict};
 use super::groups::{Exact, answer};
 use super::labels::{Labels, pairs};
 use super::readings::figures;
+use super::told;
 use super::{Cell, Column, Table, escape, words};
 
 pub(super) fn table(results: &Results, labels: &Labels<'_>, exact: &Exact) -> Table {
@@ -52,7 +53,7 @@ fn caption(results: &Results) -> String {
 
 fn verdict(row: &Row) -> Cell {
     let class = match row.verdict {
-        Verdict::Agreed | Verdict::Certified if !row.is_short() => "accent",
+        _ if told::is_certain(row) => "accent",
         Verdict::Agreed | Verdict::Certified | Verdict::Split => "mixed",
         Verdict::Failed | Verdict::Undecided | Verdict::Expired => "bad",
     };
@@ -61,7 +62,7 @@ fn verdict(row: &Row) -> Cell {
 
 fn says(row: &Row) -> String {
     match row.verdict {
-        Verdict::Agreed | Verdict::Certified => answer(&row.answer, "<br>"),
+        Verdict::Agreed | Verdict::Certified => answer(told::answer(row), "<br>"),
         Verdict::Split => "they differ".to_owned(),
         Verdict::Failed | Verdict::Undecided | Verdict::Expired => "–".to_owned(),
     }
