@@ -73,7 +73,8 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     };
     mesh.stop().await;
     let results = named(&results?, &targets);
-    std::fs::write(&args.report, html::render(&results)).map_err(|error| Failure::new(format!("{}: {error}", args.report.display())))?;
+    std::fs::write(&args.report, html::render(&results, html::Check::Gone))
+        .map_err(|error| Failure::new(format!("{}: {error}", args.report.display())))?;
     output.paint(&results, |results| format!("\n{}", table::render(results, output.colour(), output.width())));
     let executions = || results.rows.iter().flat_map(|row| &row.executions);
     let signers: BTreeSet<&str> = executions().map(|execution| execution.node.as_str()).collect();
@@ -178,7 +179,7 @@ fn named(results: &Results, targets: &Targets) -> Results {
     for row in &mut named.rows {
         let url = row.input.get("gateway").and_then(serde_json::Value::as_str).unwrap_or_default();
         let label = targets.urls.iter().find(|(_, own)| own == url).map_or("", |(label, _)| label.as_str());
-        row.input = serde_json::Value::String(format!("{url} {label}").trim_end().to_owned());
+        row.input = serde_json::json!({ "gateway": format!("{url} {label}").trim_end() });
     }
     named
 }

@@ -148,7 +148,7 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
         Format::Json => serde_json::to_string_pretty(&results)? + "\n",
         Format::Csv => csv::render(&results),
         Format::Ndjson => ndjson(&results),
-        Format::Html => html::render(&results),
+        Format::Html => html::render(&results, html::Check::Kept),
     };
     match &args.output {
         Some(file) => {

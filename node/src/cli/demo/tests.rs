@@ -86,5 +86,5 @@ fn the_table_names_each_local_gateways_behaviour_beside_its_url() {
         rows: vec![row("http://127.0.0.1:1"), row("https://ipfs.io")],
     };
     let inputs: Vec<_> = named(&results, &targets).rows.into_iter().map(|row| row.input).collect();
-    assert_eq!(inputs, ["http://127.0.0.1:1 slow", "https://ipfs.io"]);
+    assert_eq!(inputs, ["http://127.0.0.1:1 slow", "https://ipfs.io"].map(|gateway| serde_json::json!({ "gateway": gateway })));
 }
