@@ -48,7 +48,7 @@ pub(super) fn needed(needs: u64, limit: u64) -> String {
 
 /// With two places at most, cut.
 fn mebibytes(bytes: u64) -> String {
-    let hundredths = u128::from(bytes) * 100 >> 20;
+    let hundredths = (u128::from(bytes) * 100) >> 20;
     let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
     format!("{} MiB", text.trim_end_matches('0').trim_end_matches('.'))
 }
