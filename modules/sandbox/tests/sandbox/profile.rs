@@ -100,7 +100,7 @@ fn cases() -> Vec<Case> {
     [code::cases(), calls::cases(), worlds::cases()].into_iter().flatten().collect()
 }
 
-fn vector(sandbox: &Sandbox, case: Case) -> Value {
+fn vector(sandbox: &Sandbox, case: &Case) -> Value {
     let module = wat::parse_str(&case.wat).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let [baseline, optimised] = [Tier::Baseline, Tier::Optimised].map(|tier| run(sandbox, &module, case.load.clone(), tier));
     assert_eq!(baseline, optimised, "{}", case.name);
@@ -122,7 +122,7 @@ fn vector(sandbox: &Sandbox, case: Case) -> Value {
 fn the_vectors_of_the_page_are_what_both_tiers_do() {
     let path = file();
     let sandbox = sandbox();
-    let vectors = cases().into_iter().map(|case| vector(&sandbox, case)).collect::<Vec<_>>();
+    let vectors = cases().iter().map(|case| vector(&sandbox, case)).collect::<Vec<_>>();
     if std::env::var_os("STATION_BLESS").is_some() {
         // One vector a line: a difference then names its vector.
         let lines = vectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(",\n");

@@ -3,14 +3,13 @@
 use super::{Case, case, plain, telling};
 
 pub(super) fn cases() -> Vec<Case> {
-    [stack(), instances(), memories(), modules()].into_iter().flatten().collect()
+    [stack(), frames(), instances(), memories(), modules()].into_iter().flatten().collect()
 }
 
 /// Recursion without end: how much fuel it has used says how many frames there were room for, and so what one weighs.
 fn stack() -> Vec<Case> {
     let of = |name, fields: &str, body: &str| case("Stack", name, plain(fields, body));
     let many = |count: usize, what: &str| what.repeat(count);
-    let wide = "(func $wide (param v128 f64 i32 i64) (result f32) (f32.const 1))";
     vec![
         of("frames-of-nothing", "(func $f (call $f))", "(call $f)"),
         of(
@@ -51,6 +50,15 @@ fn stack() -> Vec<Case> {
             "(type $t (func (param i32) (result i32))) (func $f (i32.const 0) (loop (type $t) (br_if 0 (i32.const 0))) (drop) (call $f))",
             "(call $f)",
         ),
+    ]
+}
+
+/// The same for calls, branches and code that is never reached; and which functions take nothing.
+fn frames() -> Vec<Case> {
+    let of = |name, fields: &str, body: &str| case("Stack", name, plain(fields, body));
+    let many = |count: usize, what: &str| what.repeat(count);
+    let wide = "(func $wide (param v128 f64 i32 i64) (result f32) (f32.const 1))";
+    vec![
         of(
             "frames-of-the-widest-call",
             &format!("{wide} (func $f (drop (call $wide (v128.const i64x2 0 0) (f64.const 0) (i32.const 0) (i64.const 0))) (call $f))"),

@@ -3,7 +3,7 @@
 use super::{Case, case, telling};
 
 pub(super) fn cases() -> Vec<Case> {
-    [ends(), floats(), streams(), descriptors(), time(), station()].into_iter().flatten().collect()
+    [ends(), floats(), streams(), descriptors(), time(), entropy(), station()].into_iter().flatten().collect()
 }
 
 const WASI: &str = "wasi_snapshot_preview1";
@@ -227,8 +227,6 @@ fn time() -> Vec<Case> {
     };
     let poll = |count: u32| format!("(call $tell (call $poll_oneoff (i32.const 0) (i32.const 1024) (i32.const {count}) (i32.const 900)))");
     let events = |count: u32| format!("{} {}", show([900]), show((0..count).flat_map(|n| [0, 8, 16].map(|at| 1_024 + 32 * n + at))));
-    let random = [("random_get", "ii")];
-    let get = |at: u32, bytes: u32| format!("(call $tell (call $random_get (i32.const {at}) (i32.const {bytes})))");
     vec![
         wasi(
             "clocks",
@@ -297,6 +295,13 @@ fn time() -> Vec<Case> {
             ]
             .concat(),
         ),
+    ]
+}
+
+fn entropy() -> Vec<Case> {
+    let random = [("random_get", "ii")];
+    let get = |at: u32, bytes: u32| format!("(call $tell (call $random_get (i32.const {at}) (i32.const {bytes})))");
+    vec![
         wasi("entropy-in-words", &random, &[get(0, 5), get(8, 4), get(16, 0), get(16, 16), show([0, 4, 8, 16, 20, 24, 28])].concat()),
         wasi("entropy-of-any-length", &random, &[get(0, 65_536), get(0, 65_537), get(0, 8), show([0, 4])].concat()),
         wasi("entropy-that-cannot-be-paid", &random, &get(0, 60_000)).fuel(60_000),
