@@ -160,7 +160,7 @@ fn compile(sandbox: &Sandbox, module: &[u8], wish: &Wish) -> Result<Artefact, En
         CompileError::BadModule(reason) => EngineError::BadModule(reason),
         CompileError::TooCostly(limit) => EngineError::TooCostly(match limit {
             CompileLimit::ProcessorTime | CompileLimit::WallTime => Outcome::TimedOut,
-            CompileLimit::Memory => Outcome::OutOfMemory,
+            CompileLimit::Memory | CompileLimit::MachineCode => Outcome::OutOfMemory,
         }),
         error @ (CompileError::Busy | CompileError::Unpaid) => EngineError::NotNow(error.to_string()),
         error @ (CompileError::Failed(_) | CompileError::Ended) => EngineError::Failed(error.to_string()),
