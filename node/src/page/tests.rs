@@ -206,7 +206,7 @@ fn a_label_shows_its_keys_and_loses_only_its_middle() {
     let long = format!("bafkrei{}thxm", "x".repeat(60));
     rows.rows[0].label = vec![("cid".into(), long.clone()), ("gateway".into(), "https://a.example".into())];
     let html = rows.html();
-    assert!(html.contains("<span class=\"key\">cid</span> bafkreixxxxxxxxxxx…xxxx") && html.contains("xxxthxm</span>"), "{html}");
+    assert!(html.contains("<span class=\"key\">cid</span> bafkreixxxxxxxxxxxxx…xxxx") && html.contains("xxxthxm</span>"), "{html}");
     assert!(html.contains(&format!(" title=\"{long}\"")) && html.contains("<span class=\"key\">gateway</span> https://a.example"));
     assert!(style::sheet().contains("grid-template-columns:fit-content(42%) minmax(0,1fr) fit-content(30%)"), "as wide as needed");
 }

@@ -190,7 +190,7 @@ fn labels_show_the_keys_that_vary_in_the_published_order() {
     let chart = page.split("<figure").nth(1).and_then(|rest| rest.split("</figure>").next()).expect("a chart");
     let text = words(&format!("</style>{chart}"));
     for (job, end, gateway) in [(0, "a", "x"), (1, "a", "y"), (2, "b", "x")] {
-        let label = format!("job {job} cid {} gateway https://{gateway}.example", crate::page::words::cut(&cid(end), 36));
+        let label = format!("job {job} cid {} gateway https://{gateway}.example", crate::page::words::cut(&cid(end), 40));
         assert!(text.contains(&label), "{label} in {text}");
     }
     assert!(!chart.contains("warm"), "what is the same everywhere tells nothing apart");
