@@ -62,10 +62,10 @@ fn a_failure_and_too_few_stations_are_said_and_are_no_agreement() {
     for class in [Class::Pure(Trust::Fixed(2)), measurement(2)] {
         let page = page(&results(class, End::Exhausted, vec![out_of_fuel(1), out_of_fuel(2)]));
         assert_eq!(cell(&page, "verdict over receipts"), "failed: out_of_fuel");
-        assert!(page.contains("<td role=\"cell\" class=\"bad\"") && page.contains("<b>0</b>with agreement"));
+        assert!(page.contains("<td role=\"cell\" class=\"whole bad\"") && page.contains("<b>0</b>with agreement"));
     }
     let two = page(&results(measurement(3), End::Exhausted, vec![completed(1, &says("ok", 1)), completed(2, &says("ok", 2))]));
-    assert!(two.contains("<td role=\"cell\" class=\"mixed\" data-of=\"verdict over receipts\"><div>certified</div>"));
+    assert!(two.contains("<td role=\"cell\" class=\"whole mixed\" data-of=\"verdict over receipts\"><div>certified</div>"));
     assert!(cell(&two, "agree").contains("2/2 of 3") && two.contains("<b>0</b>with agreement"));
 }
 
@@ -74,7 +74,7 @@ fn an_answers_own_verdict_is_no_verdict_over_receipts_and_no_answer_is_green() {
     let bad = page(&results(measurement(2), End::Exhausted, vec![completed(1, &says("wrong_bytes", 1)), completed(2, &says("wrong_bytes", 2))]));
     assert_eq!(cell(&bad, "verdict over receipts"), "certified");
     assert!(cell(&bad, "what the stations say").contains("<span class=\"key\">verdict</span> <code>wrong_bytes</code>"));
-    for green in ["class=\"good", "class=\"n good", " good\""] {
+    for green in ["class=\"good", "whole good", " good\""] {
         assert!(!bad.contains(green), "{green}: that stations agree does not make an answer good");
     }
 }
