@@ -44,9 +44,9 @@ dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 16px;mar
 const TABLE: &str = "\
 .scroll{container-type:inline-size;overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:10px}\
 table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--soft);font-size:13px;padding:8px 12px}\
-th,td{text-align:left;padding:8px 12px;border-top:1px solid var(--line);vertical-align:top}td>div,th>div{min-width:0;overflow-wrap:break-word}th .soft{font-weight:400}\
+th,td{overflow-wrap:anywhere;text-align:left;padding:8px 12px;border-top:1px solid var(--line);vertical-align:top}td>div,th>div{min-width:0}.whole>div{overflow-wrap:normal}th .soft{font-weight:400}\
 thead th{color:var(--soft);font-weight:600;font-size:13px;vertical-align:bottom}tbody th{font-weight:600}\
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.n>div,tbody th.n>div,.accent>div,.mixed>div,.good>div,.bad>div{overflow-wrap:normal}.key{color:var(--soft)}.nowrap{white-space:nowrap}\
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.key{color:var(--soft)}.nowrap{white-space:nowrap}\
 .group+.group{margin-top:4px}.reading{padding-left:14px;text-indent:-14px}";
 
 const CHART: &str = "\
@@ -66,5 +66,5 @@ svg{display:block;overflow:visible}svg text{font:12px system-ui,sans-serif;fill:
 const DASHES: &str = ".lines .s1,.legend .s1{stroke-dasharray:7 5}.lines .s2,.legend .s2{stroke-dasharray:2 4}.lines .s3,.legend .s3{stroke-dasharray:10 4 2 4}\
 .lines .s4,.legend .s4{stroke-dasharray:4 4}.lines .s5,.legend .s5{stroke-dasharray:12 6}";
 
-const PAPER: &str = "@page{margin:14mm}main{max-width:none;padding:0}body{background:#fff;font-size:12px}code{font-size:11px}td,th{padding:5px 8px}td>div,th>div{overflow-wrap:anywhere}.scroll{overflow:visible}\
+const PAPER: &str = "@page{margin:14mm}main{max-width:none;padding:0}body{background:#fff;font-size:12px}code{font-size:11px}td,th{padding:5px 8px}.scroll{overflow:visible}\
 h1{font-size:22px}h2+p,caption,thead{break-after:avoid}caption{break-inside:avoid}tbody tr:first-child{break-before:avoid}tr,.fact,.check{break-inside:avoid}.facts{gap:8px}";

@@ -12,6 +12,7 @@ use super::escape;
 pub struct Column {
     name: String,
     is_numeric: bool,
+    is_whole: bool,
     /// Percent of the width; what is needed, where there is none.
     share: Option<u32>,
 }
@@ -20,13 +21,13 @@ impl Column {
     /// Of text, on the left.
     #[must_use]
     pub fn words(name: &str) -> Self {
-        Self { name: escape(name), is_numeric: false, share: None }
+        Self { name: escape(name), is_numeric: false, is_whole: is_whole(name), share: None }
     }
 
     /// Of numbers, on the right.
     #[must_use]
     pub fn number(name: &str) -> Self {
-        Self { name: escape(name), is_numeric: true, share: None }
+        Self { is_numeric: true, ..Self::words(name) }
     }
 
     /// The same with so many percent of the width.
@@ -42,19 +43,20 @@ pub struct Cell {
     html: String,
     class: &'static str,
     tint: f64,
+    is_whole: bool,
 }
 
 impl Cell {
     /// HTML whose strangers' parts are escaped by now.
     #[must_use]
     pub fn html(html: String) -> Self {
-        Self { html, class: "", tint: 0.0 }
+        Self { html, class: "", tint: 0.0, is_whole: false }
     }
 
     /// Any text.
     #[must_use]
     pub fn text(text: &str) -> Self {
-        Self::html(escape(text))
+        Self { is_whole: is_whole(text), ..Self::html(escape(text)) }
     }
 
     /// Text in a fixed pitch.
@@ -82,6 +84,13 @@ pub struct Table {
     caption: String,
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
+}
+
+/// Words longer than this may break anywhere; shorter ones stay whole.
+const WORD_MAX: usize = 24;
+
+fn is_whole(text: &str) -> bool {
+    text.split_whitespace().all(|word| word.chars().count() <= WORD_MAX)
 }
 
 /// Up to so many columns fit a sheet of paper; more are cards there.
@@ -112,10 +121,10 @@ impl Table {
             "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\"><table class=\"{width}\" role=\"table\">\
              <caption>{caption}</caption><thead role=\"rowgroup\"><tr role=\"row\">"
         );
-        for Column { name, is_numeric, share } in &self.columns {
-            let class = if *is_numeric { " class=\"n\"" } else { "" };
+        for Column { name, is_numeric, is_whole, share } in &self.columns {
+            let class = class_of(&[(*is_numeric, "n"), (*is_whole, "whole")]);
             let share = share.map(|percent| format!(" style=\"width:{percent}%\"")).unwrap_or_default();
-            let _ = write!(html, "<th scope=\"col\" role=\"columnheader\"{class}{share}>{name}</th>");
+            let _ = write!(html, "<th scope=\"col\" role=\"columnheader\"{class}{share}><div>{name}</div></th>");
         }
         html.push_str("</tr></thead><tbody role=\"rowgroup\">");
         for row in &self.rows {
@@ -131,8 +140,7 @@ impl Table {
 
 fn one(cell: &Cell, column: &Column, names_row: bool) -> String {
     let (tag, role) = if names_row { ("th scope=\"row\"", "rowheader") } else { ("td", "cell") };
-    let classes: Vec<&str> = [if column.is_numeric { "n" } else { "" }, cell.class].into_iter().filter(|class| !class.is_empty()).collect();
-    let class = if classes.is_empty() { String::new() } else { format!(" class=\"{}\"", classes.join(" ")) };
+    let class = class_of(&[(column.is_numeric, "n"), (cell.is_whole, "whole"), (!cell.class.is_empty(), cell.class)]);
     let style = if cell.tint > 0.0 {
         let percent = cell.tint * super::palette::TINT_MAX;
         format!(" style=\"background:color-mix(in srgb,var(--good) {percent:.0}%,var(--card))\"")
@@ -141,4 +149,10 @@ fn one(cell: &Cell, column: &Column, names_row: bool) -> String {
     };
     let end = &tag[..2];
     format!("<{tag} role=\"{role}\"{class}{style} data-of=\"{}\"><div>{}</div></{end}>", column.name, cell.html)
+}
+
+/// The attribute of those that hold.
+fn class_of(classes: &[(bool, &str)]) -> String {
+    let held: Vec<&str> = classes.iter().filter(|(holds, _)| *holds).map(|(_, class)| *class).collect();
+    if held.is_empty() { String::new() } else { format!(" class=\"{}\"", held.join(" ")) }
 }

@@ -137,12 +137,27 @@ fn a_table_has_caption_head_scopes_and_roles_and_takes_the_keyboard() {
     for part in [
         "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"what it is\">",
         "<caption>what it is</caption><thead role=\"rowgroup\">",
-        "<th scope=\"col\" role=\"columnheader\">name</th><th scope=\"col\" role=\"columnheader\" class=\"n\">size</th>",
-        "<th scope=\"row\" role=\"rowheader\" data-of=\"name\"><div>one</div></th>",
-        "<td role=\"cell\" class=\"n bad\" data-of=\"size\"><div>2</div></td>",
+        "<th scope=\"col\" role=\"columnheader\" class=\"whole\"><div>name</div></th>",
+        "<th scope=\"col\" role=\"columnheader\" class=\"n whole\"><div>size</div></th>",
+        "<th scope=\"row\" role=\"rowheader\" class=\"whole\" data-of=\"name\"><div>one</div></th>",
+        "<td role=\"cell\" class=\"n whole bad\" data-of=\"size\"><div>2</div></td>",
     ] {
         assert!(html.contains(part), "{part} in {html}");
     }
+}
+
+#[test]
+fn long_words_break_anywhere_so_that_no_column_grows_beyond_the_page_and_short_ones_stay_whole() {
+    let long = "x".repeat(25);
+    let mut table = Table::new("t", vec![Column::words("name"), Column::words(&long)]);
+    table.row(vec![Cell::text("failed: out_of_fuel"), Cell::text(&format!("failed: {long}"))]);
+    let html = table.html();
+    assert!(html.contains("class=\"whole\" data-of=\"name\"><div>failed: out_of_fuel"));
+    assert!(
+        html.contains(&format!("<th scope=\"col\" role=\"columnheader\"><div>{long}")) && html.contains(&format!("role=\"cell\" data-of=\"{long}\""))
+    );
+    let sheet = style::sheet();
+    assert!(sheet.contains("th,td{overflow-wrap:anywhere;") && sheet.contains(".whole>div{overflow-wrap:normal}"));
 }
 
 #[test]
@@ -206,7 +221,7 @@ fn a_label_shows_its_keys_and_loses_only_its_middle() {
     let long = format!("bafkrei{}thxm", "x".repeat(60));
     rows.rows[0].label = vec![("cid".into(), long.clone()), ("gateway".into(), "https://a.example".into())];
     let html = rows.html();
-    assert!(html.contains("<span class=\"key\">cid</span> bafkreixxxxxxxxxxx…xxxx") && html.contains("xxxthxm</span>"), "{html}");
+    assert!(html.contains("<span class=\"key\">cid</span> bafkreixxxxxxxxxxxxx…xxxx") && html.contains("xxxthxm</span>"), "{html}");
     assert!(html.contains(&format!(" title=\"{long}\"")) && html.contains("<span class=\"key\">gateway</span> https://a.example"));
     assert!(style::sheet().contains("grid-template-columns:fit-content(42%) minmax(0,1fr) fit-content(30%)"), "as wide as needed");
 }

@@ -81,7 +81,7 @@ fn check_words(results: &Results, check: Check) -> String {
     let command = format!("<code>station verify {}</code>", escape(&results.experiment));
     let does = "hashes every byte of its Log that is there, checks every signature and recomputes every verdict";
     match (check, &results.log) {
-        (Check::Gone, _) => "The stations of this page ended with it, and their Log too. Of an experiment of your own you check this \
+        (Check::Gone, _) => "The stations that made this page have ended, and their Log with them. An experiment of your own you check \
              yourself: <code>station verify ID</code>."
             .to_owned(),
         (Check::Kept, Some(_)) => format!("Check this yourself: {command}, on the station that published it, {does}."),

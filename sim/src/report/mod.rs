@@ -4,6 +4,7 @@
 //! same metrics give the same bytes. Deliberately lacks interaction: a figure in a paper must look the same in ten years.
 
 use station_node::page::chart::{Curve, Key, Lines, Mark, Row, Rows, Span, SpanKind};
+use station_node::page::words::counted;
 use station_node::page::{Cell, Column, Page, Table, escape, grouped, number};
 
 use crate::metrics::{Dials, Distribution, Lookups, Metrics, Series};
@@ -291,11 +292,12 @@ fn traffic_and_mesh(page: &mut Page, metrics: &Metrics) {
         charts.push(bars("Kilobytes per station, by protocol", "kB", &rows, &["sent", "received"]));
     }
     if !metrics.mesh_degree.is_empty() {
-        let rows: Vec<_> = metrics.mesh_degree.iter().map(|(degree, stations)| (format!("{degree} peers"), vec![*stations as f64])).collect();
+        let rows: Vec<_> =
+            metrics.mesh_degree.iter().map(|(degree, stations)| (counted(*degree as usize, "peer", "peers"), vec![*stations as f64])).collect();
         charts.push(bars("Stations by mesh degree, at the end", "", &rows, &["stations"]));
     }
     if !metrics.hops.is_empty() {
-        let rows: Vec<_> = metrics.hops.iter().map(|(hops, times)| (format!("{hops} hops"), vec![*times as f64])).collect();
+        let rows: Vec<_> = metrics.hops.iter().map(|(hops, times)| (counted(*hops as usize, "hop", "hops"), vec![*times as f64])).collect();
         charts.push(bars("How far Calls came", "", &rows, &["first tellings"]));
     }
     let Lookups { done, requests, time_ms } = metrics.lookups;

@@ -9,7 +9,7 @@ use super::super::{escape, words};
 use super::{Axis, Key, SERIES, figure};
 
 /// Longest part of a label; more of it is in its tooltip.
-const LABEL_MAX: usize = 36;
+const LABEL_MAX: usize = 40;
 
 /// What stands before a row: keys with their values; an empty key is not shown.
 pub type Label = Vec<(String, String)>;

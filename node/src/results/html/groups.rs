@@ -172,7 +172,7 @@ pub(super) fn answer(answer: &Value, between: &str) -> String {
 
 fn names(members: &[&ExecutionRow]) -> String {
     let name = |execution: &&ExecutionRow| {
-        let region = execution.region.as_deref().map(|region| format!(" ({})", escape(region))).unwrap_or_default();
+        let region = execution.region.as_deref().map(|region| format!(" ({})", escape(&words::cut(region, 24)))).unwrap_or_default();
         format!("<code class=\"nowrap\" title=\"{}\">{}</code>{region}", escape(&execution.node), escape(&short(&execution.node)))
     };
     let mut text = members.iter().take(NAMED_MAX).map(name).collect::<Vec<_>>().join(", ");

@@ -15,7 +15,7 @@ use crate::page::{escape, words};
 /// Keys shown of one input.
 const KEYS_MAX: usize = 6;
 /// Longest value shown; a longer one loses its middle.
-pub(super) const VALUE_MAX: usize = 36;
+pub(super) const VALUE_MAX: usize = 40;
 
 pub(super) struct Labels<'a> {
     /// Keys that are the same in all jobs, with their values; none, where nothing else would be left.
