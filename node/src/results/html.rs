@@ -4,7 +4,7 @@
 //! the page must look the same in ten years.
 
 use super::table::{cut, number, short};
-use super::{Quantiles, Results, Row, Verdict, input_words, value_words};
+use super::{Answer, Quantiles, Results, Row, Verdict, input_words, value_words};
 use crate::printable::is_unprintable;
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ const CHART_ROWS_MAX: usize = 40;
 /// The page.
 #[must_use]
 pub fn render(results: &Results) -> String {
-    let certain = results.rows.iter().filter(|row| matches!(row.verdict, Verdict::Agreed | Verdict::Certified) && !row.is_short()).count();
+    let certain = results.rows.iter().filter(|row| matches!(row.verdict, Verdict::Agreed | Verdict::Certified) && row.is_answered()).count();
     let executions: usize = results.rows.iter().map(|row| row.executions.len()).sum();
     let mut nodes: Vec<&str> = results.rows.iter().flat_map(|row| row.executions.iter().map(|execution| execution.node.as_str())).collect();
     nodes.sort_unstable();
@@ -36,12 +36,14 @@ pub fn render(results: &Results) -> String {
     let name = if results.name.is_empty() { "Experiment" } else { &results.name };
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{0}</title><style>{STYLE}</style><main><h1>{0}</h1>\
-         <p class=\"soft\">A {1} experiment on Station · <code>{2}</code><br>requester <code>{3}</code>{4}</p><div class=\"facts\">",
+         <p class=\"soft\">A {1} experiment on Station · <code>{2}</code><br>requester <code>{3}</code>{4}<br>{5}, module <code>{6}</code></p><div class=\"facts\">",
         escape(name),
         escape(&results.class),
         escape(&results.experiment),
         escape(&results.requester),
         results.log.as_ref().map(|log| format!("<br>log <code>{}</code>", escape(log))).unwrap_or_default(),
+        escape(&results.facts_words()),
+        escape(&results.module.cid),
     );
     for (value, label) in [
         (results.settled.to_string() + " / " + &results.jobs.to_string(), "jobs settled"),
@@ -58,6 +60,7 @@ pub fn render(results: &Results) -> String {
         page.push_str(&format!("<h2>{}</h2><p class=\"soft\">Each dot is one station's reading; the bar spans the median to the 95th percentile of those that agree, or of all where nothing was decided; hollow dots disagree with the verdict.</p>", escape(field)));
         page.push_str(&chart(results, field));
     }
+    page.push_str(&super::executions::html(results));
     page.push_str("</main></html>\n");
     page
 }
@@ -73,10 +76,10 @@ fn table(results: &Results) -> String {
             "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"{2}\">{3}</td><td class=\"n\">{4}</td><td><code>{5}</code></td>",
             row.index,
             lines(&row.input),
-            if row.is_short() && matches!(row.verdict, Verdict::Agreed | Verdict::Certified) { "short".to_owned() } else { row.verdict.to_string() },
+            if !row.is_answered() && matches!(row.verdict, Verdict::Agreed | Verdict::Certified) { "short".to_owned() } else { row.verdict.to_string() },
             escape(&row.verdict_words()),
             row.agree_words(),
-            pairs(&row.answer),
+            said(row.answer.as_ref()),
         ));
         for field in &results.report {
             let text = row.readings.get(field).map_or("–".to_owned(), |quantiles| format!("{} / {}", number(quantiles.p50), number(quantiles.p95)));
@@ -88,20 +91,29 @@ fn table(results: &Results) -> String {
 }
 
 fn dissent(row: &Row) -> String {
-    let said = |output: &Value| match (output, &row.answer) {
+    let said = |execution: &super::ExecutionRow| match (execution.value(), row.answer()) {
         (Value::Object(map), Value::Object(answer)) => {
             pairs(&Value::Object(map.iter().filter(|(key, _)| answer.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect()))
         }
-        _ => escape(&cut(&value_words(output))),
+        (value, _) => escape(&cut(&execution.output.as_ref().and_then(super::Output::instead).unwrap_or_else(|| value_words(value)))),
     };
     let lines: Vec<String> = row
         .executions
         .iter()
         .filter(|execution| execution.agrees == Some(false))
-        .map(|execution| format!("<code>{}</code> {} {}", escape(&short(&execution.node)), escape(&execution.outcome), said(&execution.output)))
+        .map(|execution| format!("<code>{}</code> {} {}", escape(&short(&execution.node)), escape(&execution.outcome), said(execution)))
         .collect();
     let nobody = if row.executions.iter().all(|execution| execution.agrees.is_none()) { "–" } else { "nobody" };
     if lines.is_empty() { format!("<span class=\"soft\">{nobody}</span>") } else { lines.join("<br>") }
+}
+
+fn said(answer: Option<&Answer>) -> String {
+    match answer {
+        None => "–".to_owned(),
+        Some(Answer::Value(value)) => pairs(value),
+        Some(Answer::Raw(raw)) => escape(&format!("{} ({})", cut(&raw.words()), raw.reason)),
+        Some(Answer::Elsewhere(elsewhere)) => escape(&elsewhere.words()),
+    }
 }
 
 /// A map's entries, one a line; long values keep both ends.
@@ -126,10 +138,9 @@ const WIDTH: f64 = 1060.0;
 const LINE: f64 = 26.0;
 
 fn chart(results: &Results, field: &str) -> String {
-    let reading = |output: &Value| output.get(field).and_then(Value::as_f64);
     let rows: Vec<&Row> =
-        results.rows.iter().filter(|row| row.executions.iter().any(|execution| reading(&execution.output).is_some())).take(CHART_ROWS_MAX).collect();
-    let max = rows.iter().flat_map(|row| row.executions.iter().filter_map(|execution| reading(&execution.output))).fold(0.0, f64::max);
+        results.rows.iter().filter(|row| row.executions.iter().any(|execution| execution.reading(field).is_some())).take(CHART_ROWS_MAX).collect();
+    let max = rows.iter().flat_map(|row| row.executions.iter().filter_map(|execution| execution.reading(field))).fold(0.0, f64::max);
     if rows.is_empty() || max <= 0.0 {
         return "<p class=\"soft\">No readings.</p>".to_owned();
     }
@@ -156,7 +167,7 @@ fn chart(results: &Results, field: &str) -> String {
             svg.push_str(&format!("<line class=\"mid\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{1:.1}\" y2=\"{2:.1}\"/>", x(*p50), y - 8.0, y + 8.0));
         }
         for execution in &row.executions {
-            if let Some(value) = reading(&execution.output) {
+            if let Some(value) = execution.reading(field) {
                 svg.push_str(&format!(
                     "<circle class=\"{}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/>",
                     if execution.agrees == Some(false) { "odd" } else { "dot" },
@@ -184,37 +195,4 @@ pub fn escape(text: &str) -> String {
         }
     }
     escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_guest_wrote_cannot_become_markup() {
-        let results = Results {
-            experiment: "b".into(),
-            name: "<script>alert(1)</script>".into(),
-            requester: "r".into(),
-            class: "measurement".into(),
-            jobs: 1,
-            settled: 1,
-            log: None,
-            report: vec!["ms".into()],
-            rows: vec![Row {
-                index: 0,
-                input: serde_json::json!({ "u": "\"><img src=x onerror=alert(1)>" }),
-                verdict: Verdict::Certified,
-                agree: 1,
-                of: 1,
-                wanted: 1,
-                outcome: None,
-                answer: Value::String("<b>".into()),
-                readings: std::collections::BTreeMap::default(),
-                executions: vec![],
-            }],
-        };
-        let page = render(&results);
-        assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
-    }
 }

@@ -26,6 +26,7 @@ mod probes;
 mod random;
 mod run;
 mod strangers;
+mod told;
 
 const START: Time = Time(1_800_000_000_000);
 
@@ -76,6 +77,8 @@ fn experiment(requester: u8, tag: &str) -> Experiment {
         deadline: START.plus(HOUR),
         contact: Text::cut("mailto:lab@example.org"),
         commitment: Hash32([7; 32]),
+        input: crate::experiment::InputForm::DagCbor,
+        output: crate::experiment::OutputForm::DagCbor,
         previous: None,
     }
 }
@@ -305,7 +308,7 @@ impl Station {
 
     fn finish_with(&mut self, output: Vec<u8>) {
         let (execution, _) = self.started.pop_front().expect("an execution");
-        let report = Report { outcome: Outcome::Completed, output, transcript: Vec::new(), fuel: 5, duration_ms: 3 };
+        let report = Report { outcome: Outcome::Completed, output, transcript: Vec::new(), log: Vec::new(), fuel: 5, duration_ms: 3 };
         self.handle(Event::Finished { execution, report: Ok(report) });
     }
 

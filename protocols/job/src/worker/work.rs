@@ -447,7 +447,7 @@ impl Worker {
             limits: body.limits.clone(),
             granted,
             pure: matches!(body.class, Class::Pure(_)),
-            input: held.input.clone(),
+            input: body.input.stdin(held.input.clone()),
         };
         let memory_bytes = body.limits.memory_bytes;
         self.executions.insert(execution, Running { experiment: id, lease, memory_bytes, started: now, stopped: false });
