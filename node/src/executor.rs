@@ -146,7 +146,14 @@ impl Rooms {
             Ok(session) => session,
             Err(EngineError::BadModule(reason)) => {
                 tracing::info!(experiment = %job.experiment, reason, "module refused by the engine");
-                return Ok(Report { outcome: Outcome::BadModule, output: Vec::new(), transcript: Vec::new(), log: Vec::new(), fuel: 0, duration_ms: millis(begun) });
+                return Ok(Report {
+                    outcome: Outcome::BadModule,
+                    output: Vec::new(),
+                    transcript: Vec::new(),
+                    log: Vec::new(),
+                    fuel: 0,
+                    duration_ms: millis(begun),
+                });
             }
             Err(EngineError::TooCostly(outcome)) => {
                 tracing::info!(experiment = %job.experiment, ?outcome, "the module takes too much to compile");

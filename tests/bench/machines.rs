@@ -154,7 +154,8 @@ impl World {
             }
             E::Fetch { fetch, .. } => self.events.push_back(Event::Worker(worker, Box::new(worker::Event::Fetched { fetch, result: Ok(()) }))),
             E::Start { execution, .. } => {
-                let report = Report { outcome: Outcome::Completed, output: vec![0xa0], transcript: Vec::new(), log: Vec::new(), fuel: 1, duration_ms: 0 };
+                let report =
+                    Report { outcome: Outcome::Completed, output: vec![0xa0], transcript: Vec::new(), log: Vec::new(), fuel: 1, duration_ms: 0 };
                 self.events.push_back(Event::Worker(worker, Box::new(worker::Event::Finished { execution, report: Ok(report) })));
             }
             E::Judge { .. } | E::Answer { .. } | E::Stop { .. } | E::Counted { .. } | E::Neighbours { .. } | E::Report { .. } | E::Note(_) => {}

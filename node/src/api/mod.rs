@@ -27,8 +27,8 @@ use crate::prepare::{self, PrepareError};
 use crate::results::Results;
 use crate::station::{Handle, HandleError, SOFTWARE};
 use crate::store::StoreError;
-pub use inputs::kind_of;
 use inputs::HandedIn;
+pub use inputs::kind_of;
 use types::{AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody, VerificationBody};
 
 /// Largest request: a module of 16 MiB, the most that the sandbox compiles.

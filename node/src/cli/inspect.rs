@@ -221,7 +221,9 @@ fn limit(trial: &Trial) -> Option<String> {
     let Limits { fuel, memory_bytes, wall_ms, output_bytes, .. } = trial.limits;
     let (ended, option, key, most) = match trial.outcome.as_str() {
         "out_of_fuel" => (format!("{fuel} of fuel were used up"), "--fuel", "fuel", LIMITS_MAX.fuel.to_string()),
-        "output_too_large" => (format!("the output is larger than {}", Size(output_bytes)), "--output", "output", Size(LIMITS_MAX.output_bytes).to_string()),
+        "output_too_large" => {
+            (format!("the output is larger than {}", Size(output_bytes)), "--output", "output", Size(LIMITS_MAX.output_bytes).to_string())
+        }
         "timed_out" => (format!("it took longer than {}", Span(wall_ms)), "--wall", "wall", Span(LIMITS_MAX.wall_ms).to_string()),
         "bad_module" | "out_of_memory" => {
             let ended = format!("it had {} of memory; a module that needs more to begin with is refused as it starts", Size(memory_bytes));

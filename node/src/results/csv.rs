@@ -111,7 +111,9 @@ fn instead(execution: &ExecutionRow) -> Option<[String; 2]> {
 fn fixed(results: &Results, row: &Row, execution: &ExecutionRow) -> [String; FIXED.len()] {
     let (seen, stated) = (&execution.seen, &execution.station);
     let read = stated.requests.as_ref().and_then(|requests| requests.read.as_ref());
-    let errors = |errors: &std::collections::BTreeMap<String, u64>| errors.iter().map(|(error, times)| format!("{times} {error}")).collect::<Vec<_>>().join(" ");
+    let errors = |errors: &std::collections::BTreeMap<String, u64>| {
+        errors.iter().map(|(error, times)| format!("{times} {error}")).collect::<Vec<_>>().join(" ")
+    };
     [
         row.verdict.to_string(),
         row.wanted.to_string(),

@@ -76,7 +76,11 @@ fn table(results: &Results) -> String {
             "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"{2}\">{3}</td><td class=\"n\">{4}</td><td><code>{5}</code></td>",
             row.index,
             lines(&row.input),
-            if !row.is_answered() && matches!(row.verdict, Verdict::Agreed | Verdict::Certified) { "short".to_owned() } else { row.verdict.to_string() },
+            if !row.is_answered() && matches!(row.verdict, Verdict::Agreed | Verdict::Certified) {
+                "short".to_owned()
+            } else {
+                row.verdict.to_string()
+            },
             escape(&row.verdict_words()),
             row.agree_words(),
             said(row.answer.as_ref()),

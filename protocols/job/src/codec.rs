@@ -45,11 +45,13 @@ pub fn decode<T: DeserializeOwned + Serialize>(bytes: &[u8], max: usize) -> Resu
         return Err(DecodeError::TooLarge { bytes: bytes.len(), max });
     }
     check_depth(bytes)?;
-    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| DecodeError::Shape(match error {
-        // The crate would show it as Rust code.
-        serde_ipld_dagcbor::DecodeError::Msg(words) => words,
-        other => other.to_string(),
-    }))?;
+    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {
+        DecodeError::Shape(match error {
+            // The crate would show it as Rust code.
+            serde_ipld_dagcbor::DecodeError::Msg(words) => words,
+            other => other.to_string(),
+        })
+    })?;
     if serde_ipld_dagcbor::to_vec(&value).is_ok_and(|again| again == bytes) { Ok(value) } else { Err(DecodeError::NotCanonical) }
 }
 

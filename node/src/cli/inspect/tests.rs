@@ -70,7 +70,8 @@ fn limits_and_input_come_from_the_experiment_and_then_from_what_stands_beside_it
     let plan = planned(&named).expect("a good file");
     assert_eq!((plan.limits.fuel, plan.limits.wall_ms, plan.limits.memory_bytes), (5_000_000_000, 120_000, 64 << 20));
     assert_eq!((plan.form, plan.pure, plan.stdin.as_slice()), (OutputForm::Text, true, &b"{\"name\":\"a\",\"to\":9}"[..]));
-    let other = planned(&[&named[..], &["--fuel", "7", "--memory", "1MiB", "--output", "2KiB", "--wall", "3s", "--input", "[1]"]].concat()).expect("good");
+    let other =
+        planned(&[&named[..], &["--fuel", "7", "--memory", "1MiB", "--output", "2KiB", "--wall", "3s", "--input", "[1]"]].concat()).expect("good");
     let Limits { fuel, memory_bytes, output_bytes, wall_ms, .. } = other.limits;
     assert_eq!((fuel, memory_bytes, output_bytes, wall_ms, other.stdin.as_slice()), (7, 1 << 20, 2 << 10, 3_000, &b"[1]"[..]));
     let raw = planned(&["--stdin", dir.path().join("i.csv").to_str().expect("UTF-8")]).expect("a file");

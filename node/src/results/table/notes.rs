@@ -43,7 +43,12 @@ fn logs(results: &Results, text: &mut String) {
     let distinct: Vec<_> = with_log.filter(|(_, _, log)| seen.insert(log.as_str())).collect();
     for (row, execution, log) in distinct.iter().take(LOGS_MAX) {
         let ExecutionRow { node, outcome, .. } = execution;
-        text.push_str(&format!("job {} on {}: {}; the end of its guest's log, which is a stranger's words:\n", row.index, short(node), Line(outcome)));
+        text.push_str(&format!(
+            "job {} on {}: {}; the end of its guest's log, which is a stranger's words:\n",
+            row.index,
+            short(node),
+            Line(outcome)
+        ));
         let lines: Vec<&str> = log.lines().collect();
         for line in &lines[lines.len().saturating_sub(LOG_LINES_MAX)..] {
             let shown: String = line.chars().take(LOG_WIDTH_MAX).collect();

@@ -73,7 +73,8 @@ fn every_result_says_when_and_where_and_tells_the_stations_word_from_what_was_se
     }
     let (table, page) = (table::render(&results, false, None), html::render(&results));
     assert!(table.contains("published 2026-12-30T22:33:19.000Z · closed 2026-12-30T22:33:21.000Z"), "{table}");
-    for cell in ["2026-12-30T22:33:20.000Z", "2026-12-30T22:33:20.071Z", "2 requests, 512 bytes, 1 dns", "198.51.7.0/24", "2026-12-30T22:33:19.000Z"] {
+    for cell in ["2026-12-30T22:33:20.000Z", "2026-12-30T22:33:20.071Z", "2 requests, 512 bytes, 1 dns", "198.51.7.0/24", "2026-12-30T22:33:19.000Z"]
+    {
         assert!(page.contains(cell), "{cell} in {page}");
     }
 }
@@ -97,7 +98,10 @@ fn an_output_that_is_not_in_its_form_is_shown_as_it_is_with_the_reason_in_every_
     let execution = &line["executions"][0];
     assert!(execution.get("output").is_none() && line.get("answer").is_none(), "nothing becomes null: {line}");
     assert_eq!(execution["output_raw"]["at_byte"], 0);
-    assert!(execution["output_raw"]["reason"].as_str().is_some_and(|reason| reason.contains("not DAG-CBOR") && reason.contains("at byte 0")), "{line}");
+    assert!(
+        execution["output_raw"]["reason"].as_str().is_some_and(|reason| reason.contains("not DAG-CBOR") && reason.contains("at byte 0")),
+        "{line}"
+    );
     let (csv, table, page) = (csv::render(&results), table::render(&results, true, None), html::render(&results));
     assert!(csv.contains("output_raw,output_error") && csv.contains("\"Hello, world!\n\",not DAG-CBOR"), "{csv}");
     assert!(table.contains("\"Hello, world!\\n\" (not DAG-CBOR") && table.contains("output = \"text\"") && !table.contains("\x1b[32m"), "{table}");

@@ -230,7 +230,8 @@ fn the_fields_of_an_output_are_those_of_the_form_that_was_promised() {
     assert_eq!(exact(OutputForm::Json, b" {\"verdict\": \"ok\", \"ms\": 7}\n"), ok);
     assert_eq!(exact(OutputForm::DagCbor, &map(&[("verdict", "ok")])), ok, "two forms that say the same decide the same");
     assert!(exact(OutputForm::DagCbor, b"{\"verdict\": \"ok\"}").is_empty() && exact(OutputForm::Json, b"oops").is_empty());
-    let class = Class::Measurement(Measurement { stations: 2, spread: Spread::Network, exact: List::first([Text::cut("output")]), report: List::default() });
+    let class =
+        Class::Measurement(Measurement { stations: 2, spread: Spread::Network, exact: List::first([Text::cut("output")]), report: List::default() });
     let whole = |output: &[u8]| decide(Rule { class: &class, output: OutputForm::Text }, &said(output));
     let text = BTreeMap::from([(Text::cut("output"), Bytes::new(codec::encode("42\n")).unwrap())]);
     assert!(matches!(whole(b"42\n"), Some(Decision::Measured { strata, .. }) if strata[0].groups[0].exact == text && strata[0].certified));

@@ -237,7 +237,8 @@ impl Run {
             Part::None | Part::Missing | Part::Stored => None,
         };
         let (output, transcript) = (inline(named.output), inline(named.transcript));
-        let mut held = HeldReceipt { receipt: named.receipt, cluster: leased.cluster, dealt: leased.recorded, came: named.came, labels, output, transcript };
+        let mut held =
+            HeldReceipt { receipt: named.receipt, cluster: leased.cluster, dealt: leased.recorded, came: named.came, labels, output, transcript };
         // No pure verdict looks into an output: where memory is full of them they stand in blobs.
         if self.is_full_of_receipts(cx) && matches!(self.experiment.body.class, Class::Pure(_)) {
             outputs_to_blobs(cx, &self.id, std::slice::from_mut(&mut held));

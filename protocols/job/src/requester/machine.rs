@@ -125,7 +125,16 @@ impl Requester {
             Entry::Late(_) => None,
         });
         let (pages, explanation) = (run.pages.clone(), run.explanation.clone());
-        Some(View { call: run.call.clone(), status, explanation, published: run.published, closed: None, logs: run.logs.all(), pages, settled: settled.collect() })
+        Some(View {
+            call: run.call.clone(),
+            status,
+            explanation,
+            published: run.published,
+            closed: None,
+            logs: run.logs.all(),
+            pages,
+            settled: settled.collect(),
+        })
     }
 
     fn due(&mut self, now: Time) {

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::machine::Requester;
 use super::logs::Logs;
+use super::machine::Requester;
 use super::open::RENEW_MS_MIN;
 use super::records::{self, ClosedRecord, ExperimentRecord, JobRecord, LogRecord, NodeRecord, PageRecord, SeqRecord, Tag, VerdictRecord};
 use super::run::{Claimant, Closed, Leased, Losses, OpenJob, Run};

@@ -118,7 +118,15 @@ fn experiment() -> Experiment {
 }
 
 fn pure_experiment() -> Experiment {
-    Experiment { needs: Needs::new(), class: Class::Pure(Trust::Fixed(3)), labels: Labels::new(), input: InputForm::Json, output: OutputForm::Text, previous: Some(experiment().id()), ..experiment() }
+    Experiment {
+        needs: Needs::new(),
+        class: Class::Pure(Trust::Fixed(3)),
+        labels: Labels::new(),
+        input: InputForm::Json,
+        output: OutputForm::Text,
+        previous: Some(experiment().id()),
+        ..experiment()
+    }
 }
 
 fn call(state: CallState) -> Call {
@@ -170,7 +178,8 @@ fn ack() -> Ack {
 }
 
 fn deliver() -> Deliver {
-    let delivery = Delivery { receipt: sign(WORKER, &receipt()), output: Some(bytes(b"output")), transcript: None, log: Some(bytes(b"3 of 4 blocks\n")) };
+    let delivery =
+        Delivery { receipt: sign(WORKER, &receipt()), output: Some(bytes(b"output")), transcript: None, log: Some(bytes(b"3 of 4 blocks\n")) };
     Deliver {
         experiment: experiment().id(),
         receipts: list(vec![delivery]),

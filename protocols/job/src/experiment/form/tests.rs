@@ -13,7 +13,8 @@ fn an_input_is_written_as_json_in_one_way() {
         ("a", Ipld::String("\"\\\n\u{1}\u{7f}é\u{2028}".to_owned())),
         ("bytes", Ipld::Bytes(vec![1, 2, 3])),
     ]);
-    let expected = "{\"a\":\"\\\"\\\\\\n\\u0001\u{7f}é\u{2028}\",\"bytes\":{\"/\":{\"bytes\":\"AQID\"}},\"zwölf\":[null,true,18446744073709551615,-1]}";
+    let expected =
+        "{\"a\":\"\\\"\\\\\\n\\u0001\u{7f}é\u{2028}\",\"bytes\":{\"/\":{\"bytes\":\"AQID\"}},\"zwölf\":[null,true,18446744073709551615,-1]}";
     assert_eq!(InputForm::Json.stdin(codec::encode(&value)), expected.as_bytes());
     assert_eq!(InputForm::DagCbor.stdin(codec::encode(&value)), codec::encode(&value));
     assert_eq!(InputForm::Json.stdin(vec![0xff]), vec![0xff], "what is no DAG-CBOR is left as it is");

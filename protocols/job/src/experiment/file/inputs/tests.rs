@@ -39,8 +39,11 @@ fn row(cells: &[(&str, &str)]) -> Ipld {
 #[test]
 fn rows_of_a_csv_become_maps_of_text() {
     let text = "\u{feff}host,note\r\nexample.org,plain\n\n\"a, b\",\"say \"\"hi\"\"\nthere\"\r\n,x\n";
-    let expected =
-        [row(&[("host", "example.org"), ("note", "plain")]), row(&[("host", "a, b"), ("note", "say \"hi\"\nthere")]), row(&[("host", ""), ("note", "x")])];
+    let expected = [
+        row(&[("host", "example.org"), ("note", "plain")]),
+        row(&[("host", "a, b"), ("note", "say \"hi\"\nthere")]),
+        row(&[("host", ""), ("note", "x")]),
+    ];
     assert_eq!(csv(text), expected);
 }
 
@@ -70,7 +73,8 @@ fn rows_end_as_old_and_new_machines_end_them_and_empty_ones_are_none() {
 
 #[test]
 fn a_column_is_one_of_numbers_where_each_cell_is_written_again_as_it_stands() {
-    let text = "from,big,part,zip,version,mixed,quoted\n0,18446744073709551615,1,01234,1.10,7,\"3\"\n-17,-9223372036854775808,2.5,98765,1.2,x,\"4\"\n";
+    let text =
+        "from,big,part,zip,version,mixed,quoted\n0,18446744073709551615,1,01234,1.10,7,\"3\"\n-17,-9223372036854775808,2.5,98765,1.2,x,\"4\"\n";
     let first = |of: &[&str]| match inputs(FileKind::Csv, text.as_bytes(), of).swap_remove(0) {
         Ipld::Map(map) => map,
         other => panic!("{other:?}"),
