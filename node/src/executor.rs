@@ -146,11 +146,18 @@ impl Rooms {
             Ok(session) => session,
             Err(EngineError::BadModule(reason)) => {
                 tracing::info!(experiment = %job.experiment, reason, "module refused by the engine");
-                return Ok(Report { outcome: Outcome::BadModule, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
+                return Ok(Report {
+                    outcome: Outcome::BadModule,
+                    output: Vec::new(),
+                    transcript: Vec::new(),
+                    log: Vec::new(),
+                    fuel: 0,
+                    duration_ms: millis(begun),
+                });
             }
             Err(EngineError::TooCostly(outcome)) => {
                 tracing::info!(experiment = %job.experiment, ?outcome, "the module takes too much to compile");
-                return Ok(Report { outcome, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
+                return Ok(Report { outcome, output: Vec::new(), transcript: Vec::new(), log: Vec::new(), fuel: 0, duration_ms: millis(begun) });
             }
             Err(error) => return Err(failed(job, &error)),
         };
@@ -170,7 +177,14 @@ impl Rooms {
         if !done.log.is_empty() {
             tracing::debug!(experiment = %job.experiment, index = job.index, log = %String::from_utf8_lossy(&done.log), "guest log");
         }
-        let report = Report { outcome: done.outcome, output: done.output, transcript: broker.finish(), fuel: done.fuel, duration_ms: millis(begun) };
+        let report = Report {
+            outcome: done.outcome,
+            output: done.output,
+            transcript: broker.finish(),
+            log: done.log,
+            fuel: done.fuel,
+            duration_ms: millis(begun),
+        };
         if matches!(report.outcome, Outcome::Completed | Outcome::Exited(_)) {
             self.keep(job.experiment, session);
         }

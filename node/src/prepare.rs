@@ -2,7 +2,7 @@
 
 use station_protocol::Content;
 use station_protocol::bounded::Name;
-use station_protocol::experiment::file::{ExperimentFile, FileError};
+use station_protocol::experiment::file::{ExperimentFile, FileError, Listed};
 use station_protocol::jobs::JobsError;
 use station_protocol::requester::Draft;
 
@@ -17,8 +17,8 @@ pub enum PrepareError {
     Recurrence,
 }
 
-/// The draft that `file` means, with `module` in the store and `inputs` the text of `jobs.file`.
-pub fn draft(file: ExperimentFile, module: Content, inputs: Option<&str>) -> Result<Draft, PrepareError> {
+/// The draft that `file` means, with `module` in the store and `inputs` what `jobs.file` holds.
+pub fn draft(file: ExperimentFile, module: Content, inputs: Option<Listed>) -> Result<Draft, PrepareError> {
     if file.every_ms.is_some() {
         return Err(PrepareError::Recurrence);
     }

@@ -101,6 +101,10 @@ async fn what_fails_on_every_station_is_exit_code_four_and_says_how() {
         assert_eq!(code, 4, "{outcome}: {results}");
         let row = &results["rows"][0];
         assert_eq!((&row["verdict"], &row["outcome"], &row["answer"]), (&"failed".into(), &outcome.into(), &Value::Null), "{results}");
+        if outcome == "exited: 2" {
+            let log = row["executions"][0]["guest_log"].as_str().unwrap_or_default();
+            assert!(log.contains("does not fit this module"), "the researcher sees why: {results}");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`router`].
 
 pub mod explain;
+mod inputs;
 pub mod types;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::prepare::{self, PrepareError};
 use crate::results::Results;
 use crate::station::{Handle, HandleError, SOFTWARE};
 use crate::store::StoreError;
+use inputs::HandedIn;
+pub use inputs::kind_of;
 use types::{AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody, VerificationBody};
 
 /// Largest request: a module of 16 MiB, the most that the sandbox compiles.
@@ -64,14 +67,16 @@ impl From<PrepareError> for Refused {
 struct Api {
     handle: Handle,
     token: Arc<str>,
+    inputs: HandedIn,
 }
 
 /// All routes, under `/v1`.
 pub fn router(handle: Handle, token: &str) -> Router {
-    let api = Api { handle, token: token.into() };
+    let api = Api { handle, token: token.into(), inputs: HandedIn::default() };
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/content", post(keep))
+        .route("/v1/inputs", post(inputs::hand_in))
         .route("/v1/experiments", post(publish).get(own))
         .route("/v1/experiments/{id}", get(experiment).delete(cancel))
         .route("/v1/experiments/{id}/results", get(results))
@@ -159,7 +164,11 @@ async fn keep(State(api): State<Api>, body: Bytes) -> Result<Json<ContentBody>, 
 async fn publish(State(api): State<Api>, Json(body): Json<PublishBody>) -> Result<Json<PublishedBody>, Refused> {
     let file = ExperimentFile::parse(&body.file).map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let module = resolve(&file.module, body.module.as_ref(), api.handle.library()).await?;
-    let draft = prepare::draft(file, module, body.inputs.as_deref())?;
+    let listed = match &body.inputs {
+        Some(name) => Some(api.inputs.take(name)?),
+        None => None,
+    };
+    let draft = prepare::draft(file, module, listed)?;
     Ok(Json(PublishedBody { experiment: api.handle.publish(draft).await?.to_string() }))
 }
 
@@ -211,7 +220,7 @@ async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<
     let id = parse_cid(&id)?;
     let view = api.handle.view(id).await?;
     let settled = api.handle.settled(&view).await?;
-    Ok(Json(Results::new(&id, &view.call.body.experiment.body, &settled, view.status.log.map(|log| log.to_string()))))
+    Ok(Json(Results::of(&view, &settled, &api.handle.logs(&view).await?)))
 }
 
 async fn verification(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<VerificationBody>, Refused> {

@@ -277,6 +277,40 @@ async fn a_body_above_the_bound_is_too_large_and_one_at_the_bound_is_kept() {
     assert_eq!((status, kept["bytes"].as_u64()), (200, Some(BODY_BYTES_MAX as u64)));
 }
 
+/// A file of inputs, handed in.
+fn handed_in(kind: &str, text: &str) -> Sent {
+    with_token("POST", "/v1/inputs").header("content-type", kind).body(Full::from(text.to_owned())).expect("a good request")
+}
+
+#[tokio::test]
+async fn inputs_longer_than_any_other_body_are_handed_in_and_published_once() {
+    let api = served().await;
+    let mut text = "n;url\n".to_owned();
+    (0..200_000).for_each(|n| text.push_str(&format!("{n};https://host-{n}.example/a-path-that-makes-it-long/{n:060}\n")));
+    assert!(text.len() > BODY_BYTES_MAX);
+    let (status, listed) = api.ask(handed_in("text/csv; charset=utf-8", &text)).await;
+    assert_eq!((status, &listed["count"], &listed["columns"]), (200, &json!(200_000), &json!([["n", "whole"], ["url", "text"]])), "{listed}");
+    let file = FILE.replace("n = [1, 2]", "file = \"list.csv\"");
+    let publish = || posted("/v1/experiments", &json!({ "file": file, "inputs": listed["inputs"] }));
+    let (status, published) = api.ask(publish()).await;
+    assert_eq!(status, 200, "{published}");
+    let (_, open) = api.get(&format!("/v1/experiments/{}", published["experiment"].as_str().expect("an id"))).await;
+    assert_eq!(open["jobs"], json!(200_000));
+    let (status, error) = api.refused(publish()).await;
+    assert_eq!((status, error.contains("POST /v1/inputs")), (409, true), "{error}");
+}
+
+#[tokio::test]
+async fn inputs_that_cannot_be_read_are_refused_by_their_line_however_much_follows() {
+    let api = served().await;
+    let text = format!("{{\"n\": 1}}\n{{\"n\": }}\n{}", "{\"n\": 1}\n".repeat(500_000));
+    let (status, error) = api.refused(handed_in("application/x-ndjson", &text)).await;
+    assert_eq!((status, error.contains("line 2 of the inputs: not JSON")), (422, true), "{error}");
+    let (status, error) = api.refused(handed_in("text/plain", "a\n1\n")).await;
+    assert_eq!((status, error.contains("text/csv")), (415, true), "{error}");
+    assert_eq!(api.ask(handed_in("text/csv", "n\n1\n")).await.0, 200, "the next one has its turn");
+}
+
 #[tokio::test]
 async fn a_policy_is_taken_where_it_can_be_read_and_refused_by_what_is_wrong() {
     let api = served().await;

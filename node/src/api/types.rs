@@ -74,9 +74,19 @@ pub struct PublishBody {
     /// The module, uploaded before with `POST /v1/content`; none when the file names a bundled one or a CID known here.
     #[serde(default)]
     pub module: Option<ContentBody>,
-    /// The text of `jobs.file`, when the experiment file names one.
+    /// What `POST /v1/inputs` answered, when the experiment file names a file of inputs.
     #[serde(default)]
     pub inputs: Option<String>,
+}
+
+/// `POST /v1/inputs` answers this.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InputsBody {
+    /// To be named in the publication that takes them.
+    pub inputs: String,
+    pub count: u64,
+    /// Of CSV: each column, and whether it is one of `whole` numbers, of `decimal` ones, or `text`.
+    pub columns: Vec<(String, String)>,
 }
 
 /// The answer to a publication.

@@ -1,17 +1,24 @@
 //! The command line's side of the API: the same requests a user's script would make.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Bytes, Frame};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use station_protocol::experiment::file::FileKind;
 use tokio::net::TcpStream;
 
+use super::files::PIECE_BYTES;
 use super::output::{Exit, Failure};
-use crate::api::types::ErrorBody;
+use crate::api;
+use crate::api::types::{ErrorBody, InputsBody};
 use crate::platform::home::Home;
 
 /// Largest answer: the results of some hundred thousand executions.
@@ -50,6 +57,23 @@ impl Client {
         parse(&self.call(Method::POST, path, "application/octet-stream", body).await?)
     }
 
+    /// Hands in a file of inputs piece by piece.
+    pub(super) async fn post_inputs(&self, path: &Path, kind: FileKind) -> Result<InputsBody, Failure> {
+        let file = File::open(path)?;
+        let pieces = futures::stream::unfold(file, |mut file| async move {
+            let mut piece = vec![0; PIECE_BYTES];
+            match file.read(&mut piece) {
+                Ok(0) => None,
+                Ok(length) => {
+                    piece.truncate(length);
+                    Some((Ok(Frame::data(Bytes::from(piece))), file))
+                }
+                Err(error) => Some((Err(error), file)),
+            }
+        });
+        parse(&self.send(Method::POST, "/v1/inputs", api::kind_of(kind), BodyExt::boxed(StreamBody::new(pieces))).await?)
+    }
+
     pub(super) async fn delete(&self, path: &str) -> Result<(), Failure> {
         self.call(Method::DELETE, path, "application/json", Vec::new()).await.map(drop)
     }
@@ -59,6 +83,10 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Bytes, Failure> {
+        self.send(method, path, kind, Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed()).await
+    }
+
+    async fn send(&self, method: Method, path: &str, kind: &str, body: BoxBody<Bytes, io::Error>) -> Result<Bytes, Failure> {
         let stream = TcpStream::connect(self.addr)
             .await
             .map_err(|error| Failure::new(format!("the station at {} does not answer: {error}", self.addr)).with(Exit::NotRunning))?;
@@ -71,7 +99,7 @@ impl Client {
             .header("host", self.addr.to_string())
             .header("authorization", format!("Bearer {}", self.token))
             .header("content-type", kind)
-            .body(Full::new(Bytes::from(body)))
+            .body(body)
             .map_err(|error| Failure::new(error.to_string()))?;
         let response = sender.send_request(request).await?;
         let status = response.status();

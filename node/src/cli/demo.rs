@@ -154,7 +154,7 @@ async fn measure(mesh: &Mesh, targets: &Targets, output: &Output) -> Result<Resu
     bar.finish_and_clear();
     let view = handle.view(id).await?;
     let settled = handle.settled(&view).await?;
-    Ok(Results::new(&id, &view.call.body.experiment.body, &settled, view.status.log.map(|log| log.to_string())))
+    Ok(Results::of(&view, &settled, &handle.logs(&view).await?))
 }
 
 /// Moves the bar until the experiment is closed.

@@ -146,11 +146,20 @@ impl Output {
         if self.is_terminal { self.write(&page(text)) } else { self.write(text) }
     }
 
+    /// A guest's output: byte for byte for a program, as a terminal may see it for people.
+    pub(super) fn bytes(&self, bytes: &[u8]) {
+        if self.is_terminal { self.write(&page(&String::from_utf8_lossy(bytes))) } else { self.write_bytes(bytes) }
+    }
+
     /// Results as they are. What cannot be written is told by [`Output::end`]; nothing more is written after it.
     pub(super) fn write(&self, text: &str) {
+        self.write_bytes(text.as_bytes());
+    }
+
+    fn write_bytes(&self, bytes: &[u8]) {
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         if results.failed.is_none() {
-            let written = results.to.write_all(text.as_bytes());
+            let written = results.to.write_all(bytes);
             results.failed = written.and_then(|()| results.to.flush()).err();
         }
     }

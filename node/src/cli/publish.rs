@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
+use station_protocol::experiment::file::{ExperimentFile, FileKind, ModuleRef};
 
 use super::client::Client;
 use super::files;
@@ -114,7 +114,11 @@ async fn publish(client: &Client, upload: Option<Upload>, args: &Args, output: &
         Some(bytes) => Some(client.post_bytes::<ContentBody>("/v1/content", bytes).await?),
         None => None,
     };
-    let body = PublishBody { file: upload.file, module, inputs: upload.inputs };
+    let inputs = match &upload.inputs {
+        Some((path, kind)) => Some(hand_in(client, path, *kind, output).await?),
+        None => None,
+    };
+    let body = PublishBody { file: upload.file, module, inputs };
     let published: PublishedBody = client.post("/v1/experiments", &body).await?;
     if args.detach {
         output.show(&published, |published| published.experiment.clone());
@@ -122,6 +126,22 @@ async fn publish(client: &Client, upload: Option<Upload>, args: &Args, output: &
     }
     output.say(format!("published {}", published.experiment));
     show::follow(client, &published.experiment, output).await
+}
+
+/// Hands in a file of inputs, and says what was understood: a column that is taken for something else must not stay unseen.
+async fn hand_in(client: &Client, path: &Path, kind: FileKind, output: &Output) -> Result<String, Failure> {
+    let spinner = output.spinner("reading the inputs");
+    let listed = client.post_inputs(path, kind).await;
+    spinner.finish_and_clear();
+    let listed = listed.map_err(|failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure })?;
+    let column = |(name, kind): &(String, String)| format!("{} ({kind})", Line(name));
+    let columns: Vec<String> = listed.columns.iter().map(column).collect();
+    let columns = if columns.is_empty() { String::new() } else { format!(" with the columns {}", columns.join(", ")) };
+    output.say(format!("{}: {} inputs{columns}", path.display(), listed.count));
+    if listed.columns.iter().any(|(_, kind)| kind != "text") {
+        output.say("a column of numbers stays text with text = [\"NAME\"] under [jobs]");
+    }
+    Ok(listed.inputs)
 }
 
 async fn resume(client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -144,7 +164,8 @@ struct Upload {
     module: Option<Vec<u8>>,
     /// Where the module is, where it is a file.
     path: Option<PathBuf>,
-    inputs: Option<String>,
+    /// The file of inputs, where there is one.
+    inputs: Option<(PathBuf, FileKind)>,
 }
 
 impl Upload {
@@ -156,7 +177,10 @@ impl Upload {
             ModuleRef::Bundled(_) | ModuleRef::Cid(_) => None,
         };
         let module = file_of_module.as_deref().map(module).transpose()?;
-        let inputs = parsed.inputs_file().map(|name| files::read_text(&files::named(path, name, any_path)?)).transpose()?;
+        let inputs = parsed.inputs_file().map(|(name, kind)| Ok::<_, Failure>((files::named(path, name, any_path)?, kind))).transpose()?;
+        let listed = inputs.as_ref().map(|(path, kind)| files::read_inputs(path, *kind)).transpose()?;
+        // Only to see now what is wrong with them.
+        parsed.jobs(listed).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
         Ok(Self { file, module, path: file_of_module, inputs })
     }
 }

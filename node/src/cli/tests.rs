@@ -81,7 +81,8 @@ fn results(verdicts: &[&str]) -> Value {
             json!({ "index": index, "input": {}, "verdict": verdict, "agree": 0, "of": 0, "wanted": 0, "outcome": null, "answer": null, "readings": {}, "executions": [] })
         })
         .collect();
-    json!({ "experiment": ID, "name": "n", "requester": "r", "class": "pure", "jobs": 2, "settled": rows.len(), "log": null, "report": [], "rows": rows })
+    json!({ "experiment": ID, "name": "n", "requester": "r", "class": "pure", "jobs": 2, "settled": rows.len(), "log": null, "published_at": "", "closed_at": null, "deadline_at": "",
+        "topic": "t", "module": { "cid": "m", "bytes": 1, "name": null }, "profile": "p", "input_form": "dag_cbor", "output_form": "dag_cbor", "report": [], "rows": rows })
 }
 
 fn answering(verdicts: &'static [&'static str]) -> Router {

@@ -12,7 +12,7 @@ use super::home::{Home, HomeError};
 use super::store::{Bounds, RedbStore};
 use crate::clock::Clock;
 use crate::results::Results;
-use crate::station::{HandleError, settled};
+use crate::station::{HandleError, logs, settled};
 use crate::store::{Store, StoreError, Table};
 
 /// Why results are not read.
@@ -39,5 +39,5 @@ pub async fn results(home: &Home, id: &str) -> Result<Results, OfflineError> {
     let requester = Requester::restore(config, SigningKey::from_bytes(&home.key()?), [0; 32], records.into_iter(), Clock::start().now())?;
     let view = requester.view(&id).ok_or(HandleError::Unknown(id))?;
     let settled = settled(&*store, &view).await?;
-    Ok(Results::new(&id, &view.call.body.experiment.body, &settled, view.status.log.map(|log| log.to_string())))
+    Ok(Results::of(&view, &settled, &logs(&*store, &view).await?))
 }

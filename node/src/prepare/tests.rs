@@ -8,7 +8,9 @@ const PRIMES: &str = include_str!("../../../modules/primes/experiment.toml");
 const GATEWAYS: &str = include_str!("../../../modules/gateway-check/experiment.toml");
 
 fn prepared(text: &str, inputs: Option<&str>) -> Result<Draft, PrepareError> {
-    draft(ExperimentFile::parse(text)?, Content::raw(b"module"), inputs)
+    let file = ExperimentFile::parse(text)?;
+    let listed = inputs.map(|text| file.list(text.as_bytes())).transpose()?;
+    draft(file, Content::raw(b"module"), listed)
 }
 
 #[test]

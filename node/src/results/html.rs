@@ -1,4 +1,5 @@
-//! One self-contained HTML page: verdicts and who said what, a chart of every reading and of how long it took, and who took part.
+//! One self-contained HTML page: verdicts and who said what, a chart of every reading and of how long it
+//! took, who took part, and when each execution was.
 //!
 //! Guarantees: everything a guest or researcher wrote is escaped; a verdict over receipts is never taken for what an answer says of its
 //! subject, and no answer is painted as good; where nothing was decided, those who differ stand beside each other without a winner.
@@ -7,8 +8,10 @@
 use super::Results;
 use crate::page::{Cell, Column, Page, Table, escape, grouped, words};
 
+mod executions;
 mod groups;
 mod labels;
+mod logs;
 pub(super) mod readings;
 mod stations;
 mod told;
@@ -50,6 +53,12 @@ pub fn render(results: &Results, check: Check) -> String {
         page.section("Who took part");
         page.push(&stations::chart(results, &exact));
         page.table(&stations::table(results, &exact));
+        page.section("Executions");
+        page.table(&executions::table(results));
+        if let Some(logs) = logs::table(results) {
+            page.section("What guests wrote into their logs");
+            page.table(&logs);
+        }
     }
     page.finish()
 }
@@ -57,7 +66,20 @@ pub fn render(results: &Results, check: Check) -> String {
 fn about(results: &Results) -> String {
     let mut html = format!("<p class=\"soft\">A {} experiment on Station</p><dl>", escape(&results.class));
     let log = results.log.as_deref().unwrap_or("not closed yet");
-    for (name, value) in [("experiment", results.experiment.as_str()), ("requester", &results.requester), ("log", log)] {
+    let module = &results.module;
+    let named = module.name.as_ref().map(|name| format!("{name}, ")).unwrap_or_default();
+    let module = format!("{named}{} bytes: {}", grouped(module.bytes), module.cid);
+    for (name, value) in [
+        ("experiment", results.experiment.as_str()),
+        ("requester", &results.requester),
+        ("topic", &results.topic),
+        ("module", &module),
+        ("profile", &results.profile),
+        ("published", &results.published_at),
+        ("closed", results.closed_at.as_deref().unwrap_or("still open")),
+        ("deadline", &results.deadline_at),
+        ("log", log),
+    ] {
         html.push_str(&format!("<dt>{name}</dt><dd><code>{}</code></dd>", escape(value)));
     }
     html + "</dl>"

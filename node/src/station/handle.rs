@@ -10,13 +10,13 @@ use cid::Cid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use station_protocol::accounts::{Charge, Figure};
-use station_protocol::bounded::Name;
+use station_protocol::bounded::{Bytes, Name};
 use station_protocol::experiment::{ExperimentId, Labels};
 use station_protocol::gauge::Gauge;
 use station_protocol::jobs::{Jobs, JobsError};
 use station_protocol::log::{self, Entry, HeldReceipt, LogError, Page, SettledJob};
 use station_protocol::policy::Policy;
-use station_protocol::receipt::Isolation;
+use station_protocol::receipt::{Isolation, LeaseNumber};
 use station_protocol::requester::{Draft, PublishError, View};
 use station_protocol::work::At;
 use station_protocol::worker::Summary;
@@ -150,7 +150,8 @@ impl Handle {
         if !topics.contains(&draft.topic) {
             return Err(HandleError::Topic { topic: draft.topic, network: network.clone(), topics: topics.clone() });
         }
-        if self.store.room().await? < ROOM_BYTES_MIN {
+        // The jobs are written twice: as blocks for others, and in the experiment's own record.
+        if self.store.room().await? < ROOM_BYTES_MIN + 2 * draft.jobs.bytes() {
             return Err(HandleError::NoRoom);
         }
         let module = self.library.hold(&draft.module).await?;
@@ -193,6 +194,11 @@ impl Handle {
     /// All settled jobs of an experiment, by index.
     pub async fn settled(&self, view: &View) -> Result<Vec<SettledJob>, HandleError> {
         settled(&*self.store, view).await
+    }
+
+    /// The ends of guests' logs that stations brought, by lease: strangers' words.
+    pub async fn logs(&self, view: &View) -> Result<BTreeMap<LeaseNumber, Vec<u8>>, HandleError> {
+        Ok(logs(&*self.store, view).await?)
     }
 
     /// Hashes every byte of a closed experiment's Log that is here, checks every signature, and recomputes every verdict.
@@ -252,18 +258,30 @@ pub async fn settled(store: &dyn Store, view: &View) -> Result<Vec<SettledJob>, 
     Ok(settled)
 }
 
+/// The ends of guests' logs that are here, by lease.
+pub async fn logs(store: &dyn Store, view: &View) -> Result<BTreeMap<LeaseNumber, Vec<u8>>, StoreError> {
+    let texts = blobs(store, view.logs.values().copied().collect()).await?;
+    Ok(view.logs.iter().filter_map(|(lease, cid)| Some((*lease, texts.get(cid)?.clone()))).collect())
+}
+
 /// A part of the Log, from our own store.
 async fn read<T: Serialize + DeserializeOwned>(store: &dyn Store, cid: Cid) -> Result<T, HandleError> {
     let bytes = store.blob(cid).await?.ok_or(HandleError::Page(cid))?;
     codec::decode(&bytes, bytes.len()).map_err(|_| HandleError::Page(cid))
 }
 
-/// The receipts of `job` with their outputs in place: an entry of the Log holds equal outputs once, and large ones as blobs.
+/// The receipts of `job` with their outputs and transcripts in place: an entry of the Log holds equal outputs once, and large ones as blobs.
 async fn with_outputs(store: &dyn Store, job: &SettledJob) -> Result<Vec<HeldReceipt>, StoreError> {
     let outputs = job.receipts.iter().filter(|held| held.output.is_none()).filter_map(|held| held.receipt.body.output.as_ref());
     let outputs: BTreeSet<Cid> = outputs.map(|content| content.cid).collect();
     let blobs = blobs(store, outputs).await?;
-    Ok(log::with_outputs(job, |cid| blobs.get(cid).cloned()))
+    let mut receipts = log::with_outputs(job, |cid| blobs.get(cid).cloned());
+    for held in receipts.iter_mut().filter(|held| held.transcript.is_none()) {
+        if let Some(content) = &held.receipt.body.transcript {
+            held.transcript = store.blob(content.cid).await?.and_then(|bytes| Bytes::new(bytes).ok());
+        }
+    }
+    Ok(receipts)
 }
 
 /// Those of `cids` that are here.

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::human::{Size, Span};
+
 /// What one execution may use. The guest sees only limits that come from here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,11 +36,20 @@ pub const LIMITS_MAX: Limits =
 
 /// A limit is zero where work needs some, or above [`LIMITS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("limit {name} is {value}, outside 1 to {max}")]
+#[error("limit {name} is {}, outside {} to {}", shown(name, *value), shown(name, u64::from(*name != "bytes_in")), shown(name, *max))]
 pub struct LimitError {
     pub name: &'static str,
     pub value: u64,
     pub max: u64,
+}
+
+/// The value of a limit as people write it.
+fn shown(name: &str, value: u64) -> String {
+    match name {
+        "fuel" => value.to_string(),
+        "wall" => Span(value).to_string(),
+        _ => Size(value).to_string(),
+    }
 }
 
 impl Limits {

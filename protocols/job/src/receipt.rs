@@ -19,6 +19,9 @@ pub const RECEIPT_BYTES_MAX: usize = 2 << 10;
 /// Output and transcript together travel beside the receipt up to this; above it by CID.
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 
+/// The end of a guest's log that travels beside a receipt.
+pub const LOG_BYTES_MAX: usize = 4 << 10;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {

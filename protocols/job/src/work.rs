@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::census::{PeerRecord, RecordTag, SAMPLE_MAX};
 use crate::experiment::{EngineProfile, ExperimentId, Labels};
 use crate::identity::{Body, Hash32, NodeId, Signed};
-use crate::receipt::{INLINE_BYTES_MAX, Isolation, LeaseNumber, Receipt};
+use crate::receipt::{INLINE_BYTES_MAX, Isolation, LOG_BYTES_MAX, LeaseNumber, Receipt};
 use crate::verdict::JobVerdict;
 use cid::Cid;
 
@@ -240,6 +240,9 @@ pub struct Delivery {
     pub output: Option<Bytes<INLINE_BYTES_MAX>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<Bytes<INLINE_BYTES_MAX>>,
+    /// The end of what the guest wrote to standard error. No receipt names it: it is for the researcher's eyes, and proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Bytes<LOG_BYTES_MAX>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

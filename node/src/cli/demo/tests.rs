@@ -70,7 +70,7 @@ fn the_table_names_each_local_gateways_behaviour_beside_its_url() {
         of: 0,
         wanted: 1,
         outcome: None,
-        answer: serde_json::Value::Null,
+        answer: None,
         readings: std::collections::BTreeMap::default(),
         executions: Vec::new(),
     };
@@ -82,6 +82,14 @@ fn the_table_names_each_local_gateways_behaviour_beside_its_url() {
         jobs: 2,
         settled: 2,
         log: None,
+        published_at: "1970-01-01T00:00:00.000Z".into(),
+        closed_at: None,
+        deadline_at: "1970-01-01T00:00:00.000Z".into(),
+        topic: "t".into(),
+        module: crate::results::Module { cid: "m".into(), bytes: 1, name: None },
+        profile: "p".into(),
+        input_form: station_protocol::experiment::InputForm::DagCbor,
+        output_form: station_protocol::experiment::OutputForm::DagCbor,
         report: Vec::new(),
         rows: vec![row("http://127.0.0.1:1"), row("https://ipfs.io")],
     };

@@ -293,6 +293,7 @@ fn large_deliver() -> Deliver {
         receipt: key.sign(&name("lab"), receipt(lease)),
         output: Some(Bytes::new(vec![7; 40 << 10]).expect("within the bound")),
         transcript: None,
+        log: None,
     };
     let receipts = List::first([delivery(1), delivery(2)]);
     Deliver { experiment: cid_of(RAW, b"experiment"), receipts, holding: List::default(), free: 1, cursor: 0, returned: List::default() }

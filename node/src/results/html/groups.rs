@@ -9,7 +9,7 @@ use serde_json::Value;
 use station_protocol::receipt::Outcome;
 
 use super::super::table::short;
-use super::super::{ExecutionRow, Results, Row, value_words};
+use super::super::{Answer, ExecutionRow, Output, Results, Row, fields, value_words};
 use super::labels::pairs;
 use super::told;
 use crate::page::chart::Dot;
@@ -65,26 +65,28 @@ impl Exact {
         if results.class != "measurement" {
             return Self::Whole;
         }
-        let fields: BTreeSet<String> =
-            results.rows.iter().filter_map(|row| told::answer(row).as_object()).flat_map(|map| map.keys().cloned()).collect();
+        let fields = told::answered_fields(results);
         if fields.is_empty() { Self::AllBut(results.report.iter().cloned().collect()) } else { Self::Fields(fields) }
     }
 
-    fn said(&self, execution: &ExecutionRow) -> Value {
-        let only = |keep: &dyn Fn(&String) -> bool| match told::output(execution) {
-            Value::Object(map) => Value::Object(map.iter().filter(|(key, _)| keep(key)).map(|(key, value)| (key.clone(), value.clone())).collect()),
-            other => other.clone(),
-        };
-        match self {
-            Self::Whole => told::output(execution).clone(),
-            Self::Fields(fields) => only(&|key| fields.contains(key)),
-            Self::AllBut(readings) => only(&|key| !readings.contains(key)),
-        }
+    /// Nothing where the guest wrote nothing.
+    fn said(&self, execution: &ExecutionRow) -> Option<Answer> {
+        let output = execution.output.as_ref()?;
+        Some(match (self, output) {
+            (Self::Fields(fields), Output::Value(value)) => Answer::Value(told::kept(value, |field| fields.contains(field))),
+            (Self::AllBut(readings), Output::Value(value)) => Answer::Value(told::kept(value, |field| !readings.contains(field))),
+            (_, output) => Answer::from(output.clone()),
+        })
     }
 
     fn key(&self, execution: &ExecutionRow) -> (String, String, u64) {
-        let fuel = if matches!(self, Self::Whole) { execution.fuel } else { 0 };
-        (execution.outcome.clone(), self.said(execution).to_string(), fuel)
+        let (said, fuel) = match (self, self.said(execution)) {
+            (Self::Whole, said) => (serde_json::to_string(&said).expect("our own types have JSON"), execution.fuel),
+            // Of a measurement only fields are compared: whatever has none of them is alike.
+            (_, Some(Answer::Value(Value::Object(fields)))) if !fields.is_empty() => (Value::Object(fields).to_string(), 0),
+            (_, _) => (String::new(), 0),
+        };
+        (execution.outcome.clone(), said, fuel)
     }
 
     /// How each execution of `row` stands, in their order.
@@ -137,7 +139,7 @@ impl Exact {
         let count = grouped(members.len() as u64);
         let one = members.len() == 1;
         let fuel = if with_fuel { format!(", fuel {}", grouped(members[0].fuel)) } else { String::new() };
-        let said = || format!("{}{fuel}", said_words(&members[0].outcome, &self.said(members[0])));
+        let said = || format!("{}{fuel}", said_words(&members[0].outcome, self.said(members[0]).as_ref()));
         let head = match standing {
             Standing::Agrees => format!("<b>{count} {}</b>{fuel}", if one { "agrees" } else { "agree" }),
             Standing::Differs => format!("<b class=\"mixed\">{count} {}</b> {}", if one { "differs" } else { "differ" }, said()),
@@ -149,31 +151,45 @@ impl Exact {
 }
 
 /// What an execution says: its answer, or how it failed.
-fn said_words(outcome: &str, said: &Value) -> String {
+fn said_words(outcome: &str, said: Option<&Answer>) -> String {
     match said {
         _ if outcome != "completed" => format!("<code>{}</code>", escape(&words::cut(outcome, 44))),
-        Value::Null => "<span class=\"soft\">nothing that can be read</span>".to_owned(),
-        said => answer(said, "; "),
+        None => "<span class=\"soft\">nothing</span>".to_owned(),
+        Some(said) => answer(said, "; "),
     }
 }
 
-/// An answer's fields as HTML.
-pub(super) fn answer(answer: &Value, between: &str) -> String {
+/// An answer as HTML: its fields, or what it is instead and why.
+pub(super) fn answer(answer: &Answer, between: &str) -> String {
+    let plain = |text: String| pairs(&vec![(String::new(), text)], between);
     match answer {
-        Value::Object(map) => {
+        Answer::Value(value) => value_html(value, between),
+        Answer::Raw(raw) => format!("{} <span class=\"soft\">({})</span>", plain(raw.words()), escape(&raw.reason)),
+        Answer::Elsewhere(elsewhere) => escape(&elsewhere.words()),
+    }
+}
+
+fn value_html(value: &Value, between: &str) -> String {
+    match fields(value) {
+        Some(map) => {
             let shown = map.iter().take(FIELDS_MAX).map(|(key, value)| (key.clone(), value_words(value))).collect();
             let left = map.len().saturating_sub(FIELDS_MAX);
             let more = if left > 0 { format!("{between}<span class=\"soft\">and {left} more</span>") } else { String::new() };
             if map.is_empty() { "<span class=\"soft\">nothing</span>".to_owned() } else { pairs(&shown, between) + &more }
         }
-        other => pairs(&vec![(String::new(), value_words(other))], between),
+        None => pairs(&vec![(String::new(), value_words(value))], between),
     }
+}
+
+/// The end of a station's id as HTML; the whole id is its tooltip.
+pub(super) fn short_name(execution: &ExecutionRow) -> String {
+    format!("<code class=\"nowrap\" title=\"{}\">{}</code>", escape(&execution.node), escape(&short(&execution.node)))
 }
 
 fn names(members: &[&ExecutionRow]) -> String {
     let name = |execution: &&ExecutionRow| {
         let region = execution.region.as_deref().map(|region| format!(" ({})", escape(&words::cut(region, 24)))).unwrap_or_default();
-        format!("<code class=\"nowrap\" title=\"{}\">{}</code>{region}", escape(&execution.node), escape(&short(&execution.node)))
+        format!("{}{region}", short_name(execution))
     };
     let mut text = members.iter().take(NAMED_MAX).map(name).collect::<Vec<_>>().join(", ");
     if members.len() > NAMED_MAX {

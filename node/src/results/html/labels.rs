@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::{Results, Row, value_words};
+use super::super::{Results, Row, fields, value_words};
 use crate::page::chart::Label;
 use crate::page::{escape, words};
 
@@ -25,7 +25,7 @@ pub(super) struct Labels<'a> {
 impl<'a> Labels<'a> {
     pub(super) fn of(results: &'a Results) -> Self {
         let mut known: BTreeMap<&str, (&Value, usize, bool)> = BTreeMap::new();
-        for map in results.rows.iter().filter_map(|row| row.input.as_object()) {
+        for map in results.rows.iter().filter_map(|row| fields(&row.input)) {
             for (key, value) in map {
                 let (first, times, is_same) = known.entry(key).or_insert((value, 0, true));
                 *times += 1;
@@ -45,7 +45,7 @@ impl<'a> Labels<'a> {
 
     /// What the job's input has of its own.
     pub(super) fn input(&self, row: &Row) -> Label {
-        let Value::Object(map) = &row.input else { return vec![(String::new(), value_words(&row.input))] };
+        let Some(map) = fields(&row.input) else { return vec![(String::new(), value_words(&row.input))] };
         let own = map.iter().filter(|(key, _)| !self.same.contains_key(key.as_str()));
         let all: Label = own.map(|(key, value)| (key.clone(), value_words(value))).collect();
         let left = all.len().saturating_sub(KEYS_MAX);

@@ -8,7 +8,6 @@ use super::super::table::short;
 use super::super::{ExecutionRow, Results, Row};
 use super::groups::{Exact, Standing};
 use super::labels::Labels;
-use super::told;
 use crate::page::chart::{Dot, Key, Mark, Row as Drawn, Rows};
 use crate::page::{escape, grouped, words};
 
@@ -61,7 +60,7 @@ pub(super) fn figures(quantiles: &Quantiles, unit: &str) -> (String, String) {
 /// The chart of one field of the output.
 pub(super) fn of_field(results: &Results, field: &str, labels: &Labels<'_>, exact: &Exact) -> String {
     let chart = Chart { results, labels, exact, title: &words::cut(field, 60), unit: words::unit_of(field), all: false };
-    chart.html(&|execution| told::reading(execution, field))
+    chart.html(&|execution| execution.reading(field))
 }
 
 /// The chart of how long executions took.

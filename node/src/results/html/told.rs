@@ -2,26 +2,28 @@
 //!
 //! Guarantees: the one place that knows the shape of outputs and answers. Deliberately lacks words: they are of those who ask.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
+use station_protocol::experiment::WHOLE;
 
-use super::super::{ExecutionRow, Row, Verdict};
+use super::super::{Results, Row, Verdict, fields};
 
-/// An execution's output; null where it has none that can be read.
-pub(super) fn output(execution: &ExecutionRow) -> &Value {
-    &execution.output
-}
-
-/// One field of an execution's output, where that is a number.
-pub(super) fn reading(execution: &ExecutionRow, field: &str) -> Option<f64> {
-    execution.output.get(field)?.as_f64()
-}
-
-/// What those say who agree; null where nobody does.
-pub(super) fn answer(row: &Row) -> &Value {
-    &row.answer
-}
-
-/// Whether stations agree on an answer, and as many as were asked for.
+/// Whether stations agree on an answer in the form that was promised, and as many as were asked for.
 pub(super) fn is_certain(row: &Row) -> bool {
-    matches!(row.verdict, Verdict::Agreed | Verdict::Certified) && !row.is_short()
+    matches!(row.verdict, Verdict::Agreed | Verdict::Certified) && row.is_answered()
+}
+
+/// The names of the fields that answers have.
+pub(super) fn answered_fields(results: &Results) -> BTreeSet<String> {
+    results.rows.iter().filter_map(|row| row.answer().as_object()).flat_map(|map| map.keys().cloned()).collect()
+}
+
+/// An output's fields of which `keep` is true; one that is no map has one field.
+pub(super) fn kept(output: &Value, keep: impl Fn(&String) -> bool) -> Value {
+    let all = match fields(output) {
+        Some(map) => map.clone(),
+        None => serde_json::Map::from_iter([(WHOLE.to_owned(), output.clone())]),
+    };
+    Value::Object(all.into_iter().filter(|(name, _)| keep(name)).collect())
 }

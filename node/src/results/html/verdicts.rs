@@ -62,7 +62,7 @@ fn verdict(row: &Row) -> Cell {
 
 fn says(row: &Row) -> String {
     match row.verdict {
-        Verdict::Agreed | Verdict::Certified => answer(told::answer(row), "<br>"),
+        Verdict::Agreed | Verdict::Certified => row.answer.as_ref().map_or_else(|| "–".to_owned(), |said| answer(said, "<br>")),
         Verdict::Split => "they differ".to_owned(),
         Verdict::Failed | Verdict::Undecided | Verdict::Expired => "–".to_owned(),
     }

@@ -35,7 +35,7 @@ fn jobs(class: &Class, inputs: &[Value], receipts: impl Fn(usize) -> Vec<HeldRec
             ..settled(class, End::Exhausted, at as u64, receipts(at))
         })
         .collect();
-    Results::new(&cid_of(DAG_CBOR, b"experiment"), &experiment(class.clone()), &settled, None)
+    of(&experiment(class.clone()), &settled, &BTreeMap::new())
 }
 
 #[test]
@@ -232,6 +232,36 @@ fn it_says_how_to_check_it_and_promises_nothing_once_the_log_is_gone() {
 
 #[test]
 fn an_experiment_without_settled_jobs_is_a_page_too() {
-    let nothing = Results::new(&cid_of(DAG_CBOR, b"experiment"), &experiment(measurement(1)), &[], None);
+    let nothing = of(&experiment(measurement(1)), &[], &BTreeMap::new());
     assert!(page(&nothing).contains("No job is settled."));
+}
+
+#[test]
+fn it_says_what_ran_and_when_and_each_execution_stands_there_by_whose_word() {
+    let page = page(&results(measurement(1), End::Exhausted, vec![completed(1, &says("ok", 5))]));
+    let text = words(&page);
+    for fact in ["module 6 bytes: ", "profile station-wasm-2", "topic topic", "closed 2026-12-30T22:33:21.000Z", "deadline 1970-01-01T00:00:01.000Z"]
+    {
+        assert!(text.contains(fact), "{fact} in {text}");
+    }
+    assert_eq!(cell(&page, "seen: network"), "198.51.1.0/24");
+    assert_eq!(cell(&page, "seen: lease, receipt"), "2026-12-30T22:33:20.000Z<br>2026-12-30T22:33:20.900Z");
+    assert_eq!(cell(&page, "says: start, end"), "2026-12-30T22:33:20.001Z<br>2026-12-30T22:33:20.071Z");
+    assert_eq!(cell(&page, "says: isolation, software, profile"), "full<br>station/test<br>station-wasm-2");
+    assert!(!page.contains("stranger"), "nobody brought a log");
+}
+
+#[test]
+fn outputs_out_of_form_are_groups_of_their_own() {
+    let raw = |station: u8, text: &str| {
+        let mut held = completed(station, &json!({}));
+        held.receipt.body.output = Some(Content::raw(text.as_bytes()));
+        held.output = Some(Bytes::new(text.as_bytes().to_vec()).expect("a small output"));
+        held
+    };
+    let page = page(&results(Class::Pure(Trust::Fixed(2)), End::Exhausted, vec![raw(1, "Hello!"), raw(2, "Servus!")]));
+    let who = words(&page);
+    for greeting in ["Hello!", "Servus!"] {
+        assert!(who.contains(&format!("1 says &quot;{greeting}&quot; (not DAG-CBOR")), "{greeting} in {who}");
+    }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::bounded::{List, Name, Text};
 use crate::capability::Needs;
 use crate::content::Content;
-use crate::experiment::{Class, EXECUTIONS_MAX, EngineProfile, FIELDS_MAX, Labels, Measurement, Spread, Trust};
+use crate::experiment::{Class, EXECUTIONS_MAX, EngineProfile, FIELDS_MAX, InputForm, Labels, Measurement, OutputForm, Spread, Trust, WHOLE};
 use crate::human::{self, HumanError, Size, Span};
 use crate::jobs::{Jobs, JobsError};
 use crate::limits::{LimitError, Limits};
@@ -22,7 +22,7 @@ mod inputs;
 #[cfg(test)]
 mod tests;
 
-pub use inputs::{jobs_from_csv, jobs_from_ndjson};
+pub use inputs::{ColumnKind, FileKind, INPUTS_BYTES_MAX, Listed, Reader, not_utf8};
 
 /// Largest experiment file: long lists of targets, but not the data itself.
 pub const FILE_BYTES_MAX: usize = 16 << 20;
@@ -75,10 +75,16 @@ pub enum FileError {
     NotAList { key: String },
     #[error("jobs.{key} holds a date: write it as text, in quotes")]
     Date { key: String },
-    #[error("jobs.file = {0:?} is neither .csv, .ndjson nor .jsonl: rename it to what it is")]
+    #[error("jobs.file = {0:?} is neither .csv, .tsv, .ndjson nor .jsonl: rename it to what it is")]
     FileKind(String),
     #[error("jobs.target = {0:?} is no key of the inputs: write one of the keys under [jobs]")]
     Target(String),
+    #[error("jobs.text names {0:?}, which is no column of the file")]
+    TextColumn(String),
+    #[error("jobs.text is a list of columns of a CSV file, like text = [\"zip\"]")]
+    TextColumns,
+    #[error("measurement.{key} names {field:?}, but with output = \"{form}\" there is one field, {WHOLE:?}: name that, or none")]
+    OutputField { key: &'static str, field: String, form: &'static str },
     #[error("the text of {0} is missing")]
     InputsMissing(String),
     #[error("line {line} of the inputs: {reason}")]
@@ -117,13 +123,9 @@ enum Inputs {
     File {
         path: String,
         kind: FileKind,
+        /// Columns that stay text, whatever stands in them.
+        text: Vec<String>,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FileKind {
-    Csv,
-    Ndjson,
 }
 
 /// An experiment as its file says it, every default filled in.
@@ -144,6 +146,9 @@ pub struct ExperimentFile {
     pub limits: Limits,
     pub needs: Needs,
     pub labels: Labels,
+    /// How the guest gets its input and what it writes.
+    pub input: InputForm,
+    pub output: OutputForm,
     /// The input key that names each job's target.
     pub target: Option<Text<64>>,
     inputs: Inputs,
@@ -158,6 +163,7 @@ impl ExperimentFile {
         let file: File = toml::from_str(text).map_err(|error| FileError::Toml(error.to_string().trim_end().to_owned()))?;
         let module: ModuleRef = file.module.parse()?;
         let class = class(file.pure, file.measurement, file.self_verifying)?;
+        check_fields(&class, file.output)?;
         if matches!(class, Class::Pure(_)) && !file.needs.is_empty() {
             return Err(FileError::PureWithNeeds);
         }
@@ -179,6 +185,8 @@ impl ExperimentFile {
             limits,
             needs: file.needs,
             labels: file.r#where.labels,
+            input: file.input,
+            output: file.output,
             target,
             inputs,
         })
@@ -186,20 +194,27 @@ impl ExperimentFile {
 
     /// The file that holds the inputs, relative to this one; none when they stand here.
     #[must_use]
-    pub fn inputs_file(&self) -> Option<&str> {
+    pub fn inputs_file(&self) -> Option<(&str, FileKind)> {
         match &self.inputs {
             Inputs::Here(_) => None,
-            Inputs::File { path, .. } => Some(path),
+            Inputs::File { path, kind, .. } => Some((path, *kind)),
         }
     }
 
-    /// The jobs; `inputs` is the text of [`ExperimentFile::inputs_file`] where there is one.
-    pub fn jobs(&self, inputs: Option<&str>) -> Result<Jobs, FileError> {
-        let jobs = match (&self.inputs, inputs) {
+    /// Reads the text of [`ExperimentFile::inputs_file`]. A long one is read piece by piece with a [`Reader`].
+    pub fn list(&self, text: &[u8]) -> Result<Listed, FileError> {
+        let kind = self.inputs_file().map_or(FileKind::Ndjson, |(_, kind)| kind);
+        let mut reader = Reader::new(kind);
+        reader.push(text)?;
+        reader.finish()
+    }
+
+    /// The jobs; `listed` is what [`ExperimentFile::inputs_file`] holds where there is one.
+    pub fn jobs(&self, listed: Option<Listed>) -> Result<Jobs, FileError> {
+        let jobs = match (&self.inputs, listed) {
             (Inputs::Here(jobs), _) => jobs.clone(),
             (Inputs::File { path, .. }, None) => return Err(FileError::InputsMissing(path.clone())),
-            (Inputs::File { kind: FileKind::Csv, .. }, Some(text)) => jobs_from_csv(text)?,
-            (Inputs::File { kind: FileKind::Ndjson, .. }, Some(text)) => jobs_from_ndjson(text)?,
+            (Inputs::File { text, .. }, Some(listed)) => listed.into_jobs(text)?,
         };
         match &self.target {
             Some(key) if jobs.target(0, key).is_none() => Err(FileError::Target(key.to_string())),
@@ -221,6 +236,8 @@ impl ExperimentFile {
             labels: self.labels,
             contact: self.contact,
             deadline_ms: self.deadline_ms,
+            input: self.input,
+            output: self.output,
             jobs,
             target: self.target,
             previous: None,
@@ -238,6 +255,10 @@ struct File {
     module: String,
     #[serde(default)]
     contact: String,
+    #[serde(default)]
+    input: InputForm,
+    #[serde(default)]
+    output: OutputForm,
     jobs: BTreeMap<String, toml::Value>,
     pure: Option<PureFile>,
     measurement: Option<MeasurementFile>,
@@ -333,6 +354,19 @@ fn class(pure: Option<PureFile>, measurement: Option<MeasurementFile>, verifying
     }
 }
 
+/// Refuses fields that no output of this form has.
+fn check_fields(class: &Class, output: OutputForm) -> Result<(), FileError> {
+    let form = match output {
+        OutputForm::DagCbor | OutputForm::Json => return Ok(()),
+        OutputForm::Text => "text",
+        OutputForm::Bytes => "bytes",
+    };
+    let Class::Measurement(measurement) = class else { return Ok(()) };
+    let named = [("exact", &measurement.exact), ("report", &measurement.report)];
+    let strange = named.into_iter().find_map(|(key, fields)| fields.iter().find(|field| field.as_str() != WHOLE).map(|field| (key, field)));
+    strange.map_or(Ok(()), |(key, field)| Err(FileError::OutputField { key, field: field.to_string(), form }))
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RunFile {
@@ -407,16 +441,22 @@ fn inputs_of(mut jobs: BTreeMap<String, toml::Value>) -> Result<(Inputs, Option<
         _ => None,
     };
     let target = word("target").map(|text| fitting("jobs.target", text)).transpose()?;
-    let inputs = match (word("file"), jobs.is_empty()) {
+    let path = word("file");
+    let text = if path.is_some() { jobs.remove("text") } else { None };
+    let inputs = match (path, jobs.is_empty()) {
         (None, true) => return Err(FileError::NoJobs),
         (Some(_), false) => return Err(FileError::ListsAndFile),
         (Some(path), true) => {
-            let kind = match path.rsplit_once('.').map(|(_, extension)| extension) {
-                Some("csv") => FileKind::Csv,
+            let kind = match path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
+                Some("csv" | "tsv") => FileKind::Csv,
                 Some("ndjson" | "jsonl") => FileKind::Ndjson,
                 _ => return Err(FileError::FileKind(path)),
             };
-            Inputs::File { path, kind }
+            let text: Vec<String> = text.map_or(Ok(Vec::new()), toml::Value::try_into).map_err(|_| FileError::TextColumns)?;
+            if kind == FileKind::Ndjson && !text.is_empty() {
+                return Err(FileError::TextColumns);
+            }
+            Inputs::File { path, kind, text }
         }
         (None, false) => Inputs::Here(inputs::product(jobs)?),
     };

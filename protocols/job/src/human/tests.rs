@@ -76,3 +76,21 @@ fn moments_are_counted_from_the_epoch() {
         assert!(moment(text).unwrap_err().to_string().contains("2026-12-31T00:00:00Z"), "{text}");
     }
 }
+
+#[test]
+fn a_time_is_written_as_the_moment_it_is() {
+    for (ms, text) in [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+        (951_825_600_001, "2000-02-29T12:00:00.001Z"),
+        (1_798_675_200_000, "2026-12-31T00:00:00.000Z"),
+        (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+    ] {
+        assert_eq!(rfc3339(Time(ms)), text);
+        assert_eq!(moment(text), Ok(Time(ms / 1_000 * 1_000)));
+    }
+    for day in (0..60_000).step_by(7) {
+        assert_eq!(moment(&rfc3339(Time(day * DAY))), Ok(Time(day * DAY)));
+    }
+    assert!(rfc3339(Time(u64::MAX)).ends_with('Z'), "whatever a record says");
+}

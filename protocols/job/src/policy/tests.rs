@@ -42,6 +42,8 @@ fn asks(module: &[u8], targets: &[&str]) -> Experiment {
         deadline: Time(0),
         contact: Text::default(),
         commitment: Hash32::default(),
+        input: crate::experiment::InputForm::DagCbor,
+        output: crate::experiment::OutputForm::DagCbor,
         previous: None,
     }
 }

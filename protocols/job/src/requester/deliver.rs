@@ -119,7 +119,7 @@ impl Run {
         let index = leased.index;
         match check(cx, &self.experiment.body, self.id, from.node, index, delivery) {
             Ok((output, transcript)) => {
-                let named = Named { receipt: receipt.clone(), output, transcript, fetch: None };
+                let named = Named { receipt: receipt.clone(), came: now, output, transcript, log: delivery.log.clone(), fetch: None };
                 self.name(cx, number, named, now)
             }
             Err(reason) => {
@@ -237,10 +237,15 @@ impl Run {
             Part::None | Part::Missing | Part::Stored => None,
         };
         let (output, transcript) = (inline(named.output), inline(named.transcript));
-        let mut held = HeldReceipt { receipt: named.receipt, cluster: leased.cluster, labels, output, transcript };
+        let mut held =
+            HeldReceipt { receipt: named.receipt, cluster: leased.cluster, dealt: leased.recorded, came: named.came, labels, output, transcript };
         // No pure verdict looks into an output: where memory is full of them they stand in blobs.
         if self.is_full_of_receipts(cx) && matches!(self.experiment.body.class, Class::Pure(_)) {
             outputs_to_blobs(cx, &self.id, std::slice::from_mut(&mut held));
+        }
+        if let Some(log) = named.log {
+            let is_answer = held.receipt.body.outcome.is_answer();
+            self.logs.keep(cx, &self.id, number, leased.index, is_answer, log.into_vec());
         }
         let record = codec::encode(&held);
         let bytes = record.len();

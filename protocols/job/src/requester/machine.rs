@@ -116,7 +116,8 @@ impl Requester {
         if let Some(closed) = self.closed.get(id) {
             let record = &closed.record;
             let (pages, explanation) = (record.pages.clone(), closed.explanation.clone());
-            return Some(View { call: record.call.clone(), status, explanation, pages, settled: Vec::new() });
+            let (published, closed_at, logs) = (record.published, Some(record.at), closed.logs.all());
+            return Some(View { call: record.call.clone(), status, explanation, published, closed: closed_at, logs, pages, settled: Vec::new() });
         }
         let run = self.open.get(id)?;
         let settled = run.page.entries.iter().filter_map(|entry| match entry {
@@ -124,7 +125,16 @@ impl Requester {
             Entry::Late(_) => None,
         });
         let (pages, explanation) = (run.pages.clone(), run.explanation.clone());
-        Some(View { call: run.call.clone(), status, explanation, pages, settled: settled.collect() })
+        Some(View {
+            call: run.call.clone(),
+            status,
+            explanation,
+            published: run.published,
+            closed: None,
+            logs: run.logs.all(),
+            pages,
+            settled: settled.collect(),
+        })
     }
 
     fn due(&mut self, now: Time) {

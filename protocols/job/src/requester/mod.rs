@@ -19,6 +19,7 @@ mod context;
 mod deal;
 mod deliver;
 mod gauges;
+mod logs;
 mod losers;
 mod machine;
 mod open;
@@ -41,12 +42,13 @@ use crate::capability::Needs;
 use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::durable::{self, Ticket};
-use crate::experiment::{Class, EngineProfile, ExperimentId, Labels};
+use crate::experiment::{Class, EngineProfile, ExperimentId, InputForm, Labels, OutputForm};
 use crate::identity::{NodeId, Signed};
 use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::peer_action::PeerAction;
 use crate::receipt::LeaseNumber;
+use crate::time::Time;
 use crate::verdict::JobVerdict;
 use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, Status};
 use crate::worker::FetchFailure;
@@ -74,6 +76,8 @@ pub struct Draft {
     pub jobs: Jobs,
     /// Input key naming the target.
     pub target: Option<Text<64>>,
+    pub input: InputForm,
+    pub output: OutputForm,
     pub previous: Option<Cid>,
     /// Jobs dealt and not settled at a time, where it is to be fewer than the machine allows itself.
     pub at_once: Option<u32>,
@@ -237,8 +241,13 @@ pub struct View {
     pub call: Signed<Call>,
     pub status: Status,
     pub explanation: Explanation,
+    /// By this requester's clock.
+    pub published: Time,
+    pub closed: Option<Time>,
     /// Pages of the Log that are durable, in order.
     pub pages: Vec<Cid>,
+    /// The ends of guests' logs that stations brought, by lease: in the store. Nobody signed them, and nothing rests on them.
+    pub logs: BTreeMap<LeaseNumber, Cid>,
     /// Settled jobs that no page holds yet.
     pub settled: Vec<crate::log::SettledJob>,
 }

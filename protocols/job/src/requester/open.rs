@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cid::Cid;
 
 use super::context::Context;
+use super::logs::Logs;
 use super::losers::Losers;
 use super::overdue::Typical;
 use super::records::{ExperimentRef, SeqRecord, Tag, key};
@@ -65,6 +66,8 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         deadline: now.plus(draft.deadline_ms),
         contact: draft.contact,
         commitment: Hash32(sha256(&[&secret.0])),
+        input: draft.input,
+        output: draft.output,
         previous: draft.previous,
     };
     experiment.check_called(now)?;
@@ -83,7 +86,7 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         cx.bring(blocks.clone(), cid, bytes);
     }
     let mut run = Run::new(cx, experiment, secret, draft.jobs, draft.at_once, now);
-    let record = ExperimentRef { experiment: &run.experiment, secret, jobs: &run.jobs, at_once: run.at_once };
+    let record = ExperimentRef { experiment: &run.experiment, secret, published: now, jobs: &run.jobs, at_once: run.at_once };
     cx.put(key(Tag::Experiment, &run.id, &[]), codec::encode(&record));
     run.claim_below = first_sample(run.wanted(), run.stations(cx).unwrap_or(1));
     run.call_out(cx, now);
@@ -151,6 +154,7 @@ impl Run {
             experiment,
             secret,
             jobs,
+            published: now,
             at_once,
             seq: 0,
             claim_below: u64::MAX,
@@ -173,6 +177,7 @@ impl Run {
             typical: Typical::default(),
             proved_at: Time(0),
             held_bytes: 0,
+            logs: Logs::default(),
             settled: super::ranges::Ranges::default(),
             held: super::ranges::Ranges::default(),
             page: OpenPage::default(),

@@ -10,6 +10,7 @@ use cid::Cid;
 
 use super::claim::CLAIMANTS_MAX;
 use super::deal::OPEN_JOBS_MAX;
+use super::logs::{LOGS_MAX, Logs};
 use super::losers::Losers;
 use super::overdue::Typical;
 use super::ranges::Ranges;
@@ -24,7 +25,7 @@ use crate::experiment::{Experiment, ExperimentId, Labels};
 use crate::identity::{Hash32, NodeId, Signed};
 use crate::jobs::Jobs;
 use crate::log::{Entry, HELD_RECEIPT_BYTES_MAX, HeldReceipt, JOB_RECEIPTS_BYTES_MAX, Lost, PAGES_MAX};
-use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Receipt};
+use crate::receipt::{INLINE_BYTES_MAX, LOG_BYTES_MAX, LeaseNumber, Receipt};
 use crate::time::Time;
 use crate::verdict::{JobVerdict, VERDICT_RECEIPTS_MAX};
 
@@ -34,6 +35,7 @@ pub(super) struct Run {
     pub(super) experiment: Signed<Experiment>,
     pub(super) secret: Hash32,
     pub(super) jobs: Jobs,
+    pub(super) published: Time,
     /// The researcher's own bound on open jobs.
     pub(super) at_once: Option<u32>,
 
@@ -70,6 +72,7 @@ pub(super) struct Run {
     pub(super) proved_at: Time,
     /// Bytes of receipts and outputs held in `open`.
     pub(super) held_bytes: usize,
+    pub(super) logs: Logs,
 
     pub(super) settled: Ranges,
     pub(super) held: Ranges,
@@ -166,6 +169,8 @@ pub(super) struct Leased {
     pub(super) node: NodeId,
     pub(super) cluster: Cluster,
     pub(super) dealt: Time,
+    /// When it was dealt by the record of it: a restart begins the lease anew, and changes nothing of this.
+    pub(super) recorded: Time,
     pub(super) until: Time,
     /// Its duration began anew once already.
     pub(super) renewed: bool,
@@ -176,8 +181,11 @@ pub(super) struct Leased {
 #[derive(Clone, Debug)]
 pub(super) struct Named {
     pub(super) receipt: Signed<Receipt>,
+    /// When it first came.
+    pub(super) came: Time,
     pub(super) output: Part,
     pub(super) transcript: Part,
+    pub(super) log: Option<Bytes<LOG_BYTES_MAX>>,
     pub(super) fetch: Option<Ticket>,
 }
 
@@ -269,6 +277,7 @@ pub(super) fn attempts_max(experiment: &Experiment) -> u32 {
 pub(super) struct Closed {
     pub(super) record: ClosedRecord,
     pub(super) log: Cid,
+    pub(super) logs: Logs,
     /// When to gossip it again, while that is useful.
     pub(super) renew_at: Option<Time>,
     pub(super) renew_after_ms: u64,
@@ -282,6 +291,7 @@ impl Run {
         assert!(self.open.len() <= OPEN_JOBS_MAX + self.leases.len(), "more open jobs than fit");
         let indexed = self.hungry.len() + self.silent.len();
         assert!(self.ends.len() <= self.leases.len() && indexed <= self.open.len(), "what is indexed is there, and once");
+        assert!(self.logs.len() <= LOGS_MAX, "more logs than fit");
         assert!(self.pages.len() < PAGES_MAX && self.settled.len() <= self.jobs.count(), "more pages or verdicts than there can be");
     }
 
@@ -294,7 +304,7 @@ impl Run {
     pub(super) fn job_record(&self, job: &OpenJob) -> JobRecord {
         let outstanding = job.outstanding.iter().filter_map(|number| {
             let leased = self.leases.get(number)?;
-            Some((*number, leased.node, leased.cluster))
+            Some((*number, leased.node, leased.cluster, leased.recorded))
         });
         let losses = job.losses.iter().map(|(cluster, losses)| (*cluster, losses.count));
         JobRecord { outstanding: outstanding.collect(), lost: job.lost.clone(), losses: losses.collect() }

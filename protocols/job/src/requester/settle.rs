@@ -43,8 +43,7 @@ impl Run {
     pub(super) fn progress(&mut self, cx: &mut Context, index: u64) {
         let attempts_max = self.attempts_max;
         let Some(job) = self.open.get(&index) else { return };
-        let class = &self.experiment.body.class;
-        let decision = if job.lacking == 0 { quorum::decide(class, &job.receipts) } else { None };
+        let decision = if job.lacking == 0 { quorum::decide(&self.experiment.body, &job.receipts) } else { None };
         if let Some(decision) = decision {
             return self.settle(cx, index, decision);
         }
@@ -54,7 +53,7 @@ impl Run {
         }
         self.hungry.remove(&index);
         if job.outstanding.is_empty() {
-            let decision = quorum::conclude(class, &job.receipts, End::Exhausted);
+            let decision = quorum::conclude(&self.experiment.body, &job.receipts, End::Exhausted);
             return self.settle(cx, index, decision);
         }
         self.watch(index);
@@ -171,7 +170,7 @@ impl Run {
         for index in self.open.keys().copied().collect::<Vec<_>>() {
             cx.delete(numbered(Tag::Job, &self.id, index));
             let Some(job) = self.open.get(&index).filter(|job| !job.receipts.is_empty()) else { continue };
-            let decision = quorum::conclude(&self.experiment.body.class, &job.receipts, End::Expired);
+            let decision = quorum::conclude(&self.experiment.body, &job.receipts, End::Expired);
             measured += u64::from(!matches!(decision, Decision::Expired { .. }));
             self.settle(cx, index, decision);
         }
@@ -192,11 +191,11 @@ impl Run {
         cx.bring(closed.clone(), log, bytes);
         self.forget_records(cx);
         let call = call(cx, &self.experiment, self.seq + 1, &CallState::Closed { log }, (self.claim_below, self.call.body.wanted), now);
-        let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, at: now };
+        let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, published: self.published, at: now };
         cx.put(closed, codec::encode(&record));
         cx.then(Effect::Gossip(Box::new(record.call.clone())));
         cx.note(Note::Closed { experiment: self.id, log });
-        Closed { record, log, renew_at: Some(now.plus(RENEW_MS_MIN)), renew_after_ms: RENEW_MS_MIN, explanation: self.explanation }
+        Closed { record, log, logs: self.logs, renew_at: Some(now.plus(RENEW_MS_MIN)), renew_after_ms: RENEW_MS_MIN, explanation: self.explanation }
     }
 
     /// What Closed replaces. Verdicts and receipts went with the last page; pages and blocks keep their owners.
@@ -220,6 +219,7 @@ impl Closed {
         for number in 0..self.record.pages.len() as u64 {
             cx.delete(numbered(Tag::Page, &id, number));
         }
+        self.logs.forget(cx, &id);
     }
 
     /// Says once more that it is closed, while that is useful.

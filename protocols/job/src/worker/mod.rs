@@ -164,6 +164,8 @@ pub struct Report {
     pub output: Vec<u8>,
     /// Canonical DAG-CBOR; empty when the job made no host calls.
     pub transcript: Vec<u8>,
+    /// What the guest wrote to standard error, or the end of it.
+    pub log: Vec<u8>,
     pub fuel: u64,
     pub duration_ms: u64,
 }
@@ -194,6 +196,7 @@ pub struct Execution {
     pub granted: Needs,
     /// A pure job sees no clock and no entropy.
     pub pure: bool,
+    /// Standard input.
     pub input: Vec<u8>,
 }
 

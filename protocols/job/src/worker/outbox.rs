@@ -23,7 +23,7 @@ use crate::durable::{Commit, Key, RestoreError};
 use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, Signed};
 use crate::peer_action::PeerAction;
-use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Outcome, RECEIPT_BYTES_MAX, Receipt};
+use crate::receipt::{INLINE_BYTES_MAX, LOG_BYTES_MAX, LeaseNumber, Outcome, RECEIPT_BYTES_MAX, Receipt};
 use crate::time::{DAY, Time};
 use crate::work::{Ack, DELIVERIES_MAX, Deliver, Delivery, HOLDING_MAX, RELAYED_BYTES_MAX, REQUEST_BYTES_MAX, ReceiptRefused, Request, WAIT_MS};
 
@@ -180,6 +180,15 @@ impl Work {
     }
 }
 
+/// The last bytes of a log, as many as may travel and fit into `room`, from the beginning of a character on. None of an empty one.
+fn end_of_log(log: &[u8], room: usize) -> Option<Bytes<LOG_BYTES_MAX>> {
+    let from = log.len() - log.len().min(LOG_BYTES_MAX).min(room);
+    // Only where it is cut: what stands at the beginning is the guest's own.
+    let within = if from == 0 { 0 } else { log[from..].iter().take_while(|byte| **byte & 0xc0 == 0x80).count().min(3) };
+    let end = log[from + within..].to_vec();
+    if end.is_empty() { None } else { Bytes::new(end).ok() }
+}
+
 fn contents(receipt: &Receipt) -> impl Iterator<Item = &Content> {
     receipt.output.iter().chain(&receipt.transcript)
 }
@@ -227,11 +236,13 @@ impl Worker {
         let mut commit = Commit::default();
         let (output_content, transcript_content) = (receipt.output.clone(), receipt.transcript.clone());
         let receipt = self.key.sign(&self.config.network, receipt);
-        let mut delivery = Delivery { receipt, output: None, transcript: None };
+        let mut delivery = Delivery { receipt, output: None, transcript: None, log: None };
         if report.output.len() + report.transcript.len() <= INLINE_HERE_BYTES_MAX {
+            delivery.log = end_of_log(&report.log, INLINE_HERE_BYTES_MAX - report.output.len() - report.transcript.len());
             delivery.output = output_content.and_then(|_| Bytes::new(report.output).ok());
             delivery.transcript = transcript_content.and_then(|_| Bytes::new(report.transcript).ok());
         } else {
+            delivery.log = end_of_log(&report.log, LOG_BYTES_MAX);
             for (content, bytes) in [(output_content, report.output), (transcript_content, report.transcript)] {
                 if let Some(content) = content {
                     commit.bring(outbox_key(&id, lease), content.cid, bytes);

@@ -423,7 +423,7 @@ impl Worker {
             limits: body.limits.clone(),
             granted,
             pure: matches!(body.class, Class::Pure(_)),
-            input: held.input.clone(),
+            input: body.input.stdin(held.input.clone()),
         };
         let memory_bytes = body.limits.memory_bytes;
         self.turns.had_turn(requester, now);

@@ -105,6 +105,8 @@ pub(crate) fn draft(class: Class, jobs: u64, deadline_ms: u64, at_once: Option<u
         deadline_ms,
         jobs: Jobs::explicit((0..jobs).map(|job| Ipld::Integer(i128::from(job))).collect()).expect("jobs"),
         target: None,
+        input: station_protocol::experiment::InputForm::DagCbor,
+        output: station_protocol::experiment::OutputForm::DagCbor,
         previous: None,
         at_once,
     }

@@ -155,6 +155,8 @@ impl World {
             deadline,
             contact: Text::cut(""),
             commitment: Hash32([7; 32]),
+            input: station_protocol::experiment::InputForm::DagCbor,
+            output: station_protocol::experiment::OutputForm::DagCbor,
             previous: None,
         };
         key.sign(&network(), body)
@@ -342,7 +344,12 @@ impl World {
             duration_ms: u64::MAX,
             software: Text::cut("hostile"),
         };
-        Delivery { receipt: key.sign(&name("elsewhere"), receipt), output: Some(Bytes::new(b"false".to_vec()).expect("small")), transcript: None }
+        Delivery {
+            receipt: key.sign(&name("elsewhere"), receipt),
+            output: Some(Bytes::new(b"false".to_vec()).expect("small")),
+            transcript: None,
+            log: None,
+        }
     }
 }
 

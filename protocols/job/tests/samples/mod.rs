@@ -13,7 +13,7 @@ use station_protocol::census::{PeerRecord, RecordTag};
 use station_protocol::cluster::Cluster;
 use station_protocol::codec;
 use station_protocol::content::{Content, DAG_CBOR, RAW, cid_of, sha256};
-use station_protocol::experiment::{Class, Experiment, JobsRef, Labels, Measurement, Spread, Trust};
+use station_protocol::experiment::{Class, Experiment, InputForm, JobsRef, Labels, Measurement, OutputForm, Spread, Trust};
 use station_protocol::identity::{Body, Hash32, Signed, SigningKey};
 use station_protocol::jobs::Jobs;
 use station_protocol::limits::Limits;
@@ -111,12 +111,22 @@ fn experiment() -> Experiment {
         deadline: Time(1_798_675_200_000),
         contact: text("mailto:lab@example.org"),
         commitment: Hash32(sha256(&[&[3; 32]])),
+        input: InputForm::DagCbor,
+        output: OutputForm::DagCbor,
         previous: None,
     }
 }
 
 fn pure_experiment() -> Experiment {
-    Experiment { needs: Needs::new(), class: Class::Pure(Trust::Fixed(3)), labels: Labels::new(), previous: Some(experiment().id()), ..experiment() }
+    Experiment {
+        needs: Needs::new(),
+        class: Class::Pure(Trust::Fixed(3)),
+        labels: Labels::new(),
+        input: InputForm::Json,
+        output: OutputForm::Text,
+        previous: Some(experiment().id()),
+        ..experiment()
+    }
 }
 
 fn call(state: CallState) -> Call {
@@ -168,7 +178,8 @@ fn ack() -> Ack {
 }
 
 fn deliver() -> Deliver {
-    let delivery = Delivery { receipt: sign(WORKER, &receipt()), output: Some(bytes(b"output")), transcript: None };
+    let delivery =
+        Delivery { receipt: sign(WORKER, &receipt()), output: Some(bytes(b"output")), transcript: None, log: Some(bytes(b"3 of 4 blocks\n")) };
     Deliver {
         experiment: experiment().id(),
         receipts: list(vec![delivery]),
@@ -204,6 +215,8 @@ fn page() -> Page {
     let held = HeldReceipt {
         receipt: sign(WORKER, &receipt()),
         cluster: Cluster::V4([192, 0, 2]),
+        dealt: Time(1_798_670_001_000),
+        came: Time(1_798_670_003_250),
         labels: Labels::new(),
         output: Some(bytes(b"output")),
         transcript: None,
@@ -217,6 +230,8 @@ fn page() -> Page {
     let late = HeldReceipt {
         receipt: sign(WORKER, &Receipt { lease: 5, ..receipt() }),
         cluster: Cluster::Private,
+        dealt: Time(1_798_670_001_000),
+        came: Time(1_798_670_090_000),
         labels: Labels::of([(name("region"), list(vec![name("eu")]))]).unwrap(),
         output: None,
         transcript: None,

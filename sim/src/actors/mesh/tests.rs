@@ -94,6 +94,8 @@ fn call(seq: u64) -> Signed<Call> {
         deadline: Time(10 * MINUTE),
         contact: Text::cut("mailto:lab@example.org"),
         commitment: Hash32([0; 32]),
+        input: station_protocol::experiment::InputForm::DagCbor,
+        output: station_protocol::experiment::OutputForm::DagCbor,
         previous: None,
     };
     let (nbf, exp) = (Time(0), Time(10 * MINUTE));

@@ -147,7 +147,10 @@ fn mistakes_are_named_with_what_to_write() {
         (jobs("n = 1"), &["jobs.n", "n = ["]),
         (jobs("n = []"), &["\"n\"", "empty"]),
         (jobs("n = [1979-05-27]"), &["jobs.n", "quotes"]),
-        (jobs("n = [nan]"), &["value 0 of \"n\""]),
+        (jobs("n = [nan]"), &["value 0 of \"n\"", "NaN and infinity"]),
+        (jobs("file = \"a.csv\"\ntext = \"n\""), &["jobs.text"]),
+        (jobs("file = \"a.ndjson\"\ntext = [\"n\"]"), &["jobs.text"]),
+        (format!("output = \"xml\"\n{SMALL}"), &["xml", "text"]),
         (jobs("file = \"a.txt\""), &["a.txt", ".ndjson"]),
         (jobs("file = \"a.csv\"\nn = [1]"), &["lists and a file"]),
         (jobs("file = \"a.csv\""), &["a.csv is missing"]),
@@ -163,50 +166,29 @@ fn mistakes_are_named_with_what_to_write() {
 }
 
 #[test]
-fn rows_of_a_csv_become_maps_of_text() {
-    let text = "\u{feff}host,note\r\nexample.org,plain\n\n\"a, b\",\"say \"\"hi\"\"\nthere\"\r\n,\n";
-    let jobs = jobs_from_csv(text).unwrap();
-    let expected = [
-        map(&[("host", "example.org"), ("note", "plain")]),
-        map(&[("host", "a, b"), ("note", "say \"hi\"\nthere")]),
-        map(&[("host", ""), ("note", "")]),
-    ];
-    assert_eq!((0..jobs.count()).map(|index| input(&jobs, index)).collect::<Vec<_>>(), expected);
-}
-
-#[test]
-fn a_broken_csv_names_the_line() {
-    let rows = [
-        ("a,b\n1,2\n3\n", "line 3"),
-        ("a,b\n\"1\n1\",2\n3\n", "line 4"),
-        ("a\n\"1\n", "line 2"),
-        ("a\n\"1\"x\n", "line 2"),
-        ("a,a\n1,2\n", "line 1"),
-        ("", "at least one"),
-        ("a,b\n", "at least one"),
-    ];
-    for (text, word) in rows {
-        let error = jobs_from_csv(text).unwrap_err().to_string();
-        assert!(error.contains(word), "{text:?}: {error}");
-    }
-}
-
-#[test]
-fn lines_of_ndjson_become_values() {
-    let jobs = jobs_from_ndjson("{\"a\": [1, -2, 0.5, null, true]}\n\n\"text\"\r\n").unwrap();
-    let list = vec![Ipld::Integer(1), Ipld::Integer(-2), Ipld::Float(0.5), Ipld::Null, Ipld::Bool(true)];
-    assert_eq!(input(&jobs, 0), Ipld::Map([("a".to_owned(), Ipld::List(list))].into()));
-    assert_eq!((input(&jobs, 1), jobs.count()), (Ipld::String("text".into()), 2));
-    assert!(jobs_from_ndjson("1\n\n{").unwrap_err().to_string().contains("line 3"));
-    assert_eq!(jobs_from_ndjson(""), Err(FileError::Jobs(JobsError::Empty)));
-}
-
-#[test]
 fn a_file_of_inputs_is_read_as_its_name_says() {
     let file = |name: &str| ExperimentFile::parse(&SMALL.replace("n = [1, 2]", &format!("file = \"{name}\"\ntarget = \"host\""))).unwrap();
     let csv = file("targets.csv");
-    assert_eq!(csv.inputs_file(), Some("targets.csv"));
-    assert_eq!(csv.jobs(Some("host\na\nb\n")).unwrap().target(1, "host").as_deref(), Some("b"));
-    assert_eq!(file("x.jsonl").jobs(Some("{\"host\": \"c\"}")).unwrap().count(), 1);
-    assert_eq!(csv.jobs(Some("name\na\n")), Err(FileError::Target("host".into())));
+    assert_eq!(csv.inputs_file(), Some(("targets.csv", FileKind::Csv)));
+    assert_eq!(file("A.CSV").inputs_file(), Some(("A.CSV", FileKind::Csv)));
+    assert_eq!(csv.jobs(Some(csv.list(b"host\na\nb\n").unwrap())).unwrap().target(1, "host").as_deref(), Some("b"));
+    let lines = file("x.jsonl");
+    assert_eq!(lines.jobs(Some(lines.list(b"{\"host\": \"c\"}").unwrap())).unwrap().count(), 1);
+    assert_eq!(csv.jobs(Some(csv.list(b"name\na\n").unwrap())), Err(FileError::Target("host".into())));
+}
+
+#[test]
+fn what_a_guest_reads_and_writes_is_part_of_the_experiment() {
+    let plain = ExperimentFile::parse(SMALL).unwrap();
+    assert_eq!((plain.input, plain.output), (InputForm::DagCbor, OutputForm::DagCbor));
+    let text = ExperimentFile::parse(&format!("input = \"json\"\noutput = \"text\"\n{SMALL}")).unwrap();
+    assert_eq!((text.input, text.output), (InputForm::Json, OutputForm::Text));
+    let jobs = text.jobs(None).unwrap();
+    let draft = text.into_draft(Content::raw(b"module"), jobs, Name::new("station-wasm-2").unwrap());
+    assert_eq!((draft.input, draft.output), (InputForm::Json, OutputForm::Text));
+    let measured = |output: &str, exact: &str| {
+        error(&format!("output = \"{output}\"\n{}", SMALL.replace("[pure]", &format!("[measurement]\nexact = [\"{exact}\"]"))))
+    };
+    assert!(measured("text", "verdict").contains("measurement.exact names \"verdict\""));
+    assert!(measured("bytes", "verdict").contains("one field, \"output\""));
 }

@@ -7,4 +7,5 @@ mod random;
 mod rules;
 mod samples;
 mod strangers;
+mod told;
 mod world;

@@ -110,7 +110,8 @@ impl World {
             }
             Step::Finish { ok, bytes } => {
                 if let Some(execution) = self.running.pop_front() {
-                    let report = Report { outcome: Outcome::Completed, output: vec![1; bytes], transcript: vec![], fuel: 1, duration_ms: 1 };
+                    let report =
+                        Report { outcome: Outcome::Completed, output: vec![1; bytes], transcript: vec![], log: vec![], fuel: 1, duration_ms: 1 };
                     let report = if ok { Ok(report) } else { Err(StationFailure::Sandbox) };
                     self.station.handle(Event::Finished { execution, report });
                 }
