@@ -9,8 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 use station_protocol::codec;
 use station_protocol::limits::Limits;
+use station_protocol::receipt::Outcome;
 use station_sandbox::{CompileError, HostCall, Load, PROFILE, Reply, Sandbox, Step};
 
+use crate::library::BUNDLED;
 use crate::printable::Line;
 use crate::results::{from_cbor, outcome_word};
 
@@ -42,10 +44,25 @@ pub struct Inspection {
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
     pub outcome: String,
+    /// Whether the guest came to its end.
+    #[serde(skip)]
+    pub completed: bool,
     pub output: Value,
     pub log: String,
     pub fuel: u64,
     pub duration_ms: u64,
+}
+
+/// Runs the bundled no-op for real, the shortest proof that workers start, compile and answer. Err: this machine can run nothing, and what
+/// to look at.
+pub async fn noop(sandbox: Sandbox) -> Result<Trial, String> {
+    let noop = BUNDLED.iter().find(|module| module.name == "noop").expect("noop is bundled");
+    let next = "look at the limits of this shell, service or container (`ulimit -a`, above all `ulimit -v`), then try `station doctor`";
+    match run_in(sandbox, noop.bytes.to_vec(), &Value::Object(serde_json::Map::new()), Limits::default(), true).await {
+        Ok(trial) if trial.completed => Ok(trial),
+        Ok(trial) => Err(format!("this machine can run no module: a no-op ended as {}; {next}", trial.outcome)),
+        Err(error) => Err(format!("this machine can run no module: {error}; {next}")),
+    }
 }
 
 /// Checks and compiles `module` as a station would.
@@ -64,9 +81,12 @@ pub async fn inspect(module: Vec<u8>) -> Result<Inspection, TrialError> {
 
 /// Runs `module` once on `input`.
 pub async fn run(module: Vec<u8>, input: &Value, limits: Limits, pure: bool) -> Result<Trial, TrialError> {
+    run_in(Sandbox::new(station_sandbox::Config::default()), module, input, limits, pure).await
+}
+
+async fn run_in(sandbox: Sandbox, module: Vec<u8>, input: &Value, limits: Limits, pure: bool) -> Result<Trial, TrialError> {
     let input = codec::encode(&to_ipld(input)?);
     blocking(move || {
-        let sandbox = Sandbox::new(station_sandbox::Config::default());
         let artefact = sandbox.compile(&module).map_err(|error| match error {
             // A sentence of one line: the module chose the names in it.
             CompileError::BadModule(reason) => TrialError::BadModule(Line(&reason.to_string()).to_string()),
@@ -85,6 +105,7 @@ pub async fn run(module: Vec<u8>, input: &Value, limits: Limits, pure: bool) -> 
             }
         };
         Ok(Trial {
+            completed: matches!(done.outcome, Outcome::Completed),
             outcome: outcome_word(&done.outcome),
             output: from_cbor(&done.output),
             log: String::from_utf8_lossy(&done.log).into_owned(),

@@ -17,7 +17,8 @@ fn a_refusal_cannot_say_that_the_module_runs() {
 #[test]
 fn a_guests_log_and_output_are_told_apart_from_what_the_station_says() {
     let log = format!("{HOSTILE}\noutcome  completed\r\n\u{202e}fuel     1");
-    let trial = Trial { outcome: "trapped".to_owned(), output: serde_json::json!({ "a": "\u{9b}2J" }), log, fuel: 7, duration_ms: 1 };
+    let trial =
+        Trial { outcome: "trapped".to_owned(), completed: false, output: serde_json::json!({ "a": "\u{9b}2J" }), log, fuel: 7, duration_ms: 1 };
     let text = words(&trial);
     let begins = |word: &str| text.lines().filter(|line| line.starts_with(word)).count();
     assert_eq!([begins("outcome"), begins("fuel"), begins("verdict"), begins("log"), begins("output")], [1, 1, 0, 4, 1], "{text}");

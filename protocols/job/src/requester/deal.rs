@@ -62,7 +62,7 @@ impl Run {
             return Ok(again);
         }
         let count = self.allowance(cx, node, free, holding, now);
-        if count == 0 || now >= self.experiment.body.deadline {
+        if count == 0 || cx.world(now) >= self.experiment.body.deadline {
             return Err(None);
         }
         let mut jobs = self.pick(cx, node, count, now);
@@ -181,7 +181,7 @@ impl Run {
     /// The same for jobs that name a target: each station begins elsewhere, and always with the targets whose caps it is under.
     fn pick_by_target(&mut self, cx: &Context, node: NodeId, target: &str, count: usize, now: Time) -> Vec<u64> {
         while self.hungry.len() < TARGET_WINDOW && self.open_next(cx).is_some() {}
-        let day = now.day().to_be_bytes();
+        let day = cx.world(now).day().to_be_bytes();
         let candidates = self.hungry.iter().copied().take(WALK_MAX).filter(|index| self.may_run(*index, node, now));
         let mut ranked: Vec<(u64, u64)> = candidates
             .map(|index| {

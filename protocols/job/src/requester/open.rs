@@ -62,12 +62,12 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         class: draft.class,
         jobs: JobsRef { root: draft.jobs.root(), count: draft.jobs.count(), target: draft.target },
         labels: draft.labels,
-        deadline: now.plus(draft.deadline_ms),
+        deadline: cx.world(now).plus(draft.deadline_ms),
         contact: draft.contact,
         commitment: Hash32(sha256(&[&secret.0])),
         previous: draft.previous,
     };
-    experiment.check_called(now)?;
+    experiment.check_called(cx.world(now))?;
     let (executions, most) = (experiment.class.executions(), attempts_max(&experiment));
     if executions > most {
         return Err(PublishError::TooManyReceipts { executions, most });
@@ -141,8 +141,8 @@ impl Run {
             claim_below: u64::MAX,
             wanted: 1,
             at: List::default(),
-            nbf: now,
-            exp: now.plus(CALL_VALID_MS_MAX),
+            nbf: cx.world(now),
+            exp: cx.world(now).plus(CALL_VALID_MS_MAX),
         };
         Self {
             id: experiment.body.id(),
@@ -281,8 +281,8 @@ pub(super) fn call(
             claim_below,
             wanted,
             at: List::first(addresses.clone()),
-            nbf: now,
-            exp: now.plus(CALL_VALID_MS_MAX),
+            nbf: cx.world(now),
+            exp: cx.world(now).plus(CALL_VALID_MS_MAX),
         };
         let signed = cx.key.sign(&cx.config.network, body);
         if codec::encode(&signed).len() <= CALL_BYTES_MAX || addresses.pop().is_none() {
