@@ -52,7 +52,7 @@ impl Host {
         store: Arc<dyn Store>,
         tasks: Tasks,
     ) -> Result<Self, StoreError> {
-        let restored = Restored::of(store.load(Table::Node).await?, clock.now().day());
+        let restored = Restored::of(store.load(Table::Node).await?, clock.world().day());
         if !restored.stale.is_empty() {
             store.commit(Batch { deletes: restored.stale, ..Batch::default() }).await?;
         }
@@ -62,7 +62,7 @@ impl Host {
             bytes: Mutex::new(restored.bytes),
             reserving: tokio::sync::Mutex::default(),
             store: store.clone(),
-            clock,
+            clock: clock.clone(),
         });
         let quotas = Quotas::restore(TARGET_QUOTA_PER_DAY, restored.quotas);
         let politeness = Politeness::new(node, clock, quotas, Arc::new(StoredQuotas(store)), tasks);
@@ -92,7 +92,7 @@ impl Host {
 
     /// The counted size of the largest topic: the cap per target is shared among at least so many, today and tomorrow.
     pub fn counted(&self, stations: u64) {
-        let day = self.operator.clock.now().day();
+        let day = self.operator.clock.world().day();
         self.operator.stations.lock().unwrap_or_else(PoisonError::into_inner).note(stations, day);
     }
 }
@@ -159,7 +159,7 @@ impl Operator {
 
     /// What `look` makes of the day's bytes, given the budget and the day.
     fn bytes<T>(&self, look: impl FnOnce(&mut DailyBytes, u64, u64) -> T) -> T {
-        let (budget, today) = (self.policy().budget.bytes_per_day.0, self.clock.now().day());
+        let (budget, today) = (self.policy().budget.bytes_per_day.0, self.clock.world().day());
         look(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner), budget, today)
     }
 

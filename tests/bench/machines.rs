@@ -158,7 +158,14 @@ impl World {
                     Report { outcome: Outcome::Completed, output: vec![0xa0], transcript: Vec::new(), log: Vec::new(), fuel: 1, duration_ms: 0 };
                 self.events.push_back(Event::Worker(worker, Box::new(worker::Event::Finished { execution, report: Ok(report) })));
             }
-            E::Judge { .. } | E::Answer { .. } | E::Stop { .. } | E::Counted { .. } | E::Neighbours { .. } | E::Report { .. } | E::Note(_) => {}
+            E::Judge { .. }
+            | E::Answer { .. }
+            | E::Stop { .. }
+            | E::Counted { .. }
+            | E::Neighbours { .. }
+            | E::Report { .. }
+            | E::PeerTime { .. }
+            | E::Note(_) => {}
         }
     }
 

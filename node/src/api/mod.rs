@@ -22,6 +22,7 @@ use station_protocol::accounts::Figure;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 use station_protocol::{Content, NodeId, worker};
 
+use crate::clock;
 use crate::library::{BUNDLED, Library};
 use crate::prepare::{self, PrepareError};
 use crate::results::Results;
@@ -140,6 +141,8 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         software: SOFTWARE.to_owned(),
         isolation: explain::word(&identity.isolation),
         capacity: identity.capacity,
+        clock: status.clock.as_ref().map(clock::said),
+        unfit: status.unfit,
         addresses: status.addresses.iter().map(ToString::to_string).collect(),
         connected: status.connected.iter().map(NodeId::to_string).collect(),
         topics: status.topics.into_iter().map(|(topic, count)| (topic.to_string(), count)).collect(),
@@ -206,7 +209,13 @@ async fn own(State(api): State<Api>) -> Result<Json<Vec<ExperimentBody>>, Refuse
 }
 
 async fn experiment(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ExperimentBody>, Refused> {
-    Ok(Json(explain::experiment(&api.handle.view(parse_cid(&id)?).await?)))
+    let mut body = explain::experiment(&api.handle.view(parse_cid(&id)?).await?);
+    if !body.closed {
+        // Before all other advice: whose clock is wrong hears nobody, and nobody hears it.
+        let clock = api.handle.status().await?.clock;
+        body.advice = clock.iter().map(clock::said).chain(body.advice).collect();
+    }
+    Ok(Json(body))
 }
 
 async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Refused> {

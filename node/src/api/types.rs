@@ -14,6 +14,10 @@ pub struct StatusBody {
     pub software: String,
     pub isolation: String,
     pub capacity: u32,
+    /// How this clock differs from that of most peers and what to do, where it does.
+    pub clock: Option<String>,
+    /// Why this machine can run nothing, and what to look at, where that was found.
+    pub unfit: Option<String>,
     pub addresses: Vec<String>,
     pub connected: Vec<String>,
     /// Topic → counted stations.

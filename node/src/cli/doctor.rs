@@ -1,12 +1,13 @@
 //! `station doctor`: what this machine can and cannot do, each finding with the next step.
 
 use serde::Serialize;
-use station_protocol::limits::Limits;
+use station_sandbox::Sandbox;
 
 use super::client::Client;
 use super::output::{Exit, Failure, Output};
-use crate::library::BUNDLED;
+use crate::api::types::StatusBody;
 use crate::platform::home::Home;
+use crate::platform::names::{Names, System};
 use crate::platform::trial;
 
 #[derive(Debug, Serialize)]
@@ -18,7 +19,8 @@ struct Finding {
 
 pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let spinner = output.spinner("looking");
-    let findings = vec![key(home), settings(home), network(home), policy(home), sandbox().await, clock(), running(home).await];
+    let findings =
+        vec![key(home), settings(home), network(home), policy(home), sandbox().await, names(home).await, clock(home).await, running(home).await];
     spinner.finish_and_clear();
     let good = findings.iter().all(|finding| finding.good);
     output.show(&findings, |findings| {
@@ -54,22 +56,47 @@ fn policy(home: &Home) -> Finding {
     finding("policy", home.policy(), |policy| format!("read; its hash, which every claim names, is {:?}", policy.hash()))
 }
 
-/// Runs the bundled no-op for real: the shortest proof that workers start, compile and answer.
+/// Runs the bundled no-op for real: a machine on which it does not complete runs nothing.
 async fn sandbox() -> Finding {
-    let noop = BUNDLED.iter().find(|module| module.name == "noop").expect("noop is bundled");
     let isolation = crate::api::explain::word(&station_sandbox::isolation());
-    let trial = trial::run(noop.bytes.to_vec(), &serde_json::json!({}), Limits::default(), true).await;
+    let trial = trial::noop(Sandbox::new(station_sandbox::Config::default())).await;
     finding("sandbox", trial, |trial| format!("isolation {isolation}; a no-op {} in {} ms", trial.outcome, trial.duration_ms))
 }
 
-/// Certificates, leases and records need a clock that is roughly right.
-fn clock() -> Finding {
+/// Whether names can be looked up, which some stations never need.
+async fn names(home: &Home) -> Finding {
+    let named = |address: &libp2p::Multiaddr| address.to_string().starts_with("/dns");
+    let bootstrap = home.network().is_ok_and(|network| network.bootstrap.iter().any(named));
+    let measures = home.policy().is_ok_and(|policy| policy.text().contains("[[allow]]"));
+    match Names::new(System).check().await {
+        Ok(()) => Finding { what: "names", good: true, says: "the system's resolver answers".to_owned() },
+        Err(error) => {
+            let next = "look at /etc/resolv.conf and the network; a running station takes the new one by itself";
+            let without = if bootstrap || measures { next } else { "nothing here needs names" };
+            Finding { what: "names", good: !(bootstrap || measures), says: format!("{error}: {without}") }
+        }
+    }
+}
+
+/// What the station that runs here says of itself, if one does and answers.
+async fn status(home: &Home) -> Option<StatusBody> {
+    Client::find(home).await.ok()??.get("/v1/status").await.ok()
+}
+
+/// Certificates, leases and records need a clock that is roughly right; calls need one that is right to half a minute.
+async fn clock(home: &Home) -> Finding {
     /// When this version was written: no honest clock is before it.
     const WRITTEN: u64 = 1_795_000_000_000;
-    let now = crate::clock::Clock::start().now();
-    let result =
-        if now.0 >= WRITTEN { Ok(now) } else { Err("the clock is years behind: set it, or calls will look as if they came from the future") };
-    finding("clock", result, |_| "plausible".to_owned())
+    if crate::clock::machine().0 < WRITTEN {
+        let says = "the clock is years behind: set it, or calls will look as if they came from the future";
+        return Finding { what: "clock", good: false, says: says.to_owned() };
+    }
+    let (good, says) = match status(home).await {
+        Some(StatusBody { clock: Some(apart), .. }) => (false, apart),
+        Some(_) => (true, "plausible; most peers of the running station say nothing else".to_owned()),
+        None => (true, "plausible; peers' clocks are compared while a station runs".to_owned()),
+    };
+    Finding { what: "clock", good, says }
 }
 
 async fn running(home: &Home) -> Finding {

@@ -58,6 +58,9 @@ fn render(status: &StatusBody) -> String {
         status.outbox,
         status.connected.len(),
     );
+    for warning in status.clock.iter().chain(&status.unfit) {
+        text.push_str(&format!("WARNING    {}\n", Line(warning)));
+    }
     for address in &status.addresses {
         text.push_str(&format!("address    {}\n", Line(address)));
     }

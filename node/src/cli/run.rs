@@ -4,6 +4,7 @@ use super::output::{Exit, Failure, Output};
 use crate::config::NetworkFile;
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
+use crate::platform::trial;
 use crate::station::Handle;
 
 #[derive(Debug, clap::Args)]
@@ -24,12 +25,15 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     let sandbox = start::sandbox(home, None);
     let station = start::station(home, plan, &sandbox).await?;
     let handle = station.handle();
+    // Known before the first call is heard: a station that can run nothing claims nothing.
+    handle.unfit(Some(UNTRIED.to_owned())).await?;
     let (addr, api) = start::api(home, &config, &station).await?;
     announce(&handle, addr, output);
     let watch = watch_hours(handle.clone(), home);
+    let fitness = watch_fitness(handle.clone(), sandbox.clone());
     let ended = tokio::select! {
         ended = station.run() => ended,
-        () = async { tokio::join!(api, watch, drain_on_signal(handle, output)); } => Ok(()),
+        () = async { tokio::join!(api, watch, fitness, drain_on_signal(handle, output)); } => Ok(()),
     };
     home.remove("api.addr");
     ended?;
@@ -60,15 +64,34 @@ pub(super) async fn signal() {
     }
 }
 
+/// What status says until the first trial has ended.
+const UNTRIED: &str = "this machine is tried out: no work is taken yet";
+/// How often a machine that could run nothing is tried again: limits change, and the trial costs a process.
+const TRIED_AGAIN: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+
+/// Tells the station whether this machine can run anything at all.
+async fn watch_fitness(handle: Handle, sandbox: station_sandbox::Sandbox) {
+    loop {
+        let unfit = trial::noop(sandbox.clone()).await.err();
+        if let Some(why) = &unfit {
+            tracing::error!(%why, "no work is taken");
+        }
+        let again = unfit.is_some();
+        if handle.unfit(unfit).await.is_err() || !again {
+            return;
+        }
+        tokio::time::sleep(TRIED_AGAIN).await;
+    }
+}
+
 /// Tells the station once a minute whether the operator's hours and power allow work.
 async fn watch_hours(handle: Handle, home: &Home) {
-    let clock = crate::clock::Clock::start();
     let mut minute = tokio::time::interval(std::time::Duration::from_secs(60));
     loop {
         minute.tick().await;
         // A policy file that was just spoilt changes nothing; the commands that edit it refuse to.
         let Ok(budget) = home.policy().map(|policy| policy.budget) else { continue };
-        let may = budget.hours.contain(clock.now()) && (budget.on_battery || !crate::platform::power::on_battery());
+        let may = budget.hours.contain(crate::clock::machine()) && (budget.on_battery || !crate::platform::power::on_battery());
         if handle.may_work(may).await.is_err() {
             return;
         }

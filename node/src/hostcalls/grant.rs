@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use station_protocol::capability::Capability;
-use station_protocol::hostcall::{FetchError, OPS_MAX};
+use station_protocol::hostcall::OPS_MAX;
 use station_protocol::worker::Execution;
 
 use super::Gate;
@@ -18,6 +18,7 @@ use crate::outside::http::{Permit, Visit};
 use crate::outside::politeness::{Errand, Politeness};
 use crate::outside::quota::{QuotaRefused, Target};
 use crate::outside::toll::{Purse, Way};
+use crate::outside::trouble::Trouble;
 
 /// Bytes of bodies an execution may have in the node's memory: two of the largest.
 const MEMORY_BYTES_MAX: u64 = 64 << 20;
@@ -136,7 +137,7 @@ impl Permit for Grant {
         self.job.count_op()
     }
 
-    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>> {
+    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
             self.job.gate.expect_bytes().await;
             let admitted = match self.job.count_target(&visit) {
@@ -147,7 +148,7 @@ impl Permit for Grant {
         })
     }
 
-    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), FetchError>> {
+    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
             let arrived = self.job.politeness.arrive(visit, ip, &self.errand(&visit)).await;
             arrived.map_err(|reason| not_now(&visit, reason))
@@ -179,7 +180,7 @@ impl Grant {
     }
 }
 
-fn not_now(visit: &Visit<'_>, reason: QuotaRefused) -> FetchError {
+fn not_now(visit: &Visit<'_>, reason: QuotaRefused) -> Trouble {
     tracing::debug!(host = %visit.origin.host, %reason, "not now");
-    FetchError::Quota
+    reason.into()
 }

@@ -27,6 +27,7 @@ use crate::outside::http::{Fetched, Fetcher};
 use crate::outside::politeness::Politeness;
 use crate::outside::request::user_agent;
 use crate::outside::tls::Tls;
+use crate::outside::trouble::Trouble;
 use crate::outside::vicinity::Vicinity;
 
 mod grant;
@@ -181,7 +182,7 @@ impl Broker {
     pub fn finish(mut self) -> Vec<u8> {
         for (_, handle) in std::mem::take(&mut self.handles) {
             if let Handle::Running { asked, .. } = handle {
-                self.records.push(record_of(&asked, FetchError::Cancelled));
+                self.records.push(record_of(&asked, FetchError::Cancelled.into()));
             }
         }
         Transcript { records: List::first(self.records) }.encode()
@@ -212,8 +213,9 @@ impl Broker {
             }
             Err(error) => {
                 tracing::debug!(%error, "a guest's request is not one");
-                let head = FetchHead { error: Some(FetchError::BadRequest), ..FetchHead::default() };
-                self.records.push(record_of(&Asked { method: Method::Get, url: String::new() }, FetchError::BadRequest));
+                let why = Trouble::new(FetchError::BadRequest, format_args!("the request is not one: {error}"));
+                let head = FetchHead { error: Some(why.error), detail: why.why.clone(), ..FetchHead::default() };
+                self.records.push(record_of(&Asked { method: Method::Get, url: String::new() }, why));
                 self.handles.insert(handle, Handle::Ready { bytes: frame_result(&head, &[]), at: 0, _grant: grant });
             }
         }
@@ -262,7 +264,7 @@ impl Broker {
         match self.handles.remove(&handle).ok_or(errno::BADF)? {
             Handle::Running { asked, abort, .. } => {
                 abort.abort();
-                self.records.push(record_of(&asked, FetchError::Cancelled));
+                self.records.push(record_of(&asked, FetchError::Cancelled.into()));
             }
             Handle::Ready { .. } => {}
         }
@@ -293,12 +295,13 @@ fn number(answer: Result<i32, i32>) -> Reply {
 }
 
 /// A record of something that sent nothing, or whose answer nobody saw.
-fn record_of(asked: &Asked, error: FetchError) -> Record {
+fn record_of(asked: &Asked, Trouble { error, why }: Trouble) -> Record {
     Record {
         op: Text::cut(HTTP_FETCH),
         method: asked.method,
         url: Text::cut(&asked.url),
         error: Some(error),
+        detail: why,
         status: None,
         ip: None,
         reused: false,

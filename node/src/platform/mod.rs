@@ -5,6 +5,7 @@
 pub mod engine;
 pub mod home;
 pub mod listen;
+pub(crate) mod names;
 pub mod offline;
 pub mod outside;
 pub mod ports;

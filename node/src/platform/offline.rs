@@ -10,7 +10,7 @@ use station_protocol::requester::{self, Requester};
 
 use super::home::{Home, HomeError};
 use super::store::{Bounds, RedbStore};
-use crate::clock::Clock;
+use crate::clock;
 use crate::results::Results;
 use crate::station::{HandleError, logs, settled};
 use crate::store::{Store, StoreError, Table};
@@ -36,7 +36,7 @@ pub async fn results(home: &Home, id: &str) -> Result<Results, OfflineError> {
     let store: Arc<dyn Store> = Arc::new(RedbStore::open(&home.private_folder("store")?, Bounds::of(home.config()?.disk.0)).await?);
     let config = requester::Config { network: home.network()?.name };
     let records = store.load(Table::Requester).await?;
-    let requester = Requester::restore(config, SigningKey::from_bytes(&home.key()?), [0; 32], records.into_iter(), Clock::start().now())?;
+    let requester = Requester::restore(config, SigningKey::from_bytes(&home.key()?), [0; 32], records.into_iter(), clock::machine())?;
     let view = requester.view(&id).ok_or(HandleError::Unknown(id))?;
     let settled = settled(&*store, &view).await?;
     Ok(Results::of(&view, &settled, &logs(&*store, &view).await?))

@@ -7,8 +7,10 @@ use std::time::Instant;
 use serde::Serialize;
 use station_protocol::experiment::OutputForm;
 use station_protocol::limits::Limits;
+use station_protocol::receipt::Outcome;
 use station_sandbox::{CompileError, HostCall, Load, PROFILE, Reply, Sandbox, Step};
 
+use crate::library::BUNDLED;
 use crate::printable::Line;
 use crate::results::{Output, outcome_word};
 
@@ -38,6 +40,9 @@ pub struct Inspection {
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
     pub outcome: String,
+    /// Whether the guest came to its end.
+    #[serde(skip)]
+    pub completed: bool,
     /// What standard output is in the form that was promised.
     #[serde(flatten)]
     pub output: Output,
@@ -63,6 +68,20 @@ pub struct Plan {
     pub pure: bool,
 }
 
+/// Runs the bundled no-op for real, the shortest proof that workers start, compile and answer. Err: this machine can run nothing, and what
+/// to look at.
+pub async fn noop(sandbox: Sandbox) -> Result<Trial, String> {
+    let noop = BUNDLED.iter().find(|module| module.name == "noop").expect("noop is bundled");
+    let next = "look at the limits of this shell, service or container (`ulimit -a`, above all `ulimit -v`), then try `station doctor`";
+    // An empty map.
+    let plan = Plan { stdin: vec![0xa0], form: OutputForm::DagCbor, limits: Limits::default(), pure: true };
+    match run_in(sandbox, noop.bytes.to_vec(), plan).await {
+        Ok(trial) if trial.completed => Ok(trial),
+        Ok(trial) => Err(format!("this machine can run no module: a no-op ended as {}; {next}", trial.outcome)),
+        Err(error) => Err(format!("this machine can run no module: {error}; {next}")),
+    }
+}
+
 /// Checks and compiles `module` as a station would.
 pub async fn inspect(module: Vec<u8>) -> Result<Inspection, TrialError> {
     blocking(move || {
@@ -79,9 +98,12 @@ pub async fn inspect(module: Vec<u8>) -> Result<Inspection, TrialError> {
 
 /// Runs `module` once.
 pub async fn run(module: Vec<u8>, plan: Plan) -> Result<Trial, TrialError> {
+    run_in(Sandbox::new(station_sandbox::Config::default()), module, plan).await
+}
+
+async fn run_in(sandbox: Sandbox, module: Vec<u8>, plan: Plan) -> Result<Trial, TrialError> {
     blocking(move || {
         let Plan { stdin, form, limits, pure } = plan;
-        let sandbox = Sandbox::new(station_sandbox::Config::default());
         let artefact = sandbox.compile(&module).map_err(|error| match error {
             // A sentence of one line: the module chose the names in it.
             CompileError::BadModule(reason) => TrialError::BadModule(Line(&reason.to_string()).to_string()),
@@ -101,6 +123,7 @@ pub async fn run(module: Vec<u8>, plan: Plan) -> Result<Trial, TrialError> {
             }
         };
         Ok(Trial {
+            completed: matches!(done.outcome, Outcome::Completed),
             outcome: outcome_word(&done.outcome),
             output: Output::read(form, &done.output),
             output_bytes: done.output.len() as u64,

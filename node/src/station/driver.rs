@@ -7,6 +7,7 @@ use std::time::Duration;
 use cid::Cid;
 use station_protocol::bounded::Name;
 use station_protocol::call::{Call, CallState};
+use station_protocol::clock::Witnesses;
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::{Action, BLOB_BYTES_MAX, Commit, Ticket};
 use station_protocol::gauge::Gauge;
@@ -60,6 +61,8 @@ pub(super) struct Driver {
     room: Room,
     /// Whether the operator's hours and power allow work.
     may_work: bool,
+    /// Why this machine can run nothing.
+    unfit: Option<String>,
     store: Arc<dyn Store>,
     clock: Clock,
     inbox: mpsc::Receiver<Command>,
@@ -78,6 +81,8 @@ pub(super) struct Driver {
     /// Views that name what is not durable yet, and after how many Commits all of it is.
     views: VecDeque<(u64, oneshot::Sender<Option<View>>, Option<View>)>,
     connected: BTreeSet<NodeId>,
+    /// What the clocks of connected peers say.
+    clocks: Witnesses,
     addresses: At,
     draining: Option<tokio::time::Instant>,
 }
@@ -106,6 +111,7 @@ impl Driver {
             commits: Commits::default(),
             room: Room::new(handle.store.clone()),
             may_work: true,
+            unfit: None,
             store: handle.store.clone(),
             clock,
             inbox,
@@ -120,6 +126,7 @@ impl Driver {
             publishing: BTreeMap::new(),
             views: VecDeque::new(),
             connected: BTreeSet::new(),
+            clocks: Witnesses::default(),
             addresses: At::default(),
             draining: None,
         }
@@ -140,6 +147,7 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline) => self.on_deadline(),
                 room = self.room.changed() => self.on_room(room?),
                 _ = housekeeping.tick() => {
+                    self.look_at_the_clock();
                     self.executor.reap();
                     self.room.ask();
                 }
@@ -225,6 +233,15 @@ impl Driver {
         self.requester.handle(requester::Event::Tick, now);
     }
 
+    /// A machine that slept, or whose clock was set, has another time than it had: messages say the new one from here on.
+    fn look_at_the_clock(&mut self) {
+        let Some(by_ms) = self.clock.look() else { return };
+        tracing::warn!(by_s = by_ms / 1_000, "the machine slept, or its clock was set: its new time is taken");
+        let (shift, now) = (self.clock.shift(), self.clock.now());
+        self.worker.handle(worker::Event::Clock(shift), now);
+        self.requester.handle(requester::Event::Clock(shift), now);
+    }
+
     fn is_drained(&self) -> bool {
         self.draining.is_some_and(|until| {
             let quiet = self.executor.running() == 0 && self.commits.is_idle() && self.worker.is_drained();
@@ -253,6 +270,7 @@ impl Driver {
             }
             N::Disconnected { node } => {
                 self.connected.remove(&node);
+                self.clocks.gone(&node);
                 self.worker.handle(worker::Event::Disconnected { node }, now);
             }
             N::Addresses(addresses) => {
@@ -289,7 +307,13 @@ impl Driver {
             true => tracing::info!("the disk has room again: work is taken"),
             false => tracing::warn!("the disk is nearly full: no work is taken until there is room, or `disk` in station.toml is raised"),
         }
-        self.worker.handle(worker::Event::MayWork(self.may_work && enough), self.clock.now());
+        self.tell_whether_to_work();
+    }
+
+    /// Work is taken where the operator allows it, the disk has room, and the machine can run anything.
+    fn tell_whether_to_work(&mut self) {
+        let may = self.may_work && self.unfit.is_none() && self.room.is_enough();
+        self.worker.handle(worker::Event::MayWork(may), self.clock.now());
     }
 
     fn on_fetched(&mut self, fetched: Fetched) {
@@ -348,7 +372,11 @@ impl Driver {
             }
             Command::MayWork(may) => {
                 self.may_work = may;
-                self.worker.handle(worker::Event::MayWork(may && self.room.is_enough()), now);
+                self.tell_whether_to_work();
+            }
+            Command::Unfit(why) => {
+                self.unfit = why;
+                self.tell_whether_to_work();
             }
             Command::Shutdown => {
                 self.draining.get_or_insert(tokio::time::Instant::now() + DRAIN);
@@ -393,6 +421,12 @@ impl Driver {
             }
             E::Neighbours { topic, peers } => self.network.perform(network::Command::Neighbours { topic, peers }),
             E::Report { node, action } => self.network.perform(network::Command::Report { node, action }),
+            E::PeerTime { node, time } => {
+                // Where a peer is seen nowhere its word cannot be weighed.
+                if let Some(near) = self.network.ledger().cluster(&node) {
+                    self.clocks.told(node, near, self.clock.now(), time);
+                }
+            }
             E::Note(note) => self.note(Note::Worker(note)),
         }
     }
@@ -460,11 +494,13 @@ impl Driver {
         let network = self.network.snapshot();
         Status {
             connected: self.connected.iter().copied().collect(),
+            clock: self.clocks.apart(self.clock.shift()),
             addresses: self.addresses.clone(),
             gossip: network.gossip,
             dht: network.dht,
             relay: network.relay,
             topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
+            unfit: self.unfit.clone(),
             running: self.executor.running(),
             outbox: self.worker.outbox_len(),
             calls: self.worker.summaries().collect(),

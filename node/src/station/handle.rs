@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use station_protocol::accounts::{Charge, Figure};
 use station_protocol::bounded::{Bytes, Name};
+use station_protocol::clock::Apart;
 use station_protocol::experiment::{ExperimentId, Labels};
 use station_protocol::gauge::Gauge;
 use station_protocol::jobs::{Jobs, JobsError};
@@ -57,12 +58,16 @@ pub struct Identity {
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     pub connected: Vec<NodeId>,
+    /// How its clock differs from that of most peers, where it does.
+    pub clock: Option<Apart>,
     pub addresses: At,
     pub gossip: GossipFigures,
     pub dht: DhtFigures,
     /// Nothing where this station is no relay.
     pub relay: RelayFigures,
     pub topics: Vec<(Name, u64)>,
+    /// Why this machine can run nothing, where that was found.
+    pub unfit: Option<String>,
     pub running: usize,
     pub outbox: usize,
     /// Experiments of others, as this station sees them.
@@ -108,6 +113,8 @@ pub(super) enum Command {
     Gauges(oneshot::Sender<Vec<Gauge>>),
     Policy(Box<Policy>),
     MayWork(bool),
+    /// Why this machine can run nothing; none: it can.
+    Unfit(Option<String>),
     Shutdown,
 }
 
@@ -184,6 +191,11 @@ impl Handle {
     /// Whether the operator's hours and power allow work now.
     pub async fn may_work(&self, may: bool) -> Result<(), HandleError> {
         self.tell(Command::MayWork(may)).await
+    }
+
+    /// Why this machine can run nothing; none: it can. A station that cannot takes no work, and its status says so.
+    pub async fn unfit(&self, why: Option<String>) -> Result<(), HandleError> {
+        self.tell(Command::Unfit(why)).await
     }
 
     /// Finishes what runs, delivers what there is, and ends the station.

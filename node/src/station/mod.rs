@@ -135,7 +135,7 @@ impl Station {
         let swarm = Network::new(network_config(config, network, &policy), &peer_id::keypair(parts.secret), parts.transport, tasks.clone())?;
         let library = Library::new(parts.store.clone());
         library.forget_earlier().await?;
-        let host = Host::new(parts.outside, key.node(), policy, clock, parts.store.clone(), tasks.clone()).await?;
+        let host = Host::new(parts.outside, key.node(), policy, clock.clone(), parts.store.clone(), tasks.clone()).await?;
         config.announce.iter().flat_map(ips).for_each(|ip| host.announced(ip));
         let (commands, inbox) = mpsc::channel(handle::COMMANDS_WAITING_MAX);
         let (notes, _) = broadcast::channel(parts.notes_kept);

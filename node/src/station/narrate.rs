@@ -63,6 +63,7 @@ fn worker(note: &worker::Note) {
     use worker::Note as N;
     match note {
         N::Heard { experiment, seq, requester, .. } => tracing::debug!(%experiment, seq, %requester, "heard a call"),
+        N::Untimely { experiment, requester, ahead_ms } => tracing::debug!(%experiment, %requester, ahead_ms, "ignored a call of another time"),
         N::NotSampled { experiment } => tracing::debug!(%experiment, "not sampled"),
         N::Declined { experiment, reason } => tracing::info!(%experiment, ?reason, "declined by policy"),
         N::Claimed { experiment, requester } => tracing::debug!(%experiment, %requester, "claimed"),

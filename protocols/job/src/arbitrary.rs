@@ -317,7 +317,7 @@ prop_compose! {
 pub(crate) fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
         list(signed(call())).prop_map(|calls| Response::Calls { calls }),
-        list(signed(peer_record())).prop_map(|records| Response::Peers { records }),
+        (list(signed(peer_record())), any::<u64>()).prop_map(|(records, time)| Response::Peers { records, time: Time(time) }),
         signed(leases()).prop_map(Response::Leases),
         any::<u32>().prop_map(|ms| Response::Wait { ms }),
         signed(refusal()).prop_map(Response::Refused),

@@ -18,6 +18,7 @@ pub mod bounded;
 pub mod call;
 pub mod capability;
 pub mod census;
+pub mod clock;
 pub mod cluster;
 pub mod codec;
 pub mod content;

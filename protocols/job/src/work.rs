@@ -13,6 +13,7 @@ use crate::census::{PeerRecord, RecordTag, SAMPLE_MAX};
 use crate::experiment::{EngineProfile, ExperimentId, Labels};
 use crate::identity::{Body, Hash32, NodeId, Signed};
 use crate::receipt::{INLINE_BYTES_MAX, Isolation, LOG_BYTES_MAX, LeaseNumber, Receipt};
+use crate::time::Time;
 use crate::verdict::JobVerdict;
 use cid::Cid;
 
@@ -77,6 +78,8 @@ pub enum Response {
     },
     Peers {
         records: List<Signed<PeerRecord>, PEERS_MAX>,
+        /// What the clock of who answers says, so that whose is wrong hears of it.
+        time: Time,
     },
     Leases(Signed<Leases>),
     /// Ask again then.

@@ -289,7 +289,9 @@ impl Resident {
         tokio::spawn(listen(number, handle.clone(), self.around.clone()));
         let ledger = self.around.ledger.clone();
         let main = wrap(Box::pin(async move {
-            if let Err(error) = station.run().await {
+            // The skew of its start, as long as it runs.
+            let mut running = pin!(station.run());
+            if let Err(error) = poll_fn(|context| clock::with_skew(skew, || running.as_mut().poll(context))).await {
                 ledger.failed(number, &error.to_string());
             }
         }));

@@ -10,6 +10,7 @@ const HOSTILE: &str = "it imports \x1b[31menv\x1b[2J\x1b]0;t\x07.abort\nverdict 
 fn ran(outcome: &str, written: &[u8]) -> Trial {
     Trial {
         outcome: outcome.to_owned(),
+        completed: outcome == "completed",
         output: results::Output::read(OutputForm::DagCbor, written),
         output_bytes: written.len() as u64,
         output_form: OutputForm::DagCbor,

@@ -98,7 +98,7 @@ impl Run {
             }
             return Ok(None);
         }
-        if now >= self.experiment.body.deadline {
+        if cx.world(now) >= self.experiment.body.deadline {
             return Err(ClaimRefused::Closed);
         }
         if !asked {

@@ -119,7 +119,7 @@ impl Run {
         let index = leased.index;
         match check(cx, &self.experiment.body, self.id, from.node, index, delivery) {
             Ok((output, transcript)) => {
-                let named = Named { receipt: receipt.clone(), came: now, output, transcript, log: delivery.log.clone(), fetch: None };
+                let named = Named { receipt: receipt.clone(), came: cx.world(now), output, transcript, log: delivery.log.clone(), fetch: None };
                 self.name(cx, number, named, now)
             }
             Err(reason) => {

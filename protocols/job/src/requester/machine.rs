@@ -78,6 +78,11 @@ impl Requester {
                     }
                 }
             }
+            Event::Clock(shift) => {
+                self.cx.shift = shift;
+                // The last Calls may be of a time that others take for the future, or for over.
+                self.open.values_mut().filter(|run| !run.is_over(shift.theirs(now))).for_each(|run| run.call_out(&mut self.cx, now));
+            }
             Event::Tick => {}
         }
         self.finish(now);
@@ -91,7 +96,7 @@ impl Requester {
     /// When to send [`Event::Tick`] if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        let open = self.open.values().map(Run::next_deadline);
+        let open = self.open.values().map(|run| run.next_deadline(self.cx.shift));
         let closed = self.closed.values().filter_map(|closed| closed.renew_at);
         open.chain(closed).min()
     }
@@ -146,7 +151,7 @@ impl Requester {
                 if matches!(&run.window, Window::Collecting { closes, .. } if *closes <= now) {
                     run.close_window(&mut self.cx, now);
                 }
-                let over = run.is_over(now);
+                let over = run.is_over(self.cx.world(now));
                 if !over {
                     run.keep_calling(&mut self.cx, now);
                 }
@@ -163,7 +168,7 @@ impl Requester {
 
     /// Closes what the event brought to its end, and hands out its actions.
     fn finish(&mut self, now: Time) {
-        let over: Vec<ExperimentId> = self.open.iter().filter(|(_, run)| run.is_over(now)).map(|(id, _)| *id).collect();
+        let over: Vec<ExperimentId> = self.open.iter().filter(|(_, run)| run.is_over(self.cx.world(now))).map(|(id, _)| *id).collect();
         for id in over {
             self.close(id, now);
         }

@@ -39,6 +39,7 @@ pub use ranges::Ranges;
 use crate::bounded::{Name, Text};
 use crate::call::Call;
 use crate::capability::Needs;
+use crate::clock::Shift;
 use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::durable::{self, Ticket};
@@ -110,6 +111,8 @@ pub enum Event {
     Counted { topic: Name, stations: u64 },
     /// This station's own addresses, best first.
     Addresses(At),
+    /// How far the world's time is ahead of the one that events come with; before the first of these not at all.
+    Clock(Shift),
     /// The deadline asked for by `next_deadline` has come.
     Tick,
 }

@@ -63,14 +63,14 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         class: draft.class,
         jobs: JobsRef { root: draft.jobs.root(), count: draft.jobs.count(), target: draft.target },
         labels: draft.labels,
-        deadline: now.plus(draft.deadline_ms),
+        deadline: cx.world(now).plus(draft.deadline_ms),
         contact: draft.contact,
         commitment: Hash32(sha256(&[&secret.0])),
         input: draft.input,
         output: draft.output,
         previous: draft.previous,
     };
-    experiment.check_called(now)?;
+    experiment.check_called(cx.world(now))?;
     let (executions, most) = (experiment.class.executions(), attempts_max(&experiment));
     if executions > most {
         return Err(PublishError::TooManyReceipts { executions, most });
@@ -86,7 +86,7 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         cx.bring(blocks.clone(), cid, bytes);
     }
     let mut run = Run::new(cx, experiment, secret, draft.jobs, draft.at_once, now);
-    let record = ExperimentRef { experiment: &run.experiment, secret, published: now, jobs: &run.jobs, at_once: run.at_once };
+    let record = ExperimentRef { experiment: &run.experiment, secret, published: run.published, jobs: &run.jobs, at_once: run.at_once };
     cx.put(key(Tag::Experiment, &run.id, &[]), codec::encode(&record));
     run.claim_below = first_sample(run.wanted(), run.stations(cx).unwrap_or(1));
     run.call_out(cx, now);
@@ -144,8 +144,8 @@ impl Run {
             claim_below: u64::MAX,
             wanted: 1,
             at: List::default(),
-            nbf: now,
-            exp: now.plus(CALL_VALID_MS_MAX),
+            nbf: cx.world(now),
+            exp: cx.world(now).plus(CALL_VALID_MS_MAX),
         };
         Self {
             id: experiment.body.id(),
@@ -154,7 +154,7 @@ impl Run {
             experiment,
             secret,
             jobs,
-            published: now,
+            published: cx.world(now),
             at_once,
             seq: 0,
             claim_below: u64::MAX,
@@ -286,8 +286,8 @@ pub(super) fn call(
             claim_below,
             wanted,
             at: List::first(addresses.clone()),
-            nbf: now,
-            exp: now.plus(CALL_VALID_MS_MAX),
+            nbf: cx.world(now),
+            exp: cx.world(now).plus(CALL_VALID_MS_MAX),
         };
         let signed = cx.key.sign(&cx.config.network, body);
         if codec::encode(&signed).len() <= CALL_BYTES_MAX || addresses.pop().is_none() {

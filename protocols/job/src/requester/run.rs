@@ -18,6 +18,7 @@ use super::records::{ClosedRecord, JobRecord};
 use super::{Explanation, Peer};
 use crate::bounded::Bytes;
 use crate::call::Call;
+use crate::clock::Shift;
 use crate::cluster::Cluster;
 use crate::codec;
 use crate::durable::Ticket;
@@ -311,14 +312,14 @@ impl Run {
     }
 
     /// When this experiment next wants to be asked.
-    pub(super) fn next_deadline(&self) -> Time {
+    pub(super) fn next_deadline(&self, shift: Shift) -> Time {
         let ends = self.ends.first().map(|(end, _)| *end);
         let window = match &self.window {
             Window::Collecting { closes, .. } => Some(*closes),
             _ => None,
         };
         let widen = self.may_widen().then_some(self.widen_at);
-        let others = [ends, window, widen, Some(self.closes_at())];
+        let others = [ends, window, widen, Some(shift.ours(self.closes_at()))];
         others.into_iter().flatten().fold(self.renew_at, Ord::min)
     }
 }

@@ -145,15 +145,15 @@ impl Run {
         self.pages.push(cid);
     }
 
-    /// When the experiment ends at the latest: work under way has the clock tolerance.
+    /// When the experiment ends at the latest, in the world's time: work under way has the clock tolerance.
     pub(super) fn closes_at(&self) -> Time {
         let deadline = self.experiment.body.deadline;
         if self.leases.is_empty() { deadline } else { deadline.plus(CLOCK_TOLERANCE_MS) }
     }
 
-    /// Whether nothing more will happen.
-    pub(super) fn is_over(&self, now: Time) -> bool {
-        self.settled.len() >= self.jobs.count() || now >= self.closes_at() || self.pages.len() + PAGES_KEPT >= PAGES_MAX
+    /// Whether nothing more will happen, at this time of the world.
+    pub(super) fn is_over(&self, world: Time) -> bool {
+        self.settled.len() >= self.jobs.count() || world >= self.closes_at() || self.pages.len() + PAGES_KEPT >= PAGES_MAX
     }
 
     /// Expires what is open, writes the last page and the root, and says Closed.
@@ -191,7 +191,7 @@ impl Run {
         cx.bring(closed.clone(), log, bytes);
         self.forget_records(cx);
         let call = call(cx, &self.experiment, self.seq + 1, &CallState::Closed { log }, (self.claim_below, self.call.body.wanted), now);
-        let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, published: self.published, at: now };
+        let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, published: self.published, at: cx.world(now) };
         cx.put(closed, codec::encode(&record));
         cx.then(Effect::Gossip(Box::new(record.call.clone())));
         cx.note(Note::Closed { experiment: self.id, log });
@@ -225,7 +225,7 @@ impl Closed {
     /// Says once more that it is closed, while that is useful.
     pub(super) fn keep_calling(&mut self, cx: &mut Context, now: Time) {
         let Some(at) = self.renew_at.filter(|at| *at <= now) else { return };
-        if at.since(self.record.at) > CLOSING_MS {
+        if cx.world(at).since(self.record.at) > CLOSING_MS {
             self.renew_at = None;
             return;
         }
@@ -234,7 +234,7 @@ impl Closed {
 
     /// Gossips with the next seq, if the last Open Call may still be around.
     pub(super) fn call_again(&mut self, cx: &mut Context, now: Time) {
-        if now.since(self.record.at) > CALL_VALID_MS_MAX {
+        if cx.world(now).since(self.record.at) > CALL_VALID_MS_MAX {
             self.renew_at = None;
             return;
         }

@@ -134,7 +134,7 @@ impl Worker {
         }
         let call = &work.call.body;
         let body = &call.experiment.body;
-        if call.deadline().plus(CLOCK_TOLERANCE_MS) < now {
+        if call.deadline().plus(CLOCK_TOLERANCE_MS) < self.world(now) {
             // What is given back after the end is news to nobody.
             self.works.entry(id).and_modify(|work| {
                 work.standing = Standing::Late;

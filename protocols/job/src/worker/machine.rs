@@ -21,6 +21,7 @@ use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
 use crate::bounded::{Name, Text};
 use crate::census::Census;
+use crate::clock::Shift;
 use crate::durable::{Commit, Key, RestoreError, Ticket};
 use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, SigningKey};
@@ -143,6 +144,8 @@ pub struct Worker {
     /// What the driver was last told of each topic's size.
     pub(super) counted: BTreeMap<Name, u64>,
     pub(super) dials: Dials,
+    /// How far the world's time is ahead of what the driver hands in.
+    shift: Shift,
     sweep_at: Time,
     pub(super) deadline: Option<Time>,
 }
@@ -184,6 +187,7 @@ impl Worker {
             census,
             counted: BTreeMap::new(),
             dials: Dials::default(),
+            shift: Shift::default(),
             sweep_at: now.plus(SWEEP_MS),
             deadline: None,
             config,
@@ -217,6 +221,7 @@ impl Worker {
                 self.judge_all(now);
             }
             Event::MayWork(may) => self.may_work = may,
+            Event::Clock(shift) => self.clock_stepped(shift, now),
             Event::Drain => self.drain(),
             Event::Tick => {}
         }
@@ -314,9 +319,24 @@ impl Worker {
         }
     }
 
+    /// The world's time, as messages and records say it, when the station's own is `now`.
+    pub(super) fn world(&self, now: Time) -> Time {
+        self.shift.theirs(now)
+    }
+
+    /// What the world's time decides is judged anew; leases and whatever is waited for go by the station's own.
+    fn clock_stepped(&mut self, shift: Shift, now: Time) {
+        self.shift = shift;
+        // What seemed to be over may not be.
+        self.works.values_mut().filter(|work| work.standing == Standing::Late).for_each(|work| work.standing = Standing::NotSampled);
+        self.sweep(now);
+        self.renew_records(now);
+        self.ask_calls_soon(now);
+    }
+
     fn sweep(&mut self, now: Time) {
         self.dials.sweep(now);
-        let gone = self.calls.expire(now);
+        let gone = self.calls.expire(self.world(now));
         for id in gone {
             if let Some(work) = self.works.get_mut(&id) {
                 work.heard = false;

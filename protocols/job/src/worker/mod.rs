@@ -18,6 +18,7 @@ use crate::address::Reach;
 use crate::bounded::{Name, Text};
 use crate::call::Call;
 use crate::capability::Needs;
+use crate::clock::Shift;
 use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::durable::{self, Ticket};
@@ -27,6 +28,7 @@ use crate::limits::Limits;
 use crate::peer_action::PeerAction;
 use crate::policy::Policy;
 use crate::receipt::{Isolation, LeaseNumber, Outcome};
+use crate::time::Time;
 use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, ReturnReason};
 
 mod calls;
@@ -151,6 +153,8 @@ pub enum Event {
     PolicyChanged(Policy),
     /// What the operator's budget says now: false outside the hours or on battery.
     MayWork(bool),
+    /// How far the world's time is ahead of the one that events come with; before the first of these not at all.
+    Clock(Shift),
     /// Finish what runs, take nothing new, deliver what there is.
     Drain,
     /// The deadline asked for by `next_deadline` has come.
@@ -246,6 +250,11 @@ pub enum Effect {
         node: NodeId,
         action: PeerAction,
     },
+    /// What the clock of a connected peer says, to be compared with this station's.
+    PeerTime {
+        node: NodeId,
+        time: Time,
+    },
     Note(Note),
 }
 
@@ -265,6 +274,12 @@ pub enum Note {
         requester: NodeId,
         /// The neighbour that told it first; none of an own Call.
         from: Option<NodeId>,
+    },
+    /// A Call was not kept because it begins so far ahead of this station's clock, or (negative) began so long ago.
+    Untimely {
+        experiment: ExperimentId,
+        requester: NodeId,
+        ahead_ms: i64,
     },
     NotSampled {
         experiment: ExperimentId,

@@ -340,7 +340,8 @@ impl Worker {
 
     /// Ends what is recorded of experiments whose deadline is a week past.
     pub(super) fn expire_outbox(&mut self, now: Time) {
-        let over = |work: &Work| work.recorded && work.call.body.deadline().plus(KEPT_AFTER_DEADLINE_MS) < now;
+        let world = self.world(now);
+        let over = |work: &Work| work.recorded && work.call.body.deadline().plus(KEPT_AFTER_DEADLINE_MS) < world;
         let ids: Vec<ExperimentId> = self.works.iter().filter(|(_, work)| over(work)).map(|(id, _)| *id).collect();
         for id in ids {
             self.drop_outbox(id);

@@ -13,7 +13,7 @@ use super::machine::Sent;
 use super::{Effect, SendFailure, Worker};
 use crate::address::Address;
 use crate::bounded::{List, Name};
-use crate::call;
+use crate::call::{self, CLOCK_TOLERANCE_MS};
 use crate::census::{Census, PeerRecord, RecordRefused};
 use crate::cluster::Cluster;
 use crate::content::sha256;
@@ -177,6 +177,15 @@ impl Worker {
         }
     }
 
+    /// Neighbours may have Calls that this station took for too early or too late.
+    pub(super) fn ask_calls_soon(&mut self, now: Time) {
+        for ((_, kind), due) in &mut self.peers.due {
+            if *kind == Kind::Calls {
+                *due = now.min(*due);
+            }
+        }
+    }
+
     fn ask_peers_of(&mut self, to: NodeId, topic: &Name) {
         let send = self.ticket();
         self.sends.insert(send, Sent::Peers { to, topic: topic.clone() });
@@ -226,7 +235,9 @@ impl Worker {
     /// Signs this station's own records anew.
     pub(super) fn renew_records(&mut self, now: Time) {
         self.peers.own_record_at = Some(now.plus(OWN_RECORD_MS));
-        let made = now.max(self.peers.own_made.plus(1));
+        let world = self.world(now);
+        // Later than the one before, or nobody takes it; but where the clock was set back that one was taken for dated in the future.
+        let made = if self.peers.own_made > world.plus(CLOCK_TOLERANCE_MS) { world } else { world.max(self.peers.own_made.plus(1)) };
         self.peers.own_made = made;
         let direct_and_relayed = List::first(self.addresses.iter().filter(|address| address.node() == self.node).cloned());
         for topic in self.config.topics.clone() {
@@ -235,16 +246,16 @@ impl Worker {
             self.peers.introductions.renewed(record.clone());
             self.count_anew(&topic, now, |census| {
                 // Refused only when the topic is so large that this station is not in the sample.
-                let _ = census.offer(&record, now);
+                let _ = census.offer(&record, world);
             });
         }
     }
 
     /// Changes a census and tells the driver when the count changed.
     pub(super) fn count_anew(&mut self, topic: &Name, now: Time, change: impl FnOnce(&mut Census)) {
-        let met = self.peers.met(topic);
+        let (met, world) = (self.peers.met(topic), self.world(now));
         let Some(census) = self.census.get_mut(topic) else { return };
-        census.sweep(now);
+        census.sweep(world);
         change(census);
         let stations = census.count(met);
         if self.counted.insert(topic.clone(), stations) != Some(stations) {
@@ -263,7 +274,7 @@ impl Worker {
     pub(super) fn asked(&mut self, ask: Ticket, from: NodeId, request: Request, now: Time) {
         let response = match request {
             Request::Calls { topic, have } if self.config.topics.contains(&topic) && self.peers.may_answer(from, &topic, Kind::Calls, now) => {
-                Response::Calls { calls: self.calls.newer(&topic, &have, now) }
+                Response::Calls { calls: self.calls.newer(&topic, &have, self.world(now)) }
             }
             Request::Peers { topic, have } if self.config.topics.contains(&topic) && self.peers.may_answer(from, &topic, Kind::Peers, now) => {
                 self.known_peers(from, &topic, &have, now)
@@ -310,7 +321,12 @@ impl Worker {
     /// The same of peers.
     pub(super) fn peers_answered(&mut self, from: NodeId, topic: &Name, answer: Result<Response, SendFailure>, now: Time) {
         let records = match answer {
-            Ok(Response::Peers { records }) => records.into_vec(),
+            Ok(Response::Peers { records, time }) => {
+                if self.peers.is_connected(&from) {
+                    self.act(Effect::PeerTime { node: from, time });
+                }
+                records.into_vec()
+            }
             Ok(Response::Unserved) | Err(_) => return,
             Ok(_) => {
                 self.act(Effect::Report { node: from, action: PeerAction::Invalid });
@@ -319,11 +335,12 @@ impl Worker {
         };
         let wants = self.peers.on(topic).len() < TOPIC_PEERS_ENOUGH;
         let (mut invalid, mut sampled, mut introduced) = (false, Vec::new(), Vec::new());
+        let world = self.world(now);
         self.count_anew(topic, now, |census| {
             for record in records {
-                match census.offer(&record, now) {
+                match census.offer(&record, world) {
                     Ok(()) => {}
-                    Err(RecordRefused::NotSmallest) if introduced.len() < INTRODUCED_MAX => match census.vouch(&record, now) {
+                    Err(RecordRefused::NotSmallest) if introduced.len() < INTRODUCED_MAX => match census.vouch(&record, world) {
                         Ok(()) => introduced.push(record),
                         Err(refused) => invalid |= refused.is_invalid(),
                     },

@@ -18,6 +18,7 @@ mod answers;
 mod bounds;
 mod calls;
 mod claims;
+mod clock;
 mod deliver;
 mod dials;
 mod modules;

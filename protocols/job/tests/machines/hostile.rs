@@ -292,7 +292,7 @@ impl World {
                 key.sign(&network(), PeerRecord { node: key.node(), topic: topic(), at, made })
             })
             .collect();
-        Response::Peers { records: List::first(records) }
+        Response::Peers { time: Time(0), records: List::first(records) }
     }
 
     /// What a lying peer says to a requester.

@@ -51,6 +51,8 @@ impl World {
                     }
                 }
             }
+            // All stations of this world have one clock.
+            worker::Effect::PeerTime { .. } => {}
             worker::Effect::Note(note) => {
                 if let Some(notes) = &mut self.notes {
                     notes.push((self.now, station, note));

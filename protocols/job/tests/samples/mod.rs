@@ -264,7 +264,7 @@ fn responses() -> Vec<Sample> {
     let status = Status { experiment: id, jobs: 2, settled: 1, held: 3, outstanding: 4, claimants: 5, pages: 1, log };
     vec![
         response("response-calls", Response::Calls { calls: list(vec![sign(REQUESTER, &call(CallState::Open))]) }),
-        response("response-peers", Response::Peers { records: list(vec![sign(WORKER, &peer_record())]) }),
+        response("response-peers", Response::Peers { time: Time(1_798_670_060_000), records: list(vec![sign(WORKER, &peer_record())]) }),
         response("response-leases", Response::Leases(sign(REQUESTER, &leases()))),
         response("response-wait", Response::Wait { ms: 1_000 }),
         response("response-refused", Response::Refused(sign(REQUESTER, &refusal()))),

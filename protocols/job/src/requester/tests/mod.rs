@@ -1,5 +1,6 @@
 //! Tests of the Requester: the rules one by one, and random events with crashes.
 
+mod clock;
 mod defences;
 mod logs;
 mod overdue;

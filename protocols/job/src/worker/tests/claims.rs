@@ -342,7 +342,7 @@ fn many_sampled_stations_spread_their_first_dial() {
         let node = key(author).node();
         let at = List::first([address(node, &format!("198.51.{author}.1"))]);
         let record = crate::census::PeerRecord { node, topic: name("topic"), at, made: START };
-        let answer = Response::Peers { records: List::first([key(author).sign(&name("test"), record)]) };
+        let answer = Response::Peers { time: Time(0), records: List::first([key(author).sign(&name("test"), record)]) };
         station.worker.peers_answered(key(9).node(), &name("topic"), Ok(answer), START);
     }
     station.drain();
