@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::StationError;
 use super::commits::Commits;
 use super::fetches::{Asker, Fetched, Fetches};
-use super::handle::{Command, Handle, Note, Status};
+use super::handle::{Around, Command, Handle, Note, Status};
 use super::narrate::Narrator;
 use super::room::Room;
 use crate::clock::Clock;
@@ -340,6 +340,7 @@ impl Driver {
                 self.show_views();
             }
             // Whoever asked has gone if the reply cannot be sent.
+            Command::Around(topic, reply) => drop(reply.send(self.around(&topic))),
             Command::Status(reply) => drop(reply.send(self.status())),
             Command::Gauges(reply) => drop(reply.send(self.gauges())),
             Command::Policy(policy) => {
@@ -454,6 +455,10 @@ impl Driver {
             // Whoever asked has gone if the reply cannot be sent.
             let _ = reply.send(view);
         }
+    }
+
+    fn around(&self, topic: &Name) -> Around {
+        Around { peers: self.connected.len() as u64, connected: self.worker.connected(topic), counted: self.worker.counted(topic) }
     }
 
     fn status(&self) -> Status {

@@ -116,7 +116,8 @@ impl Requester {
         if let Some(closed) = self.closed.get(id) {
             let record = &closed.record;
             let (pages, explanation) = (record.pages.clone(), closed.explanation.clone());
-            return Some(View { call: record.call.clone(), status, explanation, pages, settled: Vec::new() });
+            let (published, closed_at) = (record.published, Some(record.at));
+            return Some(View { call: record.call.clone(), status, explanation, published, closed: closed_at, pages, settled: Vec::new() });
         }
         let run = self.open.get(id)?;
         let settled = run.page.entries.iter().filter_map(|entry| match entry {
@@ -124,7 +125,7 @@ impl Requester {
             Entry::Late(_) => None,
         });
         let (pages, explanation) = (run.pages.clone(), run.explanation.clone());
-        Some(View { call: run.call.clone(), status, explanation, pages, settled: settled.collect() })
+        Some(View { call: run.call.clone(), status, explanation, published: run.published, closed: None, pages, settled: settled.collect() })
     }
 
     fn due(&mut self, now: Time) {
@@ -206,7 +207,7 @@ impl Requester {
             },
             Request::Decline(decline) => {
                 if let Some(run) = self.open.get_mut(&decline.experiment) {
-                    *run.explanation.declines.entry(decline.reason).or_default() += 1;
+                    run.declined(from.node, decline.reason);
                     self.cx.note(Note::Declined { experiment: decline.experiment, node: from.node, reason: decline.reason });
                 }
                 self.cx.act(Effect::Answer { ask, response: Response::Noted });

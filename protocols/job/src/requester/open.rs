@@ -83,7 +83,7 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         cx.bring(blocks.clone(), cid, bytes);
     }
     let mut run = Run::new(cx, experiment, secret, draft.jobs, draft.at_once, now);
-    let record = ExperimentRef { experiment: &run.experiment, secret, jobs: &run.jobs, at_once: run.at_once };
+    let record = ExperimentRef { experiment: &run.experiment, secret, published: now, jobs: &run.jobs, at_once: run.at_once };
     cx.put(key(Tag::Experiment, &run.id, &[]), codec::encode(&record));
     run.claim_below = first_sample(run.wanted(), run.stations(cx).unwrap_or(1));
     run.call_out(cx, now);
@@ -151,6 +151,7 @@ impl Run {
             experiment,
             secret,
             jobs,
+            published: now,
             at_once,
             seq: 0,
             claim_below: u64::MAX,
@@ -159,6 +160,7 @@ impl Run {
             widen_at: now.plus(WIDEN_MS),
             turned_away: false,
             explanation: Explanation::default(),
+            decliners: BTreeMap::new(),
             claimants: BTreeMap::new(),
             losers: Losers::default(),
             window: Window::Unopened,

@@ -110,6 +110,7 @@ fn shown(key: &Key) -> String {
 pub(super) struct ExperimentRecord {
     pub(super) experiment: Signed<Experiment>,
     pub(super) secret: Hash32,
+    pub(super) published: Time,
     pub(super) jobs: Jobs,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) at_once: Option<u32>,
@@ -120,6 +121,7 @@ pub(super) struct ExperimentRecord {
 pub(super) struct ExperimentRef<'a> {
     pub(super) experiment: &'a Signed<Experiment>,
     pub(super) secret: Hash32,
+    pub(super) published: Time,
     pub(super) jobs: &'a Jobs,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) at_once: Option<u32>,
@@ -173,5 +175,6 @@ pub(super) struct ClosedRecord {
     pub(super) pages: Vec<Cid>,
     pub(super) settled: u64,
     pub(super) held: Ranges,
+    pub(super) published: Time,
     pub(super) at: Time,
 }

@@ -74,6 +74,7 @@ impl Requester {
             let missing = || RestoreError { key: id.to_string(), reason: "it has records but no experiment".to_owned() };
             let record = found.experiment.take().ok_or_else(missing)?;
             let mut run = Run::new(&self.cx, record.experiment, record.secret, record.jobs, record.at_once, now);
+            run.published = record.published;
             run.restore(&mut self.cx, found, now);
             run.call_out(&mut self.cx, now);
             self.open.insert(id, run);
@@ -104,6 +105,8 @@ impl Run {
             claimant.held = found.held.values().filter(|held| held.receipt.author == node).count() as u64;
             self.claimants.insert(node, claimant);
         }
+        self.explanation.claimants = self.claimants.len() as u64;
+        found.held.values().for_each(|held| self.explanation.ended(&held.receipt.body.outcome));
         for page in found.pages.into_values() {
             self.settled.absorb(&page.settled);
             self.held.absorb(&page.held);

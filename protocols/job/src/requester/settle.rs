@@ -192,7 +192,7 @@ impl Run {
         cx.bring(closed.clone(), log, bytes);
         self.forget_records(cx);
         let call = call(cx, &self.experiment, self.seq + 1, &CallState::Closed { log }, (self.claim_below, self.call.body.wanted), now);
-        let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, at: now };
+        let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, published: self.published, at: now };
         cx.put(closed, codec::encode(&record));
         cx.then(Effect::Gossip(Box::new(record.call.clone())));
         cx.note(Note::Closed { experiment: self.id, log });

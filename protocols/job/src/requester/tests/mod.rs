@@ -1,6 +1,7 @@
 //! Tests of the Requester: the rules one by one, and random events with crashes.
 
 mod defences;
+mod explained;
 mod logs;
 mod overdue;
 mod random;
