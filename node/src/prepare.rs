@@ -2,9 +2,9 @@
 
 use station_protocol::Content;
 use station_protocol::bounded::Name;
-use station_protocol::capability::TargetPattern;
+use station_protocol::capability::{Needs, TargetPattern};
 use station_protocol::experiment::file::{ExperimentFile, FileError};
-use station_protocol::jobs::{Jobs, JobsError};
+use station_protocol::jobs::JobsError;
 use station_protocol::requester::Draft;
 use url::Url;
 
@@ -36,24 +36,26 @@ pub fn unknown_module(name: &Name) -> String {
     format!("no bundled module is called {name}; there are {}; a module of your own is a path, like \"./{name}.wasm\"", names.join(", "))
 }
 
-/// What can be said without the inputs.
-pub fn check(file: &ExperimentFile) -> Result<(), PrepareError> {
-    for target in file.needs.values().flat_map(|targets| targets.iter()) {
+/// Refuses targets that no guest of an operator's station can ever contact.
+fn check_needs(needs: &Needs) -> Result<(), PrepareError> {
+    for target in needs.values().flat_map(|targets| targets.iter()) {
         judge_pattern(target).map_err(|reason| PrepareError::Need { target: target.clone(), reason })?;
     }
     Ok(())
 }
 
-/// Whether each of the first jobs contacts what could be contacted and is asked for, where the file says which key names its target.
-fn check_targets(file: &ExperimentFile, jobs: &Jobs) -> Result<(), PrepareError> {
-    let Some(key) = &file.target else { return Ok(()) };
-    for index in 0..jobs.count().min(TARGETS_LOOKED_AT) {
+/// Refuses what no operator's station can ever do: whether each of the first jobs contacts what could be contacted and is asked for is seen
+/// where the file says which key names its target.
+pub fn check(draft: &Draft) -> Result<(), PrepareError> {
+    check_needs(&draft.needs)?;
+    let Some(key) = &draft.target else { return Ok(()) };
+    for index in 0..draft.jobs.count().min(TARGETS_LOOKED_AT) {
         // What is no URL is the module's business.
-        let Some(target) = jobs.target(index, key) else { continue };
+        let Some(target) = draft.jobs.target(index, key) else { continue };
         let Some(origin) = Url::parse(&target).ok().and_then(|url| Origin::of(&url).ok()) else { continue };
         let refused = |reason| PrepareError::Target { index, target: target.clone(), reason };
         origin.literal.map_or_else(|| judge_name(&origin.host), judge).and_then(|()| judge_port(origin.port)).map_err(refused)?;
-        let is_needed = file.needs.values().any(|targets| targets.iter().any(|need| need.covers(&origin.host, origin.port)));
+        let is_needed = draft.needs.values().any(|targets| targets.iter().any(|need| need.covers(&origin.host, origin.port)));
         if !is_needed {
             return Err(PrepareError::NotNeeded { index, target });
         }
@@ -63,10 +65,8 @@ fn check_targets(file: &ExperimentFile, jobs: &Jobs) -> Result<(), PrepareError>
 
 /// The draft that `file` means, with `module` in the store and `inputs` the text of `jobs.file`.
 pub fn draft(file: ExperimentFile, module: Content, inputs: Option<&str>) -> Result<Draft, PrepareError> {
-    check(&file)?;
     let profile = Name::new(station_sandbox::PROFILE).expect("the profile's name is a name");
     let jobs = file.jobs(inputs)?;
-    check_targets(&file, &jobs)?;
     Ok(file.into_draft(module, jobs, profile))
 }
 

@@ -169,6 +169,7 @@ async fn publish(State(api): State<Api>, Json(body): Json<PublishBody>) -> Resul
     let file = ExperimentFile::parse(&body.file).map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let module = resolve(&file.module, body.module.as_ref(), api.handle.library()).await?;
     let draft = prepare::draft(file, module, body.inputs.as_deref())?;
+    prepare::check(&draft)?;
     let (name, warnings) = (draft.name.to_string(), warnings(&draft, api.handle.around(draft.topic.clone()).await?));
     Ok(Json(PublishedBody { experiment: api.handle.publish(draft).await?.to_string(), name, warnings }))
 }

@@ -1,4 +1,4 @@
-//! `station watch`, and what `publish` shows: one experiment until it is closed, a line of progress, the reasons of a standstill, and what Ctrl-C leaves behind.
+//! `station watch`, and what `publish` shows: one experiment until it is closed, why it stands still, and what Ctrl-C leaves behind.
 //!
 //! Guarantees: every line of JSON has a type; a heading has reasons under it; whoever stops watching is told whether the experiment goes on
 //! and how to return. Deliberately lacks pushing: it asks four times a second.

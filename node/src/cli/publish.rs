@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use station_protocol::Content;
 use station_protocol::bounded::Name;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 
@@ -126,12 +127,9 @@ async fn judge(module: &[u8], path: &Path, output: &Output) -> Result<(), Failur
 
 /// What Ctrl-C leaves behind where this process is the station.
 fn interrupted(home: &Home, is_over: bool) -> Failure {
-    let says = if is_over {
-        "interrupted after the end: some stations may not have heard of it yet".to_owned()
-    } else {
-        format!("interrupted; nobody carries the experiment now, and it is kept: go on with `{}`", home.call("publish --resume"))
-    };
-    Failure::new(says).with(Exit::Interrupted)
+    let ended = if is_over { " after the end, of which some stations may not have heard" } else { "" };
+    let resume = home.call("publish --resume");
+    Failure::new(format!("interrupted{ended}: no station runs here now, and what is open is kept: go on with `{resume}`")).with(Exit::Interrupted)
 }
 
 /// Publishes to the station that this process is, and stays until nothing is left to do.
@@ -243,7 +241,6 @@ impl Upload {
         let file = files::read_text(path)?;
         let named = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
         let parsed = ExperimentFile::parse(&file).map_err(|error| named(&error))?;
-        prepare::check(&parsed).map_err(|error| named(&error))?;
         if let ModuleRef::Bundled(name) = &parsed.module
             && !BUNDLED.iter().any(|bundled| bundled.name == name.as_str())
         {
@@ -255,7 +252,10 @@ impl Upload {
         };
         let module = file_of_module.as_deref().map(module).transpose()?;
         let inputs = parsed.inputs_file().map(|name| files::read_text(&files::named(path, name, any_path)?)).transpose()?;
-        Ok(Self { topic: parsed.topic, file, module, path: file_of_module, inputs })
+        // Only to see now what is wrong with it: the station prepares it again.
+        let draft = prepare::draft(parsed, Content::raw(&[]), inputs.as_deref()).map_err(|error| named(&error))?;
+        prepare::check(&draft).map_err(|error| named(&error))?;
+        Ok(Self { topic: draft.topic, file, module, path: file_of_module, inputs })
     }
 
     /// That the network has its topic.

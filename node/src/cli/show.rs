@@ -88,12 +88,12 @@ pub(super) fn tell(home: &Home, results: &Results, output: &Output) {
 fn shortcomings(results: &Results) -> Vec<String> {
     let failed = results.rows.iter().filter(|row| row.verdict == Verdict::Failed).count();
     let short = results.rows.iter().filter(|row| row.is_short()).count();
-    let mut lines = Vec::new();
+    let (jobs, mut lines) = (count(results.jobs, "job"), Vec::new());
     if failed > 0 {
-        lines.push(format!("{failed} of {} jobs failed wherever they ran: try one with `station module run`", results.jobs));
+        lines.push(format!("{failed} of {jobs} failed on every station: try one with `station module run`"));
     }
     if short > 0 {
-        lines.push(format!("{short} of {} jobs were done by fewer stations than the experiment asks for", results.jobs));
+        lines.push(format!("{short} of {jobs} done by fewer stations than the experiment asks for"));
     }
     lines
 }

@@ -11,6 +11,12 @@ fn prepared(text: &str, inputs: Option<&str>) -> Result<Draft, PrepareError> {
     draft(ExperimentFile::parse(text)?, Content::raw(b"module"), inputs)
 }
 
+/// The same as `publish` does it.
+fn published(text: &str) -> Result<Draft, PrepareError> {
+    let draft = prepared(text, None)?;
+    check(&draft).map(|()| draft)
+}
+
 #[test]
 fn every_modules_example_prepares_and_names_a_bundled_module() {
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../modules")).expect("the modules") {
@@ -23,7 +29,7 @@ fn every_modules_example_prepares_and_names_a_bundled_module() {
             "{}: {module:?}",
             path.display()
         );
-        let draft = prepared(&text, None).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let draft = published(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(draft.jobs.count() > 0 && draft.profile.as_str() == station_sandbox::PROFILE);
     }
 }
@@ -53,7 +59,7 @@ fn what_can_never_be_contacted_is_refused_by_name_and_with_the_reason() {
         )
     };
     for (needs, why) in [("127.0.0.1:8080", "loopback"), ("192.168.1.1", "private"), ("*.local", "local network"), ("ipfs.io:22", "port")] {
-        let error = prepared(&file(needs, "https://ipfs.io"), None).expect_err(needs).to_string();
+        let error = published(&file(needs, "https://ipfs.io")).expect_err(needs).to_string();
         assert!(error.contains("[needs]") && error.contains(needs) && error.contains(why), "{error}");
     }
     for (gateway, words) in [
@@ -62,11 +68,11 @@ fn what_can_never_be_contacted_is_refused_by_name_and_with_the_reason() {
         ("https://ipfs.io:22", &["job 1", "port"]),
         ("https://example.org", &["job 1", "example.org", "[needs]"]),
     ] {
-        let error = prepared(&file("*.ipfs.io", gateway), None).expect_err(gateway).to_string();
+        let error = published(&file("*.ipfs.io", gateway)).expect_err(gateway).to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
     }
     for (needs, gateway) in [("*", "https://example.org:8443"), ("*.ipfs.io", "no URL"), ("example.org:443", "https://example.org/x")] {
-        prepared(&file(needs, gateway), None).unwrap_or_else(|error| panic!("{needs} {gateway}: {error}"));
+        published(&file(needs, gateway)).unwrap_or_else(|error| panic!("{needs} {gateway}: {error}"));
     }
 }
 
