@@ -458,7 +458,7 @@ impl Driver {
     }
 
     fn around(&self, topic: &Name) -> Around {
-        Around { peers: self.connected.len() as u64, connected: self.worker.connected(topic), counted: self.worker.counted(topic) }
+        Around { peers: self.connected.len() as u64, connected: self.worker.met(topic), counted: self.worker.counted(topic) }
     }
 
     fn status(&self) -> Status {

@@ -36,7 +36,7 @@ pub const LIMITS_MAX: Limits =
 
 /// A limit is zero where work needs some, or above [`LIMITS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} is {}, outside {} to {}", written(.name, .value), written(.name, .min), written(.name, .max))]
+#[error("{name} is {}, outside {} to {}", written(name, value), written(name, min), written(name, max))]
 pub struct LimitError {
     pub name: &'static str,
     pub value: u64,

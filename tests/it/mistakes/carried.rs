@@ -107,9 +107,7 @@ async fn a_module_is_named_by_its_cid_where_the_station_has_it() {
     let of = |cid: &str| experiment("by cid").replace("\"primes\"", &format!("{cid:?}"));
     publish(&home, &of(&bundled)).await;
     // One that was published from a file is kept for its experiment, and another may name it.
-    home.write("own.wasm", "");
-    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../modules/dist/noop.wasm"), home.dir().join("own.wasm")).expect("copied");
-    let mut own = std::fs::read(home.dir().join("own.wasm")).expect("read");
+    let mut own = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../modules/dist/noop.wasm")).expect("read");
     // A custom section makes it a module that nobody bundles.
     own.extend_from_slice(b"\0\x02\x01x");
     std::fs::write(home.dir().join("own.wasm"), &own).expect("written");
@@ -157,6 +155,8 @@ async fn a_second_publish_from_one_home_joins_the_first_which_stays_for_it() {
     let file = home.dir().join("first.toml");
     let mut first = spawn(&home, &["publish", file.to_str().expect("UTF-8")]);
     let stderr = first.stderr.take().expect("piped");
+    // Not the list yet: without a station it would look into the store that the first is about to open.
+    until("the first's API", || async { (home.try_ask(&["status"]).await.0 == 0).then_some(()) }).await;
     until("the first to publish", || async { home.try_ask(&["experiments"]).await.1[0]["name"].as_str().map(|_| ()) }).await;
     publish(&home, &experiment("second")).await;
     home.ask(&["cancel", "@2"]).await;

@@ -15,6 +15,10 @@ fn of(file: &str, from: &str, to: &str, says: &'static [&'static str]) -> Row {
     (file.replace(from, to), says, &[])
 }
 
+fn row(text: String, says: &'static [&'static str], never: &'static [&'static str]) -> Row {
+    (text, says, never)
+}
+
 fn with(more: &str, says: &'static [&'static str]) -> Row {
     (format!("{GOOD}{more}\n"), says, &[])
 }
@@ -29,10 +33,10 @@ fn keys() -> Vec<Row> {
         of(GOOD, "name = \"n\"", "name = n", &["line 1"]),
         of(GOOD, "name = \"n\"", "name = “n”", &["line 1"]),
         of(GOOD, "name = \"n\"", "name = \"n\"\nname = \"m\"", &["line 2", "duplicate key"]),
-        (format!("name = \"{}\"\n{}", "n".repeat(65), GOOD.replace("name = \"n\"\n", "")), &["name is too long", "64"], &[]),
+        row(format!("name = \"{}\"\n{}", "n".repeat(65), GOOD.replace("name = \"n\"\n", "")), &["name is too long", "64"], &[]),
         of(GOOD, "mailto:a@example.org", &"m".repeat(129), &["contact is too long", "128"]),
-        ("not an experiment".to_owned(), &["line 1"], &[]),
-        (String::new(), &["module"], &[]),
+        row("not an experiment".to_owned(), &["line 1"], &[]),
+        row(String::new(), &["module"], &[]),
     ]
 }
 
@@ -54,14 +58,14 @@ fn modules() -> Vec<Row> {
 fn classes() -> Vec<Row> {
     let trust = |text: &str| GOOD.replace("fixed:2", text);
     vec![
-        (GOOD.replace("[pure]\ntrust = \"fixed:2\"\n", ""), &["[pure]", "[measurement]", "found 0"], &["self_verifying"]),
-        (GOOD.replace("[run]", "[measurement]\n[run]"), &["exactly one", "found 2"], &["self_verifying"]),
-        (GOOD.replace("[pure]\ntrust = \"fixed:2\"", "[self_verifying]\nverifier = \"v\""), &["not implemented", "[pure]", "[measurement]"], &[]),
-        (trust("high"), &["high", "fixed:N", "fixed:2"], &["standard", "final", "cheap"]),
-        (trust("standard"), &["standard", "fixed:N"], &["final", "cheap"]),
-        (trust("fixed:0"), &["fixed:0", "1 to 1000"], &[]),
-        (trust("fixed:1001"), &["fixed:1001", "1 to 1000"], &[]),
-        (trust("3"), &["\"3\"", "fixed:N"], &[]),
+        row(GOOD.replace("[pure]\ntrust = \"fixed:2\"\n", ""), &["[pure]", "[measurement]", "found 0"], &["self_verifying"]),
+        row(GOOD.replace("[run]", "[measurement]\n[run]"), &["exactly one", "found 2"], &["self_verifying"]),
+        row(GOOD.replace("[pure]\ntrust = \"fixed:2\"", "[self_verifying]\nverifier = \"v\""), &["not implemented", "[pure]", "[measurement]"], &[]),
+        row(trust("high"), &["high", "fixed:N", "fixed:2"], &["standard", "final", "cheap"]),
+        row(trust("standard"), &["standard", "fixed:N"], &["final", "cheap"]),
+        row(trust("fixed:0"), &["fixed:0", "1 to 1000"], &[]),
+        row(trust("fixed:1001"), &["fixed:1001", "1 to 1000"], &[]),
+        row(trust("3"), &["\"3\"", "fixed:N"], &[]),
         of(MEASURED, "stations = 2", "stations = 0", &["stations = 0", "1 to 1000"]),
         of(MEASURED, "stations = 2", "stations = 1001", &["stations = 1001", "1 to 1000"]),
         of(MEASURED, "stations = 2", "spread = \"far\"", &["far", "network"]),
@@ -72,19 +76,19 @@ fn classes() -> Vec<Row> {
 fn times_and_limits() -> Vec<Row> {
     let deadline = |text: &str| GOOD.replace("\"10m\"", text);
     vec![
-        (deadline("\"1s\""), &["run.deadline", "1s", "10s", "30d", "10m"], &["every"]),
-        (deadline("\"90d\""), &["run.deadline", "90d", "10s", "30d"], &["every"]),
-        (deadline("\"9s\""), &["run.deadline", "9s"], &["every"]),
-        (deadline("\"31d\""), &["run.deadline", "31d"], &["every"]),
-        (deadline("600"), &["600", "ms, s, m, h or d", "10m"], &[]),
-        (deadline("\"600\""), &["600", "10m"], &[]),
-        (deadline("\"1.5h\""), &["1.5h", "10m"], &[]),
-        (deadline("\"1h30m\""), &["1h30m", "10m"], &[]),
-        (deadline("\"10min\""), &["10min", "10m"], &[]),
-        (deadline("\"-5m\""), &["-5m", "10m"], &[]),
-        (deadline("\"10m\"\nevery = \"1d\""), &["run.every", "publish the experiment again"], &[]),
-        (deadline("\"10m\"\nuntil = \"2030-01-01T00:00:00Z\""), &["run.until", "publish the experiment again"], &[]),
-        (deadline("\"10m\"\nat_once = -1"), &["at_once", "-1"], &[]),
+        row(deadline("\"1s\""), &["run.deadline", "1s", "10s", "30d", "10m"], &["every"]),
+        row(deadline("\"90d\""), &["run.deadline", "90d", "10s", "30d"], &["every"]),
+        row(deadline("\"9s\""), &["run.deadline", "9s"], &["every"]),
+        row(deadline("\"31d\""), &["run.deadline", "31d"], &["every"]),
+        row(deadline("600"), &["600", "ms, s, m, h or d", "10m"], &[]),
+        row(deadline("\"600\""), &["600", "10m"], &[]),
+        row(deadline("\"1.5h\""), &["1.5h", "10m"], &[]),
+        row(deadline("\"1h30m\""), &["1h30m", "10m"], &[]),
+        row(deadline("\"10min\""), &["10min", "10m"], &[]),
+        row(deadline("\"-5m\""), &["-5m", "10m"], &[]),
+        row(deadline("\"10m\"\nevery = \"1d\""), &["run.every", "publish the experiment again"], &[]),
+        row(deadline("\"10m\"\nuntil = \"2030-01-01T00:00:00Z\""), &["run.until", "publish the experiment again"], &[]),
+        row(deadline("\"10m\"\nat_once = -1"), &["at_once", "-1"], &[]),
         with("[limits]\nmemory = \"64GiB\"", &["[limits] memory", "64GiB", "4GiB"]),
         with("[limits]\nmemory = \"64\"", &["64MiB"]),
         with("[limits]\nmemory = 64", &["64MiB"]),
@@ -101,18 +105,18 @@ fn times_and_limits() -> Vec<Row> {
 fn jobs() -> Vec<Row> {
     let lists = |text: &str| GOOD.replace("from = [0]\nto = [9]", text);
     vec![
-        (lists(""), &["[jobs]", "file ="], &[]),
-        (GOOD.replace("[jobs]\nfrom = [0]\nto = [9]\n", ""), &["jobs"], &[]),
-        (lists("from = 0"), &["jobs.from", "from = ["], &[]),
-        (lists("from = []"), &["\"from\"", "empty"], &[]),
-        (lists("from = [1979-05-27]"), &["jobs.from", "quotes"], &[]),
-        (lists("from = [nan]"), &["\"from\""], &[]),
-        (lists("file = \"in.txt\""), &["in.txt", ".csv", ".ndjson"], &[]),
-        (lists("file = \"in.csv\"\nfrom = [1]"), &["lists and a file"], &[]),
-        (lists("file = \"nowhere.csv\""), &["nowhere.csv", "No such file"], &[]),
-        (lists("file = \"../in.csv\""), &["../in.csv", "--any-path"], &[]),
-        (lists("file = \"/etc/hosts.csv\""), &["/etc/hosts.csv", "--any-path"], &[]),
-        (lists("from = [\"a\"]\ntarget = \"to\""), &["jobs.target", "\"to\""], &[]),
+        row(lists(""), &["[jobs]", "file ="], &[]),
+        row(GOOD.replace("[jobs]\nfrom = [0]\nto = [9]\n", ""), &["jobs"], &[]),
+        row(lists("from = 0"), &["jobs.from", "from = ["], &[]),
+        row(lists("from = []"), &["\"from\"", "empty"], &[]),
+        row(lists("from = [1979-05-27]"), &["jobs.from", "quotes"], &[]),
+        row(lists("from = [nan]"), &["\"from\""], &[]),
+        row(lists("file = \"in.txt\""), &["in.txt", ".csv", ".ndjson"], &[]),
+        row(lists("file = \"in.csv\"\nfrom = [1]"), &["lists and a file"], &[]),
+        row(lists("file = \"nowhere.csv\""), &["nowhere.csv", "No such file"], &[]),
+        row(lists("file = \"../in.csv\""), &["../in.csv", "--any-path"], &[]),
+        row(lists("file = \"/etc/hosts.csv\""), &["/etc/hosts.csv", "--any-path"], &[]),
+        row(lists("from = [\"a\"]\ntarget = \"to\""), &["jobs.target", "\"to\""], &[]),
     ]
 }
 

@@ -98,7 +98,8 @@ async fn a_home_whose_path_is_not_utf8_works_and_panics_nowhere() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = folder.path().join(OsStr::from_bytes(b"caf\xe9 home"));
     let dir = dir.as_os_str();
-    for json in [&[][..], &["--json"]] {
+    let (as_text, as_json): (&[&str], &[&str]) = (&[], &["--json"]);
+    for json in [as_text, as_json] {
         let with = |words: &[&'static str]| [words, json].concat();
         let (code, said) = in_home(dir, &with(&["init"])).await;
         assert!(code == Some(if json.is_empty() { 0 } else { 1 }), "{code:?} {said}");

@@ -274,7 +274,7 @@ impl Worker {
 
     /// Stations of a topic that are connected now.
     #[must_use]
-    pub fn connected(&self, topic: &Name) -> u64 {
+    pub fn met(&self, topic: &Name) -> u64 {
         self.peers.met(topic) as u64
     }
 
