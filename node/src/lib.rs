@@ -20,6 +20,7 @@ pub mod hostcalls;
 pub mod ledger;
 pub mod library;
 pub mod network;
+pub mod numbers;
 pub mod operator;
 pub mod outside;
 pub mod page;

@@ -81,6 +81,14 @@ impl Library {
         content::file(&*self.store, content).await
     }
 
+    /// The file under `cid`, if the program brings it or every block of it is durable here.
+    pub async fn find(&self, cid: Cid) -> Result<Option<Content>, StoreError> {
+        if let Some(bytes) = self.bundled(&cid) {
+            return Ok(Some(Content { cid, bytes: bytes.len() as u64 }));
+        }
+        Ok(content::length(&*self.store, cid).await?.map(|bytes| Content { cid, bytes }))
+    }
+
     /// Whether [`Library::file`] would find it.
     pub async fn has(&self, content: &Content) -> Result<bool, StoreError> {
         if self.bundled(&content.cid).is_some() {

@@ -3,6 +3,7 @@
 mod cli;
 mod hostcalls;
 mod mesh;
+mod mistakes;
 mod processes;
 mod strangers;
 mod tidy;

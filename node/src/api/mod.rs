@@ -20,17 +20,21 @@ use axum::{Json, Router};
 use cid::Cid;
 use station_protocol::accounts::Figure;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
+use station_protocol::requester::Draft;
 use station_protocol::{Content, NodeId, worker};
 
 use crate::clock;
 use crate::library::{BUNDLED, Library};
 use crate::prepare::{self, PrepareError};
 use crate::results::Results;
-use crate::station::{Handle, HandleError, SOFTWARE};
+use crate::station::{Around, Handle, HandleError, SOFTWARE};
 use crate::store::StoreError;
+use explain::Facts;
 use inputs::HandedIn;
 pub use inputs::kind_of;
-use types::{AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody, VerificationBody};
+use types::{
+    AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, NodeBody, PublishBody, PublishedBody, StatusBody, VerificationBody,
+};
 
 /// Largest request: a module of 16 MiB, the most that the sandbox compiles.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
@@ -47,7 +51,7 @@ impl IntoResponse for Refused {
 impl From<HandleError> for Refused {
     fn from(error: HandleError) -> Self {
         let status = match &error {
-            HandleError::Unknown(_) => StatusCode::NOT_FOUND,
+            HandleError::Unknown(_) | HandleError::Foreign { .. } => StatusCode::NOT_FOUND,
             HandleError::Publish(_) | HandleError::Topic { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             HandleError::Open(_) => StatusCode::CONFLICT,
             HandleError::NoRoom | HandleError::Store(StoreError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
@@ -75,6 +79,7 @@ struct Api {
 pub fn router(handle: Handle, token: &str) -> Router {
     let api = Api { handle, token: token.into(), inputs: HandedIn::default() };
     Router::new()
+        .route("/v1/node", get(node))
         .route("/v1/status", get(status))
         .route("/v1/content", post(keep))
         .route("/v1/inputs", post(inputs::hand_in))
@@ -126,6 +131,10 @@ fn refusal(request: &Request, expected: &str) -> Option<Refused> {
         .then(|| Refused(StatusCode::UNAUTHORIZED, "send the header `Authorization: Bearer` with the contents of the file api.token".into()))
 }
 
+async fn node(State(api): State<Api>) -> Json<NodeBody> {
+    Json(NodeBody { node: api.handle.identity().node.to_string() })
+}
+
 async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
     let (status, identity) = (api.handle.status().await?, api.handle.identity());
     let call = |call: worker::Summary| CallBody {
@@ -172,7 +181,17 @@ async fn publish(State(api): State<Api>, Json(body): Json<PublishBody>) -> Resul
         None => None,
     };
     let draft = prepare::draft(file, module, listed)?;
-    Ok(Json(PublishedBody { experiment: api.handle.publish(draft).await?.to_string() }))
+    prepare::check(&draft)?;
+    let (name, warnings) = (draft.name.to_string(), warnings(&draft, api.handle.around(draft.topic.clone()).await?));
+    Ok(Json(PublishedBody { experiment: api.handle.publish(draft).await?.to_string(), name, warnings }))
+}
+
+/// What is known before the first station has answered. A station that is connected with nobody of the topic counts nobody.
+fn warnings(draft: &Draft, around: Around) -> Vec<String> {
+    let wanted = u64::from(draft.class.executions());
+    let too_many = around.connected > 0 && wanted > around.counted;
+    let warning = || format!("each job wants {wanted} stations, and topic {} counts {}: it may end with fewer", draft.topic, around.counted);
+    too_many.then(warning).into_iter().collect()
 }
 
 /// The content that an experiment file's `module` means.
@@ -183,13 +202,20 @@ async fn resolve(module: &ModuleRef, uploaded: Option<&ContentBody>, library: &L
     }
     match module {
         ModuleRef::Bundled(name) => {
-            let names = || BUNDLED.iter().map(|module| module.name).collect::<Vec<_>>().join(", ");
             let module = BUNDLED.iter().find(|module| module.name == name.as_str());
-            let module = module
-                .ok_or_else(|| Refused(StatusCode::UNPROCESSABLE_ENTITY, format!("no bundled module is called {name}; there are {}", names())))?;
+            let module = module.ok_or_else(|| Refused(StatusCode::UNPROCESSABLE_ENTITY, prepare::unknown_module(name)))?;
             Ok(library.keep(module.bytes).await.map_err(HandleError::from)?)
         }
-        ModuleRef::Path(_) | ModuleRef::Cid(_) => Err(Refused(
+        ModuleRef::Cid(cid) => library.find(*cid).await.map_err(HandleError::from)?.ok_or_else(|| {
+            Refused(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!(
+                    "module {cid} is neither bundled nor kept by this station, which must serve it: write its file's path, like \
+                     module = \"./my.wasm\" (a script uploads it with POST /v1/content first)"
+                ),
+            )
+        }),
+        ModuleRef::Path(_) => Err(Refused(
             StatusCode::UNPROCESSABLE_ENTITY,
             "upload the module with POST /v1/content first, and name its cid and bytes as `module`".into(),
         )),
@@ -203,19 +229,27 @@ fn parse_cid(text: &str) -> Result<Cid, Refused> {
 async fn own(State(api): State<Api>) -> Result<Json<Vec<ExperimentBody>>, Refused> {
     let mut bodies = Vec::new();
     for id in api.handle.status().await?.own {
-        bodies.push(explain::experiment(&api.handle.view(id).await?));
+        bodies.push(body(&api, id).await?);
     }
+    bodies.sort_by(|a, b| (b.published, &b.experiment).cmp(&(a.published, &a.experiment)));
     Ok(Json(bodies))
 }
 
 async fn experiment(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ExperimentBody>, Refused> {
-    let mut body = explain::experiment(&api.handle.view(parse_cid(&id)?).await?);
+    Ok(Json(body(&api, parse_cid(&id)?).await?))
+}
+
+/// An experiment of this station with who is around.
+async fn body(api: &Api, id: Cid) -> Result<ExperimentBody, Refused> {
+    let view = api.handle.view(id).await?;
+    let around = api.handle.around(view.call.body.experiment.body.topic.clone()).await?;
+    let mut body = explain::experiment(&Facts { view: &view, around, topics: &api.handle.identity().topics });
     if !body.closed {
         // Before all other advice: whose clock is wrong hears nobody, and nobody hears it.
         let clock = api.handle.status().await?.clock;
         body.advice = clock.iter().map(clock::said).chain(body.advice).collect();
     }
-    Ok(Json(body))
+    Ok(body)
 }
 
 async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
@@ -233,10 +267,7 @@ async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<
 }
 
 async fn verification(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<VerificationBody>, Refused> {
-    let summary = api.handle.verify(parse_cid(&id)?).await?;
-    let station_protocol::log::Summary { settled, receipts, late, absent, inputs, .. } = summary;
-    let unproved = station_protocol::log::UNPROVED.map(str::to_owned).to_vec();
-    Ok(Json(VerificationBody { experiment: id, settled, receipts, late, absent, inputs, unproved }))
+    Ok(Json(explain::verification(id.clone(), &api.handle.verify(parse_cid(&id)?).await?)))
 }
 
 async fn set_policy(State(api): State<Api>, body: String) -> Result<StatusCode, Refused> {

@@ -156,6 +156,7 @@ fn routes(id: &str) -> Vec<(&'static str, String)> {
     let of = |rest: &str| format!("/v1/experiments/{id}{rest}");
     vec![
         ("GET", "/v1/status".into()),
+        ("GET", "/v1/node".into()),
         ("POST", "/v1/content".into()),
         ("POST", "/v1/experiments".into()),
         ("GET", "/v1/experiments".into()),
@@ -357,9 +358,51 @@ async fn an_uploaded_module_is_published_by_its_cid() {
 }
 
 #[tokio::test]
+async fn a_module_is_named_by_its_cid_where_it_is_bundled_or_kept_and_refused_with_the_way_out_elsewhere() {
+    let api = served().await;
+    let file = |cid: &str| json!({ "file": FILE.replace("noop", cid) });
+    let bundled = station_car::unixfs::build(BUNDLED[0].bytes).root.to_string();
+    assert_eq!(api.ask(posted("/v1/experiments", &file(&bundled))).await.0, 200);
+    let (_, kept) = api.ask(with_token("POST", "/v1/content").body(Full::from("a module")).expect("a good request")).await;
+    assert_eq!(api.ask(posted("/v1/experiments", &file(kept["cid"].as_str().expect("a CID")))).await.0, 200);
+    let unknown = station_car::unixfs::build(b"nobody has this").root.to_string();
+    let (status, error) = api.refused(posted("/v1/experiments", &file(&unknown))).await;
+    assert_eq!(status, 422);
+    assert!([unknown.as_str(), "neither bundled nor kept", "./my.wasm", "POST /v1/content"].iter().all(|word| error.contains(word)), "{error}");
+}
+
+#[test]
+fn more_stations_than_a_topic_counts_are_warned_of_where_somebody_is_there_to_be_counted() {
+    let file = ExperimentFile::parse(&FILE.replace("fixed:1", "fixed:100")).expect("a good file");
+    let draft = prepare::draft(file, Content::raw(b"module"), None).expect("a draft");
+    let of = |connected, counted| warnings(&draft, Around { peers: connected, connected, counted });
+    let said = of(3, 4);
+    assert!(said.len() == 1 && ["100 stations", "compute counts 4"].iter().all(|word| said[0].contains(word)), "{said:?}");
+    assert!(of(99, 100).is_empty(), "there are enough");
+    assert!(of(0, 1).is_empty(), "who has just started has counted nobody");
+}
+
+#[tokio::test]
+async fn the_newest_experiment_is_the_first_of_the_list() {
+    let api = served().await;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        let (_, body) =
+            api.ask(posted("/v1/experiments", &json!({ "file": format!("name = \"e{number}\"\n{}", &FILE["name = \"n\"\n".len()..]) }))).await;
+        assert_eq!((&body["name"], &body["warnings"]), (&json!(format!("e{number}")), &json!([])), "{body}");
+        ids.push(body["experiment"].clone());
+    }
+    let (_, own) = api.get("/v1/experiments").await;
+    let times: Vec<_> = own.as_array().expect("a list").iter().map(|own| own["published"].as_u64().expect("a time")).collect();
+    assert!(times.is_sorted_by(|a, b| a >= b) && times.len() == 3, "{times:?}");
+    assert!(own.as_array().expect("a list").iter().all(|own| ids.contains(&own["experiment"])));
+}
+
+#[tokio::test]
 async fn the_status_says_who_the_station_is() {
     let api = served().await;
     let (_, status) = api.get("/v1/status").await;
+    assert_eq!(api.get("/v1/node").await, (200, json!({ "node": status["node"] })));
     let status: StatusBody = serde_json::from_value(status).expect("the documented shape");
     assert_eq!(status.node, station_protocol::SigningKey::from_bytes(&SECRET).node().to_string());
     assert_eq!((status.network.as_str(), status.isolation.as_str(), status.capacity), ("lab", "process_only", 0));

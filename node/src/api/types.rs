@@ -97,6 +97,16 @@ pub struct InputsBody {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PublishedBody {
     pub experiment: String,
+    pub name: String,
+    /// What makes it unlikely to end as it is meant, in sentences.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// `GET /v1/node`: whose API this is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeBody {
+    pub node: String,
 }
 
 /// `GET /v1/experiments/{id}`: where it stands, and why it does not move.
@@ -105,6 +115,8 @@ pub struct ExperimentBody {
     pub experiment: String,
     pub name: String,
     pub topic: String,
+    /// Milliseconds since the epoch, by the clock of this station.
+    pub published: u64,
     pub jobs: u64,
     pub settled: u64,
     pub held: u64,
@@ -113,15 +125,23 @@ pub struct ExperimentBody {
     /// Milliseconds since the epoch.
     pub deadline: u64,
     pub log: Option<String>,
-    /// Stations the topic counts, and how many of them the present Call asks.
+    /// Executions that each job wants.
+    pub wanted: u64,
+    /// Stations that the topic counts, this one among them; how many are connected with this one; how many the present Call asks.
     pub stations: u64,
+    pub connected: u64,
     pub sampled: u64,
     pub claimants: u64,
+    /// What it needs, like `http *.ipfs.io:443`, and the labels it asks for, like `region = eu or na`.
+    pub needs: Vec<String>,
+    pub labels: Vec<String>,
     /// Why claims were refused, and how often.
     pub refusals: BTreeMap<String, u64>,
     /// Why stations said they do not claim, and how many.
     pub declines: BTreeMap<String, u64>,
-    /// What would change it, in sentences.
+    /// How executions ended that brought no answer, and how many.
+    pub failures: BTreeMap<String, u64>,
+    /// What would change it, in sentences; at least one while it is open.
     pub advice: Vec<String>,
 }
 

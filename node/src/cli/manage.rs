@@ -4,7 +4,7 @@ use serde_json::json;
 use station_protocol::SigningKey;
 
 use super::client::Client;
-use super::output::{Exit, Failure, Output};
+use super::output::{Exit, Failure, Output, shown};
 use crate::api::types::StatusBody;
 use crate::platform::home::Home;
 use crate::printable::Line;
@@ -12,13 +12,12 @@ use crate::printable::Line;
 pub(super) fn init(home: &Home, output: &Output) -> Result<Exit, Failure> {
     home.init()?;
     let node = SigningKey::from_bytes(&home.key()?).node().to_string();
-    let body = json!({ "home": home.dir(), "node": node });
+    let body = json!({ "home": shown(home.dir()), "node": node });
     output.show(&body, |_| {
-        format!(
-            "Made a station in {}\nnode id  {node}\n\nNext: copy your network's file to {}\n      or make a network with `station network new NAME --topic TOPIC`, then `station run`.",
-            home.dir().display(),
-            home.path("network.toml").display(),
-        )
+        let (dir, file) = (home.dir().display(), home.path("network.toml"));
+        let (new, run) = (home.new_network(), home.call("run"));
+        let next = format!("copy the network file that somebody gave you to {}, or make a network of your own:", file.display());
+        format!("Made a station in {dir}\nnode id  {node}\n\nNext: {next}\n  {new}\nThen:\n  {run}\n")
     });
     Ok(Exit::Done)
 }

@@ -6,11 +6,14 @@
 mod client;
 mod demo;
 mod doctor;
+mod experiments;
 mod files;
+mod follow;
 mod inspect;
 mod manage;
 mod network;
 mod output;
+mod pick;
 mod publish;
 mod rules;
 mod run;
@@ -21,7 +24,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::platform::home::Home;
+use crate::platform::home::{self, Home};
 use output::{Exit, Failure, Output};
 
 /// Runs other people's experiments safely and returns results one can trust.
@@ -39,16 +42,19 @@ struct Cli {
     command: Command,
 }
 
+/// Where help lists what every command takes: after what is the command's own.
+const EVERYWHERE: &str = "With every command";
+
 #[derive(Clone, Debug, Args)]
 pub struct Common {
     /// The station's folder: key, settings, policy, store
-    #[arg(long, global = true, env = "STATION_HOME", value_name = "DIR")]
+    #[arg(long, global = true, env = "STATION_HOME", value_name = "DIR", help_heading = EVERYWHERE)]
     home: Option<PathBuf>,
     /// Print JSON instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// What to log to standard error, like `info` or `station_node=debug`
-    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error", value_parser = log_filter)]
+    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error", value_parser = log_filter, help_heading = EVERYWHERE)]
     log: String,
 }
 
@@ -56,21 +62,24 @@ pub struct Common {
 enum Command {
     /// Make a station: a key and commented settings
     Init,
-    /// Make or show networks
+    /// Make networks
     #[command(subcommand)]
     Network(network::Command),
     /// Run the station until Ctrl-C
     Run(run::Args),
     /// Publish an experiment and watch it
     Publish(publish::Args),
+    /// List this station's experiments, the newest first: short id, age, name, state, counts
+    #[command(after_help = EXPERIMENTS_EXAMPLES)]
+    Experiments,
     /// Watch an experiment of this station: progress, and why it does not move
-    Watch(show::WatchArgs),
+    Watch(show::WhichArgs),
     /// Show an experiment's results
     Results(show::ResultsArgs),
     /// Check every signature and recompute every verdict of a closed experiment's Log
-    Verify(show::WatchArgs),
+    Verify(show::WhichArgs),
     /// Close an experiment of this station now; unsettled jobs expire
-    Cancel(show::WatchArgs),
+    Cancel(show::WhichArgs),
     /// Build, inspect or try a module
     #[command(subcommand)]
     Module(inspect::Command),
@@ -90,6 +99,12 @@ enum Command {
     /// Run a small mesh on this machine and show an experiment end to end
     Demo(demo::Args),
 }
+
+const EXPERIMENTS_EXAMPLES: &str = "Examples:
+  station experiments                       also while no station runs
+  station experiments --json | jq -r '.[] | select(.closed | not) | .experiment'
+
+What the list names can be written in `watch`, `results`, `verify` and `cancel`: `last`, `@2`, or the beginning of an id.";
 
 /// Parses the arguments and runs the command.
 #[must_use]
@@ -133,10 +148,11 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     let home = Home::new(home_dir(cli.common.home)?);
     match cli.command {
         Command::Init => manage::init(&home, output),
-        Command::Network(command) => network::run(&command, output),
+        Command::Network(command) => network::run(&home, &command, output),
         Command::Run(args) => run::run(&home, &args, output).await,
         Command::Publish(args) => publish::run(&home, &args, output).await,
-        Command::Watch(args) => show::watch(&home, &args, output).await,
+        Command::Experiments => experiments::run(&home, output).await,
+        Command::Watch(args) => follow::watch(&home, &args, output).await,
         Command::Results(args) => show::results(&home, &args, output).await,
         Command::Verify(args) => show::verify(&home, &args, output).await,
         Command::Cancel(args) => show::cancel(&home, &args, output).await,
@@ -153,13 +169,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
 
 /// `--home`, else `~/.station`.
 fn home_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    match given {
-        Some(dir) => Ok(dir),
-        None => {
-            let home = std::env::var_os("HOME").ok_or_else(|| Failure::new("HOME is not set: name the station's folder with --home"))?;
-            Ok(PathBuf::from(home).join(".station"))
-        }
-    }
+    given.or_else(home::default_dir).ok_or_else(|| Failure::new("HOME is not set: name the station's folder with --home"))
 }
 
 fn start_log(filter: &str) {

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -171,6 +172,20 @@ impl Output {
         }
     }
 
+    /// A line that changes in place, hidden from scripts.
+    #[must_use]
+    pub(super) fn line(&self) -> ProgressBar {
+        let line = self.hidden_for_scripts(ProgressBar::new_spinner());
+        line.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is a constant"));
+        line
+    }
+
+    /// Columns of the terminal that reads standard error, where such a line stands; of none, as many as it takes.
+    #[must_use]
+    pub(super) fn error_width(&self) -> usize {
+        terminal_size::terminal_size_of(std::io::stderr()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
+    }
+
     /// A bar over `total` steps, hidden from scripts.
     #[must_use]
     pub(super) fn bar(&self, total: u64, what: &str) -> ProgressBar {
@@ -201,7 +216,10 @@ impl Output {
     #[must_use]
     pub(super) fn fail(&self, failure: &Failure) -> Exit {
         if self.json {
-            self.write(&format!("{}\n", json(&serde_json::json!({ "error": failure.message, "code": failure.exit.code() }).to_string())));
+            self.write(&format!(
+                "{}\n",
+                json(&serde_json::json!({ "type": "failure", "error": failure.message, "code": failure.exit.code() }).to_string())
+            ));
         } else {
             complain(&format!("station: {}", failure.message));
         }
@@ -221,6 +239,11 @@ impl Output {
             _ => exit,
         }
     }
+}
+
+/// A path as JSON has it, which knows no bytes that are not UTF-8.
+pub(super) fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// A line on standard error. Where nobody can read it, nobody can be told.

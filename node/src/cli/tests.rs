@@ -64,6 +64,8 @@ impl Place {
         let home = Home::new(self.dir.path().to_owned());
         home.new_token().expect("a token");
         home.write("api.addr", &listener.local_addr().expect("bound").to_string()).expect("written");
+        let node = json!({ "node": station_protocol::SigningKey::from_bytes(&home.key().expect("a key")).node().to_string() });
+        let router = router.route("/v1/node", get(async move || Json(node.clone())));
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
 }
@@ -71,7 +73,8 @@ impl Place {
 /// An experiment as the API tells it.
 fn experiment(closed: bool, outstanding: u64) -> Value {
     json!({ "experiment": ID, "name": "n", "topic": "t", "jobs": 2, "settled": 0, "held": 0, "outstanding": outstanding, "closed": closed, "deadline": 0,
-        "log": null, "stations": 1, "sampled": 0, "claimants": 0, "refusals": {}, "declines": {}, "advice": [] })
+        "log": null, "published": 0, "wanted": 1, "stations": 1, "connected": 0, "sampled": 0, "claimants": 0, "needs": [], "labels": [],
+        "refusals": {}, "declines": {}, "failures": {}, "advice": [] })
 }
 
 fn results(verdicts: &[&str]) -> Value {
@@ -186,7 +189,7 @@ async fn commands_that_need_a_running_station_say_so_with_their_own_code() {
     place.run(&["network", "new", "lab", "--topic", "t", "-o", place.dir.path().join("network.toml").to_str().expect("UTF-8")]).await;
     let file = place.dir.path().join("e.toml");
     std::fs::write(&file, include_str!("../../../modules/primes/experiment.toml")).expect("written");
-    for words in [&["status"][..], &["watch", ID], &["verify", ID], &["cancel", ID], &["publish", file.to_str().expect("UTF-8"), "--detach"]] {
+    for words in [&["status"][..], &["publish", file.to_str().expect("UTF-8"), "--detach"]] {
         let (exit, answer) = place.ask(words).await;
         assert_eq!((exit, &answer["code"]), (Exit::NotRunning, &json!(3)), "{words:?} {answer}");
         assert!(answer["error"].as_str().is_some_and(|error| error.contains("station run")), "{answer}");
@@ -245,7 +248,7 @@ async fn the_other_commands_of_a_running_station_answer_in_json() {
     place.serve(answering(&[])).await;
     assert_eq!(place.ask(&["verify", ID]).await.1["receipts"], json!(6));
     assert!(place.run(&["verify", ID]).await.1.contains("no Log proves that no receipt was left out"));
-    assert_eq!(place.ask(&["cancel", ID]).await, (Exit::Done, json!({ "cancelled": ID })));
+    assert_eq!(place.ask(&["cancel", ID]).await, (Exit::Done, json!({ "cancelled": ID, "was_closed": true })));
     let (exit, allowed) = place.ask(&["allow", "gateway-check", "http", "*"]).await;
     assert_eq!((exit, &allowed["running"]), (Exit::Done, &json!(true)));
 }

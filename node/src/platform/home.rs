@@ -27,8 +27,8 @@ use crate::platform::system;
 pub enum HomeError {
     #[error("{path}: {error}")]
     Io { path: String, error: io::Error },
-    #[error("there is no station in {0}; make one with `station init`")]
-    None(String),
+    #[error("there is no station in {dir}; make one with `{init}`")]
+    None { dir: String, init: String },
     #[error("{0} has a station already")]
     Exists(String),
     #[error("{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`")]
@@ -41,8 +41,8 @@ pub enum HomeError {
     Config(#[from] ConfigError),
     #[error("policy.toml: {0}")]
     Policy(String),
-    #[error("this station has no network yet: copy a network file to {0}, or make one with `station network new`")]
-    NoNetwork(String),
+    #[error("this station has no network yet: copy a network file to {file}, or make one with `{new}`")]
+    NoNetwork { file: String, new: String },
 }
 
 /// A station's folder.
@@ -86,6 +86,19 @@ impl Home {
         self.dir.join(name)
     }
 
+    /// `station WORDS` as a shell takes it for this home, which is named where it is not the one that `station` takes by itself.
+    #[must_use]
+    pub fn call(&self, words: &str) -> String {
+        let own = default_dir().is_some_and(|default| default == self.dir);
+        if own { format!("station {words}") } else { format!("station {words} --home {}", quoted(&self.dir)) }
+    }
+
+    /// The command that makes a network of one's own for this home.
+    #[must_use]
+    pub fn new_network(&self) -> String {
+        self.call(&format!("network new my-net --topic general --output {}", quoted(&self.path("network.toml"))))
+    }
+
     /// A folder in the home that is its owner's alone, made if it is not there.
     pub fn private_folder(&self, name: &str) -> Result<PathBuf, HomeError> {
         let path = self.path(name);
@@ -96,7 +109,7 @@ impl Home {
     /// The key's 32-byte seed.
     pub fn key(&self) -> Result<[u8; 32], HomeError> {
         self.not_writable()?;
-        let bytes = self.read_secret("key")?.ok_or_else(|| HomeError::None(self.dir.display().to_string()))?;
+        let bytes = self.read_secret("key")?.ok_or_else(|| HomeError::None { dir: self.dir.display().to_string(), init: self.call("init") })?;
         bytes.try_into().map_err(|_| HomeError::Key(self.path("key").display().to_string()))
     }
 
@@ -105,8 +118,8 @@ impl Home {
     }
 
     pub fn network(&self) -> Result<NetworkFile, HomeError> {
-        let text = self.read("network.toml")?.ok_or_else(|| HomeError::NoNetwork(self.path("network.toml").display().to_string()))?;
-        Ok(NetworkFile::parse(&text)?)
+        let none = || HomeError::NoNetwork { file: self.path("network.toml").display().to_string(), new: self.new_network() };
+        Ok(NetworkFile::parse(&self.read("network.toml")?.ok_or_else(none)?)?)
     }
 
     /// The policy's text; empty where there is none, which means the default: deny.
@@ -191,6 +204,31 @@ impl Home {
 
     fn io(&self, name: &str, error: io::Error) -> HomeError {
         HomeError::Io { path: self.path(name).display().to_string(), error }
+    }
+}
+
+/// The home where no `--home` is given: `STATION_HOME`, else `~/.station`.
+#[must_use]
+pub fn default_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("STATION_HOME").filter(|named| !named.is_empty());
+    named.map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".station")))
+}
+
+/// A path as a shell reads it back, one that is no UTF-8 too (`$'…'`, as in bash and POSIX 2024).
+#[must_use]
+pub fn quoted(path: &Path) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
+    match path.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Some(text) => format!("'{}'", text.replace('\'', "'\\''")),
+        None => {
+            let escaped = |byte: &u8| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+                0x20..0x7f => char::from(*byte).to_string(),
+                _ => format!("\\x{byte:02x}"),
+            };
+            format!("$'{}'", path.as_os_str().as_encoded_bytes().iter().map(escaped).collect::<String>())
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::StationError;
 use super::commits::Commits;
 use super::fetches::{Asker, Fetched, Fetches};
-use super::handle::{Command, Handle, Note, Status};
+use super::handle::{Around, Command, Handle, Note, Status};
 use super::narrate::Narrator;
 use super::room::Room;
 use crate::clock::Clock;
@@ -364,6 +364,7 @@ impl Driver {
                 self.show_views();
             }
             // Whoever asked has gone if the reply cannot be sent.
+            Command::Around(topic, reply) => drop(reply.send(self.around(&topic))),
             Command::Status(reply) => drop(reply.send(self.status())),
             Command::Gauges(reply) => drop(reply.send(self.gauges())),
             Command::Policy(policy) => {
@@ -488,6 +489,10 @@ impl Driver {
             // Whoever asked has gone if the reply cannot be sent.
             let _ = reply.send(view);
         }
+    }
+
+    fn around(&self, topic: &Name) -> Around {
+        Around { peers: self.connected.len() as u64, connected: self.worker.met(topic), counted: self.worker.counted(topic) }
     }
 
     fn status(&self) -> Status {

@@ -79,6 +79,17 @@ pub struct Status {
     pub bounds: Vec<Gauge>,
 }
 
+/// Who is around on a topic, as this station sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Around {
+    /// Stations that are connected, whatever their topics.
+    pub peers: u64,
+    /// Those of them that take part in the topic.
+    pub connected: u64,
+    /// The topic's counted size, this station included: more than are connected.
+    pub counted: u64,
+}
+
 /// Why the station did not do what it was told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandleError {
@@ -86,12 +97,14 @@ pub enum HandleError {
     Stopped,
     #[error("the experiment is not published: {0}")]
     Publish(#[from] PublishError),
-    #[error("{topic} is not a topic of the network {network}; it has {}", topics.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))]
+    #[error("{topic} is not a topic of the network {network}; it has {}: write one of them as topic", topics.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))]
     Topic { topic: Name, network: Name, topics: Vec<Name> },
     #[error("the disk is nearly full: free some, or raise `disk` in station.toml, and publish again")]
     NoRoom,
-    #[error("this station knows no experiment {0}")]
+    #[error("this station has published no experiment {0}; `station experiments` lists those it has")]
     Unknown(ExperimentId),
+    #[error("experiment {experiment} is of the requester {requester}: ask its station, which alone has the results and the Log")]
+    Foreign { experiment: ExperimentId, requester: NodeId },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("block {0} of the Log is not in the store")]
@@ -109,6 +122,7 @@ pub(super) enum Command {
     Publish(Box<Draft>, Vec<Cid>, oneshot::Sender<Result<ExperimentId, PublishError>>),
     Cancel(ExperimentId),
     View(ExperimentId, oneshot::Sender<Option<View>>),
+    Around(Name, oneshot::Sender<Around>),
     Status(oneshot::Sender<Status>),
     Gauges(oneshot::Sender<Vec<Gauge>>),
     Policy(Box<Policy>),
@@ -172,7 +186,22 @@ impl Handle {
 
     /// An experiment of this station as it stands.
     pub async fn view(&self, experiment: ExperimentId) -> Result<View, HandleError> {
-        self.ask(|reply| Command::View(experiment, reply)).await?.ok_or(HandleError::Unknown(experiment))
+        match self.ask(|reply| Command::View(experiment, reply)).await? {
+            Some(view) => Ok(view),
+            None => Err(self.unknown(experiment).await?),
+        }
+    }
+
+    /// Why there is no view of `experiment`: it is somebody else's, or never heard of.
+    async fn unknown(&self, experiment: ExperimentId) -> Result<HandleError, HandleError> {
+        let calls = self.status().await?.calls;
+        let foreign = calls.iter().find(|call| call.experiment == experiment).map(|call| call.requester);
+        Ok(foreign.map_or(HandleError::Unknown(experiment), |requester| HandleError::Foreign { experiment, requester }))
+    }
+
+    /// Who is around on `topic`.
+    pub async fn around(&self, topic: Name) -> Result<Around, HandleError> {
+        self.ask(|reply| Command::Around(topic, reply)).await
     }
 
     pub async fn status(&self) -> Result<Status, HandleError> {
@@ -215,30 +244,7 @@ impl Handle {
 
     /// Hashes every byte of a closed experiment's Log that is here, checks every signature, and recomputes every verdict.
     pub async fn verify(&self, experiment: ExperimentId) -> Result<log::Summary, HandleError> {
-        let view = self.view(experiment).await?;
-        let cid = view.status.log.ok_or(HandleError::Open(experiment))?;
-        let root = log::Root::read(&cid, &self.block(cid).await?)?;
-        root.is_closed_by(&view.call, &cid)?;
-        let jobs = jobs(&*self.store, &root.experiment.body.jobs.root).await?;
-        let mut verifier = log::Verifier::new(&root, jobs.as_ref())?;
-        for cid in &root.pages {
-            let page = Page::read(cid, &self.block(*cid).await?)?;
-            let elsewhere: BTreeSet<Cid> = page.entries.iter().flat_map(Entry::elsewhere).collect();
-            let blobs = blobs(&*self.store, elsewhere.clone()).await?;
-            let missing: Vec<Cid> = elsewhere.into_iter().filter(|cid| !blobs.contains_key(cid)).collect();
-            are_whole(&*self.store, missing).await?;
-            verifier.page(&page, |cid| blobs.get(cid).cloned())?;
-        }
-        Ok(verifier.finish()?)
-    }
-
-    /// A part of the Log, from our own store.
-    async fn block(&self, cid: Cid) -> Result<Vec<u8>, HandleError> {
-        if let Some(block) = self.store.blob(cid).await? {
-            return Ok(block);
-        }
-        are_whole(&*self.store, vec![cid]).await?;
-        Err(HandleError::Page(cid))
+        verified(&*self.store, &self.view(experiment).await?).await
     }
 
     async fn tell(&self, command: Command) -> Result<(), HandleError> {
@@ -250,6 +256,33 @@ impl Handle {
         self.tell(command(reply)).await?;
         answer.await.map_err(|_| HandleError::Stopped)
     }
+}
+
+/// Hashes every byte of a closed experiment's Log that is in `store`, checks every signature, and recomputes every verdict.
+pub async fn verified(store: &dyn Store, view: &View) -> Result<log::Summary, HandleError> {
+    let cid = view.status.log.ok_or(HandleError::Open(view.call.body.id()))?;
+    let root = log::Root::read(&cid, &block(store, cid).await?)?;
+    root.is_closed_by(&view.call, &cid)?;
+    let jobs = jobs(store, &root.experiment.body.jobs.root).await?;
+    let mut verifier = log::Verifier::new(&root, jobs.as_ref())?;
+    for cid in &root.pages {
+        let page = Page::read(cid, &block(store, *cid).await?)?;
+        let elsewhere: BTreeSet<Cid> = page.entries.iter().flat_map(Entry::elsewhere).collect();
+        let blobs = blobs(store, elsewhere.clone()).await?;
+        let missing: Vec<Cid> = elsewhere.into_iter().filter(|cid| !blobs.contains_key(cid)).collect();
+        are_whole(store, missing).await?;
+        verifier.page(&page, |cid| blobs.get(cid).cloned())?;
+    }
+    Ok(verifier.finish()?)
+}
+
+/// A part of the Log, from our own store.
+async fn block(store: &dyn Store, cid: Cid) -> Result<Vec<u8>, HandleError> {
+    if let Some(block) = store.blob(cid).await? {
+        return Ok(block);
+    }
+    are_whole(store, vec![cid]).await?;
+    Err(HandleError::Page(cid))
 }
 
 /// All settled jobs of an experiment, by index: from the pages of its Log and from what no page holds yet.

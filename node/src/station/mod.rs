@@ -45,7 +45,7 @@ use crate::outside::Outside;
 use crate::store::{Store, StoreError, Table};
 use crate::tasks::Tasks;
 
-pub use handle::{Handle, HandleError, Identity, NOTES_KEPT, Note, Status, logs, settled};
+pub use handle::{Around, Handle, HandleError, Identity, NOTES_KEPT, Note, Status, logs, settled, verified};
 
 /// The software that receipts name.
 pub const SOFTWARE: &str = concat!("station/", env!("CARGO_PKG_VERSION"));

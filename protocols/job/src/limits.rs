@@ -36,19 +36,20 @@ pub const LIMITS_MAX: Limits =
 
 /// A limit is zero where work needs some, or above [`LIMITS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("limit {name} is {}, outside {} to {}", shown(name, *value), shown(name, u64::from(*name != "bytes_in")), shown(name, *max))]
+#[error("{name} is {}, outside {} to {}", written(name, value), written(name, min), written(name, max))]
 pub struct LimitError {
     pub name: &'static str,
     pub value: u64,
+    pub min: u64,
     pub max: u64,
 }
 
-/// The value of a limit as people write it.
-fn shown(name: &str, value: u64) -> String {
+/// A limit as the experiment file has it: a size, a span, or a number.
+fn written(name: &str, value: &u64) -> String {
     match name {
         "fuel" => value.to_string(),
-        "wall" => Span(value).to_string(),
-        _ => Size(value).to_string(),
+        "wall" => Span(*value).to_string(),
+        _ => Size(*value).to_string(),
     }
 }
 
@@ -64,7 +65,7 @@ impl Limits {
         ];
         for (name, value, min, max) in rows {
             if value < min || value > max {
-                return Err(LimitError { name, value, max });
+                return Err(LimitError { name, value, min, max });
             }
         }
         Ok(())

@@ -12,11 +12,11 @@ use crate::bounded::{List, Name, Text};
 use crate::capability::Needs;
 use crate::content::Content;
 use crate::experiment::{Class, EXECUTIONS_MAX, EngineProfile, FIELDS_MAX, InputForm, Labels, Measurement, OutputForm, Spread, Trust, WHOLE};
-use crate::human::{self, HumanError, Size, Span};
+use crate::human::{Size, Span};
 use crate::jobs::{Jobs, JobsError};
 use crate::limits::{LimitError, Limits};
 use crate::requester::Draft;
-use crate::time::{DAY, MINUTE, SECOND, Time};
+use crate::time::{DAY, MINUTE, SECOND};
 
 mod inputs;
 #[cfg(test)]
@@ -45,7 +45,7 @@ pub enum FileError {
     /// Names line, column and key.
     #[error("{0}")]
     Toml(String),
-    #[error("write exactly one of [pure], [measurement] and [self_verifying]; found {found}")]
+    #[error("write exactly one of [pure] and [measurement]; found {found}")]
     Classes { found: usize },
     #[error("[self_verifying] is not implemented yet: write [pure] or [measurement]")]
     SelfVerifying,
@@ -53,20 +53,20 @@ pub enum FileError {
     PureWithNeeds,
     #[error("module = {0:?} is none: write a bundled name, a path like \"./my.wasm\", or a CID")]
     Module(String),
+    #[error("module = {0:?} begins like a CID and is none: copy it whole, as `station module inspect` prints it")]
+    Cid(String),
     #[error("{key} is too long: {length} bytes are more than {max}")]
     TooLong { key: &'static str, length: usize, max: usize },
     #[error("stations = {0} is outside 1 to {EXECUTIONS_MAX}")]
     Stations(u32),
     #[error("[limits] {0}")]
     Limit(#[from] LimitError),
-    #[error("run.{key}: {source}")]
-    Moment { key: &'static str, source: HumanError },
-    #[error("run.deadline is outside 10s to 30d: write something like \"10m\"; for longer, publish again with every = \"1d\"")]
-    Deadline,
-    #[error("run.every is shorter than run.deadline: a run must end before the next begins")]
-    EveryTooShort,
-    #[error("run.until stands without run.every: write how often, like every = \"30m\", or remove it")]
-    UntilWithoutEvery,
+    #[error("run.deadline = \"{0}\" is outside \"10s\" to \"30d\": write something like \"10m\"")]
+    Deadline(Span),
+    #[error("run.{0} is not implemented yet, nothing recurs: remove it, and publish the experiment again for each run")]
+    Recurrence(&'static str),
+    #[error("where.labels.{0} is an empty list, which no station satisfies: write {0} = [\"…\"], or remove it")]
+    NoValues(Name),
     #[error("[jobs] has neither lists nor a file: write a list like gateway = [\"https://…\"], or file = \"inputs.ndjson\"")]
     NoJobs,
     #[error("[jobs] has lists and a file: keep one of them")]
@@ -111,6 +111,9 @@ impl std::str::FromStr for ModuleRef {
         if text.contains(['/', '\\']) || text.ends_with(".wasm") {
             return Ok(Self::Path(text.to_owned()));
         }
+        if ["bafy", "bafk", "Qm"].iter().any(|begins| text.starts_with(begins)) {
+            return Err(FileError::Cid(text.chars().take(80).collect()));
+        }
         Name::new(text).map(Self::Bundled).map_err(|_| FileError::Module(text.chars().take(80).collect()))
     }
 }
@@ -139,10 +142,6 @@ pub struct ExperimentFile {
     pub deadline_ms: u64,
     /// Jobs dealt and not settled at a time: a gentle experiment names a small number.
     pub at_once: Option<u32>,
-    /// Publish again that often.
-    pub every_ms: Option<u64>,
-    /// No run begins after it.
-    pub until: Option<Time>,
     pub limits: Limits,
     pub needs: Needs,
     pub labels: Labels,
@@ -167,7 +166,10 @@ impl ExperimentFile {
         if matches!(class, Class::Pure(_)) && !file.needs.is_empty() {
             return Err(FileError::PureWithNeeds);
         }
-        let (deadline_ms, every_ms, until) = file.run.check()?;
+        let deadline_ms = file.run.check()?;
+        if let Some((label, _)) = file.r#where.labels.iter().find(|(_, values)| values.is_empty()) {
+            return Err(FileError::NoValues(label.clone()));
+        }
         let (inputs, target) = inputs_of(file.jobs)?;
         let name = file.name.unwrap_or_else(|| file.module.clone());
         let limits = Limits::from(file.limits);
@@ -180,8 +182,6 @@ impl ExperimentFile {
             class,
             deadline_ms,
             at_once: file.run.at_once,
-            every_ms,
-            until,
             limits,
             needs: file.needs,
             labels: file.r#where.labels,
@@ -276,12 +276,13 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PureFile {
-    #[serde(default = "standard", deserialize_with = "trust")]
+    #[serde(default = "two_agree", deserialize_with = "trust")]
     trust: Trust,
 }
 
-fn standard() -> Trust {
-    Trust::Standard
+/// One station alone proves nothing to who does not trust it.
+fn two_agree() -> Trust {
+    Trust::Fixed(2)
 }
 
 fn trust<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trust, D::Error> {
@@ -290,7 +291,7 @@ fn trust<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trust, D::Error> 
 
 /// The text is no trust.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no trust: write \"final\", \"standard\", \"cheap\" or \"fixed:N\" with N from 1 to {EXECUTIONS_MAX}")]
+#[error("{0:?} is no trust: write \"fixed:N\" with N from 1 to {EXECUTIONS_MAX}, like \"fixed:2\": so many stations agree to the byte")]
 pub struct TrustError(String);
 
 impl std::str::FromStr for Trust {
@@ -298,13 +299,7 @@ impl std::str::FromStr for Trust {
 
     fn from_str(text: &str) -> Result<Self, TrustError> {
         let fixed = |count: &str| count.parse().ok().filter(|count| (1..=EXECUTIONS_MAX).contains(&u32::from(*count))).map(Self::Fixed);
-        let trust = match text {
-            "final" => Some(Self::Final),
-            "standard" => Some(Self::Standard),
-            "cheap" => Some(Self::Cheap),
-            other => other.strip_prefix("fixed:").and_then(fixed),
-        };
-        trust.ok_or_else(|| TrustError(text.to_owned()))
+        text.strip_prefix("fixed:").and_then(fixed).ok_or_else(|| TrustError(text.to_owned()))
     }
 }
 
@@ -371,27 +366,22 @@ fn check_fields(class: &Class, output: OutputForm) -> Result<(), FileError> {
 #[serde(deny_unknown_fields)]
 struct RunFile {
     deadline: Option<Span>,
-    every: Option<Span>,
-    until: Option<String>,
+    every: Option<toml::Value>,
+    until: Option<toml::Value>,
     at_once: Option<u32>,
 }
 
 impl RunFile {
-    /// Deadline, interval, end.
-    fn check(&self) -> Result<(u64, Option<u64>, Option<Time>), FileError> {
-        let deadline_ms = self.deadline.map_or(DEADLINE_MS_DEFAULT, |span| span.0);
-        if !(DEADLINE_MS_MIN..=RUN_MS_MAX).contains(&deadline_ms) {
-            return Err(FileError::Deadline);
+    /// The deadline in milliseconds.
+    fn check(&self) -> Result<u64, FileError> {
+        if self.every.is_some() {
+            return Err(FileError::Recurrence("every"));
         }
-        if self.every.is_some_and(|every| every.0 < deadline_ms) {
-            return Err(FileError::EveryTooShort);
+        if self.until.is_some() {
+            return Err(FileError::Recurrence("until"));
         }
-        if self.until.is_some() && self.every.is_none() {
-            return Err(FileError::UntilWithoutEvery);
-        }
-        let until = self.until.as_deref().map(human::moment).transpose();
-        let until = until.map_err(|source| FileError::Moment { key: "until", source })?;
-        Ok((deadline_ms, self.every.map(|every| every.0), until))
+        let deadline = self.deadline.unwrap_or(Span(DEADLINE_MS_DEFAULT));
+        if (DEADLINE_MS_MIN..=RUN_MS_MAX).contains(&deadline.0) { Ok(deadline.0) } else { Err(FileError::Deadline(deadline)) }
     }
 }
 

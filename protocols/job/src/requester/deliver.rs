@@ -251,6 +251,7 @@ impl Run {
         let bytes = record.len();
         cx.put(numbered(Tag::Held, &self.id, number), record);
         self.held.insert(number);
+        self.explanation.ended(&held.receipt.body.outcome);
         cx.note(Note::Held { experiment: self.id, node: leased.node, lease: number, index: leased.index });
         cx.report(leased.node, PeerAction::Useful);
         self.losers.delivered(leased.cluster);

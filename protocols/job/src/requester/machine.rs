@@ -221,7 +221,7 @@ impl Requester {
             },
             Request::Decline(decline) => {
                 if let Some(run) = self.open.get_mut(&decline.experiment) {
-                    *run.explanation.declines.entry(decline.reason).or_default() += 1;
+                    run.declined(from.node, decline.reason);
                     self.cx.note(Note::Declined { experiment: decline.experiment, node: from.node, reason: decline.reason });
                 }
                 self.cx.act(Effect::Answer { ask, response: Response::Noted });

@@ -48,7 +48,7 @@ use crate::identity::{NodeId, Signed};
 use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::peer_action::PeerAction;
-use crate::receipt::LeaseNumber;
+use crate::receipt::{LeaseNumber, Outcome};
 use crate::time::Time;
 use crate::verdict::JobVerdict;
 use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, Status};
@@ -232,10 +232,26 @@ pub struct Explanation {
     /// Claims from addresses that are not global, on a public network: all of them are one cluster.
     pub unplaced: u64,
     pub refusals: BTreeMap<ClaimRefused, u64>,
+    /// Stations that said why they do not claim, by the last reason of each.
     pub declines: BTreeMap<DeclineReason, u64>,
+    /// Executions that ended without an answer, by how. Of more than [`FAILURES_MAX`] ways the first are told apart.
+    pub failures: BTreeMap<Outcome, u64>,
     /// How many stations the topic counts, and how many of them the present Call asks.
     pub stations: u64,
     pub sampled: u64,
+}
+
+/// Ways to fail that one experiment tells apart: a guest chooses its exit code.
+pub const FAILURES_MAX: usize = 16;
+
+impl Explanation {
+    /// One more execution ended so.
+    pub(crate) fn ended(&mut self, outcome: &Outcome) {
+        let is_told = !outcome.is_answer() && (self.failures.len() < FAILURES_MAX || self.failures.contains_key(outcome));
+        if is_told {
+            *self.failures.entry(outcome.clone()).or_default() += 1;
+        }
+    }
 }
 
 /// One experiment as its requester sees it now.

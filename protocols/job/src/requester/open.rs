@@ -163,6 +163,7 @@ impl Run {
             widen_at: now.plus(WIDEN_MS),
             turned_away: false,
             explanation: Explanation::default(),
+            decliners: BTreeMap::new(),
             claimants: BTreeMap::new(),
             losers: Losers::default(),
             window: Window::Unopened,

@@ -110,6 +110,8 @@ impl Run {
             claimant.held = found.held.values().filter(|held| held.receipt.author == node).count() as u64;
             self.claimants.insert(node, claimant);
         }
+        self.explanation.claimants = self.claimants.len() as u64;
+        found.held.values().for_each(|held| self.explanation.ended(&held.receipt.body.outcome));
         for page in found.pages.into_values() {
             self.settled.absorb(&page.settled);
             self.held.absorb(&page.held);

@@ -29,6 +29,7 @@ use crate::log::{Entry, HELD_RECEIPT_BYTES_MAX, HeldReceipt, JOB_RECEIPTS_BYTES_
 use crate::receipt::{INLINE_BYTES_MAX, LOG_BYTES_MAX, LeaseNumber, Receipt};
 use crate::time::Time;
 use crate::verdict::{JobVerdict, VERDICT_RECEIPTS_MAX};
+use crate::work::DeclineReason;
 
 #[derive(Debug)]
 pub(super) struct Run {
@@ -49,6 +50,8 @@ pub(super) struct Run {
     /// Whether a station was told to come back with a higher seq since the last Call.
     pub(super) turned_away: bool,
     pub(super) explanation: Explanation,
+    /// Who declined, and why the last time.
+    pub(super) decliners: BTreeMap<NodeId, DeclineReason>,
     /// Receipts that one job may have.
     pub(super) attempts_max: u32,
 
@@ -257,6 +260,9 @@ pub(super) struct Losses {
     pub(super) ready: Time,
 }
 
+/// Stations of which it is known why they declined: 80 KiB.
+pub(super) const DECLINERS_MAX: usize = 2_048;
+
 /// Lost leases that the Log names of one job: enough to see who loses them. Each loss writes them all to the disk, and losses end no job.
 pub(super) const LOST_MAX: usize = 128;
 
@@ -289,11 +295,39 @@ impl Run {
     /// What holds of it after every event: nothing that stations do makes more of it than fits.
     pub(super) fn assert_bounds(&self) {
         assert!(self.claimants.len() <= CLAIMANTS_MAX, "more claimants than fit");
+        assert!(self.decliners.len() <= DECLINERS_MAX, "more decliners than fit");
         assert!(self.open.len() <= OPEN_JOBS_MAX + self.leases.len(), "more open jobs than fit");
         let indexed = self.hungry.len() + self.silent.len();
         assert!(self.ends.len() <= self.leases.len() && indexed <= self.open.len(), "what is indexed is there, and once");
         assert!(self.logs.len() <= LOGS_MAX, "more logs than fit");
         assert!(self.pages.len() < PAGES_MAX && self.settled.len() <= self.jobs.count(), "more pages or verdicts than there can be");
+    }
+
+    /// `node` said why it does not claim. Each station counts once, however often it says so; keys cost nothing, so that no more than
+    /// [`DECLINERS_MAX`] count, and nothing rests on them but advice.
+    pub(super) fn declined(&mut self, node: NodeId, reason: DeclineReason) {
+        if self.decliners.len() >= DECLINERS_MAX && !self.decliners.contains_key(&node) {
+            return;
+        }
+        if let Some(before) = self.decliners.insert(node, reason) {
+            self.uncount(before);
+        }
+        *self.explanation.declines.entry(reason).or_default() += 1;
+    }
+
+    /// `node` claimed, whatever it said before.
+    pub(super) fn takes_part(&mut self, node: NodeId) {
+        if let Some(reason) = self.decliners.remove(&node) {
+            self.uncount(reason);
+        }
+    }
+
+    fn uncount(&mut self, reason: DeclineReason) {
+        let Some(count) = self.explanation.declines.get_mut(&reason) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.explanation.declines.remove(&reason);
+        }
     }
 
     /// Executions that nobody has yet, all jobs together.

@@ -275,10 +275,16 @@ impl Worker {
         self.outbox_entries
     }
 
-    /// The counted size of a topic, this station included.
+    /// The counted size of a topic, this station included: never below those that are connected.
     #[must_use]
     pub fn counted(&self, topic: &Name) -> u64 {
         self.census.get(topic).map_or(1, |census| census.count(self.peers.met(topic)))
+    }
+
+    /// Stations of a topic that are connected now.
+    #[must_use]
+    pub fn met(&self, topic: &Name) -> u64 {
+        self.peers.met(topic) as u64
     }
 
     /// Whether a drain has come to its end: nothing runs and nothing waits to be told.

@@ -133,13 +133,17 @@ impl Worker {
                 work.ask_at = work.ask_at.min(now);
             }
         }
+        for topic in ours.symmetric_difference(&known) {
+            self.count_anew(topic, now, |_| {});
+        }
         for topic in ours.difference(&known) {
             if self.peers.asked.entry(node).or_default().insert(topic.clone()) {
                 self.ask_calls(node, topic);
                 self.ask_peers_of(node, topic);
             }
             self.peers.due.entry((topic.clone(), Kind::Calls)).or_insert(now.plus(CALLS_EVERY_MS));
-            self.peers.due.entry((topic.clone(), Kind::Peers)).or_insert(now.plus(PEERS_EVERY_MS));
+            let peers_after = if self.knows_too_few(topic) { PEERS_SOON_MS } else { PEERS_EVERY_MS };
+            self.peers.due.entry((topic.clone(), Kind::Peers)).or_insert(now.plus(peers_after));
             self.peers.due.entry((topic.clone(), Kind::Outside)).or_insert(now.plus(OUTSIDE_EVERY_MS));
         }
     }
@@ -149,6 +153,7 @@ impl Worker {
         self.peers.introductions.gone(node);
         self.peers.asked.remove(node);
         for topic in self.peers.connected.remove(node).into_iter().flatten() {
+            self.count_anew(&topic, now, |_| {});
             if self.has_few_peers(&topic)
                 && let Some(due) = self.peers.due.get_mut(&(topic, Kind::Peers))
             {
@@ -161,6 +166,12 @@ impl Worker {
     fn has_few_peers(&self, topic: &Name) -> bool {
         let (peers, known) = (self.peers.met(topic), self.census.get(topic).map_or(1, Census::known));
         peers < TOPIC_PEERS_ENOUGH && peers + 1 < known
+    }
+
+    /// Whether more stations are connected than records are known: a neighbour that answered this key a moment ago, before a restart, tells
+    /// it nothing at once.
+    fn knows_too_few(&self, topic: &Name) -> bool {
+        self.census.get(topic).is_some_and(|census| !census.is_full() && census.known() < self.peers.met(topic) + 1)
     }
 
     fn ask_calls(&mut self, to: NodeId, topic: &Name) {
@@ -204,7 +215,7 @@ impl Worker {
             let candidates = self.peers.on(&topic);
             let every = match kind {
                 Kind::Calls => CALLS_EVERY_MS,
-                Kind::Peers if self.has_few_peers(&topic) => PEERS_SOON_MS,
+                Kind::Peers if self.has_few_peers(&topic) || self.knows_too_few(&topic) => PEERS_SOON_MS,
                 Kind::Peers => PEERS_EVERY_MS,
                 Kind::Outside => OUTSIDE_EVERY_MS,
             };

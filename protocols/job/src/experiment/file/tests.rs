@@ -23,8 +23,6 @@ report   = ["ttfb_ms", "throughput_kbps"]
 
 [run]
 deadline = "5m"
-every    = "30m"
-until    = "2026-12-31T00:00:00Z"
 
 [limits]
 fuel = 2_000_000_000
@@ -58,7 +56,6 @@ fn map(entries: &[(&str, &str)]) -> Ipld {
 fn the_example_becomes_the_draft_it_describes() {
     let file = ExperimentFile::parse(EXAMPLE).unwrap();
     assert_eq!(file.module, ModuleRef::Bundled(Name::new("gateway-check").unwrap()));
-    assert_eq!((file.every_ms, file.until), (Some(30 * MINUTE), Some(Time(1_798_675_200_000))));
     assert_eq!(file.inputs_file(), None);
     let jobs = file.jobs(None).unwrap();
     assert_eq!(jobs.count(), 2);
@@ -81,10 +78,10 @@ fn the_example_becomes_the_draft_it_describes() {
 #[test]
 fn all_but_module_jobs_and_class_has_a_default() {
     let file = ExperimentFile::parse(SMALL).unwrap();
-    assert_eq!(file.class, Class::Pure(Trust::Standard));
+    assert_eq!(file.class, Class::Pure(Trust::Fixed(2)));
     assert_eq!((file.name.as_str(), file.topic.as_str(), file.deadline_ms), ("primes", TOPIC_DEFAULT, DEADLINE_MS_DEFAULT));
     assert_eq!(file.limits, Limits::default());
-    assert!(file.needs.is_empty() && file.labels.is_empty() && file.every_ms.is_none() && file.contact.is_empty());
+    assert!(file.needs.is_empty() && file.labels.is_empty() && file.contact.is_empty());
     let measured = ExperimentFile::parse(&SMALL.replace("[pure]", "[measurement]")).unwrap();
     assert!(matches!(measured.class, Class::Measurement(Measurement { stations: STATIONS_DEFAULT, .. })));
 }
@@ -103,17 +100,18 @@ fn a_module_is_a_name_a_path_or_a_cid() {
         assert_eq!(text.parse(), Ok(expected));
     }
     assert!(error(&SMALL.replace("primes", "Not A Name")).contains("./my.wasm"));
+    assert!(error(&SMALL.replace("primes", &cid.to_string()[..20])).contains("copy it whole"));
 }
 
 #[test]
-fn trust_is_one_of_four_words() {
+fn trust_is_a_number_of_stations_and_offers_nothing_that_is_refused() {
     let trust = |text: &str| ExperimentFile::parse(&format!("{SMALL}trust = \"{text}\"")).map(|file| file.class);
-    let rows = [("final", Trust::Final), ("standard", Trust::Standard), ("cheap", Trust::Cheap), ("fixed:3", Trust::Fixed(3))];
-    for (text, expected) in rows {
-        assert_eq!(trust(text), Ok(Class::Pure(expected)));
-    }
-    for text in ["fixed:0", "fixed:1001", "fixed:", "fixed:-1", "much"] {
-        assert!(trust(text).unwrap_err().to_string().contains("fixed:N"), "{text}");
+    assert_eq!(trust("fixed:3"), Ok(Class::Pure(Trust::Fixed(3))));
+    for text in ["fixed:0", "fixed:1001", "fixed:", "fixed:-1", "much", "final", "standard", "cheap"] {
+        let error = trust(text).unwrap_err().to_string();
+        assert!(error.contains("fixed:N"), "{text}: {error}");
+        let offered = error.split_once("is no trust").unwrap().1;
+        assert!(!["final", "standard", "cheap"].iter().any(|word| offered.contains(word)), "{error}");
     }
 }
 
@@ -139,9 +137,15 @@ fn mistakes_are_named_with_what_to_write() {
         (with("[limits]\nfuel = -1"), &["line 6", "fuel"]),
         (with("[run]\ndeadline = \"1s\""), &["run.deadline", "10m"]),
         (with("[run]\ndeadline = \"10\""), &["line 6", "\"10m\""]),
-        (with("[run]\nevery = \"1m\""), &["run.every", "run.deadline"]),
-        (with("[run]\nuntil = \"2026-12-31T00:00:00Z\""), &["run.until", "every ="]),
-        (with("[run]\nevery = \"1h\"\nuntil = \"soon\""), &["run.until", "2026-12-31T00:00:00Z"]),
+        (with("[run]\ndeadline = \"90d\""), &["run.deadline", "90d", "30d"]),
+        (with("[run]\nevery = \"1h\""), &["run.every", "publish the experiment again"]),
+        (with("[run]\nuntil = \"2026-12-31T00:00:00Z\""), &["run.until", "publish the experiment again"]),
+        (with("[where]\nlabels = { region = [] }"), &["where.labels.region", "empty"]),
+        (with("[where]\nlabels = { Region = [\"eu\"] }"), &["line 6", "Region", "a-z"]),
+        (with("[where]\nlabels = { region = [\"EU\"] }"), &["line 6", "EU", "a-z"]),
+        (with("[where]\nlabels = { region = \"eu\" }"), &["line 6", "eu", "sequence"]),
+        (with("[limits]\nmemory = \"64GiB\""), &["memory", "64GiB", "4GiB"]),
+        (with("[limits]\nwall = \"2h\""), &["wall", "2h", "1h"]),
         (with("[where]\nregion = \"eu\""), &["line 6", "region", "labels"]),
         (jobs(""), &["[jobs]", "file ="]),
         (jobs("n = 1"), &["jobs.n", "n = ["]),

@@ -2,6 +2,7 @@
 
 mod clock;
 mod defences;
+mod explained;
 mod logs;
 mod overdue;
 mod random;

@@ -51,6 +51,31 @@ fn an_answer_with_a_call_that_is_not_one_is_reported_and_not_kept() {
 }
 
 #[test]
+fn who_comes_and_goes_counts_at_once_though_nobody_told_a_record() {
+    let mut station = Station::new(config());
+    assert_eq!(station.worker.counted(&name("topic")), 1);
+    for (number, node) in (1..).zip([50, 51, 52]) {
+        meet(&mut station, node);
+        assert_eq!((station.worker.met(&name("topic")), station.worker.counted(&name("topic"))), (number, number + 1));
+    }
+    let mut told = station.others.iter().filter_map(|effect| if let Effect::Counted { stations, .. } = effect { Some(*stations) } else { None });
+    assert_eq!(told.next_back(), Some(4), "the requester is told too");
+    station.handle(Event::Disconnected { node: key(50).node() });
+    assert_eq!(station.worker.counted(&name("topic")), 3);
+}
+
+#[test]
+fn who_is_told_nothing_by_its_neighbours_asks_again_in_half_a_minute() {
+    let mut station = Station::new(config());
+    let (_, peers) = meet(&mut station, 50);
+    // It answered this key a moment ago, before a restart.
+    station.answer(peers, Response::Unserved);
+    station.sent.clear();
+    station.pass(31 * SECOND);
+    assert!(asks(&station).1.is_some(), "{:?}", station.sent);
+}
+
+#[test]
 fn one_neighbour_is_answered_once_in_half_a_minute() {
     let mut station = Station::new(config());
     let mut served = Vec::new();
