@@ -54,4 +54,8 @@ pub trait Engine: Send + Sync + 'static {
 pub trait Session: Send {
     fn start(&mut self, load: Load) -> BoxFuture<'_, Result<Step, EngineError>>;
     fn step(&mut self, reply: Reply) -> BoxFuture<'_, Result<Step, EngineError>>;
+    /// Processor time of the session so far, in milliseconds, as the system counts it; nothing where it does not tell.
+    fn cpu_ms(&self) -> Option<u64> {
+        None
+    }
 }

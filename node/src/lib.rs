@@ -19,6 +19,7 @@ pub mod hostcalls;
 pub mod ledger;
 pub mod library;
 pub mod network;
+pub mod on_disk;
 pub mod operator;
 pub mod outside;
 pub mod platform;

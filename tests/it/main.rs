@@ -3,6 +3,7 @@
 mod cli;
 mod hostcalls;
 mod mesh;
+mod operator;
 mod processes;
 mod strangers;
 mod tidy;

@@ -3,26 +3,29 @@
 use serde::Serialize;
 use station_protocol::limits::Limits;
 
-use super::client::Client;
+use super::checks;
 use super::output::{Exit, Failure, Output};
 use crate::library::BUNDLED;
 use crate::platform::home::Home;
 use crate::platform::trial;
 
 #[derive(Debug, Serialize)]
-struct Finding {
-    what: &'static str,
-    good: bool,
-    says: String,
+pub(super) struct Finding {
+    pub(super) what: &'static str,
+    pub(super) good: bool,
+    pub(super) says: String,
 }
 
 pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let spinner = output.spinner("looking");
-    let findings = vec![key(home), settings(home), network(home), policy(home), sandbox().await, clock(), running(home).await];
+    let seen = checks::Seen::of(home).await;
+    let mut findings = vec![key(home), settings(home), network(home)];
+    findings.extend(checks::findings(home, &seen).await);
+    findings.extend([sandbox().await, clock(), checks::running(&seen)]);
     spinner.finish_and_clear();
     let good = findings.iter().all(|finding| finding.good);
     output.show(&findings, |findings| {
-        findings.iter().map(|finding| format!("{} {:10} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)).collect()
+        findings.iter().map(|finding| format!("{} {:12} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)).collect()
     });
     Ok(if good { Exit::Done } else { Exit::Failed })
 }
@@ -50,10 +53,6 @@ fn network(home: &Home) -> Finding {
     })
 }
 
-fn policy(home: &Home) -> Finding {
-    finding("policy", home.policy(), |policy| format!("read; its hash, which every claim names, is {:?}", policy.hash()))
-}
-
 /// Runs the bundled no-op for real: the shortest proof that workers start, compile and answer.
 async fn sandbox() -> Finding {
     let noop = BUNDLED.iter().find(|module| module.name == "noop").expect("noop is bundled");
@@ -70,13 +69,4 @@ fn clock() -> Finding {
     let result =
         if now.0 >= WRITTEN { Ok(now) } else { Err("the clock is years behind: set it, or calls will look as if they came from the future") };
     finding("clock", result, |_| "plausible".to_owned())
-}
-
-async fn running(home: &Home) -> Finding {
-    let says = match Client::find(home).await {
-        Ok(Some(_)) => "a station runs from this home".to_owned(),
-        Ok(None) => "no station runs from this home (start it with `station run`)".to_owned(),
-        Err(failure) => failure.message,
-    };
-    Finding { what: "running", good: true, says }
 }

@@ -1,10 +1,18 @@
 //! `station run`: the station in the foreground until Ctrl-C.
 
+use std::time::Duration;
+
+use station_protocol::worker::{self, Rest};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::layout::moment_of;
 use super::output::{Exit, Failure, Output};
+use crate::api::operator;
 use crate::config::NetworkFile;
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
-use crate::station::Handle;
+use crate::platform::watch;
+use crate::station::{Handle, Note};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,10 +34,13 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     let handle = station.handle();
     let (addr, api) = start::api(home, &config, &station).await?;
     announce(&handle, addr, output);
-    let watch = watch_hours(handle.clone(), home);
+    let beside = async {
+        let files = watch::watch(home, &handle, |says| output.say(says));
+        tokio::join!(api, files, tell_rest(&handle, output), warn_of_bootstraps(&handle, output), drain_on_signal(handle.clone(), output))
+    };
     let ended = tokio::select! {
         ended = station.run() => ended,
-        () = async { tokio::join!(api, watch, drain_on_signal(handle, output)); } => Ok(()),
+        _ = beside => Ok(()),
     };
     home.remove("api.addr");
     ended?;
@@ -60,17 +71,42 @@ pub(super) async fn signal() {
     }
 }
 
-/// Tells the station once a minute whether the operator's hours and power allow work.
-async fn watch_hours(handle: Handle, home: &Home) {
-    let clock = crate::clock::Clock::start();
-    let mut minute = tokio::time::interval(std::time::Duration::from_secs(60));
+/// How long the bootstrap addresses have to answer before the terminal hears of it: within ten seconds.
+const WARN_AFTER: Duration = Duration::from_secs(8);
+
+/// Says once which bootstrap addresses do not lead into the network.
+async fn warn_of_bootstraps(handle: &Handle, output: &Output) {
+    tokio::time::sleep(WARN_AFTER).await;
+    let Ok(status) = handle.status().await else { return };
+    let network = handle.identity().network.as_str();
+    let found: Vec<_> = status.bootstraps.iter().map(|bootstrap| operator::bootstrap(bootstrap, network)).collect();
+    let bad: Vec<&str> = found.iter().filter(|bootstrap| bootstrap.bad).map(|bootstrap| bootstrap.says.as_str()).collect();
+    if !bad.is_empty() {
+        let alone = if status.paths.is_empty() { "; this station is connected to nobody" } else { "" };
+        output.say(format!("warning: {}{alone} (`station doctor` looks again)", bad.join("; ")));
+    }
+}
+
+/// Says why nothing new is taken, and when it is again.
+async fn tell_rest(handle: &Handle, output: &Output) {
+    let mut notes = handle.notes();
+    let mut told = None;
     loop {
-        minute.tick().await;
-        // A policy file that was just spoilt changes nothing; the commands that edit it refuse to.
-        let Ok(budget) = home.policy().map(|policy| policy.budget) else { continue };
-        let may = budget.hours.contain(clock.now()) && (budget.on_battery || !crate::platform::power::on_battery());
-        if handle.may_work(may).await.is_err() {
-            return;
+        let Ok(status) = handle.status().await else { return };
+        if status.rest != told {
+            told = status.rest;
+            let state = operator::state(&status);
+            let until = state.until.map(|at| format!(" (until {})", moment_of(at))).unwrap_or_default();
+            output.say(if told.is_some() { format!("{}{until}", state.says) } else { "work is taken again".to_owned() });
+        }
+        loop {
+            match notes.recv().await {
+                // Stopping is told by whoever asked for it.
+                Ok(Note::Worker(worker::Note::Rests(rest))) if rest != Some(Rest::Draining) => break,
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return,
+            }
         }
     }
 }

@@ -89,6 +89,10 @@ impl Session for ProcessSession {
     fn step(&mut self, reply: Reply) -> BoxFuture<'_, Answer> {
         self.ask(|to| Request::Step(reply, to))
     }
+
+    fn cpu_ms(&self) -> Option<u64> {
+        super::load::cpu_ms(self.killer.process()?)
+    }
 }
 
 impl ProcessSession {

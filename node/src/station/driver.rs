@@ -58,9 +58,8 @@ pub(super) struct Driver {
     host: Host,
     commits: Commits<Effect>,
     room: Room,
-    /// Whether the operator's hours and power allow work.
-    may_work: bool,
     store: Arc<dyn Store>,
+    tasks: Tasks,
     clock: Clock,
     inbox: mpsc::Receiver<Command>,
     notes: broadcast::Sender<Note>,
@@ -77,6 +76,8 @@ pub(super) struct Driver {
     publishing: BTreeMap<Ticket, oneshot::Sender<Result<ExperimentId, requester::PublishError>>>,
     /// Views that name what is not durable yet, and after how many Commits all of it is.
     views: VecDeque<(u64, oneshot::Sender<Option<View>>, Option<View>)>,
+    /// Who waits until so many Commits are durable.
+    told: VecDeque<(u64, oneshot::Sender<()>)>,
     connected: BTreeSet<NodeId>,
     addresses: At,
     draining: Option<tokio::time::Instant>,
@@ -95,7 +96,7 @@ impl Driver {
         handle: &Handle,
     ) -> Self {
         let executor = Executor::new(engine, handle.library.clone(), host.clone(), network.ledger().clone(), tasks.clone());
-        let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), network.ledger().clone(), tasks);
+        let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), network.ledger().clone(), tasks.clone());
         Self {
             worker,
             requester,
@@ -105,8 +106,8 @@ impl Driver {
             host,
             commits: Commits::default(),
             room: Room::new(handle.store.clone()),
-            may_work: true,
             store: handle.store.clone(),
+            tasks,
             clock,
             inbox,
             notes: handle.notes.clone(),
@@ -119,6 +120,7 @@ impl Driver {
             inviting: BTreeMap::new(),
             publishing: BTreeMap::new(),
             views: VecDeque::new(),
+            told: VecDeque::new(),
             connected: BTreeSet::new(),
             addresses: At::default(),
             draining: None,
@@ -142,13 +144,29 @@ impl Driver {
                 _ = housekeeping.tick() => {
                     self.executor.reap();
                     self.room.ask();
+                    self.write_ledger();
                 }
             }
             self.settle();
             self.executor.end_preparing(|fetch| self.worker.awaits_module(fetch).is_some());
             if self.is_drained() {
+                if let Some(batch) = self.room.is_enough().then(|| self.host.unwritten(true)).flatten() {
+                    self.store.commit(batch).await?;
+                }
                 return Ok(());
             }
+        }
+    }
+
+    /// The ledger goes to the disk seldom, and not where there is no room: it may be lost, and nothing waits for it.
+    fn write_ledger(&self) {
+        if let Some(batch) = self.room.is_enough().then(|| self.host.unwritten(false)).flatten() {
+            let written = self.store.commit(batch);
+            self.tasks.spawn(async move {
+                if let Err(error) = written.await {
+                    tracing::error!(%error, "the ledger of activity is not durable");
+                }
+            });
         }
     }
 
@@ -289,7 +307,7 @@ impl Driver {
             true => tracing::info!("the disk has room again: work is taken"),
             false => tracing::warn!("the disk is nearly full: no work is taken until there is room, or `disk` in station.toml is raised"),
         }
-        self.worker.handle(worker::Event::MayWork(self.may_work && enough), self.clock.now());
+        self.worker.handle(worker::Event::Room(enough), self.clock.now());
     }
 
     fn on_fetched(&mut self, fetched: Fetched) {
@@ -342,19 +360,26 @@ impl Driver {
             // Whoever asked has gone if the reply cannot be sent.
             Command::Status(reply) => drop(reply.send(self.status())),
             Command::Gauges(reply) => drop(reply.send(self.gauges())),
-            Command::Policy(policy) => {
+            Command::Policy(policy, capacity) => {
                 self.host.set_policy((*policy).clone());
-                self.worker.handle(worker::Event::PolicyChanged(*policy), now);
+                self.worker.handle(worker::Event::PolicyChanged { policy, capacity }, now);
             }
-            Command::MayWork(may) => {
-                self.may_work = may;
-                self.worker.handle(worker::Event::MayWork(may && self.room.is_enough()), now);
-            }
+            Command::Pause(until, reply) => self.rest(worker::Event::Pause { until }, reply),
+            Command::Resume(reply) => self.rest(worker::Event::Resume, reply),
+            Command::OnBattery(on_battery) => self.worker.handle(worker::Event::OnBattery(on_battery), now),
             Command::Shutdown => {
                 self.draining.get_or_insert(tokio::time::Instant::now() + DRAIN);
                 self.worker.handle(worker::Event::Drain, now);
             }
         }
+    }
+
+    /// Whoever asked hears of it once it holds over a restart.
+    fn rest(&mut self, event: worker::Event, reply: oneshot::Sender<()>) {
+        self.worker.handle(event, self.clock.now());
+        self.settle();
+        self.told.push_back((self.commits.given(), reply));
+        self.show_views();
     }
 
     fn own_ticket(&mut self) -> Ticket {
@@ -437,6 +462,9 @@ impl Driver {
     }
 
     fn note(&mut self, note: Note) {
+        if let Note::Worker(worker::Note::Declined { reason, .. }) = &note {
+            self.host.declined(*reason);
+        }
         self.narrator.tell(&note);
         // Nobody may be listening.
         let _ = self.notes.send(note);
@@ -444,7 +472,7 @@ impl Driver {
 
     fn gauges(&self) -> Vec<Gauge> {
         let of_rules = self.worker.gauges().into_iter().chain(self.requester.gauges());
-        of_rules.chain(self.network.gauges()).chain([self.commits.gauge()]).collect()
+        of_rules.chain(self.network.gauges()).chain([self.commits.gauge(), self.host.gauge()]).collect()
     }
 
     /// Answers with the views of which everything can be read from the disk.
@@ -453,6 +481,10 @@ impl Driver {
             let Some((_, reply, view)) = self.views.pop_front() else { break };
             // Whoever asked has gone if the reply cannot be sent.
             let _ = reply.send(view);
+        }
+        while self.told.front().is_some_and(|(given, _)| self.commits.are_durable(*given)) {
+            // The same.
+            let _ = self.told.pop_front().map(|(_, reply)| reply.send(()));
         }
     }
 
@@ -466,6 +498,11 @@ impl Driver {
             relay: network.relay,
             topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
             running: self.executor.running(),
+            slots: self.worker.slots(),
+            rest: self.worker.rest(),
+            paths: self.network.paths(),
+            reached: network.reached,
+            bootstraps: self.network.bootstraps(),
             outbox: self.worker.outbox_len(),
             calls: self.worker.summaries().collect(),
             own: self.requester.experiments().collect(),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use cid::Cid;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -14,15 +15,19 @@ use super::gauges::works_max;
 use super::outbox::{self, History};
 use super::peers::Peers;
 use super::questions::Question;
+use super::rest::Resting;
 use super::schedule::{Load, Turns};
 use super::whereabouts::Whereabouts;
 use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
 use crate::bounded::{Name, Text};
+use crate::capability::{Capability, Needs, TargetPattern};
 use crate::census::Census;
 use crate::durable::{Commit, Key, RestoreError, Ticket};
 use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, SigningKey};
+use crate::limits::Limits;
+use crate::policy::Policy;
 use crate::time::{SECOND, Time};
 use crate::work::{At, ClaimRefused, DeclineReason};
 
@@ -55,6 +60,11 @@ pub struct Summary {
     pub name: Text<64>,
     pub requester: NodeId,
     pub topic: Name,
+    pub module: Cid,
+    pub needs: Needs,
+    pub limits: Limits,
+    /// What of its needs the policy allows to nobody who asks for this: empty where nothing is lacking.
+    pub lacks: Vec<(Capability, TargetPattern)>,
     /// The highest heard.
     pub seq: u64,
     pub standing: Standing,
@@ -115,8 +125,9 @@ pub struct Worker {
     pub(super) rng: ChaCha8Rng,
     actions: VecDeque<Action>,
     tickets: u64,
-    pub(super) may_work: bool,
-    pub(super) draining: bool,
+    pub(super) resting: Resting,
+    /// The most executions at the same time that there were ever room for.
+    pub(super) most_slots: u32,
     pub(super) addresses: At,
     pub(super) whereabouts: Whereabouts,
     pub(super) calls: Calls,
@@ -160,8 +171,8 @@ impl Worker {
             rng: ChaCha8Rng::from_seed(seed),
             actions: VecDeque::new(),
             tickets: 0,
-            may_work: true,
-            draining: false,
+            resting: Resting::default(),
+            most_slots: config.capacity,
             addresses: At::default(),
             whereabouts: Whereabouts::default(),
             calls: Calls::default(),
@@ -208,12 +219,12 @@ impl Worker {
                     self.renew_records(now);
                 }
             }
-            Event::PolicyChanged(policy) => {
-                self.config.policy = policy;
+            Event::PolicyChanged { policy, capacity } => {
+                (self.config.policy, self.config.capacity) = (*policy, capacity);
+                self.most_slots = self.most_slots.max(capacity);
                 self.judge_all(now);
             }
-            Event::MayWork(may) => self.may_work = may,
-            Event::Drain => self.drain(),
+            rest @ (Event::Pause { .. } | Event::Resume | Event::OnBattery(_) | Event::Room(_) | Event::Drain) => self.rested(&rest),
             Event::Tick => {}
         }
         self.settle(now);
@@ -245,7 +256,19 @@ impl Worker {
 
     /// All experiments known, in the order of their ids.
     pub fn summaries(&self) -> impl Iterator<Item = Summary> + '_ {
-        self.works.iter().map(|(id, work)| work.summary(*id))
+        self.works.iter().map(|(id, work)| work.summary(*id, &self.config.policy))
+    }
+
+    /// What the operator allows, as it is in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.config.policy
+    }
+
+    /// Executions at the same time, and what those that run may have of memory.
+    #[must_use]
+    pub fn slots(&self) -> (u32, u64) {
+        (self.config.capacity, self.executions.values().map(|running| running.memory_bytes).sum())
     }
 
     /// Why this station does what it does with one experiment.
@@ -275,7 +298,7 @@ impl Worker {
     /// Whether a drain has come to its end: nothing runs and nothing waits to be told.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.draining && self.executions.is_empty() && self.outbox_entries == 0 && self.works.values().all(|work| work.returned.is_empty())
+        self.resting.draining && self.executions.is_empty() && self.outbox_entries == 0 && self.works.values().all(|work| work.returned.is_empty())
     }
 
     /// Does whatever is due now, and sets the next deadline.
@@ -284,6 +307,7 @@ impl Worker {
             self.sweep_at = now.plus(SWEEP_MS);
             self.sweep(now);
         }
+        self.look_at_rest(now);
         self.expire_leases(now);
         self.start_ready(now);
         self.make_way(now);
@@ -333,6 +357,7 @@ impl Worker {
             .chain(self.makes_way().map(|(_, at)| at))
             .chain(self.kept.values().copied())
             .chain(self.seat_deadline(now))
+            .chain(self.rest_deadline(now))
             .fold(self.sweep_at, Time::min);
         // Whatever is due already was either done just now or waits for an event, not for the clock.
         soonest.max(now.plus(1))

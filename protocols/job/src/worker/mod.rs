@@ -27,6 +27,7 @@ use crate::limits::Limits;
 use crate::peer_action::PeerAction;
 use crate::policy::Policy;
 use crate::receipt::{Isolation, LeaseNumber, Outcome};
+use crate::time::Time;
 use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, ReturnReason};
 
 mod calls;
@@ -39,6 +40,7 @@ mod outbox;
 mod peers;
 mod probes;
 mod questions;
+mod rest;
 mod schedule;
 mod whereabouts;
 mod work;
@@ -48,6 +50,7 @@ mod tests;
 
 pub use machine::{Standing, Summary, Worker};
 pub use outbox::OUTBOX_UNKNOWN_MAX;
+pub use rest::Rest;
 pub use schedule::UNKNOWN_STRIDE;
 
 /// What a Worker knows of its station.
@@ -145,9 +148,20 @@ pub enum Event {
         by: Cluster,
         ip: IpAddr,
     },
-    PolicyChanged(Policy),
-    /// What the operator's budget says now: false outside the hours or on battery.
-    MayWork(bool),
+    /// The operator changed what they allow, and how many executions at the same time: what runs beyond that is let run.
+    PolicyChanged {
+        policy: Box<Policy>,
+        capacity: u32,
+    },
+    /// The operator wants no new work: until then, or until they say [`Event::Resume`]. Holds over restarts.
+    Pause {
+        until: Option<Time>,
+    },
+    Resume,
+    /// Whether the machine runs on battery now.
+    OnBattery(bool),
+    /// Whether the disk has room for what work brings.
+    Room(bool),
     /// Finish what runs, take nothing new, deliver what there is.
     Drain,
     /// The deadline asked for by `next_deadline` has come.
@@ -324,6 +338,8 @@ pub enum Note {
     Overflow {
         what: &'static str,
     },
+    /// From now on nothing new is taken, for this reason; or it is again.
+    Rests(Option<Rest>),
 }
 
 pub type Action = durable::Action<Effect>;

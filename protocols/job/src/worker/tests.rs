@@ -24,6 +24,7 @@ mod modules;
 mod neighbours;
 mod probes;
 mod random;
+mod rest;
 mod run;
 mod strangers;
 
