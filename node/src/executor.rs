@@ -158,7 +158,7 @@ impl Rooms {
             Err(error) => return Err(failed(job, &error)),
         };
         let begun = Instant::now();
-        let cpu_before = session.cpu_ms();
+        let cpu_before = session.cpu();
         let mut broker = self.host.broker(job);
         let mut step = beside(&mut broker, session.start(load(job))).await;
         let done = loop {
@@ -171,7 +171,10 @@ impl Rooms {
                 }
             };
         };
-        if let (Some(before), Some(after)) = (cpu_before, session.cpu_ms()) {
+        // A worker that died between two jobs was replaced, and with it the clock.
+        if let (Some((first, before)), Some((last, after))) = (cpu_before, session.cpu())
+            && first == last
+        {
             let _ = cpu_ms.set(after.saturating_sub(before));
         }
         if !done.log.is_empty() {

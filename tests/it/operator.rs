@@ -204,6 +204,7 @@ async fn a_paused_station_takes_nothing_over_a_restart_until_it_is_resumed_and_t
     // The jobs may lie on both sides of an hour.
     let rows: Vec<&Value> = before.as_array().into_iter().flatten().flat_map(|span| span["rows"].as_array().into_iter().flatten()).collect();
     assert!(rows.iter().all(|row| row["requester"] == requester && row["module_name"] == "primes"), "{before}");
+    assert!(rows.iter().all(|row| row["cpu_is_exact"] == true), "the system counts the processor time: {before}");
     let sum = |of: &dyn Fn(&Value) -> Option<u64>| rows.iter().filter_map(|row| of(row)).sum::<u64>();
     assert_eq!((sum(&|row| row["jobs"].as_u64()), sum(&|row| row["outcomes"]["completed"].as_u64())), (3, 3), "{before}");
 

@@ -158,7 +158,7 @@ pub struct SpanBody {
     pub span: String,
     pub begins: u64,
     pub rows: Vec<RowBody>,
-    /// Calls that were declined, by reason.
+    /// Experiments that were found to be declined, by reason.
     pub declined: BTreeMap<String, u64>,
 }
 

@@ -90,8 +90,9 @@ impl Session for ProcessSession {
         self.ask(|to| Request::Step(reply, to))
     }
 
-    fn cpu_ms(&self) -> Option<u64> {
-        super::load::cpu_ms(self.killer.process()?)
+    fn cpu(&self) -> Option<(u32, u64)> {
+        let process = self.killer.process()?;
+        Some((process, super::load::cpu_ms(process)?))
     }
 }
 

@@ -9,7 +9,6 @@ use station_protocol::bounded::Name;
 use station_protocol::call::{Call, CallState};
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::{Action, BLOB_BYTES_MAX, Commit, Ticket};
-use station_protocol::gauge::Gauge;
 use station_protocol::requester::{self, Requester, View};
 use station_protocol::work::{At, Request};
 use station_protocol::worker::{self, Via, Worker};
@@ -19,7 +18,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::StationError;
 use super::commits::Commits;
 use super::fetches::{Asker, Fetched, Fetches};
-use super::handle::{Command, Handle, Note, Status};
+use super::handle::{Command, Handle, Note};
 use super::narrate::Narrator;
 use super::room::Room;
 use crate::clock::Clock;
@@ -29,6 +28,8 @@ use crate::network::{self, Network};
 use crate::operator::Host;
 use crate::store::{Gone, Store, Table};
 use crate::tasks::Tasks;
+
+mod shown;
 
 /// How often idle sessions and bookkeeping are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -459,55 +460,5 @@ impl Driver {
 
     fn fetch_output(&mut self, fetch: Ticket, content: Content, from: NodeId) {
         self.fetches.begin(Asker::Requester(fetch), content, from, At::default());
-    }
-
-    fn note(&mut self, note: Note) {
-        if let Note::Worker(worker::Note::Declined { reason, .. }) = &note {
-            self.host.declined(*reason);
-        }
-        self.narrator.tell(&note);
-        // Nobody may be listening.
-        let _ = self.notes.send(note);
-    }
-
-    fn gauges(&self) -> Vec<Gauge> {
-        let of_rules = self.worker.gauges().into_iter().chain(self.requester.gauges());
-        of_rules.chain(self.network.gauges()).chain([self.commits.gauge(), self.host.gauge()]).collect()
-    }
-
-    /// Answers with the views of which everything can be read from the disk.
-    fn show_views(&mut self) {
-        while self.views.front().is_some_and(|(given, ..)| self.commits.are_durable(*given)) {
-            let Some((_, reply, view)) = self.views.pop_front() else { break };
-            // Whoever asked has gone if the reply cannot be sent.
-            let _ = reply.send(view);
-        }
-        while self.told.front().is_some_and(|(given, _)| self.commits.are_durable(*given)) {
-            // The same.
-            let _ = self.told.pop_front().map(|(_, reply)| reply.send(()));
-        }
-    }
-
-    fn status(&self) -> Status {
-        let network = self.network.snapshot();
-        Status {
-            connected: self.connected.iter().copied().collect(),
-            addresses: self.addresses.clone(),
-            gossip: network.gossip,
-            dht: network.dht,
-            relay: network.relay,
-            topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
-            running: self.executor.running(),
-            slots: self.worker.slots(),
-            rest: self.worker.rest(),
-            paths: self.network.paths(),
-            reached: network.reached,
-            bootstraps: self.network.bootstraps(),
-            outbox: self.worker.outbox_len(),
-            calls: self.worker.summaries().collect(),
-            own: self.requester.experiments().collect(),
-            accounts: self.network.ledger().figures(),
-            bounds: self.gauges(),
-        }
     }
 }

@@ -120,7 +120,7 @@ pub struct Page {
     pub rows: BTreeMap<Who, Row>,
     /// All that have no row of their own, together.
     pub others: Row,
-    /// Calls that were declined, each once in an hour; strangers make them for nothing, so they have no names.
+    /// Experiments that were declined, each when it was found to be; strangers make them for nothing, so they have no names.
     #[serde(with = "pairs")]
     pub declined: BTreeMap<DeclineReason, u64>,
 }

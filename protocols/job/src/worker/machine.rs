@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use cid::Cid;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -20,14 +19,11 @@ use super::schedule::{Load, Turns};
 use super::whereabouts::Whereabouts;
 use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
-use crate::bounded::{Name, Text};
-use crate::capability::{Capability, Needs, TargetPattern};
+use crate::bounded::Name;
 use crate::census::Census;
 use crate::durable::{Commit, Key, RestoreError, Ticket};
 use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, SigningKey};
-use crate::limits::Limits;
-use crate::policy::Policy;
 use crate::time::{SECOND, Time};
 use crate::work::{At, ClaimRefused, DeclineReason};
 
@@ -51,30 +47,6 @@ pub enum Standing {
     Late,
     /// Closed by its requester.
     Closed,
-}
-
-/// One experiment, for the status page.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    pub experiment: ExperimentId,
-    pub name: Text<64>,
-    pub requester: NodeId,
-    pub topic: Name,
-    pub module: Cid,
-    pub needs: Needs,
-    pub limits: Limits,
-    /// What of its needs the policy allows to nobody who asks for this: empty where nothing is lacking.
-    pub lacks: Vec<(Capability, TargetPattern)>,
-    /// The highest heard.
-    pub seq: u64,
-    pub standing: Standing,
-    /// Whether any lease was asked for.
-    pub claimed: bool,
-    pub running: usize,
-    /// Leases that wait for a slot or for the module.
-    pub queued: usize,
-    /// Receipts not yet held by the requester.
-    pub outbox: usize,
 }
 
 /// What an answer belongs to.
@@ -252,23 +224,6 @@ impl Worker {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.deadline
-    }
-
-    /// All experiments known, in the order of their ids.
-    pub fn summaries(&self) -> impl Iterator<Item = Summary> + '_ {
-        self.works.iter().map(|(id, work)| work.summary(*id, &self.config.policy))
-    }
-
-    /// What the operator allows, as it is in force.
-    #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.config.policy
-    }
-
-    /// Executions at the same time, and what those that run may have of memory.
-    #[must_use]
-    pub fn slots(&self) -> (u32, u64) {
-        (self.config.capacity, self.executions.values().map(|running| running.memory_bytes).sum())
     }
 
     /// Why this station does what it does with one experiment.

@@ -42,16 +42,18 @@ mod probes;
 mod questions;
 mod rest;
 mod schedule;
+mod summary;
 mod whereabouts;
 mod work;
 
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Standing, Summary, Worker};
+pub use machine::{Standing, Worker};
 pub use outbox::OUTBOX_UNKNOWN_MAX;
 pub use rest::Rest;
 pub use schedule::UNKNOWN_STRIDE;
+pub use summary::Summary;
 
 /// What a Worker knows of its station.
 #[derive(Clone, Debug)]

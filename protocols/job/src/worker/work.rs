@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Asked, Standing, Summary};
+use super::machine::{Asked, Standing};
 use super::outbox::Entry;
 use super::{Effect, Execution, FetchFailure, Note, Report, StationFailure, Worker};
 use crate::bounded::List;
@@ -26,7 +26,6 @@ use crate::hostcall::TRANSCRIPT_BYTES_MAX;
 use crate::identity::{NodeId, Signed};
 use crate::lease::LEASE_MS_MAX;
 use crate::limits::LIMITS_MAX;
-use crate::policy::Policy;
 use crate::receipt::LeaseNumber;
 use crate::time::{SECOND, Time};
 use crate::work::{DeclineReason, HOLDING_MAX, Lease, Leases, ReturnReason};
@@ -230,27 +229,6 @@ impl Work {
 
     fn learn_duration(&mut self, ms: u64) {
         self.mean_ms = Some(self.mean_ms.map_or(ms, |mean| (mean.saturating_mul(7).saturating_add(ms)) / 8));
-    }
-
-    pub(super) fn summary(&self, experiment: ExperimentId, policy: &Policy) -> Summary {
-        let body = &self.call.body.experiment.body;
-        let running = self.running();
-        Summary {
-            experiment,
-            name: body.name.clone(),
-            requester: self.requester(),
-            topic: body.topic.clone(),
-            module: body.module.cid,
-            needs: body.needs.clone(),
-            limits: body.limits.clone(),
-            lacks: policy.lacking(body),
-            seq: self.call.body.seq,
-            standing: self.standing,
-            claimed: self.claimed,
-            running,
-            queued: self.leases.len() - running,
-            outbox: self.outbox.len(),
-        }
     }
 }
 
