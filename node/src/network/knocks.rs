@@ -231,6 +231,9 @@ fn worded(error: &io::Error) -> String {
     }
     let lower = text.to_lowercase();
     match () {
+        // Some of libp2p's errors show the system's words and hide its error.
+        () if lower.contains("connection refused") => "refused".to_owned(),
+        () if lower.contains("unreachable") => "unreachable".to_owned(),
         () if lower.contains("timeout") || lower.contains("timed out") => "no answer".to_owned(),
         () if lower.contains("resolve") || lower.contains("dns") || lower.contains("no record") => "its name has no address".to_owned(),
         () if lower.contains("negotiat") || lower.contains("upgrade") || lower.contains("handshake") => "answers, and is no station".to_owned(),

@@ -57,18 +57,23 @@ impl Watch {
             return Ok(());
         }
         let (before, mut in_force) = (self.on_disk.clone(), handle.host().policy());
+        let is_first = self.judged.is_none();
         let policy_is_new = self.judged.as_ref().is_none_or(|judged| judged[0] != texts[0]);
         self.judged = Some(texts.clone());
         let [policy, network, settings] = texts;
         if policy_is_new {
             let policy = policy.and_then(|text| Policy::parse(&text, &bundled_names()).map_err(|error| error.to_string()));
             self.on_disk.read_policy(policy.as_ref().map_err(String::as_str), &self.at_start);
-            if let Ok(policy) = policy
-                && policy.source() != in_force.source()
-            {
-                handle.set_policy(policy.clone()).await?;
-                in_force = policy;
-                say("policy.toml was changed: what it says is in force now".to_owned());
+            if let Ok(policy) = policy {
+                // A command that edits the file tells the station itself, before it is looked at here.
+                let is_told = policy.source() == in_force.source();
+                if !is_told {
+                    handle.set_policy(policy.clone()).await?;
+                    in_force = policy;
+                }
+                if !is_told || !is_first {
+                    say("policy.toml was changed: what it says is in force now".to_owned());
+                }
             }
         }
         let identity = handle.identity();

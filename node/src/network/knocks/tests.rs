@@ -42,6 +42,13 @@ fn what_a_failed_dial_says_is_a_word() {
 }
 
 #[test]
+fn an_error_that_only_shows_the_systems_words_is_read_too() {
+    let error = io::Error::other("Transport: Connection refused (os error 111)");
+    assert_eq!(reason(&TransportError::Other(error)), "refused");
+    assert_eq!(reason(&TransportError::Other(io::Error::other("Timeout has been reached"))), "no answer");
+}
+
+#[test]
 fn an_own_address_is_no_failure_and_an_unknown_dial_changes_nothing() {
     let (mut knocks, now) = knocks(&[at("127.0.0.1", 9), at("127.0.0.2", 1)]);
     knocks.failed(ConnectionId::new_unchecked(7), &wrapped(io::ErrorKind::ConnectionRefused), now);
