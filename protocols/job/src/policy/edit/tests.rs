@@ -84,7 +84,7 @@ fn an_edit_that_changes_nothing_gives_the_same_bytes() {
     assert_eq!(grant(odd, &module("gateway-check"), &["a"]), Edit { text: odd.to_owned(), changes: vec![], still_denied: false });
     assert_eq!(take(odd, &module("primes"), Some(Capability::Http)), Edit { text: odd.to_owned(), changes: vec![], still_denied: false });
     assert_eq!(take(odd, &module("primes"), None), Edit { text: odd.to_owned(), changes: vec![], still_denied: false });
-    assert_eq!(allow(odd, &module("gateway-check"), None, &bundled()).unwrap().changes, []);
+    assert!(allow(odd, &module("gateway-check"), None, &bundled()).unwrap().changes.is_empty());
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_deny_of_more_than_the_subject_stays_and_is_told() {
     let edit = grant(&both, &module("primes"), &["a"]);
     assert!(edit.still_denied && permits(&edit.text, 1, b"primes", "a") && !permits(&edit.text, 3, b"primes", "a"));
     // The deny of a name covers the CIDs behind it already.
-    assert_eq!(take(page, &old, None).changes, []);
+    assert!(take(page, &old, None).changes.is_empty());
 }
 
 #[test]
