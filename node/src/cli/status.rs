@@ -87,12 +87,13 @@ fn experiments(status: &StatusBody, sheet: &mut Sheet) {
     let at_work = |call: &&CallBody| call.running + call.queued + call.outbox > 0;
     let (busy, rest): (Vec<&CallBody>, Vec<&CallBody>) = status.calls.iter().partition(at_work);
     shown(&busy, sheet, "experiments", |call| experiment(call));
-    for declined in &status.declined {
-        let command = declined.command.as_ref().map(|command| format!(" → {}", Line(command))).unwrap_or_default();
-        sheet.line("declined", &format!("{}: {}{command}", count(declined.experiments, "experiment", "experiments"), Line(&declined.says)));
-    }
     let others: Vec<&CallBody> = rest.into_iter().filter(|call| !call.standing.starts_with("declined")).collect();
     shown(&others, sheet, "experiments", |call| experiment(call));
+    for declined in &status.declined {
+        sheet.line("declined", &format!("{}: {}", count(declined.experiments, "experiment", "experiments"), Line(&declined.says)));
+        // On a line of its own, to be copied.
+        declined.command.iter().for_each(|command| sheet.line("declined", &format!("→ {}", Line(command))));
+    }
     if status.outbox > 0 {
         sheet.line("receipts", &format!("{} to deliver", status.outbox));
     }
