@@ -142,7 +142,8 @@ pub fn reach(status: &Status) -> ReachBody {
     let relayed = status.addresses.iter().any(|address| address.relay().is_some());
     let direct = status.addresses.iter().any(|address| address.relay().is_none());
     let says = match (status.reached, direct, relayed) {
-        (1.., ..) => format!("others have dialled this station directly, {} times since it started", status.reached),
+        (1, ..) => "others have dialled this station directly, once since it started".to_owned(),
+        (2.., ..) => format!("others have dialled this station directly, {} times since it started", status.reached),
         (0, true, _) => "nobody has dialled this station directly yet; it announces an address, which may be behind a router or firewall".to_owned(),
         (0, false, true) => "nobody has dialled this station directly: others come through a relay".to_owned(),
         (0, false, false) => {
@@ -161,6 +162,7 @@ pub fn bootstrap(bootstrap: &Bootstrap, network: &str) -> BootstrapBody {
         Knock::Asked => ("asked", format!("no answer for {} s", bootstrap.ago_ms / 1_000)),
         Knock::Own => ("own", "this station's own".to_owned()),
         Knock::Connected => ("connected", "connected".to_owned()),
+        Knock::Elsewhere => ("elsewhere", "its station is connected another way".to_owned()),
         Knock::Lost => ("lost", format!("was connected until {ago}")),
         Knock::Failed(why) => ("failed", format!("{why} {ago}")),
         Knock::WrongNode(Some(node)) => {

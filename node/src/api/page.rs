@@ -51,7 +51,7 @@ pub struct ReachBody {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BootstrapBody {
     pub address: String,
-    /// `connected`, `own`, `asked`, `unasked`, `lost`, `failed`, `wrong_node`, `other_network` or `no_station`.
+    /// `connected`, `elsewhere` (its station is connected, not at this address), `own`, `asked`, `unasked`, `lost`, `failed`, `wrong_node`, `other_network` or `no_station`.
     pub state: String,
     /// Whether its operator should look at it.
     pub bad: bool,

@@ -118,8 +118,8 @@ async fn bootstraps(home: &Home, seen: &Seen) -> Finding {
             Err(error) => return Finding { what, good: false, says: error.to_string() },
         },
     };
-    let good = found.is_empty() || found.iter().any(|bootstrap| matches!(bootstrap.state.as_str(), "connected" | "own"));
-    let leading = found.iter().filter(|bootstrap| !bootstrap.bad && bootstrap.state != "asked").count();
+    let leading = found.iter().filter(|bootstrap| matches!(bootstrap.state.as_str(), "connected" | "own")).count();
+    let good = found.is_empty() || leading > 0 || found.iter().any(|bootstrap| bootstrap.state == "elsewhere");
     let bad: Vec<&str> =
         found.iter().filter(|bootstrap| bootstrap.bad || bootstrap.state == "asked").map(|bootstrap| bootstrap.says.as_str()).collect();
     let mut says = match found.len() {

@@ -25,9 +25,11 @@ pub enum Knock {
     Asked,
     /// It is this station's own.
     Own,
-    /// Its station is connected.
+    /// Its station is connected, at this address.
     Connected,
-    /// It was connected, and is not any more.
+    /// Its station is connected, over another address or because it dialled this one.
+    Elsewhere,
+    /// Its station was connected, and is not any more.
     Lost,
     /// Nobody answered: why, in a word or two.
     Failed(String),
@@ -127,26 +129,43 @@ impl Knocks {
 
     /// There is a connection with `node`.
     pub(crate) fn connected(&mut self, node: NodeId, connection: ConnectionId, now: Instant) {
-        self.dials.remove(&connection);
-        self.all_of(node, now, |knock| (!matches!(knock, Knock::OtherNetwork(_) | Knock::NoStation)).then_some(Knock::Connected));
+        let dialled = self.dials.remove(&connection);
+        for index in 0..self.entries.len() {
+            let Entry { node: named, knock, .. } = &self.entries[index];
+            if *named != Some(node) || matches!(knock, Knock::OtherNetwork(_) | Knock::NoStation) {
+                continue;
+            }
+            // That one address leads there says nothing of another that does not.
+            if dialled == Some(index) {
+                self.found(index, Knock::Connected, now);
+            } else if !knock.is_bad() && *knock != Knock::Connected {
+                self.found(index, Knock::Elsewhere, now);
+            }
+        }
     }
 
     /// `node` says which network it is of: its word, like `/station/my-lab/1`. Whether it is another than `own`.
     pub(crate) fn identified(&mut self, node: NodeId, says: &str, own: &str, now: Instant) -> bool {
-        let knock = match says.strip_prefix("/station/").and_then(|rest| rest.split('/').next()) {
-            _ if says == own => Knock::Connected,
-            Some(network) => Knock::OtherNetwork(network.chars().take(64).collect()),
-            None => Knock::NoStation,
+        let other = match says.strip_prefix("/station/").and_then(|rest| rest.split('/').next()) {
+            _ if says == own => None,
+            Some(network) => Some(Knock::OtherNetwork(network.chars().take(64).collect())),
+            None => Some(Knock::NoStation),
         };
-        let is_other = knock != Knock::Connected;
-        self.all_of(node, now, |_| Some(knock.clone()));
+        let is_other = other.is_some();
+        self.all_of(node, now, |knock| match (&other, knock) {
+            // Where nobody answers, nobody says of which network he is.
+            (_, Knock::Failed(_) | Knock::WrongNode(_)) => None,
+            (Some(other), _) => Some(other.clone()),
+            (None, Knock::OtherNetwork(_) | Knock::NoStation) => Some(Knock::Elsewhere),
+            (None, _) => None,
+        });
         self.entries.iter_mut().filter(|entry| entry.node == Some(node)).for_each(|entry| entry.identified = true);
         is_other
     }
 
     /// The last connection with `node` ended.
     pub(crate) fn closed(&mut self, node: NodeId, now: Instant) {
-        self.all_of(node, now, |knock| (*knock == Knock::Connected).then_some(Knock::Lost));
+        self.all_of(node, now, |knock| matches!(knock, Knock::Connected | Knock::Elsewhere).then_some(Knock::Lost));
         self.entries.iter_mut().filter(|entry| entry.node == Some(node)).for_each(|entry| entry.identified = false);
     }
 

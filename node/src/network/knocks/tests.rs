@@ -65,10 +65,35 @@ fn a_station_of_another_network_stays_one_until_it_says_otherwise() {
     knocks.connected(node(1), connection, now);
     assert_eq!(knock(&knocks, now), vec![Knock::OtherNetwork("my-lab".to_owned()); 2], "of both of its addresses");
     assert!(!knocks.identified(node(1), "/station/lost/1", "/station/lost/1", now) && !knocks.is_foreign(node(1)));
+    assert_eq!(knock(&knocks, now), vec![Knock::Elsewhere; 2], "it was set up anew");
     knocks.closed(node(1), now);
     assert_eq!(knock(&knocks, now), vec![Knock::Lost; 2]);
     assert!(knocks.identified(node(1), "ipfs/0.1.0", "/station/lost/1", now));
     assert_eq!(knock(&knocks, now), vec![Knock::NoStation; 2]);
+}
+
+#[test]
+fn an_address_that_leads_nowhere_is_told_although_its_station_is_connected_over_another() {
+    let (good, dead) = (at("127.0.0.1", 1), at("127.0.0.2", 1));
+    for connected_first in [true, false] {
+        let (mut knocks, now) = knocks(&[good.clone(), dead.clone()]);
+        let [to_good, to_dead] = [1, 2].map(ConnectionId::new_unchecked);
+        knocks.dials(&good, to_good, now);
+        knocks.dials(&dead, to_dead, now);
+        if connected_first {
+            knocks.connected(node(1), to_good, now);
+            assert_eq!(knock(&knocks, now), [Knock::Connected, Knock::Elsewhere]);
+        }
+        knocks.failed(to_dead, &wrapped(io::ErrorKind::ConnectionRefused), now);
+        knocks.connected(node(1), to_good, now);
+        let told = knock(&knocks, now);
+        assert_eq!(told[1], Knock::Failed("refused".to_owned()), "{told:?}");
+        assert_eq!(told[0], Knock::Connected, "{told:?}");
+    }
+    // It dialled this station: none of its addresses is proved.
+    let (mut knocks, now) = knocks(&[good]);
+    knocks.connected(node(1), ConnectionId::new_unchecked(9), now);
+    assert_eq!(knock(&knocks, now), [Knock::Elsewhere]);
 }
 
 #[test]
