@@ -5,7 +5,7 @@
 //! ([`prepare`]). Deliberately lacks any judgement of outcomes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -95,10 +95,12 @@ impl Executor {
         self.running.insert(ticket, stop.clone());
         let (rooms, report) = (self.rooms.clone(), self.report.clone());
         self.tasks.spawn(async move {
+            let (begun, cpu_ms) = (Instant::now(), OnceLock::new());
             let result = tokio::select! {
                 () = stop.cancelled() => Err(StationFailure::Stopped),
-                result = rooms.run(&job) => result,
+                result = rooms.run(&job, &cpu_ms) => result,
             };
+            rooms.host.ran(&job, &result, cpu_ms.get().copied(), millis(begun));
             // The receiver is gone only when the station is.
             let _ = report.send((ticket, result)).await;
         });
@@ -140,7 +142,8 @@ impl Executor {
 }
 
 impl Rooms {
-    async fn run(&self, job: &Execution) -> Result<Report, StationFailure> {
+    /// Tells the processor time that the job took, where the system does.
+    async fn run(&self, job: &Execution, cpu_ms: &OnceLock<u64>) -> Result<Report, StationFailure> {
         let begun = Instant::now();
         let mut session = match self.session(job).await {
             Ok(session) => session,
@@ -162,6 +165,7 @@ impl Rooms {
             Err(error) => return Err(failed(job, &error)),
         };
         let begun = Instant::now();
+        let cpu_before = session.cpu();
         let mut broker = self.host.broker(job);
         let mut step = beside(&mut broker, session.start(load(job))).await;
         let done = loop {
@@ -174,6 +178,12 @@ impl Rooms {
                 }
             };
         };
+        // A worker that died between two jobs was replaced, and with it the clock.
+        if let (Some((first, before)), Some((last, after))) = (cpu_before, session.cpu())
+            && first == last
+        {
+            let _ = cpu_ms.set(after.saturating_sub(before));
+        }
         if !done.log.is_empty() {
             tracing::debug!(experiment = %job.experiment, index = job.index, log = %String::from_utf8_lossy(&done.log), "guest log");
         }

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod library;
 pub mod network;
 pub mod numbers;
+pub mod on_disk;
 pub mod operator;
 pub mod outside;
 pub mod page;

@@ -4,6 +4,7 @@ mod cli;
 mod hostcalls;
 mod mesh;
 mod mistakes;
+mod operator;
 mod processes;
 mod strangers;
 mod tidy;

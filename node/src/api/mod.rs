@@ -6,12 +6,14 @@
 
 pub mod explain;
 mod inputs;
+pub mod operator;
+pub mod page;
 pub mod types;
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +23,8 @@ use cid::Cid;
 use station_protocol::accounts::Figure;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 use station_protocol::requester::Draft;
-use station_protocol::{Content, NodeId, worker};
+use station_protocol::time::DAY;
+use station_protocol::{Content, NodeId, Time, worker};
 
 use crate::clock;
 use crate::library::{BUNDLED, Library};
@@ -32,6 +35,7 @@ use crate::store::StoreError;
 use explain::Facts;
 use inputs::HandedIn;
 pub use inputs::kind_of;
+use page::{ActivityBody, MachineBody, PauseBody, PausedBody, PolicyBody};
 use types::{
     AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, NodeBody, PublishBody, PublishedBody, StatusBody, VerificationBody,
 };
@@ -87,7 +91,9 @@ pub fn router(handle: Handle, token: &str) -> Router {
         .route("/v1/experiments/{id}", get(experiment).delete(cancel))
         .route("/v1/experiments/{id}/results", get(results))
         .route("/v1/experiments/{id}/verification", get(verification))
-        .route("/v1/policy", axum::routing::put(set_policy))
+        .route("/v1/policy", get(policy).put(set_policy))
+        .route("/v1/pause", post(pause).delete(resume))
+        .route("/v1/activity", get(activity))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), authorise))
         .with_state(api)
@@ -136,20 +142,28 @@ async fn node(State(api): State<Api>) -> Json<NodeBody> {
 }
 
 async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
-    let (status, identity) = (api.handle.status().await?, api.handle.identity());
-    let call = |call: worker::Summary| CallBody {
-        standing: explain::standing(&call),
-        experiment: call.experiment.to_string(),
-        name: call.name.to_string(),
-        requester: call.requester.to_string(),
-        topic: call.topic.to_string(),
-    };
+    let (handle, status) = (&api.handle, api.handle.status().await?);
+    let (identity, host) = (handle.identity(), handle.host());
+    // Asked after the status: what was told before is in force by now.
+    let (policy, now) = (host.policy(), host.clock().world());
+    let since = now.minus(DAY);
     Ok(Json(StatusBody {
         node: identity.node.to_string(),
         network: identity.network.to_string(),
         software: SOFTWARE.to_owned(),
         isolation: explain::word(&identity.isolation),
-        capacity: identity.capacity,
+        started: identity.started.0,
+        now: now.0,
+        state: operator::state(&status),
+        machine: MachineBody { memory_bytes: handle.memory_bytes(), disk_room_bytes: handle.room().await?, disk_max_bytes: identity.config.disk.0 },
+        capacity: status.slots.0,
+        peers: operator::peers(&status.paths),
+        reach: operator::reach(&status),
+        bootstraps: status.bootstraps.iter().map(|bootstrap| operator::bootstrap(bootstrap, identity.network.as_str())).collect(),
+        files: operator::files(&handle.files(), &policy),
+        budgets: operator::budgets(&status, &policy, &host.used()),
+        declined: operator::declined(&status.calls, &policy),
+        activity: operator::activity(&host.activity(since), now, since),
         clock: status.clock.as_ref().map(clock::said),
         unfit: status.unfit,
         addresses: status.addresses.iter().map(ToString::to_string).collect(),
@@ -162,6 +176,23 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         accounts: status.accounts.into_iter().map(|(charge, figure)| (charge.words().to_owned(), account(figure))).collect(),
         bounds: status.bounds.into_iter().map(|gauge| (gauge.what.to_owned(), BoundBody { now: gauge.len, max: gauge.max })).collect(),
     }))
+}
+
+fn call(call: worker::Summary) -> CallBody {
+    let needs = call.needs.iter().flat_map(|(capability, targets)| targets.iter().map(move |target| format!("{capability} {target}")));
+    CallBody {
+        standing: explain::standing(&call),
+        module_name: operator::module_name(&call.module),
+        module: call.module.to_string(),
+        needs: needs.collect(),
+        running: call.running,
+        queued: call.queued,
+        outbox: call.outbox,
+        experiment: call.experiment.to_string(),
+        name: call.name.to_string(),
+        requester: call.requester.to_string(),
+        topic: call.topic.to_string(),
+    }
 }
 
 fn account(Figure { charged, refused, let_go }: Figure) -> AccountBody {
@@ -274,7 +305,50 @@ async fn set_policy(State(api): State<Api>, body: String) -> Result<StatusCode, 
     let policy = station_protocol::policy::Policy::parse(&body, &crate::library::bundled_names());
     let policy = policy.map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     api.handle.set_policy(policy).await?;
+    // The queue is in order: what is answered now was decided under the new one.
+    api.handle.status().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn policy(State(api): State<Api>) -> Json<PolicyBody> {
+    Json(operator::policy(&api.handle.files(), &api.handle.host().policy()))
+}
+
+/// Longest pause that has an end: whoever means longer means until it is resumed.
+const PAUSE_MS_MAX: u64 = 366 * DAY;
+
+async fn pause(State(api): State<Api>, Json(body): Json<PauseBody>) -> Result<Json<PausedBody>, Refused> {
+    let before = is_paused(&api).await?;
+    if let Some(for_ms) = body.for_ms.filter(|for_ms| !(1..=PAUSE_MS_MAX).contains(for_ms)) {
+        let says = format!("a pause of {for_ms} ms has no sense: 1 ms to 366 days, or no end at all");
+        return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, says));
+    }
+    let until = body.for_ms.map(|for_ms| api.handle.host().clock().world().plus(for_ms));
+    api.handle.pause(until).await?;
+    Ok(Json(PausedBody { before, paused: true, until: until.map(|until| until.0) }))
+}
+
+async fn resume(State(api): State<Api>) -> Result<Json<PausedBody>, Refused> {
+    let before = is_paused(&api).await?;
+    api.handle.resume().await?;
+    Ok(Json(PausedBody { before, paused: false, until: None }))
+}
+
+async fn is_paused(api: &Api) -> Result<bool, Refused> {
+    Ok(matches!(api.handle.status().await?.rest, Some(worker::Rest::Paused { .. })))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    /// Milliseconds since the epoch.
+    #[serde(default)]
+    since: u64,
+}
+
+async fn activity(State(api): State<Api>, Query(Since { since }): Query<Since>) -> Json<ActivityBody> {
+    let (host, since) = (api.handle.host(), Time(since));
+    Json(operator::activity(&host.activity(since), host.clock().world(), since))
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ async fn served() -> Served {
         processors: 0,
         tasks: tasks.clone(),
         notes_kept: 64,
+        memory_bytes: || None,
     };
     let config = Config { listen: Vec::new(), ..Config::default() };
     let network = NetworkFile { name: name("lab"), lan: true, bootstrap: Vec::new(), topics: vec![name("compute")] };
@@ -410,6 +411,45 @@ async fn the_status_says_who_the_station_is() {
     let kinds: BTreeSet<&str> = CHARGES.iter().map(|charge| charge.words()).collect();
     assert_eq!(status.accounts.keys().map(String::as_str).collect::<BTreeSet<_>>(), kinds, "each kind has its counters");
     assert!(status.bounds.values().all(|bound| bound.now <= bound.max) && status.bounds.contains_key("peers let go"), "{:?}", status.bounds);
+}
+
+#[tokio::test]
+async fn a_pause_holds_until_its_end_and_nonsense_is_refused() {
+    let api = served().await;
+    let (status, paused) = api.ask(posted("/v1/pause", &json!({}))).await;
+    assert_eq!((status, &paused["before"], &paused["until"]), (200, &json!(false), &Value::Null), "{paused}");
+    assert_eq!(api.get("/v1/status").await.1["state"]["state"], json!("paused"));
+    let (_, longer) = api.ask(posted("/v1/pause", &json!({ "for_ms": 60_000 }))).await;
+    assert_eq!((&longer["before"], longer["until"].is_u64()), (&json!(true), true), "{longer}");
+    for bad in [json!({ "for_ms": 0 }), json!({ "for_ms": u64::MAX }), json!({ "until": 5 })] {
+        assert_eq!(api.refused(posted("/v1/pause", &bad)).await.0, 422, "{bad}");
+    }
+    let resume = || empty(with_token("DELETE", "/v1/pause"));
+    assert_eq!(api.ask(resume()).await.1["before"], json!(true));
+    assert_eq!(api.ask(resume()).await.1["before"], json!(false));
+    assert_eq!(api.get("/v1/status").await.1["state"]["state"], json!("idle"));
+}
+
+#[tokio::test]
+async fn the_policy_is_shown_as_values_with_its_whole_hash_and_a_put_one_is_told_not_to_be_the_files() {
+    let api = served().await;
+    let (status, shown) = api.get("/v1/policy").await;
+    assert_eq!((status, &shown["policy"]["budget"]["cpu"], &shown["file"]["in_force"]), (200, &json!("1 core"), &json!(true)), "{shown}");
+    let put = with_token("PUT", "/v1/policy").body(Full::from("[budget]\ncpu = \"2 cores\"\n")).expect("a good request");
+    assert_eq!(api.ask(put).await.0, 204);
+    let (_, shown) = api.get("/v1/policy").await;
+    assert_eq!((&shown["policy"]["budget"]["cpu"], &shown["file"]["in_force"]), (&json!("2 cores"), &json!(false)), "{shown}");
+    assert!(shown["file"]["says"].as_str().is_some_and(|says| says.contains("station policy reload")), "{shown}");
+    assert_eq!(shown["hash"].as_str().map(str::len), Some(64));
+}
+
+#[tokio::test]
+async fn the_ledger_begins_empty_and_takes_a_since() {
+    let api = served().await;
+    let (status, activity) = api.get("/v1/activity?since=5").await;
+    assert_eq!((status, &activity["since"], &activity["spans"]), (200, &json!(5), &json!([])), "{activity}");
+    assert_eq!(api.get("/v1/activity").await.1["since"], json!(0));
+    assert_eq!(api.refused(empty(with_token("GET", "/v1/activity?since=yesterday"))).await.0, 400);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::page::{ActivityBody, BootstrapBody, BudgetsBody, DeclinedBody, FileBody, MachineBody, PeerBody, ReachBody, StateBody};
 use crate::results::Row;
 
 /// `GET /v1/status`.
@@ -13,6 +14,12 @@ pub struct StatusBody {
     pub network: String,
     pub software: String,
     pub isolation: String,
+    /// When it started and what its clock says, in milliseconds since the epoch.
+    pub started: u64,
+    pub now: u64,
+    pub state: StateBody,
+    pub machine: MachineBody,
+    /// Jobs at the same time, by the policy in force.
     pub capacity: u32,
     /// How this clock differs from that of most peers and what to do, where it does.
     pub clock: Option<String>,
@@ -20,6 +27,17 @@ pub struct StatusBody {
     pub unfit: Option<String>,
     pub addresses: Vec<String>,
     pub connected: Vec<String>,
+    /// Everybody who is connected, and the way to them.
+    pub peers: Vec<PeerBody>,
+    pub reach: ReachBody,
+    pub bootstraps: Vec<BootstrapBody>,
+    /// Whether what stands in the operator's files is in force.
+    pub files: Vec<FileBody>,
+    pub budgets: BudgetsBody,
+    /// Open experiments that are declined, and what would allow them.
+    pub declined: Vec<DeclinedBody>,
+    /// What was done for whom in the last 24 hours.
+    pub activity: ActivityBody,
     /// Topic → counted stations.
     pub topics: BTreeMap<String, u64>,
     pub running: usize,
@@ -58,6 +76,15 @@ pub struct CallBody {
     pub name: String,
     pub requester: String,
     pub topic: String,
+    /// Its CID, and its name where it is bundled.
+    pub module: String,
+    pub module_name: Option<String>,
+    /// Capabilities with their targets, like `http a.example:443`.
+    pub needs: Vec<String>,
+    pub running: usize,
+    /// Leases that wait, and receipts that are to be delivered.
+    pub queued: usize,
+    pub outbox: usize,
     /// What this station does about it and why.
     pub standing: String,
 }

@@ -118,6 +118,11 @@ impl Client {
         self.call(Method::DELETE, path, "application/json", Vec::new()).await.map(drop)
     }
 
+    /// The same where the end has an answer.
+    pub(super) async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        parse(&self.call(Method::DELETE, path, "application/json", Vec::new()).await?)
+    }
+
     pub(super) async fn put_text(&self, path: &str, body: String) -> Result<(), Failure> {
         self.call(Method::PUT, path, "text/plain", body.into_bytes()).await.map(drop)
     }

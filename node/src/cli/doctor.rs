@@ -3,7 +3,7 @@
 use serde::Serialize;
 use station_sandbox::Sandbox;
 
-use super::client::Client;
+use super::checks;
 use super::output::{Exit, Failure, Output};
 use crate::api::types::StatusBody;
 use crate::platform::home::Home;
@@ -11,20 +11,22 @@ use crate::platform::names::{Names, System};
 use crate::platform::trial;
 
 #[derive(Debug, Serialize)]
-struct Finding {
-    what: &'static str,
-    good: bool,
-    says: String,
+pub(super) struct Finding {
+    pub(super) what: &'static str,
+    pub(super) good: bool,
+    pub(super) says: String,
 }
 
 pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let spinner = output.spinner("looking");
-    let findings =
-        vec![key(home), settings(home), network(home), policy(home), sandbox().await, names(home).await, clock(home).await, running(home).await];
+    let seen = checks::Seen::of(home).await;
+    let mut findings = vec![key(home), settings(home), network(home)];
+    findings.extend(checks::findings(home, &seen).await);
+    findings.extend([sandbox().await, names(home).await, clock(&seen), checks::running(&seen)]);
     spinner.finish_and_clear();
     let good = findings.iter().all(|finding| finding.good);
     output.show(&findings, |findings| {
-        findings.iter().map(|finding| format!("{} {:10} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)).collect()
+        findings.iter().map(|finding| format!("{} {:12} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)).collect()
     });
     Ok(if good { Exit::Done } else { Exit::Failed })
 }
@@ -52,10 +54,6 @@ fn network(home: &Home) -> Finding {
     })
 }
 
-fn policy(home: &Home) -> Finding {
-    finding("policy", home.policy(), |policy| format!("read; its hash, which every claim names, is {:?}", policy.hash()))
-}
-
 /// Runs the bundled no-op for real: a machine on which it does not complete runs nothing.
 async fn sandbox() -> Finding {
     let isolation = crate::api::explain::word(&station_sandbox::isolation());
@@ -78,32 +76,18 @@ async fn names(home: &Home) -> Finding {
     }
 }
 
-/// What the station that runs here says of itself, if one does and answers.
-async fn status(home: &Home) -> Option<StatusBody> {
-    Client::find(home).await.ok()??.get("/v1/status").await.ok()
-}
-
 /// Certificates, leases and records need a clock that is roughly right; calls need one that is right to half a minute.
-async fn clock(home: &Home) -> Finding {
+fn clock(seen: &checks::Seen) -> Finding {
     /// When this version was written: no honest clock is before it.
     const WRITTEN: u64 = 1_795_000_000_000;
     if crate::clock::machine().0 < WRITTEN {
         let says = "the clock is years behind: set it, or calls will look as if they came from the future";
         return Finding { what: "clock", good: false, says: says.to_owned() };
     }
-    let (good, says) = match status(home).await {
-        Some(StatusBody { clock: Some(apart), .. }) => (false, apart),
+    let (good, says) = match seen.status() {
+        Some(StatusBody { clock: Some(apart), .. }) => (false, apart.clone()),
         Some(_) => (true, "plausible; most peers of the running station say nothing else".to_owned()),
         None => (true, "plausible; peers' clocks are compared while a station runs".to_owned()),
     };
     Finding { what: "clock", good, says }
-}
-
-async fn running(home: &Home) -> Finding {
-    let says = match Client::find(home).await {
-        Ok(Some(_)) => "a station runs from this home".to_owned(),
-        Ok(None) => "no station runs from this home (start it with `station run`)".to_owned(),
-        Err(failure) => failure.message,
-    };
-    Finding { what: "running", good: true, says }
 }

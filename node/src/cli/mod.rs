@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 it failed, the sentence says why; 2 wrong usage; 3 no station runs here and the command needs one;
 //! 4 not every job got an answer; 130 interrupted. They are [`output::Exit`], which `--help` and README.md repeat.
 
+mod checks;
 mod client;
 mod demo;
 mod doctor;
@@ -10,14 +11,18 @@ mod experiments;
 mod files;
 mod follow;
 mod inspect;
+mod layout;
+mod ledger;
 mod manage;
 mod network;
+mod operate;
 mod output;
 mod pick;
 mod publish;
 mod rules;
 mod run;
 mod show;
+mod status;
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -83,18 +88,24 @@ enum Command {
     /// Build, inspect or try a module
     #[command(subcommand)]
     Module(inspect::Command),
-    /// Allow a module or requester a capability on targets
+    /// Allow a module or requester a capability on targets; what they were denied is lifted
     Allow(rules::AllowArgs),
-    /// Take back what was allowed
+    /// Take back what was allowed, or deny all work
     Deny(rules::DenyArgs),
     /// The operator's policy
     #[command(subcommand)]
     Policy(rules::PolicyCommand),
-    /// What the running station does
+    /// What the running station does and for whom, what it contacted, what is left of its budgets, and why it is idle
     Status,
+    /// What the station did for whom: jobs, processor time, bytes, hosts contacted and refused, by hour and day
+    Activity(operate::ActivityArgs),
+    /// Take nothing new, also over restarts; what runs is finished
+    Pause(operate::PauseArgs),
+    /// Take work again after a pause
+    Resume,
     /// This station's node id and addresses
     Id,
-    /// Check this machine: sandbox, disk, clock, network
+    /// Check this machine: key, files, disk, bootstrap addresses (dialled), reachability, sandbox, clock
     Doctor,
     /// Run a small mesh on this machine and show an experiment end to end
     Demo(demo::Args),
@@ -159,8 +170,11 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Module(command) => inspect::run(&command, output).await,
         Command::Allow(args) => rules::allow(&home, &args, output).await,
         Command::Deny(args) => rules::deny(&home, &args, output).await,
-        Command::Policy(command) => rules::policy(&home, &command, output),
-        Command::Status => manage::status(&home, output).await,
+        Command::Policy(command) => rules::policy(&home, &command, output).await,
+        Command::Status => status::status(&home, output).await,
+        Command::Activity(args) => operate::activity(&home, &args, output).await,
+        Command::Pause(args) => operate::pause(&home, &args, output).await,
+        Command::Resume => operate::resume(&home, output).await,
         Command::Id => manage::id(&home, output).await,
         Command::Doctor => doctor::run(&home, output).await,
         Command::Demo(args) => demo::run(&args, output).await,

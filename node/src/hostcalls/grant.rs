@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use station_protocol::capability::Capability;
-use station_protocol::hostcall::OPS_MAX;
+use station_protocol::hostcall::{OPS_MAX, Record};
 use station_protocol::worker::Execution;
 
 use super::Gate;
@@ -59,11 +59,24 @@ impl Job {
         targets.contains(&target) || (targets.len() < TARGETS_MAX && targets.insert(target))
     }
 
+    /// For the operator's ledger.
+    pub(super) fn contacted(&self, record: &Record) {
+        self.gate.contacted(&self.execution, &record.url, record.bytes, record.error);
+    }
+
     fn left(&self, way: Way) -> &AtomicU64 {
         match way {
             Way::In => &self.in_bytes,
             Way::Out => &self.out_bytes,
         }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let went = |all: u64, left: &AtomicU64| all.saturating_sub(left.load(Ordering::Relaxed));
+        let (in_bytes, out_bytes) = (went(self.execution.limits.in_bytes, &self.in_bytes), went(OUT_BYTES_MAX, &self.out_bytes));
+        self.gate.moved(&self.execution, in_bytes, out_bytes);
     }
 }
 

@@ -212,6 +212,13 @@ impl Politeness {
         Ok(())
     }
 
+    /// Requests of today, target by target.
+    #[must_use]
+    pub fn used(&self) -> Vec<(Target, u64)> {
+        let day = self.clock.now().day();
+        self.state().quotas.used(day).map(|(target, used)| (target.clone(), used)).collect()
+    }
+
     fn quota(&self, errand: &Errand) -> u64 {
         errand.per_day.unwrap_or_else(|| self.state().quotas.per_day())
     }

@@ -89,6 +89,11 @@ impl Session for ProcessSession {
     fn step(&mut self, reply: Reply) -> BoxFuture<'_, Answer> {
         self.ask(|to| Request::Step(reply, to))
     }
+
+    fn cpu(&self) -> Option<(u32, u64)> {
+        let process = self.killer.process()?;
+        Some((process, super::load::cpu_ms(process)?))
+    }
 }
 
 impl ProcessSession {

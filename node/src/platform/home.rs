@@ -22,6 +22,9 @@ use crate::config::{CONFIG_PAGE, Config, ConfigError, NetworkFile};
 use crate::library::bundled_names;
 use crate::platform::system;
 
+/// Most that is read of a file: more than a policy may have, which is the longest.
+const FILE_BYTES_MAX: u64 = 2 * station_protocol::policy::POLICY_BYTES_MAX as u64;
+
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
@@ -168,8 +171,18 @@ impl Home {
         write().map_err(|error| self.io(name, error))
     }
 
+    /// The text of one of the operator's files, if it is there.
+    pub fn text(&self, name: &str) -> Result<Option<String>, HomeError> {
+        self.read(name)
+    }
+
+    /// Of a file that is longer than any of ours may be only the beginning, which is too long for whoever reads it, too.
     fn read(&self, name: &str) -> Result<Option<String>, HomeError> {
-        match fs::read_to_string(self.path(name)) {
+        let read = fs::File::open(self.path(name)).and_then(|file| {
+            let mut text = String::new();
+            file.take(FILE_BYTES_MAX).read_to_string(&mut text).map(|_| text)
+        });
+        match read {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.io(name, error)),
@@ -247,17 +260,30 @@ pub fn entropy() -> [u8; 32] {
 const POLICY_PAGE: &str = r#"# What this station does for others. Without any [[allow]] it runs pure computations only: no network, no files.
 # `station allow MODULE CAPABILITY TARGET…` and `station deny` edit this file; its hash is in every claim.
 
+# A running station reads it again by itself when it changes; only [roles] waits for a restart.
+
 # [budget]
 # cpu = "1 core"
 # memory = "512MiB"
 # bytes_per_day = "2GiB"
-# hours = "00:00-24:00"
+# hours = "00:00-24:00"                # UTC
 # on_battery = false
 
 # [[allow]]
-# module = "gateway-check"
+# module = "gateway-check"             # or a CID; and, or instead: requester = "<node id>"
 # capability = "http"
 # targets = ["*.ipfs.io:443", "dweb.link:443"]
+# per_day = 100                        # requests to each target
+
+# [[deny]]                             # no work at all, not even pure
+# requester = "<node id>"              # or: module = "primes"
+
+# [network]
+# tell_why = false                     # tell requesters why this station declines
+
+# [roles]                              # what this station does for the network beside jobs; in force after a restart
+# dht_server = false
+# relay = false
 "#;
 
 #[cfg(test)]

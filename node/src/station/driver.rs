@@ -10,7 +10,6 @@ use station_protocol::call::{Call, CallState};
 use station_protocol::clock::Witnesses;
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::{Action, BLOB_BYTES_MAX, Commit, Ticket};
-use station_protocol::gauge::Gauge;
 use station_protocol::requester::{self, Requester, View};
 use station_protocol::work::{At, Request};
 use station_protocol::worker::{self, Via, Worker};
@@ -20,7 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::StationError;
 use super::commits::Commits;
 use super::fetches::{Asker, Fetched, Fetches};
-use super::handle::{Around, Command, Handle, Note, Status};
+use super::handle::{Command, Handle, Note};
 use super::narrate::Narrator;
 use super::room::Room;
 use crate::clock::Clock;
@@ -30,6 +29,8 @@ use crate::network::{self, Network};
 use crate::operator::Host;
 use crate::store::{Gone, Store, Table};
 use crate::tasks::Tasks;
+
+mod shown;
 
 /// How often idle sessions and bookkeeping are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -59,11 +60,10 @@ pub(super) struct Driver {
     host: Host,
     commits: Commits<Effect>,
     room: Room,
-    /// Whether the operator's hours and power allow work.
-    may_work: bool,
     /// Why this machine can run nothing.
     unfit: Option<String>,
     store: Arc<dyn Store>,
+    tasks: Tasks,
     clock: Clock,
     inbox: mpsc::Receiver<Command>,
     notes: broadcast::Sender<Note>,
@@ -80,6 +80,8 @@ pub(super) struct Driver {
     publishing: BTreeMap<Ticket, oneshot::Sender<Result<ExperimentId, requester::PublishError>>>,
     /// Views that name what is not durable yet, and after how many Commits all of it is.
     views: VecDeque<(u64, oneshot::Sender<Option<View>>, Option<View>)>,
+    /// Who waits until so many Commits are durable.
+    told: VecDeque<(u64, oneshot::Sender<()>)>,
     connected: BTreeSet<NodeId>,
     /// What the clocks of connected peers say.
     clocks: Witnesses,
@@ -100,7 +102,7 @@ impl Driver {
         handle: &Handle,
     ) -> Self {
         let executor = Executor::new(engine, handle.library.clone(), host.clone(), network.ledger().clone(), tasks.clone());
-        let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), network.ledger().clone(), tasks);
+        let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), network.ledger().clone(), tasks.clone());
         Self {
             worker,
             requester,
@@ -110,9 +112,9 @@ impl Driver {
             host,
             commits: Commits::default(),
             room: Room::new(handle.store.clone()),
-            may_work: true,
             unfit: None,
             store: handle.store.clone(),
+            tasks,
             clock,
             inbox,
             notes: handle.notes.clone(),
@@ -125,6 +127,7 @@ impl Driver {
             inviting: BTreeMap::new(),
             publishing: BTreeMap::new(),
             views: VecDeque::new(),
+            told: VecDeque::new(),
             connected: BTreeSet::new(),
             clocks: Witnesses::default(),
             addresses: At::default(),
@@ -150,13 +153,29 @@ impl Driver {
                     self.look_at_the_clock();
                     self.executor.reap();
                     self.room.ask();
+                    self.write_ledger();
                 }
             }
             self.settle();
             self.executor.end_preparing(|fetch| self.worker.awaits_module(fetch).is_some());
             if self.is_drained() {
+                if let Some(batch) = self.room.is_enough().then(|| self.host.unwritten(true)).flatten() {
+                    self.store.commit(batch).await?;
+                }
                 return Ok(());
             }
+        }
+    }
+
+    /// The ledger goes to the disk seldom, and not where there is no room: it may be lost, and nothing waits for it.
+    fn write_ledger(&self) {
+        if let Some(batch) = self.room.is_enough().then(|| self.host.unwritten(false)).flatten() {
+            let written = self.store.commit(batch);
+            self.tasks.spawn(async move {
+                if let Err(error) = written.await {
+                    tracing::error!(%error, "the ledger of activity is not durable");
+                }
+            });
         }
     }
 
@@ -307,13 +326,7 @@ impl Driver {
             true => tracing::info!("the disk has room again: work is taken"),
             false => tracing::warn!("the disk is nearly full: no work is taken until there is room, or `disk` in station.toml is raised"),
         }
-        self.tell_whether_to_work();
-    }
-
-    /// Work is taken where the operator allows it, the disk has room, and the machine can run anything.
-    fn tell_whether_to_work(&mut self) {
-        let may = self.may_work && self.unfit.is_none() && self.room.is_enough();
-        self.worker.handle(worker::Event::MayWork(may), self.clock.now());
+        self.worker.handle(worker::Event::Room(enough), self.clock.now());
     }
 
     fn on_fetched(&mut self, fetched: Fetched) {
@@ -367,23 +380,30 @@ impl Driver {
             Command::Around(topic, reply) => drop(reply.send(self.around(&topic))),
             Command::Status(reply) => drop(reply.send(self.status())),
             Command::Gauges(reply) => drop(reply.send(self.gauges())),
-            Command::Policy(policy) => {
+            Command::Policy(policy, capacity) => {
                 self.host.set_policy((*policy).clone());
-                self.worker.handle(worker::Event::PolicyChanged(*policy), now);
-            }
-            Command::MayWork(may) => {
-                self.may_work = may;
-                self.tell_whether_to_work();
+                self.worker.handle(worker::Event::PolicyChanged { policy, capacity }, now);
             }
             Command::Unfit(why) => {
+                self.worker.handle(worker::Event::Fit(why.is_none()), now);
                 self.unfit = why;
-                self.tell_whether_to_work();
             }
+            Command::Pause(until, reply) => self.rest(worker::Event::Pause { until }, reply),
+            Command::Resume(reply) => self.rest(worker::Event::Resume, reply),
+            Command::OnBattery(on_battery) => self.worker.handle(worker::Event::OnBattery(on_battery), now),
             Command::Shutdown => {
                 self.draining.get_or_insert(tokio::time::Instant::now() + DRAIN);
                 self.worker.handle(worker::Event::Drain, now);
             }
         }
+    }
+
+    /// Whoever asked hears of it once it holds over a restart.
+    fn rest(&mut self, event: worker::Event, reply: oneshot::Sender<()>) {
+        self.worker.handle(event, self.clock.now());
+        self.settle();
+        self.told.push_back((self.commits.given(), reply));
+        self.show_views();
     }
 
     fn own_ticket(&mut self) -> Ticket {
@@ -469,49 +489,5 @@ impl Driver {
 
     fn fetch_output(&mut self, fetch: Ticket, content: Content, from: NodeId) {
         self.fetches.begin(Asker::Requester(fetch), content, from, At::default());
-    }
-
-    fn note(&mut self, note: Note) {
-        self.narrator.tell(&note);
-        // Nobody may be listening.
-        let _ = self.notes.send(note);
-    }
-
-    fn gauges(&self) -> Vec<Gauge> {
-        let of_rules = self.worker.gauges().into_iter().chain(self.requester.gauges());
-        of_rules.chain(self.network.gauges()).chain([self.commits.gauge()]).collect()
-    }
-
-    /// Answers with the views of which everything can be read from the disk.
-    fn show_views(&mut self) {
-        while self.views.front().is_some_and(|(given, ..)| self.commits.are_durable(*given)) {
-            let Some((_, reply, view)) = self.views.pop_front() else { break };
-            // Whoever asked has gone if the reply cannot be sent.
-            let _ = reply.send(view);
-        }
-    }
-
-    fn around(&self, topic: &Name) -> Around {
-        Around { peers: self.connected.len() as u64, connected: self.worker.met(topic), counted: self.worker.counted(topic) }
-    }
-
-    fn status(&self) -> Status {
-        let network = self.network.snapshot();
-        Status {
-            connected: self.connected.iter().copied().collect(),
-            clock: self.clocks.apart(self.clock.shift()),
-            addresses: self.addresses.clone(),
-            gossip: network.gossip,
-            dht: network.dht,
-            relay: network.relay,
-            topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
-            unfit: self.unfit.clone(),
-            running: self.executor.running(),
-            outbox: self.worker.outbox_len(),
-            calls: self.worker.summaries().collect(),
-            own: self.requester.experiments().collect(),
-            accounts: self.network.ledger().figures(),
-            bounds: self.gauges(),
-        }
     }
 }

@@ -4,7 +4,7 @@
 //! that a script could not ask over the HTTP API too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cid::Cid;
 use serde::Serialize;
@@ -20,13 +20,17 @@ use station_protocol::policy::Policy;
 use station_protocol::receipt::{Isolation, LeaseNumber};
 use station_protocol::requester::{Draft, PublishError, View};
 use station_protocol::work::At;
-use station_protocol::worker::Summary;
-use station_protocol::{NodeId, codec, requester, worker};
+use station_protocol::worker::{Rest, Summary};
+use station_protocol::{NodeId, Time, codec, requester, worker};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::config::{Config, NetworkFile};
 use crate::library::Library;
+use crate::network::knocks::Bootstrap;
 use crate::network::relays::RelayFigures;
-use crate::network::{DhtFigures, GossipFigures};
+use crate::network::{DhtFigures, GossipFigures, Path};
+use crate::on_disk::OnDisk;
+use crate::operator::Host;
 use crate::store::{ROOM_BYTES_MIN, Store, StoreError};
 
 /// Commands waiting for the event loop: people and scripts on this machine, hence few.
@@ -51,7 +55,21 @@ pub struct Identity {
     pub topics: Vec<Name>,
     pub isolation: Isolation,
     pub labels: Labels,
-    pub capacity: u32,
+    /// The settings and the network file as they are in force: from the start to the end.
+    pub config: Config,
+    pub network_file: NetworkFile,
+    /// Processors to offer to others.
+    pub processors: usize,
+    /// When the station started.
+    pub started: Time,
+}
+
+impl Identity {
+    /// Jobs at the same time under this policy.
+    #[must_use]
+    pub fn capacity(&self, policy: &Policy) -> u32 {
+        self.config.capacity_on(self.processors, policy.budget.cpu)
+    }
 }
 
 /// What a station is doing now.
@@ -69,6 +87,16 @@ pub struct Status {
     /// Why this machine can run nothing, where that was found.
     pub unfit: Option<String>,
     pub running: usize,
+    /// Executions at the same time at most, and the memory that those which run may have.
+    pub slots: (u32, u64),
+    /// Why nothing new is taken, if so.
+    pub rest: Option<Rest>,
+    /// Everybody who is connected, topic peers or not.
+    pub paths: Vec<Path>,
+    /// Direct connections that others opened since the start.
+    pub reached: u64,
+    /// What came of dialling each bootstrap address.
+    pub bootstraps: Vec<Bootstrap>,
     pub outbox: usize,
     /// Experiments of others, as this station sees them.
     pub calls: Vec<Summary>,
@@ -125,8 +153,12 @@ pub(super) enum Command {
     Around(Name, oneshot::Sender<Around>),
     Status(oneshot::Sender<Status>),
     Gauges(oneshot::Sender<Vec<Gauge>>),
-    Policy(Box<Policy>),
-    MayWork(bool),
+    /// With the executions at the same time that follow from it.
+    Policy(Box<Policy>, u32),
+    /// Until then, by the world's time, or for good; answered once it holds over a restart.
+    Pause(Option<Time>, oneshot::Sender<()>),
+    Resume(oneshot::Sender<()>),
+    OnBattery(bool),
     /// Why this machine can run nothing; none: it can.
     Unfit(Option<String>),
     Shutdown,
@@ -140,6 +172,9 @@ pub struct Handle {
     pub(super) identity: Arc<Identity>,
     pub(super) library: Library,
     pub(super) store: Arc<dyn Store>,
+    pub(super) host: Host,
+    pub(super) files: Arc<Mutex<OnDisk>>,
+    pub(super) memory_bytes: fn() -> Option<u64>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -213,13 +248,53 @@ impl Handle {
         self.ask(Command::Gauges).await
     }
 
+    /// In force for the next host call of what runs, too.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), HandleError> {
-        self.tell(Command::Policy(Box::new(policy))).await
+        let capacity = self.identity.capacity(&policy);
+        self.tell(Command::Policy(Box::new(policy), capacity)).await
     }
 
-    /// Whether the operator's hours and power allow work now.
-    pub async fn may_work(&self, may: bool) -> Result<(), HandleError> {
-        self.tell(Command::MayWork(may)).await
+    /// Takes nothing new until then, by the world's time, or until it is resumed; resolves once that holds over a restart.
+    pub async fn pause(&self, until: Option<Time>) -> Result<(), HandleError> {
+        self.ask(|reply| Command::Pause(until, reply)).await
+    }
+
+    /// Ends a pause, if there is one.
+    pub async fn resume(&self) -> Result<(), HandleError> {
+        self.ask(Command::Resume).await
+    }
+
+    /// Whether the machine runs on battery now.
+    pub async fn on_battery(&self, on_battery: bool) -> Result<(), HandleError> {
+        self.tell(Command::OnBattery(on_battery)).await
+    }
+
+    /// The operator's say and ledger.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Whether what stands in the operator's files is in force, as whoever watches them said last.
+    #[must_use]
+    pub fn files(&self) -> OnDisk {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says whether what stands in the operator's files is in force.
+    pub fn tell_files(&self, files: OnDisk) {
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    /// What the station's process has of memory, in bytes, where the system tells.
+    #[must_use]
+    pub fn memory_bytes(&self) -> Option<u64> {
+        (self.memory_bytes)()
+    }
+
+    /// Bytes that the store may still write.
+    pub async fn room(&self) -> Result<u64, HandleError> {
+        Ok(self.store.room().await?)
     }
 
     /// Why this machine can run nothing; none: it can. A station that cannot takes no work, and its status says so.

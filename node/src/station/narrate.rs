@@ -79,6 +79,7 @@ fn worker(note: &worker::Note) {
         N::ReceiptRefused { experiment, lease, reason } => tracing::warn!(%experiment, lease, ?reason, "receipt refused"),
         N::Closed { experiment, log } => tracing::info!(%experiment, %log, "experiment closed"),
         N::Contradicted { experiment, seq, requester } => tracing::warn!(%experiment, seq, %requester, "two calls under one number"),
+        N::Rests(rest) => tracing::info!(?rest, "whether work is taken"),
         N::Overflow { what } => tracing::warn!(what, "a bound was reached; the oldest was dropped"),
     }
 }

@@ -142,6 +142,17 @@ impl Hours {
         let (from, to) = (u64::from(self.from), u64::from(self.to));
         if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to }
     }
+
+    /// The first moment after `time` at which they begin or end; none where they are the whole day.
+    #[must_use]
+    pub fn change_after(&self, time: Time) -> Option<Time> {
+        if *self == Self::ALWAYS {
+            return None;
+        }
+        let midnight = Time(time.0 - time.0 % DAY);
+        let changes = [self.from, self.to].into_iter().flat_map(|minute| [0, DAY].map(|day| midnight.plus(day + u64::from(minute) * MINUTE)));
+        changes.filter(|at| *at > time).min()
+    }
 }
 
 impl FromStr for Hours {

@@ -256,7 +256,7 @@ pub enum ReturnReason {
     FetchFailed,
     /// The target's daily share is used up.
     TargetBusy,
-    /// The station is going away.
+    /// The station is going away, or its operator wants it quiet.
     Drain,
     /// The policy changed.
     Policy,

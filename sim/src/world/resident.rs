@@ -318,6 +318,14 @@ impl Resident {
         self.gate.set(paused);
     }
 
+    /// Its operator says `station pause` or `station resume`.
+    pub fn rest(&self, resting: bool) {
+        if let Some(handle) = self.handle().cloned() {
+            // A station that ends meanwhile needs no telling.
+            tokio::spawn(async move { if resting { handle.pause(None).await } else { handle.resume().await } });
+        }
+    }
+
     /// The wall clock is so far ahead from now on. A running station counts on from the time of its start.
     pub fn skew(&mut self, ms: i64) {
         self.skew_ms = ms;
@@ -368,6 +376,7 @@ impl Resident {
             processors: if self.member.works { PROCESSORS } else { 0 },
             tasks,
             notes_kept: NOTES_KEPT,
+            memory_bytes: || None,
         })
     }
 }

@@ -94,3 +94,22 @@ fn a_time_is_written_as_the_moment_it_is() {
     }
     assert!(rfc3339(Time(u64::MAX)).ends_with('Z'), "whatever a record says");
 }
+
+#[test]
+fn hours_change_at_their_ends_and_never_where_they_are_the_whole_day() {
+    let hours = |text: &str| text.parse::<Hours>().expect("hours");
+    let at = |minute: u64| Time(40 * DAY + minute * MINUTE);
+    let cases = [
+        ("22:00-06:00", at(0), at(6 * 60)),
+        ("22:00-06:00", at(6 * 60), at(22 * 60)),
+        ("22:00-06:00", at(23 * 60), at(30 * 60)),
+        ("08:00-24:00", at(9 * 60), at(24 * 60)),
+        ("08:00-24:00", at(0), at(8 * 60)),
+    ];
+    for (text, now, change) in cases {
+        let hours = hours(text);
+        assert_eq!(hours.change_after(now), Some(change), "{text}");
+        assert_ne!(hours.contain(change), hours.contain(Time(change.0 - 1)), "{text}: it is a change");
+    }
+    assert_eq!(Hours::ALWAYS.change_after(at(5)), None);
+}

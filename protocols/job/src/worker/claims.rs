@@ -222,7 +222,7 @@ impl Worker {
 
     /// Whether the station and the outbox have room for more of this requester.
     pub(super) fn may_take_more(&self, work: &Work) -> bool {
-        self.may_work && !self.draining && self.room(work) > 0
+        self.rest().is_none() && self.room(work) > 0
     }
 
     /// When this experiment needs the clock next.
@@ -381,15 +381,6 @@ impl Worker {
         let spread = self.random_up_to(backoff * 2 / 5);
         if let Some(work) = self.works.get_mut(&id) {
             work.send_at = now.plus(backoff * 4 / 5 + spread);
-        }
-    }
-
-    /// Takes nothing new; what waits for a slot goes back, what runs is let run and delivered.
-    pub(super) fn drain(&mut self) {
-        self.draining = true;
-        let ids: Vec<ExperimentId> = self.works.keys().copied().collect();
-        for id in ids {
-            self.return_queued(id, ReturnReason::Drain);
         }
     }
 }

@@ -14,12 +14,13 @@ use super::gauges::works_max;
 use super::outbox::{self, History};
 use super::peers::Peers;
 use super::questions::Question;
+use super::rest::Resting;
 use super::schedule::Load;
 use super::turns::Turns;
 use super::whereabouts::Whereabouts;
 use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
-use crate::bounded::{Name, Text};
+use crate::bounded::Name;
 use crate::census::Census;
 use crate::clock::Shift;
 use crate::durable::{Commit, Key, RestoreError, Ticket};
@@ -48,25 +49,6 @@ pub enum Standing {
     Late,
     /// Closed by its requester.
     Closed,
-}
-
-/// One experiment, for the status page.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    pub experiment: ExperimentId,
-    pub name: Text<64>,
-    pub requester: NodeId,
-    pub topic: Name,
-    /// The highest heard.
-    pub seq: u64,
-    pub standing: Standing,
-    /// Whether any lease was asked for.
-    pub claimed: bool,
-    pub running: usize,
-    /// Leases that wait for a slot or for the module.
-    pub queued: usize,
-    /// Receipts not yet held by the requester.
-    pub outbox: usize,
 }
 
 /// What an answer belongs to.
@@ -117,8 +99,9 @@ pub struct Worker {
     pub(super) rng: ChaCha8Rng,
     actions: VecDeque<Action>,
     tickets: u64,
-    pub(super) may_work: bool,
-    pub(super) draining: bool,
+    pub(super) resting: Resting,
+    /// The most executions at the same time that there were ever room for.
+    pub(super) most_slots: u32,
     pub(super) addresses: At,
     pub(super) whereabouts: Whereabouts,
     pub(super) calls: Calls,
@@ -145,7 +128,7 @@ pub struct Worker {
     pub(super) counted: BTreeMap<Name, u64>,
     pub(super) dials: Dials,
     /// How far the world's time is ahead of what the driver hands in.
-    shift: Shift,
+    pub(super) shift: Shift,
     sweep_at: Time,
     pub(super) deadline: Option<Time>,
 }
@@ -166,8 +149,8 @@ impl Worker {
             rng: ChaCha8Rng::from_seed(seed),
             actions: VecDeque::new(),
             tickets: 0,
-            may_work: true,
-            draining: false,
+            resting: Resting::default(),
+            most_slots: config.capacity,
             addresses: At::default(),
             whereabouts: Whereabouts::default(),
             calls: Calls::default(),
@@ -216,13 +199,13 @@ impl Worker {
                     self.renew_records(now);
                 }
             }
-            Event::PolicyChanged(policy) => {
-                self.config.policy = policy;
+            Event::PolicyChanged { policy, capacity } => {
+                (self.config.policy, self.config.capacity) = (*policy, capacity);
+                self.most_slots = self.most_slots.max(capacity);
                 self.judge_all(now);
             }
-            Event::MayWork(may) => self.may_work = may,
             Event::Clock(shift) => self.clock_stepped(shift, now),
-            Event::Drain => self.drain(),
+            rest @ (Event::Pause { .. } | Event::Resume | Event::OnBattery(_) | Event::Room(_) | Event::Fit(_) | Event::Drain) => self.rested(&rest),
             Event::Tick => {}
         }
         self.settle(now);
@@ -250,11 +233,6 @@ impl Worker {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.deadline
-    }
-
-    /// All experiments known, in the order of their ids.
-    pub fn summaries(&self) -> impl Iterator<Item = Summary> + '_ {
-        self.works.iter().map(|(id, work)| work.summary(*id))
     }
 
     /// Why this station does what it does with one experiment.
@@ -290,7 +268,7 @@ impl Worker {
     /// Whether a drain has come to its end: nothing runs and nothing waits to be told.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.draining && self.executions.is_empty() && self.outbox_entries == 0 && self.works.values().all(|work| work.returned.is_empty())
+        self.resting.draining && self.executions.is_empty() && self.outbox_entries == 0 && self.works.values().all(|work| work.returned.is_empty())
     }
 
     /// Does whatever is due now, and sets the next deadline.
@@ -299,6 +277,7 @@ impl Worker {
             self.sweep_at = now.plus(SWEEP_MS);
             self.sweep(now);
         }
+        self.look_at_rest(now);
         self.expire_leases(now);
         self.start_ready(now);
         self.make_way(now);
@@ -365,6 +344,7 @@ impl Worker {
             .chain(self.way_deadline())
             .chain(self.kept.values().copied())
             .chain(self.seat_deadline(now))
+            .chain(self.rest_deadline(now))
             .fold(self.sweep_at, Time::min);
         // Whatever is due already was either done just now or waits for an event, not for the clock.
         soonest.max(now.plus(1))

@@ -41,7 +41,9 @@ mod outbox;
 mod peers;
 mod probes;
 mod questions;
+mod rest;
 mod schedule;
+mod summary;
 mod turns;
 mod used;
 mod way;
@@ -51,8 +53,10 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Standing, Summary, Worker};
+pub use machine::{Standing, Worker};
 pub use outbox::OUTBOX_UNKNOWN_MAX;
+pub use rest::Rest;
+pub use summary::Summary;
 pub use turns::UNKNOWN_STRIDE;
 
 /// What a Worker knows of its station.
@@ -150,9 +154,22 @@ pub enum Event {
         by: Cluster,
         ip: IpAddr,
     },
-    PolicyChanged(Policy),
-    /// What the operator's budget says now: false outside the hours or on battery.
-    MayWork(bool),
+    /// The operator changed what they allow, and how many executions at the same time: what runs beyond that is let run.
+    PolicyChanged {
+        policy: Box<Policy>,
+        capacity: u32,
+    },
+    /// The operator wants no new work: until then, by the world's time, or until they say [`Event::Resume`]. Holds over restarts.
+    Pause {
+        until: Option<Time>,
+    },
+    Resume,
+    /// Whether the machine runs on battery now.
+    OnBattery(bool),
+    /// Whether the disk has room for what work brings.
+    Room(bool),
+    /// Whether this machine can run anything at all.
+    Fit(bool),
     /// How far the world's time is ahead of the one that events come with; before the first of these not at all.
     Clock(Shift),
     /// Finish what runs, take nothing new, deliver what there is.
@@ -345,6 +362,8 @@ pub enum Note {
     Overflow {
         what: &'static str,
     },
+    /// From now on nothing new is taken, for this reason; or it is again.
+    Rests(Option<Rest>),
 }
 
 pub type Action = durable::Action<Effect>;

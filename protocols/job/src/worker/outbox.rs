@@ -1,7 +1,7 @@
 //! Receipts on their way: durable first, then delivered until the requester holds or refuses them.
 //!
 //! Records: `o` ‖ experiment ‖ 0 ‖ lease → [`OutboxRecord`]; `c` ‖ experiment → [`CallRecord`], kept while the experiment has
-//! entries and for as long as a lease number could be misused; `p` ‖ node → held receipts.
+//! entries and for as long as a lease number could be misused; `p` ‖ node → held receipts; `r` → the operator's pause, see `rest`.
 //!
 //! Guarantees: no receipt leaves before its Commit is durable (every Deliver is a `then`); an entry ends with held, refused, a Closed
 //! Call, deadline + 7 days, or where strangers keep more than their half with that of them who has the most; every bound below holds. Deliberately lacks leases: the requester re-sends what is not in `holding`.
@@ -12,6 +12,7 @@ use cid::Cid;
 use serde::{Deserialize, Serialize};
 
 use super::machine::{Asked, Sent, Standing};
+use super::rest::PAUSE_BYTES_MAX;
 use super::used::Used;
 use super::work::Work;
 use super::{Effect, Note, Report, Worker};
@@ -143,6 +144,9 @@ pub(super) fn restore(worker: &mut Worker, records: impl Iterator<Item = (Key, V
                 let node: [u8; 32] = node.try_into().map_err(|_| bad("its key is not a node".to_owned()))?;
                 let record: PeerHistory = codec::decode(&value, 64).map_err(|error| bad(error.to_string()))?;
                 worker.history.held.insert(NodeId(node), record.held);
+            }
+            Some((b'r', [])) => {
+                worker.resting.pause = Some(codec::decode(&value, PAUSE_BYTES_MAX).map_err(|error| bad(error.to_string()))?);
             }
             _ => return Err(bad("no record of this machine begins so".to_owned())),
         }

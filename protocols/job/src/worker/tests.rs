@@ -25,6 +25,7 @@ mod modules;
 mod neighbours;
 mod probes;
 mod random;
+mod rest;
 mod run;
 mod schedule;
 mod strangers;

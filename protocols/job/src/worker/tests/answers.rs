@@ -168,7 +168,7 @@ fn leases_that_come_too_late_bring_no_module() {
     station.answer(send, leases());
     assert!(station.fetches.is_empty() && station.worker.works[&lab.id].leases.is_empty());
     let (mut station, send) = asked(&lab);
-    station.handle(Event::PolicyChanged(denied()));
+    station.handle(Event::PolicyChanged { policy: Box::new(denied()), capacity: 2 });
     station.answer(send, leases());
     assert!(station.fetches.is_empty() && station.worker.works[&lab.id].leases.is_empty());
     // Past the deadline nothing is judged any more, and the policy holds all the same.
@@ -177,7 +177,7 @@ fn leases_that_come_too_late_bring_no_module() {
     let short = Lab::of(body, REQUESTER);
     let (mut station, send) = asked(&short);
     station.pass(2 * MINUTE);
-    station.handle(Event::PolicyChanged(denied()));
+    station.handle(Event::PolicyChanged { policy: Box::new(denied()), capacity: 2 });
     station.answer(send, short.leases(0, 1, HOUR));
     assert!(station.fetches.is_empty() && !station.worker.works[&short.id].leases.is_empty());
 }
