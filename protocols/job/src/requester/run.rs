@@ -3,8 +3,7 @@
 //! Guarantees: state in proportion to the jobs that are dealt and unsettled and to the stations that take part, both bounded;
 //! settled jobs and held leases are ranges. Deliberately lacks rules: the files beside it have them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cid::Cid;
 
@@ -14,6 +13,7 @@ use super::losers::Losers;
 use super::overdue::Typical;
 use super::ranges::Ranges;
 use super::records::{ClosedRecord, JobRecord};
+use super::untold::{Unread, Untold};
 use super::{Explanation, Peer};
 use crate::bounded::Bytes;
 use crate::call::Call;
@@ -26,7 +26,7 @@ use crate::jobs::Jobs;
 use crate::log::{Entry, HELD_RECEIPT_BYTES_MAX, HeldReceipt, JOB_RECEIPTS_BYTES_MAX, Lost, PAGES_MAX};
 use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Receipt};
 use crate::time::Time;
-use crate::verdict::{JobVerdict, VERDICT_RECEIPTS_MAX};
+use crate::verdict::VERDICT_RECEIPTS_MAX;
 
 #[derive(Debug)]
 pub(super) struct Run {
@@ -130,7 +130,7 @@ pub(super) struct Claimant {
     /// Whether its record is on disk.
     pub(super) recorded: bool,
     /// Verdicts it has not read.
-    pub(super) unread: VecDeque<(u64, Arc<JobVerdict>)>,
+    pub(super) unread: Unread,
 }
 
 impl Claimant {
@@ -151,7 +151,7 @@ impl Claimant {
             paused_until: Time(0),
             execution_ms: 1_000,
             recorded: false,
-            unread: VecDeque::new(),
+            unread: Unread::new(),
         }
     }
 }
@@ -257,6 +257,7 @@ pub(super) struct Closed {
     pub(super) renew_at: Option<Time>,
     pub(super) renew_after_ms: u64,
     pub(super) explanation: Explanation,
+    pub(super) untold: Untold,
 }
 
 impl Run {

@@ -20,6 +20,7 @@ mod calls;
 mod claims;
 mod deliver;
 mod dials;
+mod document;
 mod modules;
 mod neighbours;
 mod probes;
