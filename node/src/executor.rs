@@ -145,11 +145,11 @@ impl Rooms {
         let mut session = match self.session(job).await {
             Ok(session) => session,
             Err(EngineError::BadModule(reason)) => {
-                tracing::info!(experiment = %job.experiment, reason, "module refused by the engine");
+                tracing::info!(experiment = %job.experiment, requester = %job.requester, reason, "module refused by the engine");
                 return Ok(Report { outcome: Outcome::BadModule, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
             }
             Err(EngineError::TooCostly(outcome)) => {
-                tracing::info!(experiment = %job.experiment, ?outcome, "the module takes too much to compile");
+                tracing::info!(experiment = %job.experiment, requester = %job.requester, ?outcome, "the module takes too much to compile");
                 return Ok(Report { outcome, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
             }
             Err(error) => return Err(failed(job, &error)),
@@ -222,7 +222,7 @@ fn failed(job: &Execution, error: &EngineError) -> StationFailure {
         tracing::debug!(experiment = %job.experiment, index = job.index, reason, "the lease waits for its module");
         return StationFailure::NotNow;
     }
-    tracing::warn!(experiment = %job.experiment, index = job.index, %error, "the lease is returned");
+    tracing::warn!(experiment = %job.experiment, requester = %job.requester, index = job.index, %error, "the lease is returned");
     if let EngineError::Outgrown(_) = error { StationFailure::Outgrown } else { StationFailure::Sandbox }
 }
 

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod files;
 mod inspect;
+mod log;
 mod manage;
 mod network;
 mod output;
@@ -48,7 +49,7 @@ pub struct Common {
     #[arg(long, global = true)]
     json: bool,
     /// What to log to standard error, like `info` or `station_node=debug`
-    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error", value_parser = log_filter)]
+    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error", value_parser = log::filter)]
     log: String,
 }
 
@@ -100,7 +101,7 @@ pub fn main() -> ExitCode {
         Err(Wrong::Clap(error)) => error.exit(),
     };
     let output = Output::new(cli.common.json);
-    start_log(&cli.common.log);
+    log::start(&cli.common.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output.fail(&Failure::new(format!("the runtime does not start: {error}"))).into(),
@@ -160,18 +161,6 @@ fn home_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
             Ok(PathBuf::from(home).join(".station"))
         }
     }
-}
-
-fn start_log(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    let colour = output::may_colour(&std::io::stderr());
-    let log = move || output::LogLines { to: std::io::stderr(), painted: colour };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).with_ansi(colour).with_target(false).init();
-}
-
-/// A filter that can be read: a spelling mistake in it must not look like silence.
-fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
