@@ -148,7 +148,7 @@ impl Rooms {
         let mut session = match self.session(job).await {
             Ok(session) => session,
             Err(EngineError::BadModule(reason)) => {
-                tracing::info!(experiment = %job.experiment, reason, "module refused by the engine");
+                tracing::info!(experiment = %job.experiment, requester = %job.requester, reason, "module refused by the engine");
                 return Ok(Report {
                     outcome: Outcome::BadModule,
                     output: Vec::new(),
@@ -159,7 +159,7 @@ impl Rooms {
                 });
             }
             Err(EngineError::TooCostly(outcome)) => {
-                tracing::info!(experiment = %job.experiment, ?outcome, "the module takes too much to compile");
+                tracing::info!(experiment = %job.experiment, requester = %job.requester, ?outcome, "the module takes too much to compile");
                 return Ok(Report { outcome, output: Vec::new(), transcript: Vec::new(), log: Vec::new(), fuel: 0, duration_ms: millis(begun) });
             }
             Err(error) => return Err(failed(job, &error)),
@@ -246,7 +246,7 @@ fn failed(job: &Execution, error: &EngineError) -> StationFailure {
         tracing::debug!(experiment = %job.experiment, index = job.index, reason, "the lease waits for its module");
         return StationFailure::NotNow;
     }
-    tracing::warn!(experiment = %job.experiment, index = job.index, %error, "the lease is returned");
+    tracing::warn!(experiment = %job.experiment, requester = %job.requester, index = job.index, %error, "the lease is returned");
     if let EngineError::Outgrown(_) = error { StationFailure::Outgrown } else { StationFailure::Sandbox }
 }
 

@@ -29,6 +29,7 @@ pub mod platform;
 pub mod prepare;
 pub mod printable;
 pub mod results;
+mod sparing;
 pub mod station;
 pub mod store;
 pub mod tasks;

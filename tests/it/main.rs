@@ -2,6 +2,7 @@
 
 mod cli;
 mod hostcalls;
+mod logs;
 mod mesh;
 mod mistakes;
 mod operator;

@@ -45,7 +45,9 @@ pub fn state(status: &Status) -> StateBody {
             None,
             format!("on battery: nothing new is taken{finishing}; `on_battery = true` under [budget] in policy.toml would let it work"),
         ),
-        Some(Rest::Unfit) => body("unfit", None, format!("{}: nothing new is taken{finishing}", status.unfit.as_deref().unwrap_or("this machine can run nothing"))),
+        Some(Rest::Unfit) => {
+            body("unfit", None, format!("{}: nothing new is taken{finishing}", status.unfit.as_deref().unwrap_or("this machine can run nothing")))
+        }
         Some(Rest::Disk) => {
             body("disk", None, format!("the disk is nearly full: nothing new is taken{finishing}; free some, or raise `disk` in station.toml"))
         }

@@ -14,7 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::output::{Exit, Failure, Output};
 use crate::demo::gateway::{Behaviour, Gateway};
-use crate::demo::target::GatewayUrl;
+use crate::demo::real::GatewayUrl;
 use crate::demo::{Mesh, MeshPlan};
 use crate::library::BUNDLED;
 use crate::prepare;

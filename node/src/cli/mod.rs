@@ -13,6 +13,7 @@ mod follow;
 mod inspect;
 mod layout;
 mod ledger;
+mod log;
 mod manage;
 mod network;
 mod operate;
@@ -59,7 +60,7 @@ pub struct Common {
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// What to log to standard error, like `info` or `station_node=debug`
-    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error", value_parser = log_filter, help_heading = EVERYWHERE)]
+    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error", value_parser = log::filter, help_heading = EVERYWHERE)]
     log: String,
 }
 
@@ -126,7 +127,7 @@ pub fn main() -> ExitCode {
         Err(Wrong::Clap(error)) => error.exit(),
     };
     let output = Output::new(cli.common.json);
-    start_log(&cli.common.log);
+    log::start(&cli.common.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output.fail(&Failure::new(format!("the runtime does not start: {error}"))).into(),
@@ -184,18 +185,6 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
 /// `--home`, else `~/.station`.
 fn home_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
     given.or_else(home::default_dir).ok_or_else(|| Failure::new("HOME is not set: name the station's folder with --home"))
-}
-
-fn start_log(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    let colour = output::may_colour(&std::io::stderr());
-    let log = move || output::LogLines { to: std::io::stderr(), painted: colour };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).with_ansi(colour).with_target(false).init();
-}
-
-/// A filter that can be read: a spelling mistake in it must not look like silence.
-fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //!                    after 0: a CARv1 in depth-first order, each block once; then the end of the stream
 //! ```
 //!
+//! Files are followed, other content is one block: a root of DAG-CBOR or raw bytes comes alone, whatever links stand in it.
 //! Guarantees: only roots that were put on the shelf are served; nothing unverified is returned; both sides give up on a peer that
 //! stalls or crawls. Deliberately lacks paths and ranges, and any choice of whom to ask.
 

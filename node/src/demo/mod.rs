@@ -5,7 +5,7 @@
 //! short cut between the stations.
 
 pub mod gateway;
-pub mod target;
+pub mod real;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

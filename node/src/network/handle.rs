@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::behaviour::BehaviourEvent;
-use super::codec::{Frame, Question};
+use super::codec::{Frame, NotARequest, Question};
 use super::config::{ASKS_MAX, CAR_STREAMS_OF_CLUSTER_MAX, JUDGEMENTS_MAX};
 use super::events::{CarStream, Event, Remote};
 use super::gossip::{self, Heard};
@@ -251,6 +251,12 @@ impl Network {
         }
         let question = match request.value {
             Ok(question) => question,
+            Err(unknown @ NotARequest::Unknown(_)) => {
+                debug!(?from, %unknown, "not served");
+                // An error means that the asker is gone.
+                let _ = self.swarm.behaviour_mut().work.send_response(channel, Frame::own(Response::Unserved));
+                return;
+            }
             Err(garbled) => {
                 debug!(?from, %garbled, "not a request");
                 self.misbehaved(from, PeerAction::Invalid);

@@ -27,6 +27,7 @@ use crate::platform::transport;
 
 mod bookkeeping;
 mod budgets;
+mod document;
 mod doors;
 mod finding;
 mod flooding;

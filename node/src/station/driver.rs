@@ -9,7 +9,7 @@ use station_protocol::bounded::Name;
 use station_protocol::call::{Call, CallState};
 use station_protocol::clock::Witnesses;
 use station_protocol::cluster::Cluster;
-use station_protocol::durable::{Action, BLOB_BYTES_MAX, Commit, Ticket};
+use station_protocol::durable::{Action, Commit, Ticket};
 use station_protocol::requester::{self, Requester, View};
 use station_protocol::work::{At, Request};
 use station_protocol::worker::{self, Via, Worker};
@@ -137,7 +137,7 @@ impl Driver {
 
     pub(super) async fn run(&mut self) -> Result<(), StationError> {
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
-        self.provide_restored();
+        self.provide_restored().await?;
         self.settle();
         loop {
             let deadline = self.deadline();
@@ -179,18 +179,19 @@ impl Driver {
         }
     }
 
-    /// What a restart must not take from those who still fetch it.
-    fn provide_restored(&mut self) {
+    /// What a restart must not take from those who still fetch it: modules, and all that records of the machines own, which is what was
+    /// provided when it was written. Without its outputs and its jobs a Log is not whole.
+    async fn provide_restored(&mut self) -> Result<(), StationError> {
         for id in self.requester.experiments().collect::<Vec<_>>() {
             let Some(view) = self.requester.view(&id) else { continue };
             self.provide_module(&id);
-            for cid in view.pages.into_iter().chain(view.status.log) {
-                self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX as u64 });
-            }
+            self.fetches.provide_blocks(view.pages.into_iter().chain(view.status.log));
         }
-        for cid in self.worker.provided().collect::<Vec<_>>() {
-            self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX as u64 });
+        for table in [Table::Worker, Table::Requester] {
+            let owned = self.store.owned(table).await?;
+            self.fetches.provide_blocks(owned);
         }
+        Ok(())
     }
 
     fn provide_module(&mut self, experiment: &ExperimentId) {

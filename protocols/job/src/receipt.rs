@@ -46,6 +46,16 @@ pub struct Receipt {
     pub software: Text<32>,
 }
 
+impl Receipt {
+    /// Whether both state the same result of the same lease. When it began and how long it took, how well the guest was shut in, and by which
+    /// software are circumstances: whoever crashed between signing and storing may state them anew, and gains nothing.
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        let (isolation, software) = (other.isolation, other.software.clone());
+        *other == Self { isolation, software, started_ms: other.started_ms, duration_ms: other.duration_ms, ..self.clone() }
+    }
+}
+
 impl Body for Receipt {
     const KIND: &'static str = "receipt/1";
 }

@@ -309,7 +309,7 @@ pub enum ReceiptRefused {
     Signature,
     /// Not the job, profile or experiment of the lease.
     Mismatch,
-    /// Another receipt for the same lease is held: proof E1.
+    /// Another receipt for the same lease is held that states another result: proof E1.
     Contradiction,
     /// The output is not what the receipt names, or did not come in time.
     Output,

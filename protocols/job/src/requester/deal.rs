@@ -285,7 +285,8 @@ impl Run {
             claimant.outstanding.insert(number);
             claimant.idle = 0;
             (claimant.dealt, claimant.busy) = (now, now);
-            self.leases.insert(number, Leased { index: *index, node, cluster, dealt: now, recorded: cx.world(now), until, renewed: false, named: None });
+            self.leases
+                .insert(number, Leased { index: *index, node, cluster, dealt: now, recorded: cx.world(now), until, renewed: false, named: None });
             self.ends.insert((until, number));
             self.watch(*index);
             leases.push(Lease { index: *index, input, duration_ms });

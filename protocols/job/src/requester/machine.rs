@@ -11,6 +11,7 @@ use super::claim::refuse;
 use super::context::Context;
 use super::deliver::FETCHES_MAX;
 use super::run::{Closed, Run, Window};
+use super::untold::{UNTOLD_BYTES_ALL_MAX, Untold};
 use super::{Action, Config, Draft, Effect, Event, Note, Peer, PublishError, View, open};
 use crate::bounded::List;
 use crate::durable::{RestoreError, Ticket};
@@ -75,6 +76,10 @@ impl Requester {
                     self.cx.at = at;
                     for run in self.open.values_mut() {
                         run.call_out(&mut self.cx, now);
+                    }
+                    let world = self.cx.world(now);
+                    for closed in self.closed.values_mut().filter(|closed| closed.is_missed(world)) {
+                        closed.call_again(&mut self.cx, now);
                     }
                 }
             }
@@ -163,6 +168,7 @@ impl Requester {
         }
         for closed in self.closed.values_mut() {
             closed.keep_calling(&mut self.cx, now);
+            closed.untold.expire(closed.record.at, self.cx.world(now));
         }
     }
 
@@ -193,6 +199,18 @@ impl Requester {
         }
         let closed = run.close(&mut self.cx, now);
         self.closed.insert(id, closed);
+        self.bound_untold();
+    }
+
+    /// Of all that stations have not heard after the end, that of the experiments closed first goes.
+    fn bound_untold(&mut self) {
+        let mut bytes: usize = self.closed.values().map(|closed| closed.untold.bytes()).sum();
+        while bytes > UNTOLD_BYTES_ALL_MAX {
+            let telling = self.closed.values_mut().filter(|closed| closed.untold.bytes() > 0);
+            let Some(oldest) = telling.min_by_key(|closed| closed.record.at) else { return };
+            bytes -= oldest.untold.bytes();
+            oldest.untold = Untold::default();
+        }
     }
 
     fn publish(&mut self, publish: Ticket, draft: Draft, module: Vec<Cid>, now: Time) {
@@ -240,7 +258,12 @@ impl Requester {
 
     /// What was held stays held; the rest came too late, or belongs to nobody here.
     fn deliver_closed(&mut self, ask: Ticket, from: Peer, deliver: &Deliver) {
-        let record = self.closed.get(&deliver.experiment).map(|closed| &closed.record);
+        let mut closed = self.closed.get_mut(&deliver.experiment);
+        let (verdicts, cursor) = match &mut closed {
+            Some(closed) => closed.untold.tell(from, deliver.cursor),
+            None => (List::default(), deliver.cursor),
+        };
+        let record = closed.as_ref().map(|closed| &closed.record);
         let (mut held, mut refused) = (Vec::new(), Vec::new());
         for lease in deliver.receipts.iter().map(|delivery| delivery.receipt.body.lease) {
             match record {
@@ -256,8 +279,8 @@ impl Requester {
             held: List::first(held),
             refused: List::first(refused),
             again_ms: *crate::work::WAIT_MS.end(),
-            verdicts: List::default(),
-            cursor: record.map_or(deliver.cursor, |record| record.settled),
+            verdicts,
+            cursor,
             leases: None,
             no_more,
         };

@@ -32,6 +32,7 @@ mod settle;
 mod share;
 #[cfg(test)]
 mod tests;
+mod untold;
 
 pub use machine::{CLOSED_MAX, OPEN_MAX, Requester};
 pub use ranges::Ranges;

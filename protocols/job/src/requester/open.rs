@@ -23,6 +23,7 @@ use crate::experiment::{Class, Experiment, JobsRef, Trust};
 use crate::identity::{Hash32, Signed};
 use crate::sampling;
 use crate::time::{MINUTE, SECOND, Time};
+use crate::work::At;
 
 /// Room that a Call keeps for addresses: two short ones, without which nobody finds the requester.
 const ADDRESS_ROOM: usize = 256;
@@ -31,13 +32,13 @@ pub(super) const RENEW_MS_MIN: u64 = 2 * SECOND;
 /// Longest pause: below the 10 min a Call is valid.
 pub(super) const RENEW_MS_MAX: u64 = 8 * MINUTE;
 /// Pause before the sample is widened when too few claimed.
-const WIDEN_MS: u64 = 2 * SECOND;
+pub(super) const WIDEN_MS: u64 = 2 * SECOND;
 /// How much wider each time.
-const WIDEN_BY: u64 = 4;
+pub(super) const WIDEN_BY: u64 = 4;
 /// Jobs a claimant should have before more claimants are wanted: one batch.
-const EXECUTIONS_PER_CLAIMANT: u64 = 32;
+pub(super) const EXECUTIONS_PER_CLAIMANT: u64 = 32;
 /// More claimants than this only cost the requester connections.
-const WANTED_MAX: u64 = 256;
+pub(super) const WANTED_MAX: u64 = 256;
 /// A cluster without leases that was not heard from for so long does not count as a claimant.
 const ACTIVE_MS: u64 = 2 * MINUTE;
 /// How long a claimant without leases is worked with: jobs wait for the caps of their targets, and a bare claim holds no place for ever.
@@ -221,7 +222,7 @@ impl Run {
         self.seq += 1;
         self.turned_away = false;
         let wanted = u32::try_from(self.wanted()).unwrap_or(u32::MAX);
-        self.call = call(cx, &self.experiment, self.seq, &CallState::Open, (self.claim_below, wanted), now);
+        self.call = call(cx, &self.experiment, self.seq, &CallState::Open, (self.claim_below, wanted), &cx.at, now);
         let record = SeqRecord { seq: self.seq, claim_below: self.claim_below };
         cx.put(key(Tag::Seq, &self.id, &[]), codec::encode(&record));
         let stations = self.stations(cx).unwrap_or(1);
@@ -276,9 +277,10 @@ pub(super) fn call(
     seq: u64,
     state: &CallState,
     (claim_below, wanted): (u64, u32),
+    at: &At,
     now: Time,
 ) -> Signed<Call> {
-    let mut addresses = cx.at.clone().into_vec();
+    let mut addresses = at.clone().into_vec();
     loop {
         let body = Call {
             experiment: experiment.clone(),

@@ -10,6 +10,7 @@ use super::machine::Requester;
 use super::open::RENEW_MS_MIN;
 use super::records::{self, ClosedRecord, ExperimentRecord, JobRecord, LogRecord, NodeRecord, PageRecord, SeqRecord, Tag, VerdictRecord};
 use super::run::{Claimant, Closed, Leased, Losses, OpenJob, Run};
+use super::untold::Untold;
 use super::{Explanation, Peer};
 use crate::call::CallState;
 use crate::durable::{Key, RestoreError};
@@ -91,7 +92,8 @@ fn reopened(id: ExperimentId, record: ClosedRecord) -> Result<Closed, RestoreErr
     let CallState::Closed { log } = record.call.body.state else {
         return Err(RestoreError { key: id.to_string(), reason: "its last Call is not closed".to_owned() });
     };
-    Ok(Closed { record, log, logs: Logs::default(), renew_at: None, renew_after_ms: RENEW_MS_MIN, explanation: Explanation::default() })
+    let explanation = Explanation::default();
+    Ok(Closed { record, log, logs: Logs::default(), renew_at: None, renew_after_ms: RENEW_MS_MIN, explanation, untold: Untold::default() })
 }
 
 impl Run {

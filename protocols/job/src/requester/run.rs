@@ -3,8 +3,7 @@
 //! Guarantees: state in proportion to the jobs that are dealt and unsettled and to the stations that take part, both bounded;
 //! settled jobs and held leases are ranges. Deliberately lacks rules: the files beside it have them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cid::Cid;
 
@@ -15,6 +14,7 @@ use super::losers::Losers;
 use super::overdue::Typical;
 use super::ranges::Ranges;
 use super::records::{ClosedRecord, JobRecord};
+use super::untold::{Unread, Untold};
 use super::{Explanation, Peer};
 use crate::bounded::Bytes;
 use crate::call::Call;
@@ -28,7 +28,7 @@ use crate::jobs::Jobs;
 use crate::log::{Entry, HELD_RECEIPT_BYTES_MAX, HeldReceipt, JOB_RECEIPTS_BYTES_MAX, Lost, PAGES_MAX};
 use crate::receipt::{INLINE_BYTES_MAX, LOG_BYTES_MAX, LeaseNumber, Receipt};
 use crate::time::Time;
-use crate::verdict::{JobVerdict, VERDICT_RECEIPTS_MAX};
+use crate::verdict::VERDICT_RECEIPTS_MAX;
 use crate::work::DeclineReason;
 
 #[derive(Debug)]
@@ -139,7 +139,7 @@ pub(super) struct Claimant {
     /// Whether its record is on disk.
     pub(super) recorded: bool,
     /// Verdicts it has not read.
-    pub(super) unread: VecDeque<(u64, Arc<JobVerdict>)>,
+    pub(super) unread: Unread,
 }
 
 impl Claimant {
@@ -161,7 +161,7 @@ impl Claimant {
             paused_until: Time(0),
             execution_ms: 1_000,
             recorded: false,
-            unread: VecDeque::new(),
+            unread: Unread::new(),
         }
     }
 }
@@ -289,6 +289,7 @@ pub(super) struct Closed {
     pub(super) renew_at: Option<Time>,
     pub(super) renew_after_ms: u64,
     pub(super) explanation: Explanation,
+    pub(super) untold: Untold,
 }
 
 impl Run {

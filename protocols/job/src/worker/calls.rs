@@ -136,7 +136,7 @@ pub(super) enum Kind {
     Nothing,
     /// Of another time than this station's: too early or too late.
     Untimely,
-    /// Two bodies of one `seq`: proof E3 against its author.
+    /// Two bodies of one `seq` that say different things: proof E3 against its author.
     Contradiction,
 }
 
@@ -179,7 +179,9 @@ impl Calls {
             }
             if call.body.seq == kept.call.body.seq {
                 let kind = match call.body == kept.call.body {
-                    false => Kind::Contradiction,
+                    false if !call.body.says_as(&kept.call.body) => Kind::Contradiction,
+                    // Signed anew after a crash, valid for another time.
+                    false => Kind::Nothing,
                     true if gossiped && !std::mem::replace(&mut kept.gossiped, true) => Kind::Repeated,
                     true => Kind::Nothing,
                 };

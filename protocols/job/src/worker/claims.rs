@@ -20,7 +20,7 @@ use crate::time::{MINUTE, SECOND, Time};
 use crate::work::{Claim, ClaimRefused, Decline, DeclineReason, Leases, Refusal, Request, Response, ReturnReason, WAIT_MS};
 
 /// Dials a second that one Call may cause network-wide.
-const DIALS_PER_S: u64 = 64;
+pub(super) const DIALS_PER_S: u64 = 64;
 /// The longest of these waits, however many stations are told of: a count is no proof, and an experiment must begin.
 pub(super) const STAGGER_MS_MAX: u64 = MINUTE;
 /// How long others get to claim an experiment of this station's own before it does so itself.

@@ -352,7 +352,7 @@ pub enum Note {
         experiment: ExperimentId,
         log: Cid,
     },
-    /// Two Calls of one requester under one `seq`: proof E3 against it.
+    /// Two Calls of one requester under one `seq` that say different things: proof E3 against it.
     Contradicted {
         experiment: ExperimentId,
         seq: u64,

@@ -1,8 +1,8 @@
 //! Neighbours: who is connected, what they are asked, and what they are told.
 //!
 //! Guarantees: a new connection is asked for Calls and peers at once, so that a late joiner hears open Calls; later one random
-//! topic peer a minute; one station of the sample that is not connected is reached every three; a neighbour gets one answer of each
-//! kind per topic in 30 s. Deliberately lacks dialling: it names peers worth a dial, and the driver decides; who is introduced to whom is
+//! topic peer a minute; one station of the sample that is not connected is reached every three; a neighbour gets two answers of each
+//! kind per topic in 30 s, the second for one that has just restarted. Deliberately lacks dialling: it names peers worth a dial, and the driver decides; who is introduced to whom is
 //! in `introductions`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,8 +40,9 @@ const OUTSIDE_EVERY_MS: u64 = 3 * MINUTE;
 const PEERS_LOST_MS: u64 = 2 * SECOND;
 /// How often this station's own record is made anew: half of a record's life.
 const OWN_RECORD_MS: u64 = HOUR;
-/// How often one neighbour gets an answer of one kind for one topic.
-const ANSWER_EVERY_MS: u64 = 30 * SECOND;
+/// In such a time one neighbour gets two answers of one kind for one topic: whoever restarts asks anew, and must not take a refusal for
+/// nothing to tell.
+pub(super) const ANSWER_EVERY_MS: u64 = 30 * SECOND;
 /// Connections remembered: above the limits of connections of a bootstrap node.
 const CONNECTED_MAX: usize = 2_048;
 /// Answers remembered, so that a neighbour is not served too often by reconnecting.
@@ -67,8 +68,8 @@ pub(super) struct Peers {
     asked: BTreeMap<NodeId, BTreeSet<Name>>,
     /// When the random question of each kind and topic is due.
     due: BTreeMap<(Name, Kind), Time>,
-    /// Which neighbour was answered what, when.
-    answered: BTreeMap<(NodeId, Name, Kind), Time>,
+    /// Which neighbour was answered what, when for the last time, and when before that.
+    answered: BTreeMap<(NodeId, Name, Kind), (Time, Option<Time>)>,
     pub(super) introductions: Introductions,
     own_record_at: Option<Time>,
     /// When the newest own record was made: the next one must be later, or nobody takes it.
@@ -97,17 +98,22 @@ impl Peers {
     /// Whether `from` may have an answer now; remembers that it got one.
     fn may_answer(&mut self, from: NodeId, topic: &Name, kind: Kind, now: Time) -> bool {
         let key = (from, topic.clone(), kind);
-        if self.answered.get(&key).is_some_and(|last| now.since(*last) < ANSWER_EVERY_MS) {
+        let known = self.answered.get(&key).copied();
+        if known.and_then(|(_, before)| before).is_some_and(|before| now.since(before) < ANSWER_EVERY_MS) {
             return false;
         }
-        if self.answered.len() >= ANSWERED_MAX {
-            self.answered.retain(|_, last| now.since(*last) < ANSWER_EVERY_MS);
+        if known.is_none() && self.answered.len() >= ANSWERED_MAX {
+            self.forget_answered(now);
+            if self.answered.len() >= ANSWERED_MAX {
+                return false;
+            }
         }
-        if self.answered.len() >= ANSWERED_MAX {
-            return false;
-        }
-        self.answered.insert(key, now);
+        self.answered.insert(key, (now, known.map(|(last, _)| last)));
         true
+    }
+
+    fn forget_answered(&mut self, now: Time) {
+        self.answered.retain(|_, (last, _)| now.since(*last) < ANSWER_EVERY_MS);
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
@@ -182,8 +188,8 @@ impl Worker {
     }
 
     /// The random question comes sooner than planned.
-    fn ask_again(&mut self, topic: &Name, at: Time) {
-        if let Some(due) = self.peers.due.get_mut(&(topic.clone(), Kind::Calls)) {
+    fn ask_again(&mut self, topic: &Name, kind: Kind, at: Time) {
+        if let Some(due) = self.peers.due.get_mut(&(topic.clone(), kind)) {
             *due = at.min(*due);
         }
     }
@@ -278,7 +284,7 @@ impl Worker {
         for topic in self.config.topics.clone() {
             self.count_anew(&topic, now, |_| {});
         }
-        self.peers.answered.retain(|_, last| now.since(*last) < ANSWER_EVERY_MS);
+        self.peers.forget_answered(now);
     }
 
     /// A neighbour's question.
@@ -300,11 +306,11 @@ impl Worker {
         let calls = match answer {
             Ok(Response::Calls { calls }) => calls,
             Ok(Response::Unserved) => {
-                self.ask_again(topic, now.plus(ANSWER_EVERY_MS));
+                self.ask_again(topic, Kind::Calls, now.plus(ANSWER_EVERY_MS));
                 return;
             }
             Err(_) => {
-                self.ask_again(topic, now.plus(CALLS_AGAIN_MS));
+                self.ask_again(topic, Kind::Calls, now.plus(CALLS_AGAIN_MS));
                 return;
             }
             Ok(_) => {
@@ -338,7 +344,9 @@ impl Worker {
                 }
                 records.into_vec()
             }
-            Ok(Response::Unserved) | Err(_) => return,
+            // It says nothing of whom it knows.
+            Ok(Response::Unserved) => return self.ask_again(topic, Kind::Peers, now.plus(ANSWER_EVERY_MS)),
+            Err(_) => return,
             Ok(_) => {
                 self.act(Effect::Report { node: from, action: PeerAction::Invalid });
                 return;

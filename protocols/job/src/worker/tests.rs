@@ -21,6 +21,7 @@ mod claims;
 mod clock;
 mod deliver;
 mod dials;
+mod document;
 mod modules;
 mod neighbours;
 mod probes;

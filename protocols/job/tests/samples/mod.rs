@@ -1,4 +1,5 @@
-//! Fixed messages of every kind, from which the test vectors are made.
+//! Fixed messages of every kind, from which the test vectors are made. `refused` has those that must be refused, `derived` what follows from
+//! messages.
 //!
 //! Guarantees: the same values on every machine. Deliberately lacks surprises: edge values are the business of the attacks in
 //! `src/codec/tests.rs`.
@@ -14,6 +15,7 @@ use station_protocol::cluster::Cluster;
 use station_protocol::codec;
 use station_protocol::content::{Content, DAG_CBOR, RAW, cid_of, sha256};
 use station_protocol::experiment::{Class, Experiment, InputForm, JobsRef, Labels, Measurement, OutputForm, Spread, Trust};
+use station_protocol::hostcall::{FetchError, Method, Record, Transcript};
 use station_protocol::identity::{Body, Hash32, Signed, SigningKey};
 use station_protocol::jobs::Jobs;
 use station_protocol::limits::Limits;
@@ -25,6 +27,9 @@ use station_protocol::work::{
     Ack, Claim, ClaimRefused, Decline, DeclineReason, Deliver, Delivery, Lease, Leases, ReceiptRefused, Refusal, Request, Response, ReturnReason,
     Status,
 };
+
+pub(crate) mod derived;
+pub(crate) mod refused;
 
 pub(crate) const NETWORK: &str = "example";
 /// Seed of the key that signs as the requester.
@@ -211,6 +216,52 @@ fn peer_record() -> PeerRecord {
     PeerRecord { node: key(WORKER).node(), topic: name("ipfs-gateways"), at: list(vec![address(WORKER)]), made: Time(1_798_670_000_000) }
 }
 
+/// The record of a station behind a relay, over IPv6.
+fn relayed_record() -> PeerRecord {
+    let at = format!("/ip6/2001:db8::7/tcp/4710/p2p/{}/p2p-circuit/p2p/{}", key(3).node(), key(WORKER).node());
+    PeerRecord { at: list(vec![Address::parse(&at).unwrap()]), ..peer_record() }
+}
+
+/// 1.0 is no 1, and -0.0 no 0.
+fn floats() -> Ipld {
+    let floats = [("one", 1.0), ("zero", -0.0), ("third", 1.0 / 3.0), ("huge", 1e300), ("tiny", 5e-324)];
+    let mut map: std::collections::BTreeMap<String, Ipld> = floats.into_iter().map(|(key, float)| (key.to_owned(), Ipld::Float(float))).collect();
+    map.insert("integer".to_owned(), Ipld::Integer(1));
+    Ipld::Map(map)
+}
+
+fn transcript() -> Transcript {
+    let answered = Record {
+        op: text("http.fetch"),
+        method: Method::Get,
+        url: text("https://ipfs.io/ipfs/bafkqablimvwgy3y"),
+        error: None,
+        status: Some(200),
+        ip: Some(text("192.0.2.80")),
+        reused: false,
+        dns_us: Some(1_200),
+        connect_us: Some(9_000),
+        tls_us: Some(18_000),
+        ttfb_us: Some(40_000),
+        total_us: Some(41_000),
+        bytes: 5,
+        body_sha256: Some(Hash32(sha256(&[b"hello"]))),
+    };
+    let failed = Record {
+        error: Some(FetchError::Timeout),
+        status: None,
+        ip: None,
+        dns_us: None,
+        connect_us: None,
+        tls_us: None,
+        ttfb_us: None,
+        bytes: 0,
+        body_sha256: None,
+        ..answered.clone()
+    };
+    Transcript { records: list(vec![answered, failed]) }
+}
+
 fn page() -> Page {
     let held = HeldReceipt {
         receipt: sign(WORKER, &receipt()),
@@ -299,5 +350,8 @@ pub(crate) fn all() -> Vec<Sample> {
     all.push(Sample { name: "jobs-product-input-1", kind: "input", bytes: product().input(1).unwrap(), signed: None });
     all.push(block("jobs-explicit-root", "jobs root", &explicit(), 0));
     all.push(block("jobs-explicit-chunk", "jobs chunk", &explicit(), 1));
+    all.push(plain("input-floats", "input", &floats()));
+    all.push(plain("transcript", "transcript", &transcript()));
+    all.push(sealed("peer-record-relayed", WORKER, &relayed_record()));
     all
 }

@@ -2,6 +2,8 @@
 
 mod clock;
 mod defences;
+mod document;
+mod endings;
 mod explained;
 mod logs;
 mod overdue;

@@ -76,17 +76,30 @@ fn who_is_told_nothing_by_its_neighbours_asks_again_in_half_a_minute() {
 }
 
 #[test]
-fn one_neighbour_is_answered_once_in_half_a_minute() {
+fn one_neighbour_is_answered_twice_in_half_a_minute_for_it_may_have_restarted() {
     let mut station = Station::new(config());
     let mut served = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..7 {
         let request = Request::Calls { topic: name("topic"), have: List::default() };
         station.handle(Event::Asked { ask: Ticket(1), from: key(51).node(), request });
         let Some(Effect::Answer { response, .. }) = station.others.pop() else { panic!("an answer") };
         served.push(!matches!(response, Response::Unserved));
-        station.pass(15 * SECOND);
+        station.pass(10 * SECOND);
     }
-    assert_eq!(served, [true, false, true]);
+    assert_eq!(served, [true, true, false, true, true, false, true]);
+}
+
+#[test]
+fn unserved_is_not_taken_for_nothing_and_the_same_is_asked_again_half_a_minute_later() {
+    let mut station = Station::new(config());
+    let (calls, peers) = meet(&mut station, 50);
+    station.answer(calls, Response::Unserved);
+    station.answer(peers, Response::Unserved);
+    station.sent.clear();
+    station.pass(30 * SECOND - 1);
+    assert!(matches!(asks(&station), (None, None)));
+    station.pass(1);
+    assert!(matches!(asks(&station), (Some(_), Some(_))), "both questions");
 }
 
 #[test]
