@@ -194,6 +194,6 @@ fn difference(paired: Option<Paired>) -> [Cell; 3] {
         Verdict::Worse => "bad",
         Verdict::TooFewSeeds | Verdict::NotShown | Verdict::Differs => "soft",
     };
-    let effect = paired.effect.map_or("–".to_owned(), |effect| format!("{effect:.1}"));
+    let effect = paired.effect.map_or("–".to_owned(), |effect| format!("{:.1}", (effect * 10.0).round() / 10.0 + 0.0));
     [estimated(&paired.difference), Cell::text(&effect), Cell::text(paired.verdict.words()).classed(class)]
 }

@@ -26,6 +26,7 @@ fn constants() -> BTreeMap<&'static str, u64> {
         let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
         let value = rest.split(' ').next()?;
         (name.contains('_') || name == "PAGE").then_some(())?;
+        name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_').then_some(())?;
         value.bytes().all(|byte| byte.is_ascii_digit()).then(|| (name, value.parse().unwrap()))
     };
     let rows = PAGE.lines().filter_map(named).collect::<Vec<_>>();

@@ -35,9 +35,14 @@ fn unknown_imports_are_named() {
     assert!(refusal(&import("wasi_snapshot_preview1", "sock_connect", "(func)")).contains("which no station provides"));
 }
 
+/// Module, name and type.
+type Import = (&'static str, &'static str, &'static str);
+/// Imports, what of them is named, and the way out.
+type Row = (&'static [Import], &'static str, &'static str);
+
 #[test]
 fn whose_names_are_imported_is_told_with_the_way_out() {
-    let rows: [(&[(&str, &str, &str)], &str, &str); 19] = [
+    let rows: [Row; 19] = [
         (&[("env", "emscripten_memcpy_js", "(func)")], "env.emscripten_memcpy_js", "-sSTANDALONE_WASM"),
         (&[("env", "__syscall_openat", "(func)")], "env.__syscall_openat", "-sSTANDALONE_WASM"),
         (&[("env", "getTempRet0", "(func)")], "env.getTempRet0", "-sSTANDALONE_WASM"),
