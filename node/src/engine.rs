@@ -54,4 +54,9 @@ pub trait Engine: Send + Sync + 'static {
 pub trait Session: Send {
     fn start(&mut self, load: Load) -> BoxFuture<'_, Result<Step, EngineError>>;
     fn step(&mut self, reply: Reply) -> BoxFuture<'_, Result<Step, EngineError>>;
+    /// The process that serves the session now, and its processor time so far in milliseconds, as the system counts it; nothing where it
+    /// does not tell.
+    fn cpu(&self) -> Option<(u32, u64)> {
+        None
+    }
 }

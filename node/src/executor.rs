@@ -5,7 +5,7 @@
 //! ([`prepare`]). Deliberately lacks any judgement of outcomes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -95,10 +95,12 @@ impl Executor {
         self.running.insert(ticket, stop.clone());
         let (rooms, report) = (self.rooms.clone(), self.report.clone());
         self.tasks.spawn(async move {
+            let (begun, cpu_ms) = (Instant::now(), OnceLock::new());
             let result = tokio::select! {
                 () = stop.cancelled() => Err(StationFailure::Stopped),
-                result = rooms.run(&job) => result,
+                result = rooms.run(&job, &cpu_ms) => result,
             };
+            rooms.host.ran(&job, &result, cpu_ms.get().copied(), millis(begun));
             // The receiver is gone only when the station is.
             let _ = report.send((ticket, result)).await;
         });
@@ -140,21 +142,30 @@ impl Executor {
 }
 
 impl Rooms {
-    async fn run(&self, job: &Execution) -> Result<Report, StationFailure> {
+    /// Tells the processor time that the job took, where the system does.
+    async fn run(&self, job: &Execution, cpu_ms: &OnceLock<u64>) -> Result<Report, StationFailure> {
         let begun = Instant::now();
         let mut session = match self.session(job).await {
             Ok(session) => session,
             Err(EngineError::BadModule(reason)) => {
-                tracing::info!(experiment = %job.experiment, reason, "module refused by the engine");
-                return Ok(Report { outcome: Outcome::BadModule, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
+                tracing::info!(experiment = %job.experiment, requester = %job.requester, reason, "module refused by the engine");
+                return Ok(Report {
+                    outcome: Outcome::BadModule,
+                    output: Vec::new(),
+                    transcript: Vec::new(),
+                    log: Vec::new(),
+                    fuel: 0,
+                    duration_ms: millis(begun),
+                });
             }
             Err(EngineError::TooCostly(outcome)) => {
-                tracing::info!(experiment = %job.experiment, ?outcome, "the module takes too much to compile");
-                return Ok(Report { outcome, output: Vec::new(), transcript: Vec::new(), fuel: 0, duration_ms: millis(begun) });
+                tracing::info!(experiment = %job.experiment, requester = %job.requester, ?outcome, "the module takes too much to compile");
+                return Ok(Report { outcome, output: Vec::new(), transcript: Vec::new(), log: Vec::new(), fuel: 0, duration_ms: millis(begun) });
             }
             Err(error) => return Err(failed(job, &error)),
         };
         let begun = Instant::now();
+        let cpu_before = session.cpu();
         let mut broker = self.host.broker(job);
         let mut step = beside(&mut broker, session.start(load(job))).await;
         let done = loop {
@@ -167,10 +178,23 @@ impl Rooms {
                 }
             };
         };
+        // A worker that died between two jobs was replaced, and with it the clock.
+        if let (Some((first, before)), Some((last, after))) = (cpu_before, session.cpu())
+            && first == last
+        {
+            let _ = cpu_ms.set(after.saturating_sub(before));
+        }
         if !done.log.is_empty() {
             tracing::debug!(experiment = %job.experiment, index = job.index, log = %String::from_utf8_lossy(&done.log), "guest log");
         }
-        let report = Report { outcome: done.outcome, output: done.output, transcript: broker.finish(), fuel: done.fuel, duration_ms: millis(begun) };
+        let report = Report {
+            outcome: done.outcome,
+            output: done.output,
+            transcript: broker.finish(),
+            log: done.log,
+            fuel: done.fuel,
+            duration_ms: millis(begun),
+        };
         if matches!(report.outcome, Outcome::Completed | Outcome::Exited(_)) {
             self.keep(job.experiment, session);
         }
@@ -222,7 +246,7 @@ fn failed(job: &Execution, error: &EngineError) -> StationFailure {
         tracing::debug!(experiment = %job.experiment, index = job.index, reason, "the lease waits for its module");
         return StationFailure::NotNow;
     }
-    tracing::warn!(experiment = %job.experiment, index = job.index, %error, "the lease is returned");
+    tracing::warn!(experiment = %job.experiment, requester = %job.requester, index = job.index, %error, "the lease is returned");
     if let EngineError::Outgrown(_) = error { StationFailure::Outgrown } else { StationFailure::Sandbox }
 }
 

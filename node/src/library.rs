@@ -5,7 +5,7 @@
 //! the next start. Deliberately lacks the network: `content` fetches.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cid::Cid;
 use station_protocol::Content;
@@ -32,10 +32,10 @@ pub const BUNDLED: [Bundled; 3] = [
 /// Bundled modules by name with the CIDs of this and earlier releases: what a policy's names mean.
 #[must_use]
 pub fn bundled_names() -> BTreeMap<Name, Vec<Cid>> {
-    BUNDLED
-        .iter()
-        .map(|module| (Name::new(module.name).expect("bundled names are names"), vec![station_car::unixfs::build(module.bytes).root]))
-        .collect()
+    // Hashing megabytes once is enough.
+    static NAMES: OnceLock<BTreeMap<Name, Vec<Cid>>> = OnceLock::new();
+    let named = |module: &Bundled| (Name::new(module.name).expect("bundled names are names"), vec![station_car::unixfs::build(module.bytes).root]);
+    NAMES.get_or_init(|| BUNDLED.iter().map(named).collect()).clone()
 }
 
 /// Cheap to clone.
@@ -79,6 +79,14 @@ impl Library {
             return Ok(Some(bytes.to_vec()));
         }
         content::file(&*self.store, content).await
+    }
+
+    /// The file under `cid`, if the program brings it or every block of it is durable here.
+    pub async fn find(&self, cid: Cid) -> Result<Option<Content>, StoreError> {
+        if let Some(bytes) = self.bundled(&cid) {
+            return Ok(Some(Content { cid, bytes: bytes.len() as u64 }));
+        }
+        Ok(content::length(&*self.store, cid).await?.map(|bytes| Content { cid, bytes }))
     }
 
     /// Whether [`Library::file`] would find it.

@@ -10,13 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
+use station_protocol::activity::{self, Activity, Ended, Page, Span, Who};
 use station_protocol::capability::Capability;
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::Key;
+use station_protocol::gauge::Gauge;
+use station_protocol::hostcall::FetchError;
 use station_protocol::policy::{HostCall, Policy};
 use station_protocol::sampling::{LargestCount, TARGET_QUOTA_PER_DAY};
-use station_protocol::worker::Execution;
-use station_protocol::{NodeId, codec};
+use station_protocol::work::DeclineReason;
+use station_protocol::worker::{Execution, Report, StationFailure};
+use station_protocol::{NodeId, Time, codec};
 
 use crate::clock::Clock;
 use crate::hostcalls::{Broker, BrokerConfig, Gate};
@@ -52,17 +56,18 @@ impl Host {
         store: Arc<dyn Store>,
         tasks: Tasks,
     ) -> Result<Self, StoreError> {
-        let restored = Restored::of(store.load(Table::Node).await?, clock.now().day());
+        let restored = Restored::of(store.load(Table::Node).await?, clock.world().day());
         if !restored.stale.is_empty() {
             store.commit(Batch { deletes: restored.stale, ..Batch::default() }).await?;
         }
         let operator = Arc::new(Operator {
             policy: RwLock::new(policy),
             stations: Mutex::default(),
+            activity: Mutex::new(restored.activity),
             bytes: Mutex::new(restored.bytes),
             reserving: tokio::sync::Mutex::default(),
             store: store.clone(),
-            clock,
+            clock: clock.clone(),
         });
         let quotas = Quotas::restore(TARGET_QUOTA_PER_DAY, restored.quotas);
         let politeness = Politeness::new(node, clock, quotas, Arc::new(StoredQuotas(store)), tasks);
@@ -73,6 +78,12 @@ impl Host {
     #[must_use]
     pub fn broker(&self, job: &Execution) -> Broker {
         Broker::new(self.broker.clone(), job)
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.operator.policy().clone()
     }
 
     /// Holds from the next host call on.
@@ -92,22 +103,91 @@ impl Host {
 
     /// The counted size of the largest topic: the cap per target is shared among at least so many, today and tomorrow.
     pub fn counted(&self, stations: u64) {
-        let day = self.operator.clock.now().day();
+        let day = self.operator.clock.world().day();
         self.operator.stations.lock().unwrap_or_else(PoisonError::into_inner).note(stations, day);
     }
+}
+
+/// The operator's ledger.
+impl Host {
+    /// An execution came to its end, after so much processor time where the system tells it.
+    pub fn ran(&self, job: &Execution, result: &Result<Report, StationFailure>, cpu_ms: Option<u64>, slot_ms: u64) {
+        let ended = match result {
+            Ok(report) => Ended::from(&report.outcome),
+            Err(StationFailure::Stopped) => Ended::Stopped,
+            // It did not begin.
+            Err(StationFailure::NotNow) => return,
+            Err(StationFailure::Sandbox | StationFailure::Outgrown | StationFailure::TargetBusy) => Ended::StationFailed,
+        };
+        self.operator.activity().ran(who(job), ended, cpu_ms, slot_ms, self.operator.clock.world());
+    }
+
+    /// A Call was declined.
+    pub fn declined(&self, reason: DeclineReason) {
+        self.operator.activity().declined(reason, self.operator.clock.world());
+    }
+
+    /// The ledger from `since` on, the earliest first.
+    #[must_use]
+    pub fn activity(&self, since: Time) -> Vec<(Span, Page)> {
+        self.operator.activity().since(since).map(|(span, page)| (span, page.clone())).collect()
+    }
+
+    /// What must be written of the ledger now: nothing, nearly always. `all`: the station is about to end.
+    #[must_use]
+    pub fn unwritten(&self, all: bool) -> Option<Batch> {
+        let (mut activity, now) = (self.operator.activity(), self.operator.clock.world());
+        if !all && !activity.is_due(now) {
+            return None;
+        }
+        let changes = activity.changes(now);
+        let puts = changes.puts.into_iter().map(|(key, value)| (Table::Node, key, value)).collect();
+        let deletes = changes.deletes.into_iter().map(|key| (Table::Node, key)).collect();
+        Some(Batch { puts, deletes, ..Batch::default() })
+    }
+
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        self.operator.activity().gauge()
+    }
+
+    /// What is used of today's budgets.
+    #[must_use]
+    pub fn used(&self) -> Used {
+        Used { bytes: self.operator.bytes(|bytes, _, today| bytes.used(today)), targets: self.broker.politeness.used() }
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.operator.clock.clone()
+    }
+}
+
+/// What is used of the budgets of today.
+#[derive(Clone, Debug, Default)]
+pub struct Used {
+    /// What host calls brought in and sent out. After a crash up to a 64th of the budget more than that.
+    pub bytes: u64,
+    /// Requests, target by target.
+    pub targets: Vec<(Target, u64)>,
+}
+
+fn who(job: &Execution) -> Who {
+    Who { requester: job.requester, module: job.module.cid }
 }
 
 /// What the node's table says of a day.
 struct Restored {
     quotas: Vec<QuotaRecord>,
     bytes: DailyBytes,
+    activity: Activity,
     /// Records of days gone by.
     stale: Vec<(Table, Key)>,
 }
 
 impl Restored {
     fn of(records: Records, today: u64) -> Self {
-        let (mut quotas, mut bytes, mut stale) = (Vec::new(), None, Vec::new());
+        let (mut quotas, mut bytes, mut stale, mut ledger) = (Vec::new(), None, Vec::new(), Vec::new());
         for (key, value) in records {
             if key.0 == BYTES_KEY {
                 let record = codec::decode(&value, RECORD_BYTES_MAX).unwrap_or_else(|error| {
@@ -118,9 +198,13 @@ impl Restored {
             } else if let Some(name) = key.0.strip_prefix(QUOTA_KEY) {
                 let record = quota(name, &value, today);
                 if record.day < today { stale.push((Table::Node, key)) } else { quotas.push(record) }
+            } else if key.0.starts_with(activity::KEY_PREFIX) {
+                ledger.push((key, value));
             }
         }
-        Self { quotas, bytes: DailyBytes::restore(bytes), stale }
+        let (activity, unread) = Activity::restore(ledger);
+        unread.iter().for_each(|reason| tracing::warn!(reason, "a page of the ledger of activity cannot be read: it is left out"));
+        Self { quotas, bytes: DailyBytes::restore(bytes), activity, stale }
     }
 }
 
@@ -139,6 +223,7 @@ fn quota(name: &[u8], value: &[u8], today: u64) -> QuotaRecord {
 struct Operator {
     policy: RwLock<Policy>,
     stations: Mutex<LargestCount>,
+    activity: Mutex<Activity>,
     bytes: Mutex<DailyBytes>,
     /// Held while a reservation is on its way to the disk: who comes meanwhile waits for that one.
     reserving: tokio::sync::Mutex<()>,
@@ -157,9 +242,13 @@ impl Operator {
         self.policy.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn activity(&self) -> std::sync::MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What `look` makes of the day's bytes, given the budget and the day.
     fn bytes<T>(&self, look: impl FnOnce(&mut DailyBytes, u64, u64) -> T) -> T {
-        let (budget, today) = (self.policy().budget.bytes_per_day.0, self.clock.now().day());
+        let (budget, today) = (self.policy().budget.bytes_per_day.0, self.clock.world().day());
         look(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner), budget, today)
     }
 
@@ -216,6 +305,18 @@ impl Gate for Operator {
 
     fn is_spent(&self) -> bool {
         self.bytes(DailyBytes::is_spent)
+    }
+
+    fn contacted(&self, job: &Execution, url: &str, bytes: u64, error: Option<FetchError>) {
+        // What is no URL was sent to nobody.
+        let Some(host) = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)) else { return };
+        let refused =
+            error.filter(|error| matches!(error, FetchError::NotGranted | FetchError::RefusedAddress | FetchError::Quota | FetchError::BadRequest));
+        self.activity().contacted(who(job), &host, bytes, refused, self.clock.world());
+    }
+
+    fn moved(&self, job: &Execution, in_bytes: u64, out_bytes: u64) {
+        self.activity().moved(who(job), in_bytes, out_bytes, self.clock.world());
     }
 }
 

@@ -78,3 +78,35 @@ fn the_door_of_a_requester_does_not_stay_shut_because_of_those_who_claimed_once(
     assert!(late <= 40.0, "whoever has no work is let go after a minute: {late} of 72 are left");
     assert!(number(&result, "/metrics/jobs/agreed") >= 360.0, "whoever works is not in the way of that");
 }
+
+/// Ten stations that their operators pause before an experiment is published.
+const RESTING: &str = r#"
+[run]
+duration = "110s"
+warmup = "20s"
+[[group]]
+name = "home"
+count = 10
+roles = ["bootstrap", "dht_server"]
+[[requester]]
+name = "lab"
+[[work]]
+requester = "lab"
+at = "25s"
+jobs = 4
+pure = { trust = "fixed:2" }
+[[fault]]
+at = "20s"
+rest = { who = "group:home" }
+"#;
+
+#[test]
+fn stations_that_rest_claim_nothing_until_they_are_resumed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("resting.toml");
+    for (text, agreed) in [(RESTING.to_owned(), 0.0), (RESTING.replace("rest = ", "for = \"30s\"\nrest = "), 4.0)] {
+        std::fs::write(&file, text).expect("a file");
+        let result = result(&["run", &file.to_string_lossy()]);
+        assert_eq!(number(&result, "/metrics/jobs/agreed"), agreed, "{result}");
+    }
+}

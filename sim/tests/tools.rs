@@ -90,6 +90,8 @@ fn folder(seed: &str) -> tempfile::TempDir {
     let out = folder.path().to_str().expect("a path of text").to_owned();
     let output = program("run", SCENARIO, &["--json", "--seed", seed, "--out", &out]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let report = fs::read_to_string(folder.path().join("report.html")).expect("a report");
+    assert!(report.contains("A small comparison."), "it says what the scenario shows");
     folder
 }
 

@@ -157,6 +157,7 @@ async fn live(order: &Order) {
         processors: if member.works { resident::PROCESSORS } else { 0 },
         tasks: Tasks::default(),
         notes_kept: NOTES_KEPT,
+        memory_bytes: || None,
     };
     let config = Config { listen: vec![listen(order.number as usize)], ..member.config.clone() };
     let station = Station::start(&config, &network, member.policy.clone(), parts).await.expect("the station starts");

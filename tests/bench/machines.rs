@@ -58,6 +58,8 @@ pub(crate) fn million_jobs(short: bool) -> f64 {
         deadline_ms: 10 * station_protocol::time::DAY,
         jobs,
         target: None,
+        input: station_protocol::experiment::InputForm::DagCbor,
+        output: station_protocol::experiment::OutputForm::DagCbor,
         previous: None,
         at_once: None,
     };
@@ -152,10 +154,18 @@ impl World {
             }
             E::Fetch { fetch, .. } => self.events.push_back(Event::Worker(worker, Box::new(worker::Event::Fetched { fetch, result: Ok(()) }))),
             E::Start { execution, .. } => {
-                let report = Report { outcome: Outcome::Completed, output: vec![0xa0], transcript: Vec::new(), fuel: 1, duration_ms: 0 };
+                let report =
+                    Report { outcome: Outcome::Completed, output: vec![0xa0], transcript: Vec::new(), log: Vec::new(), fuel: 1, duration_ms: 0 };
                 self.events.push_back(Event::Worker(worker, Box::new(worker::Event::Finished { execution, report: Ok(report) })));
             }
-            E::Judge { .. } | E::Answer { .. } | E::Stop { .. } | E::Counted { .. } | E::Neighbours { .. } | E::Report { .. } | E::Note(_) => {}
+            E::Judge { .. }
+            | E::Answer { .. }
+            | E::Stop { .. }
+            | E::Counted { .. }
+            | E::Neighbours { .. }
+            | E::Report { .. }
+            | E::PeerTime { .. }
+            | E::Note(_) => {}
         }
     }
 

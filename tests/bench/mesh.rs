@@ -91,7 +91,7 @@ async fn noop(handle: &Handle, jobs: usize, trust: usize, at_once: Option<u32>) 
         "name = \"noop\"\ntopic = \"bench\"\nmodule = \"noop\"\ncontact = \"mailto:bench@example.org\"\n[jobs]\nfile = \"inputs.ndjson\"\n[pure]\ntrust = \"fixed:{trust}\"\n[run]\ndeadline = \"1h\"\n"
     );
     let file = ExperimentFile::parse(&file).expect("a good file");
-    Draft { at_once, ..prepare::draft(file, content, Some(&inputs)).expect("good jobs") }
+    Draft { at_once, ..prepare::draft(file.clone(), content, Some(file.list(inputs.as_bytes()).expect("good lines"))).expect("good jobs") }
 }
 
 struct Run {

@@ -57,14 +57,28 @@ async fn a_station_without_a_network_says_where_the_file_goes() {
 #[tokio::test]
 async fn what_is_allowed_stands_in_the_policy_until_it_is_denied() {
     let (_dir, home) = home().await;
+    let before = std::fs::read_to_string(home.dir().join("policy.toml")).expect("a policy");
     let allowed = home.ask(&["allow", "gateway-check", "http", "*.ipfs.io:443"]).await;
-    assert!(allowed["policy"].as_str().expect("TOML").contains("*.ipfs.io:443"), "{allowed}");
+    assert_eq!((&allowed["changed"], &allowed["says"][0]), (&true.into(), &"gateway-check may use http on *.ipfs.io:443".into()), "{allowed}");
+    let again = home.ask(&["allow", "gateway-check", "http", "*.ipfs.io:443"]).await;
+    assert_eq!((&again["changed"], &again["hash"]), (&false.into(), &allowed["hash"]), "{again}");
+    let shown = home.ask(&["policy", "show"]).await;
+    assert_eq!(shown["policy"]["allow"][0]["targets"][0], "*.ipfs.io:443", "values, not a text: {shown}");
+    assert_eq!(shown["hash"].as_str().map(str::len), Some(64), "the whole hash: {shown}");
     home.ask(&["deny", "gateway-check", "http"]).await;
     let shown = home.ask(&["policy", "show"]).await;
-    assert!(!shown["policy"].as_str().expect("TOML").contains("ipfs.io"), "{shown}");
+    assert!(shown["policy"].get("allow").is_none(), "{shown}");
+    let nothing = home.ask(&["deny", "gateway-check", "http"]).await;
+    assert!(nothing["says"][0].as_str().expect("a sentence").contains("nothing to take back"), "{nothing}");
+    home.ask(&["deny", "primes"]).await;
+    let lifted = home.ask(&["allow", "primes"]).await;
+    assert!(lifted["says"][0].as_str().expect("a sentence").contains("was denied, and is not any more"), "{lifted}");
+    let after = std::fs::read_to_string(home.dir().join("policy.toml")).expect("a policy");
+    assert_eq!(after.trim_end(), before.trim_end(), "comments and layout are the operator's");
     let (code, answer) = home.try_ask(&["allow", "no-such-module", "http", "*"]).await;
     assert_eq!(code, 1, "{answer}");
     assert!(answer["error"].as_str().expect("a sentence").contains("no-such-module"), "{answer}");
+    assert_eq!(home.try_ask(&["allow", "primes", "http"]).await.0, 2, "a capability has targets");
 }
 
 #[tokio::test]
@@ -169,5 +183,5 @@ async fn the_doctor_finds_a_fresh_station_lacks_only_a_network() {
         .filter(|finding| finding["good"] == false)
         .filter_map(|finding| finding["what"].as_str())
         .collect();
-    assert_eq!((code, bad), (1, vec!["network"]), "{findings}");
+    assert_eq!((code, bad), (1, vec!["network", "bootstrap"]), "{findings}");
 }

@@ -37,6 +37,7 @@ fn errors() -> Vec<FetchError> {
         E::Protocol,
         E::BadRequest,
         E::TooManyRedirects,
+        E::StationFailed,
     ]
 }
 
@@ -66,6 +67,7 @@ fn the_sdk_reads_every_error_that_the_host_writes_as_itself() {
 fn the_sdk_reads_every_field_of_a_head_that_the_host_writes() {
     let head = FetchHead {
         error: None,
+        detail: Some(Text::cut("why")),
         status: Some(206),
         headers: List::new(vec![("etag".into(), "\"x\"".into())]).expect("one header"),
         ip: Some(Text::cut("192.0.2.1")),

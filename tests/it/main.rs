@@ -2,7 +2,10 @@
 
 mod cli;
 mod hostcalls;
+mod logs;
 mod mesh;
+mod mistakes;
+mod operator;
 mod processes;
 mod strangers;
 mod tidy;

@@ -33,7 +33,7 @@ async fn complete(handle: &Handle, module: &str, file: &str) -> Results {
     }
     let view = handle.view(id).await.expect("known");
     let settled = handle.settled(&view).await.expect("readable");
-    Results::new(&id, &view.call.body.experiment.body, &settled, None)
+    Results::of(&view, &settled, &handle.logs(&view).await.expect("logs"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +64,7 @@ async fn stations_agree_that_one_gateway_is_good_and_that_another_lies() {
     assert_eq!(results.rows.len(), 2, "{results:?}");
     for row in &results.rows {
         let expected = if row.input["gateway"] == good.url() { "ok" } else { "wrong_bytes" };
-        assert_eq!((row.verdict, row.agree, row.answer["verdict"].as_str()), (Verdict::Certified, 3, Some(expected)), "{row:?}");
+        assert_eq!((row.verdict, row.agree, row.answer()["verdict"].as_str()), (Verdict::Certified, 3, Some(expected)), "{row:?}");
         let nodes: BTreeSet<&str> = row.executions.iter().map(|execution| execution.node.as_str()).collect();
         assert_eq!(nodes.len(), 3, "three different stations: {row:?}");
     }
@@ -88,7 +88,7 @@ async fn a_pure_experiment_agrees_on_output_and_fuel() {
     mesh.stop().await;
     assert_eq!(results.rows.len(), 4, "{results:?}");
     // π(100) = 25, π(1000) = 168, and 15 primes lie below 50.
-    let counts: Vec<Option<u64>> = results.rows.iter().map(|row| row.answer["primes"].as_u64()).collect();
+    let counts: Vec<Option<u64>> = results.rows.iter().map(|row| row.answer()["primes"].as_u64()).collect();
     assert_eq!(counts, [Some(25), Some(168), Some(10), Some(153)]);
     assert!(results.rows.iter().all(|row| row.verdict == Verdict::Agreed && row.agree == 3), "{results:?}");
 }

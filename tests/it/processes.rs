@@ -101,6 +101,10 @@ async fn what_fails_on_every_station_is_exit_code_four_and_says_how() {
         assert_eq!(code, 4, "{outcome}: {results}");
         let row = &results["rows"][0];
         assert_eq!((&row["verdict"], &row["outcome"], &row["answer"]), (&"failed".into(), &outcome.into(), &Value::Null), "{results}");
+        if outcome == "exited: 2" {
+            let log = row["executions"][0]["guest_log"].as_str().unwrap_or_default();
+            assert!(log.contains("does not fit this module"), "the researcher sees why: {results}");
+        }
     }
 }
 
@@ -174,7 +178,7 @@ async fn with_the_default_policy_a_measurement_is_declined_and_nothing_outside_i
         "experiment.toml",
         &format!(
             "name = \"m\"\ntopic = \"tests\"\nmodule = \"gateway-check\"\ncontact = \"mailto:test@example.org\"\n[jobs]\ngateway = [\"http://{addr}\"]\ncid = [\"bafkqaaa\"]\n\
-             [measurement]\nstations = 1\nexact = [\"verdict\"]\n[needs]\nhttp = [\"{addr}\"]\n[run]\ndeadline = \"10m\"\n"
+             [measurement]\nstations = 1\nexact = [\"verdict\"]\n[needs]\nhttp = [\"*\"]\n[run]\ndeadline = \"10m\"\n"
         ),
     );
     let file = publisher.dir().join("experiment.toml");
@@ -188,6 +192,11 @@ async fn with_the_default_policy_a_measurement_is_declined_and_nothing_outside_i
     })
     .await;
     assert!(standing.contains("capability"), "{standing}");
+    // It knows the experiment, and that it is not its own.
+    let requester = publisher.ask(&["id"]).await["node"].as_str().expect("a node id").to_owned();
+    let (code, foreign) = bootstrap.try_ask(&["results", &id]).await;
+    let said = foreign["error"].as_str().expect("a sentence");
+    assert!(code == 1 && said.contains(&requester) && said.contains("ask its station"), "{foreign}");
     // Every socket of the station is one that a peer opened to it, or leads to a station of the mesh.
     let mut mesh = BTreeSet::new();
     for home in [&bootstrap, &publisher] {

@@ -115,10 +115,18 @@ fn complete<'a>(answer: &'a Result<Response, Error>, format: &str) -> Result<&'a
     };
     let head = &response.head;
     if let Some(failure) = head.error {
-        return Err(Check { status: head.status, ..Check::new(of_failure(failure)) });
+        let said = head.detail.clone().unwrap_or_else(|| words(failure).to_owned());
+        return Err(Check::of(head, of_failure(failure, head), &said));
     }
     match head.status {
         Some(200) => {
+            // Encoded bytes may be right under their encoding. This module decodes nothing, so it says nothing of them.
+            if let Some(encoding) = encoding(head) {
+                return Err(Check::of(head, Verdict::Unsupported, &format!("content-encoding is {encoding}")));
+            }
+            if let Some(range) = head.header("content-range") {
+                return Err(Check::of(head, Verdict::Unsupported, &format!("content-range is {range}")));
+            }
             let said = head.header("content-type").unwrap_or("none");
             // Bytes in another format may be right by chance; a client that asked for this one could not use them.
             if said.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(format)) {
@@ -127,14 +135,52 @@ fn complete<'a>(answer: &'a Result<Response, Error>, format: &str) -> Result<&'a
             Err(Check::of(head, Verdict::Unsupported, &format!("content-type is {said}")))
         }
         Some(300..=399) => Err(Check::of(head, Verdict::Redirected, head.redirected_to.as_deref().unwrap_or("nowhere"))),
+        // A part was not asked for; other answers without the body that was asked for are right for what they are.
+        Some(status @ (201..=299)) => Err(Check::of(head, Verdict::Unsupported, part(status))),
         Some(400 | 405 | 406 | 415 | 501) => Err(Check { status: head.status, ..Check::new(Verdict::Unsupported) }),
         _ => Err(Check { status: head.status, ..Check::new(Verdict::HttpError) }),
     }
 }
 
-fn of_failure(failure: Failure) -> Verdict {
+/// How the body is encoded, if it is: several headers and lists are one list.
+fn encoding(head: &Head) -> Option<String> {
+    let values = head.headers.iter().filter(|(name, _)| name == "content-encoding").flat_map(|(_, value)| value.split(','));
+    let encodings: Vec<&str> = values.map(str::trim).filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity")).collect();
+    (!encodings.is_empty()).then(|| encodings.join(", "))
+}
+
+fn part(status: u16) -> &'static str {
+    match status {
+        204 | 205 => "the answer has no content",
+        206 => "the answer is a part that was not asked for",
+        _ => "the status is none for a block",
+    }
+}
+
+/// What a failure means where the host says no more.
+fn words(failure: Failure) -> &'static str {
     match failure {
-        Failure::NotGranted | Failure::RefusedAddress | Failure::Quota | Failure::BadRequest => Verdict::RefusedByHost,
+        Failure::NotGranted => "the experiment does not name this host and port, or the operator does not allow them",
+        Failure::RefusedAddress => "no station contacts this address",
+        Failure::Quota => "a limit of the job, the station or the target is used up",
+        Failure::Dns => "the name has no address",
+        Failure::Connect => "no connection",
+        Failure::Tls => "the TLS handshake failed",
+        Failure::Timeout => "no complete answer in time",
+        Failure::TooLarge => "more bytes than a block may have",
+        Failure::Truncated => "the answer ended early",
+        Failure::Protocol => "the answer is no HTTP",
+        Failure::BadRequest => "the request is not one a station sends",
+        Failure::TooManyRedirects => "redirected too often",
+        Failure::StationFailed => "the station itself could not ask",
+    }
+}
+
+fn of_failure(failure: Failure, head: &Head) -> Verdict {
+    match failure {
+        Failure::NotGranted | Failure::RefusedAddress | Failure::Quota | Failure::BadRequest | Failure::StationFailed => Verdict::RefusedByHost,
+        // Of a head that is too large the status is not known: nothing is said of the block.
+        Failure::TooLarge if head.status.is_none() => Verdict::HttpError,
         Failure::Dns | Failure::Connect | Failure::Tls => Verdict::Unreachable,
         Failure::Timeout => Verdict::Timeout,
         Failure::TooLarge => Verdict::TooLarge,

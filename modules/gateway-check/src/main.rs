@@ -60,7 +60,7 @@ struct Check {
 enum Verdict {
     /// The bytes are those of the CID.
     Ok,
-    /// The gateway does not serve this format, or the CID's hash is not one this module verifies.
+    /// The gateway does not serve this format or not whole and plain, or the CID's hash is not one this module verifies.
     Unsupported,
     /// Bytes came, complete, and they are not those of the CID.
     WrongBytes,
@@ -72,9 +72,9 @@ enum Verdict {
     Timeout,
     /// Name, connection or TLS failed.
     Unreachable,
-    /// The station did not make the request: not granted, address refused, quota.
+    /// The station did not make the request: not granted, address refused, quota, or it could not.
     RefusedByHost,
-    /// A status that is none of the above (`status`), or no HTTP at all.
+    /// A status that is none of the above (`status`), no HTTP at all, or a head that is too large.
     HttpError,
     /// More bytes than a block may have.
     TooLarge,

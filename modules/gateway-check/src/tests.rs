@@ -160,7 +160,6 @@ fn every_failure_of_a_fetch_has_its_verdict() {
     let cases = [
         (Failure::Truncated, Verdict::Truncated),
         (Failure::Timeout, Verdict::Timeout),
-        (Failure::TooLarge, Verdict::TooLarge),
         (Failure::Protocol, Verdict::HttpError),
         (Failure::TooManyRedirects, Verdict::Redirected),
     ];
@@ -181,6 +180,7 @@ fn a_gateway_that_cannot_be_asked_is_asked_once() {
         (Failure::RefusedAddress, Verdict::RefusedByHost),
         (Failure::Quota, Verdict::RefusedByHost),
         (Failure::BadRequest, Verdict::RefusedByHost),
+        (Failure::StationFailed, Verdict::RefusedByHost),
     ];
     for (failure, verdict) in cases {
         let output = Run { raw: (failed(failure), Vec::new()), warm: None, car: None, probe: None }.play();
@@ -215,6 +215,61 @@ fn a_redirect_says_where_it_leads() {
 fn the_right_bytes_in_another_format_are_unsupported() {
     let output = Run::raw(head("text/plain; charset=utf-8"), BLOCK).play();
     assert_eq!((output.verdict, output.raw.detail.as_deref()), (Verdict::Unsupported, Some("content-type is text/plain; charset=utf-8")));
+}
+
+/// A whole answer with one more header.
+fn with_header(name: &str, value: &str) -> Head {
+    let mut head = head(RAW);
+    head.headers.push((name.into(), value.into()));
+    head
+}
+
+#[test]
+fn an_encoded_body_is_unsupported_and_no_lie() {
+    for (value, said) in [("gzip", "gzip"), ("GZIP", "GZIP"), ("deflate, br", "deflate, br"), ("identity, gzip", "gzip")] {
+        let output = Run::raw(with_header("content-encoding", value), b"\x1f\x8b encoded").play();
+        let detail = format!("content-encoding is {said}");
+        assert_eq!((output.verdict, output.raw.detail.as_deref()), (Verdict::Unsupported, Some(detail.as_str())));
+    }
+    for value in ["identity", "", "Identity"] {
+        let good = Run::good();
+        let output = Run { raw: (with_header("content-encoding", value), BLOCK.to_vec()), ..good }.play();
+        assert_eq!(output.verdict, Verdict::Ok, "{value:?}");
+    }
+    let mut twice = with_header("content-encoding", "identity");
+    twice.headers.push(("content-encoding".into(), "zstd".into()));
+    assert_eq!(Run::raw(twice, b"encoded").play().raw.detail.as_deref(), Some("content-encoding is zstd"));
+}
+
+#[test]
+fn a_part_or_an_answer_without_content_is_unsupported_and_no_lie() {
+    for (code, said) in [(204, "no content"), (206, "a part"), (203, "none for a block")] {
+        let output = Run::raw(Head { status: Some(code), ..head(RAW) }, &BLOCK[..5]).play();
+        assert_eq!((output.verdict, output.raw.status), (Verdict::Unsupported, Some(code)));
+        assert!(output.raw.detail.is_some_and(|detail| detail.contains(said)), "{code}");
+    }
+    let output = Run::raw(with_header("content-range", "bytes 0-4/31"), &BLOCK[..5]).play();
+    assert_eq!((output.verdict, output.raw.detail.as_deref()), (Verdict::Unsupported, Some("content-range is bytes 0-4/31")));
+    let multipart = Run::raw(head("multipart/byteranges; boundary=x"), b"--x").play();
+    assert_eq!(multipart.verdict, Verdict::Unsupported);
+}
+
+#[test]
+fn why_a_request_failed_is_in_the_detail() {
+    let why = |error, detail: Option<&str>| {
+        let head = Head { error: Some(error), detail: detail.map(str::to_owned), ..Head::default() };
+        Run { raw: (head, Vec::new()), warm: None, car: None, probe: None }.play().raw.detail
+    };
+    assert_eq!(why(Failure::Connect, Some("the connection was refused")).as_deref(), Some("the connection was refused"));
+    assert_eq!(why(Failure::Dns, None).as_deref(), Some("the name has no address"), "an older host says no more");
+    let long = why(Failure::Tls, Some(&"x".repeat(10_000)));
+    assert_eq!(long.map(|detail| detail.len()), Some(200));
+}
+
+#[test]
+fn a_head_that_is_too_large_says_nothing_of_the_block() {
+    let too_large = |status| Run::raw(Head { error: Some(Failure::TooLarge), status, ..Head::default() }, b"").play().verdict;
+    assert_eq!((too_large(None), too_large(Some(200))), (Verdict::HttpError, Verdict::TooLarge));
 }
 
 #[test]

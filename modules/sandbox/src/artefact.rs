@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::Refusal;
+
 /// Largest artefact: machine code is about four times its module, and a worker holds two copies while it maps one.
 pub(crate) const ARTEFACT_BYTES_MAX: usize = 64 << 20;
 /// Fuel after which a module's baseline code has cost about a second, more than optimising all but the largest modules does.
@@ -23,11 +25,53 @@ pub enum Tier {
     Optimised,
 }
 
+/// Which code a compile worker is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Wanted {
+    /// Baseline code, or where that is larger than is kept optimised code, which is smaller and does the same.
+    Any,
+    /// Of this tier or none.
+    Exactly(Tier),
+}
+
+impl Wanted {
+    /// What is tried, in this order.
+    pub(crate) fn tiers(self) -> &'static [Tier] {
+        match self {
+            Self::Any => &[Tier::Baseline, Tier::Optimised],
+            Self::Exactly(Tier::Baseline) => &[Tier::Baseline],
+            Self::Exactly(Tier::Optimised) => &[Tier::Optimised],
+        }
+    }
+}
+
+/// What an instance of a module takes before its first operator. A job with less ends at once: as a bad module where it is the memory, out
+/// of fuel where it is the fuel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needs {
+    /// For its pages, tables, segments, exports, functions and globals.
+    pub fuel: u64,
+    /// Of its memory at the start, and of the most that its tables may become.
+    pub memory_bytes: u64,
+}
+
+impl Needs {
+    /// Whether a job with these limits gets to its first operator, or why it does not, for whoever chose the limits.
+    pub fn within(self, memory_bytes: u64, fuel: u64) -> Result<(), Refusal> {
+        if self.memory_bytes > memory_bytes {
+            return Err(Refusal::MemoryAtStart { needs: self.memory_bytes, limit: memory_bytes });
+        }
+        if self.fuel > fuel { Err(Refusal::FuelAtStart { needs: self.fuel, limit: fuel }) } else { Ok(()) }
+    }
+}
+
 /// Machine code of one module under this profile, engine version, tier and processor. Cheap to clone.
 #[derive(Clone)]
 pub struct Artefact {
     pub(crate) bytes: Arc<[u8]>,
     tier: Tier,
+    needs: Needs,
     heat: Arc<Heat>,
 }
 
@@ -40,8 +84,14 @@ struct Heat {
 }
 
 impl Artefact {
-    pub(crate) fn new(bytes: Arc<[u8]>, tier: Tier) -> Self {
-        Self { bytes, tier, heat: Arc::default() }
+    pub(crate) fn new(bytes: Arc<[u8]>, tier: Tier, needs: Needs) -> Self {
+        Self { bytes, tier, needs, heat: Arc::default() }
+    }
+
+    /// What a job of it must at least be given.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.needs
     }
 
     /// Which compiler made it.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact, Tier};
+use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact, Needs, Tier};
 use crate::compiler::CompileError;
 use crate::{profile, system};
 
@@ -30,6 +30,8 @@ const KEY_FILE: &str = "artefact.key";
 const ENDING: &str = "artefact";
 /// Length of the key and of the code before an artefact.
 const CODE_BYTES: usize = 32;
+/// What stands between them: the needs, two numbers.
+const NEEDS_BYTES: usize = 16;
 
 /// A module with everything but the tier that shapes its artefact.
 pub(crate) struct Key {
@@ -157,19 +159,22 @@ impl Disk {
     fn read(&self, name: &Name) -> Option<Artefact> {
         let file = fs::File::open(self.path(name)).ok()?;
         let mut bytes = Vec::new();
-        file.take((ARTEFACT_BYTES_MAX + CODE_BYTES + 1) as u64).read_to_end(&mut bytes).ok()?;
-        let (code, artefact) = bytes.split_at_checked(CODE_BYTES)?;
-        let genuine = artefact.len() <= ARTEFACT_BYTES_MAX && same(code, &hmac(&self.key, &[&name.hash, artefact]));
-        genuine.then(|| Artefact::new(Arc::from(artefact), name.tier))
+        file.take((ARTEFACT_BYTES_MAX + NEEDS_BYTES + CODE_BYTES + 1) as u64).read_to_end(&mut bytes).ok()?;
+        let (code, kept) = bytes.split_at_checked(CODE_BYTES)?;
+        let (needs, artefact) = kept.split_first_chunk::<NEEDS_BYTES>()?;
+        let genuine = artefact.len() <= ARTEFACT_BYTES_MAX && same(code, &hmac(&self.key, &[&name.hash, needs, artefact]));
+        genuine.then(|| Artefact::new(Arc::from(artefact), name.tier, needs_of(*needs)))
     }
 
     fn write(&self, name: &Name, artefact: &Artefact) {
-        self.make_room((CODE_BYTES + artefact.bytes.len()) as u64);
+        self.make_room((CODE_BYTES + NEEDS_BYTES + artefact.bytes.len()) as u64);
+        let needs = needs_bytes(artefact.needs());
         let path = self.path(name);
         let temporary = path.with_extension(format!("{}.new", std::process::id()));
-        let code = hmac(&self.key, &[&name.hash, &artefact.bytes]);
+        let code = hmac(&self.key, &[&name.hash, &needs, &artefact.bytes]);
         let written = system::owner_only(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary).and_then(|mut file| {
             file.write_all(&code)?;
+            file.write_all(&needs)?;
             file.write_all(&artefact.bytes)?;
             fs::rename(&temporary, &path)
         });
@@ -198,6 +203,15 @@ impl Disk {
             }
         }
     }
+}
+
+fn needs_bytes(needs: Needs) -> [u8; NEEDS_BYTES] {
+    (u128::from(needs.memory_bytes) << 64 | u128::from(needs.fuel)).to_le_bytes()
+}
+
+fn needs_of(bytes: [u8; NEEDS_BYTES]) -> Needs {
+    let both = u128::from_le_bytes(bytes);
+    Needs { fuel: both as u64, memory_bytes: (both >> 64) as u64 }
 }
 
 /// The key in the file, or a new one.
@@ -252,7 +266,7 @@ mod tests {
     }
 
     fn artefact(bytes: &[u8]) -> Artefact {
-        Artefact::new(Arc::from(bytes), Tier::Baseline)
+        Artefact::new(Arc::from(bytes), Tier::Baseline, Needs { fuel: u64::MAX - 1, memory_bytes: 7 })
     }
 
     fn name(number: u8) -> Name {
@@ -264,7 +278,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::open(folder.path().to_owned(), DISK_BYTES_MAX).unwrap();
         disk.write(&name(1), &artefact(b"machine code"));
-        assert!(disk.read(&name(1)).is_some());
+        assert_eq!(disk.read(&name(1)).map(|read| read.needs()), Some(artefact(b"").needs()));
         fs::copy(disk.path(&name(1)), disk.path(&name(2))).unwrap();
         assert!(disk.read(&name(2)).is_none());
         let good = fs::read(disk.path(&name(1))).unwrap();
@@ -303,15 +317,15 @@ mod tests {
     #[test]
     fn the_oldest_files_go_when_the_disk_is_full_and_the_rest_stays() {
         let folder = tempfile::tempdir().unwrap();
-        // Room for three files of 68 bytes and the code before each.
+        // Room for three files of 52 bytes, with the code and the needs before each.
         let disk = Disk::open(folder.path().to_owned(), 300).unwrap();
         for number in 1..=3 {
-            disk.write(&name(number), &artefact(&[number; 68]));
+            disk.write(&name(number), &artefact(&[number; 52]));
             let written = fs::File::options().write(true).open(disk.path(&name(number))).unwrap();
             written.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::from(10 - number))).unwrap();
         }
         assert!((1..=3).all(|number| disk.read(&name(number)).is_some()));
-        disk.write(&name(4), &artefact(&[4; 68]));
+        disk.write(&name(4), &artefact(&[4; 52]));
         // 3 is the oldest by its date.
         let kept = (1..=4).filter(|number| disk.read(&name(*number)).is_some()).collect::<Vec<_>>();
         assert_eq!(kept, [1, 2, 4]);

@@ -11,55 +11,62 @@ use wasmparser::{
 
 use crate::{imports, normalise};
 
+mod foreign;
+mod size;
+
+pub use foreign::Origin;
+pub(crate) use size::too_large;
+
 /// Largest module: twice a Go program, and what a station fetches within its time at a slow line.
 pub(crate) const MODULE_BYTES_MAX: usize = 16 << 20;
 /// Most functions: a Go program has about ten thousand.
-const FUNCTIONS_MAX: u32 = 50_000;
+pub(crate) const FUNCTIONS_MAX: u32 = 50_000;
 /// Largest function body: compile time grows faster than linearly with it.
-const BODY_BYTES_MAX: u64 = 512 << 10;
+pub(crate) const BODY_BYTES_MAX: u64 = 512 << 10;
 /// Most locals of a function: keeps its frame within what the stack probes step over quickly.
-const LOCALS_MAX: u64 = 4_096;
+pub(crate) const LOCALS_MAX: u64 = 4_096;
 /// Most locals in all.
-const LOCALS_TOTAL_MAX: u64 = 500_000;
+pub(crate) const LOCALS_TOTAL_MAX: u64 = 500_000;
 /// Most parameters of a type: a small type times many functions otherwise makes an enormous artefact.
-const PARAMETERS_MAX: usize = 64;
+pub(crate) const PARAMETERS_MAX: usize = 64;
 /// Most results of a type.
-const RESULTS_MAX: usize = 8;
+pub(crate) const RESULTS_MAX: usize = 8;
 /// Most types.
-const TYPES_MAX: u32 = 10_000;
+pub(crate) const TYPES_MAX: u32 = 10_000;
 /// Most imports: preview1 and ours have 52 names.
-const IMPORTS_MAX: u32 = 64;
+pub(crate) const IMPORTS_MAX: u32 = 64;
 /// Most tables.
-const TABLES_MAX: u32 = 4;
+pub(crate) const TABLES_MAX: u32 = 4;
 /// Most elements of a table, at the start and later; 8 MiB of ours.
 pub(crate) const TABLE_ELEMENTS_MAX: u32 = 1 << 20;
 /// Most globals.
-const GLOBALS_MAX: u32 = 10_000;
+pub(crate) const GLOBALS_MAX: u32 = 10_000;
 /// Most data and element segments, each kind: Go's linker leaves out zeros, so a small program of it has 24,484.
-const SEGMENTS_MAX: u32 = 100_000;
+pub(crate) const SEGMENTS_MAX: u32 = 100_000;
 /// Most elements of all segments together, as many as of one table: each is a reference in the instance.
-const ELEMENTS_MAX: u64 = TABLE_ELEMENTS_MAX as u64;
+pub(crate) const ELEMENTS_MAX: u64 = TABLE_ELEMENTS_MAX as u64;
 /// Longest constant expression: a sum of a few globals has a tenth of it.
-const CONSTANT_BYTES_MAX: u64 = 256;
+pub(crate) const CONSTANT_BYTES_MAX: u64 = 256;
 /// Most loops around an operator times locals of the function: each loop may merge each local, and compiling that takes more than linear
 /// time. A large interpreter has five loops around 500 locals.
-const LOOP_LOCALS_MAX: u64 = 20_000;
+pub(crate) const LOOP_LOCALS_MAX: u64 = 20_000;
 /// The same for all functions, of which only those with more than [`LOOP_LOCALS_FREE`] count.
-const LOOP_LOCALS_TOTAL_MAX: u64 = 200_000;
+pub(crate) const LOOP_LOCALS_TOTAL_MAX: u64 = 200_000;
 /// What ordinary functions have.
-const LOOP_LOCALS_FREE: u64 = 1_000;
+pub(crate) const LOOP_LOCALS_FREE: u64 = 1_000;
 /// Most targets of all `br_table`s: compile time of one is quadratic in bad cases.
-const BRANCH_TARGETS_MAX: u64 = 200_000;
+pub(crate) const BRANCH_TARGETS_MAX: u64 = 200_000;
 /// Deepest nesting of blocks: our compiler keeps a frame for each.
-const NESTING_MAX: u32 = 1_000;
+pub(crate) const NESTING_MAX: u32 = 1_000;
 /// Names the meter exports under; a guest's own would hide them.
 const METER_NAMES: [&str; 2] = [normalise::FUEL, normalise::DEPTH];
 
 /// Why a module is not one that this profile runs. The text is for its author.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the module has {0} bytes; {MODULE_BYTES_MAX} is the most")]
-    TooLarge(usize),
+    /// `custom`: bytes of custom sections, where it would fit without them.
+    #[error("the module has {bytes} bytes; {MODULE_BYTES_MAX} is the most{}", size::hint(*custom))]
+    TooLarge { bytes: usize, custom: Option<usize> },
     #[error("this is a WebAssembly component; stations run core modules: build for wasm32-wasip1, not wasip2")]
     Component,
     #[error("this is WebAssembly text; assemble it first")]
@@ -68,10 +75,8 @@ pub enum Refusal {
     Compiled,
     #[error("this is not a WebAssembly module")]
     NotWasm,
-    #[error("it imports {0}.{1} from a browser binding; build for wasm32-wasip1")]
-    Browser(String, String),
-    #[error("it imports {0}.{1}, which no station provides; only functions of wasi_snapshot_preview1 and station_v1 exist")]
-    UnknownImport(String, String),
+    #[error("it imports {module}.{name}{origin}")]
+    UnknownImport { module: String, name: String, origin: Origin },
     #[error("it imports {0}.{1} with another type than that function has")]
     ImportType(String, String),
     #[error("it has {count} {what}; {most} is the most")]
@@ -84,10 +89,19 @@ pub enum Refusal {
     NoStart,
     #[error("it exports {0}, a name the meter needs")]
     MeterName(String),
+    /// `hint` says how to do without, or nothing.
+    #[error("it uses {what}, outside this profile{hint}")]
+    Feature { what: &'static str, hint: &'static str },
     #[error("it is not valid: {0}")]
     Invalid(String),
     #[error("it does not compile: {0}")]
     NotCompiled(String),
+    /// Of a job's limits and not of the profile.
+    #[error("it needs {}", size::needed(*needs, *limit))]
+    MemoryAtStart { needs: u64, limit: u64 },
+    /// The same.
+    #[error("an instance of it takes {needs} fuel before it runs; the limit is {limit}")]
+    FuelAtStart { needs: u64, limit: u64 },
 }
 
 /// The profile's features, once for validation here; `engine::features` is the same for the compiler.
@@ -107,6 +121,13 @@ pub(crate) fn features() -> WasmFeatures {
 /// Checks everything that does not need the compiler.
 pub(crate) fn module(bytes: &[u8]) -> Result<(), Refusal> {
     header(bytes)?;
+    sections(bytes).map_err(|refusal| match refusal {
+        Refusal::Invalid(_) => foreign::feature(bytes).unwrap_or(refusal),
+        refusal => refusal,
+    })
+}
+
+fn sections(bytes: &[u8]) -> Result<(), Refusal> {
     let mut counts = Counts::default();
     for payload in Parser::new(0).parse_all(bytes) {
         counts.payload(payload.map_err(invalid)?)?;
@@ -123,7 +144,7 @@ fn invalid(error: impl std::fmt::Display) -> Refusal {
 /// Tells apart what people send by mistake.
 fn header(bytes: &[u8]) -> Result<(), Refusal> {
     if bytes.len() > MODULE_BYTES_MAX {
-        return Err(Refusal::TooLarge(bytes.len()));
+        return Err(too_large(bytes));
     }
     match bytes {
         [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
@@ -173,6 +194,8 @@ impl Counts {
                 }
             }
             Payload::ImportSection(section) => {
+                // Names before counts: who imports hundreds imports somebody else's, and wants to know whose.
+                foreign::import(section.clone())?;
                 at_most("imports", section.count().into(), IMPORTS_MAX.into())?;
                 for import in section.into_imports() {
                     let import = import.map_err(invalid)?;
@@ -259,19 +282,12 @@ impl Counts {
 
     /// The type of a known import.
     fn import(&self, module: &str, name: &str, ty: TypeRef) -> Result<u32, Refusal> {
-        let names = || (module.to_owned(), name.to_owned());
-        let Some((parameters, returns)) = imports::signature(module, name) else {
-            let (module, name) = names();
-            let browser = name.starts_with("__wbindgen") || name.starts_with("__wbg") || module.starts_with("__wbindgen") || module == "wbg";
-            return Err(if browser { Refusal::Browser(module, name) } else { Refusal::UnknownImport(module, name) });
-        };
+        let other = || Refusal::ImportType(module.to_owned(), name.to_owned());
+        let (parameters, returns) = imports::signature(module, name).ok_or_else(other)?;
         let results = if returns { "i" } else { "" };
         match ty {
             TypeRef::Func(index) if self.is_type(index, parameters, results) => Ok(index),
-            _ => {
-                let (module, name) = names();
-                Err(Refusal::ImportType(module, name))
-            }
+            _ => Err(other()),
         }
     }
 

@@ -8,9 +8,9 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact, Tier};
+use crate::artefact::{ARTEFACT_BYTES_MAX, Artefact, Wanted};
 use crate::engine;
-use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES};
+use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES, Made};
 use crate::isolation::Layers;
 use crate::process::{Killer, Until};
 use crate::spawner::Spawner;
@@ -53,6 +53,9 @@ pub enum CompileLimit {
     /// Heap or stack.
     #[error("the memory a station gives it")]
     Memory,
+    /// How much there is differs between kinds of processors.
+    #[error("the {} MiB of machine code that a station keeps of a module", ARTEFACT_BYTES_MAX >> 20)]
+    MachineCode,
 }
 
 /// Limits of a compile worker.
@@ -62,11 +65,13 @@ pub(crate) struct Bounds {
     pub(crate) cpu_seconds: u64,
     /// On top, for each MiB of the module.
     pub(crate) cpu_seconds_per_mib: u64,
+    /// Machine code that comes of it, at most [`ARTEFACT_BYTES_MAX`].
+    pub(crate) artefact_bytes: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { memory_bytes: COMPILE_MEMORY_BYTES, cpu_seconds: 10, cpu_seconds_per_mib: 4 }
+        Self { memory_bytes: COMPILE_MEMORY_BYTES, cpu_seconds: 10, cpu_seconds_per_mib: 4, artefact_bytes: ARTEFACT_BYTES_MAX }
     }
 }
 
@@ -79,7 +84,7 @@ impl Bounds {
 }
 
 /// Compiles in a worker of its own. The killer ends it from any thread.
-pub(crate) fn compile(spawner: &Spawner, killer: &Killer, bounds: Bounds, module: &[u8], tier: Tier) -> Result<Artefact, CompileError> {
+pub(crate) fn compile(spawner: &Spawner, killer: &Killer, bounds: Bounds, module: &[u8], wanted: Wanted) -> Result<Artefact, CompileError> {
     if let Some(why) = engine::ABSENT {
         return Err(CompileError::Failed(why.into()));
     }
@@ -92,11 +97,14 @@ pub(crate) fn compile(spawner: &Spawner, killer: &Killer, bounds: Bounds, module
     let mut until = Until { channel: &mut channel, deadline };
     let report = begin(spawner, killer, &mut until)
         .and_then(|()| killer.limit(bounds.memory_bytes, seconds))
-        .and_then(|()| frame::write(&mut until, &CompileRequest { module: module.to_vec(), tier }))
+        .and_then(|()| frame::write(&mut until, &CompileRequest { module: module.to_vec(), wanted, artefact_bytes: bounds.artefact_bytes as u64 }))
         .and_then(|()| frame::read(&mut until, ARTEFACT_BYTES_MAX + ENVELOPE_BYTES));
     let status = killer.reap();
     match report {
-        Ok(CompileReport::Artefact(bytes)) if bytes.len() <= ARTEFACT_BYTES_MAX => Ok(Artefact::new(Arc::from(bytes), tier)),
+        Ok(CompileReport::Artefact(Made { bytes, tier, needs })) if bytes.len() <= bounds.artefact_bytes && wanted.tiers().contains(&tier) => {
+            Ok(Artefact::new(Arc::from(bytes), tier, needs))
+        }
+        Ok(CompileReport::TooMuchCode) => Err(CompileError::TooCostly(CompileLimit::MachineCode)),
         Ok(CompileReport::BadModule(reason)) if reason.len() <= REASON_BYTES_MAX => Err(CompileError::BadModule(reason)),
         Ok(_) => Err(CompileError::Failed("the compile worker broke the rules".into())),
         Err(error) => Err(exceeded(&error, status).map_or_else(

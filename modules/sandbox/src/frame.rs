@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::artefact::Tier;
+use crate::artefact::{Needs, Tier, Wanted};
 use crate::isolation::Layers;
 use crate::job::{Done, HostCall, Reply};
 
@@ -20,14 +20,28 @@ pub(crate) const ENVELOPE_BYTES: usize = 4 << 10;
 pub(crate) struct CompileRequest {
     #[serde(with = "serde_bytes")]
     pub(crate) module: Vec<u8>,
-    pub(crate) tier: Tier,
+    pub(crate) wanted: Wanted,
+    /// Most bytes of machine code.
+    pub(crate) artefact_bytes: u64,
 }
 
 /// From a compile worker, once, after its [`Layers`].
 #[derive(Serialize, Deserialize)]
 pub(crate) enum CompileReport {
-    Artefact(#[serde(with = "serde_bytes")] Vec<u8>),
+    Artefact(Made),
     BadModule(String),
+    /// There is more machine code than was allowed, on each tier that was tried.
+    TooMuchCode,
+}
+
+/// Machine code, and what is known of it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Made {
+    #[serde(with = "serde_bytes")]
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) tier: Tier,
+    pub(crate) needs: Needs,
 }
 
 /// To a run worker.

@@ -34,8 +34,8 @@ mod spawner;
 mod system;
 mod worker;
 
-pub use artefact::{Artefact, Tier};
-pub use check::Refusal;
+pub use artefact::{Artefact, Needs, Tier};
+pub use check::{Origin, Refusal};
 pub use compiler::{CompileError, CompileLimit};
 /// For tests of the process layer only.
 #[doc(hidden)]

@@ -9,12 +9,12 @@
 //! artefact serves jobs with different limits, so that limit is set where the instance's memory is made, below the maximum written here.
 
 mod body;
-mod cost;
-mod entry;
-mod plan;
+pub(crate) mod cost;
+pub(crate) mod entry;
+pub(crate) mod plan;
 #[cfg(test)]
 mod tests;
-mod weight;
+pub(crate) mod weight;
 
 use std::collections::BTreeSet;
 
@@ -43,12 +43,12 @@ pub(crate) const DEPTH_UNITS: i32 = 1 << 19;
 /// native stack has room for one more; code that people write stays below a tenth of this.
 pub(crate) const FRAME_UNITS_MAX: u64 = 1 << 17;
 /// Most stack units of a function that calls nothing and is not counted: one such frame is on the stack at a time.
-const LEAF_UNITS_MAX: u64 = 1 << 10;
+pub(crate) const LEAF_UNITS_MAX: u64 = 1 << 10;
 
 /// Elements by which a table without a maximum of its own may grow.
-const TABLE_GROWTH: u64 = 1 << 15;
+pub(crate) const TABLE_GROWTH: u64 = 1 << 15;
 /// Most pages of a memory: all that 32 bits address.
-const PAGES_MAX: u64 = 1 << 16;
+pub(crate) const PAGES_MAX: u64 = 1 << 16;
 
 /// Why a module has no normal form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,8 @@
 //! The engine profile `station-wasm-2`: everything that can change what a pure job puts out or what fuel it uses.
 //!
 //! Guarantees: features and NaN rule stand in `engine`, the meter with its cost table, table and stack limits in `normalise`, the WASI
-//! functions in `worker::wasi`, the static checks in `check`; changing one is a new profile. Deliberately lacks the optimisation level:
+//! functions in `worker::wasi`, the static checks in `check`; changing one is a new profile. PROFILE.md says all of it to whoever writes
+//! another implementation, and tests compare the two. Deliberately lacks the optimisation level:
 //! fuel counts WebAssembly operators, so the level changes neither output nor fuel.
 
 use crate::engine;
@@ -29,6 +30,9 @@ pub(crate) fn fingerprint() -> String {
     let sources = SOURCES.join("");
     format!("{PROFILE} wasmer {WASMER} {} {sources}", engine::target())
 }
+
+#[cfg(all(test, not(windows)))]
+mod page;
 
 #[cfg(test)]
 mod tests {

@@ -12,9 +12,9 @@ use std::time::Instant;
 
 use station_protocol::receipt::Isolation;
 
-use crate::artefact::{Artefact, Tier};
+use crate::artefact::{Artefact, Tier, Wanted};
 use crate::cache::{Cache, Key};
-use crate::check::MODULE_BYTES_MAX;
+use crate::check::{self, MODULE_BYTES_MAX};
 use crate::compiler::{self, Bounds, CompileError};
 use crate::process::Killer;
 use crate::queue::lanes::{Asker, Own, Purse, deposit_ms};
@@ -105,7 +105,15 @@ impl Sandbox {
     #[doc(hidden)]
     #[must_use]
     pub fn with_compile_limits(config: Config, memory_bytes: u64, cpu_seconds: u64) -> Self {
-        Self::bounded(config, Bounds { memory_bytes, cpu_seconds, cpu_seconds_per_mib: 0 })
+        Self::bounded(config, Bounds { memory_bytes, cpu_seconds, cpu_seconds_per_mib: 0, ..Bounds::default() })
+    }
+
+    /// With less room for machine code than in the product: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_artefact_limit(config: Config, artefact_bytes: usize) -> Self {
+        let bounds = Bounds::default();
+        Self::bounded(config, Bounds { artefact_bytes: artefact_bytes.min(bounds.artefact_bytes), ..bounds })
     }
 
     fn bounded(config: Config, bounds: Bounds) -> Self {
@@ -131,14 +139,14 @@ impl Sandbox {
     }
 
     /// The module's machine code, from the cache or a compile worker: baseline code at first, better code once jobs have used it enough
-    /// and it is made. Blocks, may wait for other modules, and ends when the wish does. A compile is paid from the wish's purse.
+    /// and it is made, or where the baseline code is larger than a station keeps. Blocks, may wait for other modules, and ends when the wish does. A compile is paid from the wish's purse.
     pub fn compile_for(&self, module: &[u8], wish: &Wish) -> Result<Artefact, CompileError> {
         let key = key(module)?;
         if let Some(known) = self.known(module, &key, wish.purse()) {
             return known;
         }
         self.0.queue.get(key.name(Tier::Baseline), module.len(), wish, |killer| {
-            self.known(module, &key, wish.purse()).unwrap_or_else(|| self.compile_anew(module, &key, Tier::Baseline, killer))
+            self.known(module, &key, wish.purse()).unwrap_or_else(|| self.compile_anew(module, &key, Wanted::Any, killer))
         })
     }
 
@@ -147,7 +155,7 @@ impl Sandbox {
     pub fn compile_at(&self, module: &[u8], tier: Tier) -> Result<Artefact, CompileError> {
         let name = key(module)?.name(tier);
         self.0.queue.get(name, module.len(), &self.own_wish(), |killer| {
-            self.0.cache.get(&name).unwrap_or_else(|| self.compile_anew(module, &Key::new(module), tier, killer))
+            self.0.cache.get(&name).unwrap_or_else(|| self.compile_anew(module, &Key::new(module), Wanted::Exactly(tier), killer))
         })
     }
 
@@ -199,8 +207,10 @@ impl Sandbox {
         Some(known)
     }
 
-    fn compile_anew(&self, module: &[u8], key: &Key, tier: Tier, killer: &Killer) -> Result<Artefact, CompileError> {
-        let made = compiler::compile(&self.0.spawner, killer, self.0.bounds, module, tier);
+    fn compile_anew(&self, module: &[u8], key: &Key, wanted: Wanted, killer: &Killer) -> Result<Artefact, CompileError> {
+        let made = compiler::compile(&self.0.spawner, killer, self.0.bounds, module, wanted);
+        // A refusal is of the tier that was tried first: that is the one asked for next time.
+        let tier = made.as_ref().map_or(wanted.tiers()[0], Artefact::tier);
         self.0.cache.put(key.name(tier), &made);
         made
     }
@@ -220,7 +230,7 @@ impl Sandbox {
         let (module, name, own_purse) = (module.to_vec(), key.name(Tier::Optimised), purse.clone());
         let make = move || {
             let begun = Instant::now();
-            cache.put(name, &compiler::compile(&spawner, &own, bounds, &module, Tier::Optimised));
+            cache.put(name, &compiler::compile(&spawner, &own, bounds, &module, Wanted::Exactly(Tier::Optimised)));
             own_purse.settle(deposit, u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
         };
         match std::thread::Builder::new().name("station-compile".into()).spawn(make) {
@@ -240,7 +250,7 @@ impl Sandbox {
 
 fn key(module: &[u8]) -> Result<Key, CompileError> {
     if module.len() > MODULE_BYTES_MAX {
-        return Err(CompileError::BadModule(crate::Refusal::TooLarge(module.len()).to_string()));
+        return Err(CompileError::BadModule(check::too_large(module).to_string()));
     }
     Ok(Key::new(module))
 }

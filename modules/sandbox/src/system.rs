@@ -4,6 +4,7 @@
 //! | | Linux | other Unix | Windows |
 //! |---|---|---|---|
 //! | `start`, `pair`, [`Channel`], [`Socket`] | a socket pair | the same | two pipes, with a thread each (`pipes`) |
+//! | Ctrl-C and whoever asks all processes to end | not heard: a group of its own, and ignored | the same | a group of its own |
 //! | `shut_in` | limits, attributes, the layers of `isolation` | limits and descriptors, no layer | no layer |
 //! | `limit` | memory and processor time | nothing: the parent's clock alone | memory and processor time |
 //! | `ended` | signals | the same | exit codes |

@@ -9,11 +9,11 @@ pub(crate) mod drive;
 #[cfg(not(windows))]
 pub(crate) mod memory;
 #[cfg_attr(windows, path = "worker/absent.rs")]
-mod run;
+pub(crate) mod run;
 #[cfg(not(windows))]
 mod station;
 #[cfg(not(windows))]
-mod wasi;
+pub(crate) mod wasi;
 
 pub(crate) use compile::REASON_BYTES_MAX;
 

@@ -180,6 +180,8 @@ pub struct Response {
 pub struct Head {
     /// Why there is no complete response; `None` if there is one, whatever its status.
     pub error: Option<Failure>,
+    /// Why, for people: the host's own words.
+    pub detail: Option<String>,
     pub status: Option<u16>,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -233,6 +235,8 @@ pub enum Failure {
     /// The request itself is not one the host can send.
     BadRequest,
     TooManyRedirects,
+    /// The station itself could not ask: its resolver, its network or its disk failed. It says nothing of the target.
+    StationFailed,
 }
 
 /// Which host call failed.

@@ -68,8 +68,11 @@ fn a_failed_fetch_is_a_response() {
 
 #[test]
 fn every_failure_has_the_name_the_host_writes() {
-    use Failure::{BadRequest, Connect, Dns, NotGranted, Protocol, Quota, RefusedAddress, Timeout, Tls, TooLarge, TooManyRedirects, Truncated};
-    let all = [NotGranted, RefusedAddress, Quota, Dns, Connect, Tls, Timeout, TooLarge, Truncated, Protocol, BadRequest, TooManyRedirects];
+    use Failure::{
+        BadRequest, Connect, Dns, NotGranted, Protocol, Quota, RefusedAddress, StationFailed, Timeout, Tls, TooLarge, TooManyRedirects, Truncated,
+    };
+    let all =
+        [NotGranted, RefusedAddress, Quota, Dns, Connect, Tls, Timeout, TooLarge, Truncated, Protocol, BadRequest, TooManyRedirects, StationFailed];
     let names = [
         "not_granted",
         "refused_address",

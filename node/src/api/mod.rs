@@ -5,12 +5,15 @@
 //! [`router`].
 
 pub mod explain;
+mod inputs;
+pub mod operator;
+pub mod page;
 pub mod types;
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -19,14 +22,23 @@ use axum::{Json, Router};
 use cid::Cid;
 use station_protocol::accounts::Figure;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
-use station_protocol::{Content, NodeId, worker};
+use station_protocol::requester::Draft;
+use station_protocol::time::DAY;
+use station_protocol::{Content, NodeId, Time, worker};
 
+use crate::clock;
 use crate::library::{BUNDLED, Library};
 use crate::prepare::{self, PrepareError};
 use crate::results::Results;
-use crate::station::{Handle, HandleError, SOFTWARE};
+use crate::station::{Around, Handle, HandleError, SOFTWARE};
 use crate::store::StoreError;
-use types::{AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, PublishBody, PublishedBody, StatusBody, VerificationBody};
+use explain::Facts;
+use inputs::HandedIn;
+pub use inputs::kind_of;
+use page::{ActivityBody, MachineBody, PauseBody, PausedBody, PolicyBody};
+use types::{
+    AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, NodeBody, PublishBody, PublishedBody, StatusBody, VerificationBody,
+};
 
 /// Largest request: a module of 16 MiB, the most that the sandbox compiles.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
@@ -43,7 +55,7 @@ impl IntoResponse for Refused {
 impl From<HandleError> for Refused {
     fn from(error: HandleError) -> Self {
         let status = match &error {
-            HandleError::Unknown(_) => StatusCode::NOT_FOUND,
+            HandleError::Unknown(_) | HandleError::Foreign { .. } => StatusCode::NOT_FOUND,
             HandleError::Publish(_) | HandleError::Topic { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             HandleError::Open(_) => StatusCode::CONFLICT,
             HandleError::NoRoom | HandleError::Store(StoreError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
@@ -64,19 +76,24 @@ impl From<PrepareError> for Refused {
 struct Api {
     handle: Handle,
     token: Arc<str>,
+    inputs: HandedIn,
 }
 
 /// All routes, under `/v1`.
 pub fn router(handle: Handle, token: &str) -> Router {
-    let api = Api { handle, token: token.into() };
+    let api = Api { handle, token: token.into(), inputs: HandedIn::default() };
     Router::new()
+        .route("/v1/node", get(node))
         .route("/v1/status", get(status))
         .route("/v1/content", post(keep))
+        .route("/v1/inputs", post(inputs::hand_in))
         .route("/v1/experiments", post(publish).get(own))
         .route("/v1/experiments/{id}", get(experiment).delete(cancel))
         .route("/v1/experiments/{id}/results", get(results))
         .route("/v1/experiments/{id}/verification", get(verification))
-        .route("/v1/policy", axum::routing::put(set_policy))
+        .route("/v1/policy", get(policy).put(set_policy))
+        .route("/v1/pause", post(pause).delete(resume))
+        .route("/v1/activity", get(activity))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), authorise))
         .with_state(api)
@@ -120,21 +137,35 @@ fn refusal(request: &Request, expected: &str) -> Option<Refused> {
         .then(|| Refused(StatusCode::UNAUTHORIZED, "send the header `Authorization: Bearer` with the contents of the file api.token".into()))
 }
 
+async fn node(State(api): State<Api>) -> Json<NodeBody> {
+    Json(NodeBody { node: api.handle.identity().node.to_string() })
+}
+
 async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
-    let (status, identity) = (api.handle.status().await?, api.handle.identity());
-    let call = |call: worker::Summary| CallBody {
-        standing: explain::standing(&call),
-        experiment: call.experiment.to_string(),
-        name: call.name.to_string(),
-        requester: call.requester.to_string(),
-        topic: call.topic.to_string(),
-    };
+    let (handle, status) = (&api.handle, api.handle.status().await?);
+    let (identity, host) = (handle.identity(), handle.host());
+    // Asked after the status: what was told before is in force by now.
+    let (policy, now) = (host.policy(), host.clock().world());
+    let since = now.minus(DAY);
     Ok(Json(StatusBody {
         node: identity.node.to_string(),
         network: identity.network.to_string(),
         software: SOFTWARE.to_owned(),
         isolation: explain::word(&identity.isolation),
-        capacity: identity.capacity,
+        started: identity.started.0,
+        now: now.0,
+        state: operator::state(&status),
+        machine: MachineBody { memory_bytes: handle.memory_bytes(), disk_room_bytes: handle.room().await?, disk_max_bytes: identity.config.disk.0 },
+        capacity: status.slots.0,
+        peers: operator::peers(&status.paths),
+        reach: operator::reach(&status),
+        bootstraps: status.bootstraps.iter().map(|bootstrap| operator::bootstrap(bootstrap, identity.network.as_str())).collect(),
+        files: operator::files(&handle.files(), &policy),
+        budgets: operator::budgets(&status, &policy, &host.used()),
+        declined: operator::declined(&status.calls, &policy),
+        activity: operator::activity(&host.activity(since), now, since),
+        clock: status.clock.as_ref().map(clock::said),
+        unfit: status.unfit,
         addresses: status.addresses.iter().map(ToString::to_string).collect(),
         connected: status.connected.iter().map(NodeId::to_string).collect(),
         topics: status.topics.into_iter().map(|(topic, count)| (topic.to_string(), count)).collect(),
@@ -145,6 +176,23 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         accounts: status.accounts.into_iter().map(|(charge, figure)| (charge.words().to_owned(), account(figure))).collect(),
         bounds: status.bounds.into_iter().map(|gauge| (gauge.what.to_owned(), BoundBody { now: gauge.len, max: gauge.max })).collect(),
     }))
+}
+
+fn call(call: worker::Summary) -> CallBody {
+    let needs = call.needs.iter().flat_map(|(capability, targets)| targets.iter().map(move |target| format!("{capability} {target}")));
+    CallBody {
+        standing: explain::standing(&call),
+        module_name: operator::module_name(&call.module),
+        module: call.module.to_string(),
+        needs: needs.collect(),
+        running: call.running,
+        queued: call.queued,
+        outbox: call.outbox,
+        experiment: call.experiment.to_string(),
+        name: call.name.to_string(),
+        requester: call.requester.to_string(),
+        topic: call.topic.to_string(),
+    }
 }
 
 fn account(Figure { charged, refused, let_go }: Figure) -> AccountBody {
@@ -159,8 +207,22 @@ async fn keep(State(api): State<Api>, body: Bytes) -> Result<Json<ContentBody>, 
 async fn publish(State(api): State<Api>, Json(body): Json<PublishBody>) -> Result<Json<PublishedBody>, Refused> {
     let file = ExperimentFile::parse(&body.file).map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let module = resolve(&file.module, body.module.as_ref(), api.handle.library()).await?;
-    let draft = prepare::draft(file, module, body.inputs.as_deref())?;
-    Ok(Json(PublishedBody { experiment: api.handle.publish(draft).await?.to_string() }))
+    let listed = match &body.inputs {
+        Some(name) => Some(api.inputs.take(name)?),
+        None => None,
+    };
+    let draft = prepare::draft(file, module, listed)?;
+    prepare::check(&draft)?;
+    let (name, warnings) = (draft.name.to_string(), warnings(&draft, api.handle.around(draft.topic.clone()).await?));
+    Ok(Json(PublishedBody { experiment: api.handle.publish(draft).await?.to_string(), name, warnings }))
+}
+
+/// What is known before the first station has answered. A station that is connected with nobody of the topic counts nobody.
+fn warnings(draft: &Draft, around: Around) -> Vec<String> {
+    let wanted = u64::from(draft.class.executions());
+    let too_many = around.connected > 0 && wanted > around.counted;
+    let warning = || format!("each job wants {wanted} stations, and topic {} counts {}: it may end with fewer", draft.topic, around.counted);
+    too_many.then(warning).into_iter().collect()
 }
 
 /// The content that an experiment file's `module` means.
@@ -171,13 +233,20 @@ async fn resolve(module: &ModuleRef, uploaded: Option<&ContentBody>, library: &L
     }
     match module {
         ModuleRef::Bundled(name) => {
-            let names = || BUNDLED.iter().map(|module| module.name).collect::<Vec<_>>().join(", ");
             let module = BUNDLED.iter().find(|module| module.name == name.as_str());
-            let module = module
-                .ok_or_else(|| Refused(StatusCode::UNPROCESSABLE_ENTITY, format!("no bundled module is called {name}; there are {}", names())))?;
+            let module = module.ok_or_else(|| Refused(StatusCode::UNPROCESSABLE_ENTITY, prepare::unknown_module(name)))?;
             Ok(library.keep(module.bytes).await.map_err(HandleError::from)?)
         }
-        ModuleRef::Path(_) | ModuleRef::Cid(_) => Err(Refused(
+        ModuleRef::Cid(cid) => library.find(*cid).await.map_err(HandleError::from)?.ok_or_else(|| {
+            Refused(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!(
+                    "module {cid} is neither bundled nor kept by this station, which must serve it: write its file's path, like \
+                     module = \"./my.wasm\" (a script uploads it with POST /v1/content first)"
+                ),
+            )
+        }),
+        ModuleRef::Path(_) => Err(Refused(
             StatusCode::UNPROCESSABLE_ENTITY,
             "upload the module with POST /v1/content first, and name its cid and bytes as `module`".into(),
         )),
@@ -191,13 +260,27 @@ fn parse_cid(text: &str) -> Result<Cid, Refused> {
 async fn own(State(api): State<Api>) -> Result<Json<Vec<ExperimentBody>>, Refused> {
     let mut bodies = Vec::new();
     for id in api.handle.status().await?.own {
-        bodies.push(explain::experiment(&api.handle.view(id).await?));
+        bodies.push(body(&api, id).await?);
     }
+    bodies.sort_by(|a, b| (b.published, &b.experiment).cmp(&(a.published, &a.experiment)));
     Ok(Json(bodies))
 }
 
 async fn experiment(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ExperimentBody>, Refused> {
-    Ok(Json(explain::experiment(&api.handle.view(parse_cid(&id)?).await?)))
+    Ok(Json(body(&api, parse_cid(&id)?).await?))
+}
+
+/// An experiment of this station with who is around.
+async fn body(api: &Api, id: Cid) -> Result<ExperimentBody, Refused> {
+    let view = api.handle.view(id).await?;
+    let around = api.handle.around(view.call.body.experiment.body.topic.clone()).await?;
+    let mut body = explain::experiment(&Facts { view: &view, around, topics: &api.handle.identity().topics });
+    if !body.closed {
+        // Before all other advice: whose clock is wrong hears nobody, and nobody hears it.
+        let clock = api.handle.status().await?.clock;
+        body.advice = clock.iter().map(clock::said).chain(body.advice).collect();
+    }
+    Ok(body)
 }
 
 async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
@@ -211,21 +294,61 @@ async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<
     let id = parse_cid(&id)?;
     let view = api.handle.view(id).await?;
     let settled = api.handle.settled(&view).await?;
-    Ok(Json(Results::new(&id, &view.call.body.experiment.body, &settled, view.status.log.map(|log| log.to_string()))))
+    Ok(Json(Results::of(&view, &settled, &api.handle.logs(&view).await?)))
 }
 
 async fn verification(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<VerificationBody>, Refused> {
-    let summary = api.handle.verify(parse_cid(&id)?).await?;
-    let station_protocol::log::Summary { settled, receipts, late, absent, inputs, .. } = summary;
-    let unproved = station_protocol::log::UNPROVED.map(str::to_owned).to_vec();
-    Ok(Json(VerificationBody { experiment: id, settled, receipts, late, absent, inputs, unproved }))
+    Ok(Json(explain::verification(id.clone(), &api.handle.verify(parse_cid(&id)?).await?)))
 }
 
 async fn set_policy(State(api): State<Api>, body: String) -> Result<StatusCode, Refused> {
     let policy = station_protocol::policy::Policy::parse(&body, &crate::library::bundled_names());
     let policy = policy.map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     api.handle.set_policy(policy).await?;
+    // The queue is in order: what is answered now was decided under the new one.
+    api.handle.status().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn policy(State(api): State<Api>) -> Json<PolicyBody> {
+    Json(operator::policy(&api.handle.files(), &api.handle.host().policy()))
+}
+
+/// Longest pause that has an end: whoever means longer means until it is resumed.
+const PAUSE_MS_MAX: u64 = 366 * DAY;
+
+async fn pause(State(api): State<Api>, Json(body): Json<PauseBody>) -> Result<Json<PausedBody>, Refused> {
+    let before = is_paused(&api).await?;
+    if let Some(for_ms) = body.for_ms.filter(|for_ms| !(1..=PAUSE_MS_MAX).contains(for_ms)) {
+        let says = format!("a pause of {for_ms} ms has no sense: 1 ms to 366 days, or no end at all");
+        return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, says));
+    }
+    let until = body.for_ms.map(|for_ms| api.handle.host().clock().world().plus(for_ms));
+    api.handle.pause(until).await?;
+    Ok(Json(PausedBody { before, paused: true, until: until.map(|until| until.0) }))
+}
+
+async fn resume(State(api): State<Api>) -> Result<Json<PausedBody>, Refused> {
+    let before = is_paused(&api).await?;
+    api.handle.resume().await?;
+    Ok(Json(PausedBody { before, paused: false, until: None }))
+}
+
+async fn is_paused(api: &Api) -> Result<bool, Refused> {
+    Ok(matches!(api.handle.status().await?.rest, Some(worker::Rest::Paused { .. })))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    /// Milliseconds since the epoch.
+    #[serde(default)]
+    since: u64,
+}
+
+async fn activity(State(api): State<Api>, Query(Since { since }): Query<Since>) -> Json<ActivityBody> {
+    let (host, since) = (api.handle.host(), Time(since));
+    Json(operator::activity(&host.activity(since), host.clock().world(), since))
 }
 
 #[cfg(test)]

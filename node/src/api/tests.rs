@@ -77,6 +77,7 @@ async fn served() -> Served {
         processors: 0,
         tasks: tasks.clone(),
         notes_kept: 64,
+        memory_bytes: || None,
     };
     let config = Config { listen: Vec::new(), ..Config::default() };
     let network = NetworkFile { name: name("lab"), lan: true, bootstrap: Vec::new(), topics: vec![name("compute")] };
@@ -156,6 +157,7 @@ fn routes(id: &str) -> Vec<(&'static str, String)> {
     let of = |rest: &str| format!("/v1/experiments/{id}{rest}");
     vec![
         ("GET", "/v1/status".into()),
+        ("GET", "/v1/node".into()),
         ("POST", "/v1/content".into()),
         ("POST", "/v1/experiments".into()),
         ("GET", "/v1/experiments".into()),
@@ -277,6 +279,40 @@ async fn a_body_above_the_bound_is_too_large_and_one_at_the_bound_is_kept() {
     assert_eq!((status, kept["bytes"].as_u64()), (200, Some(BODY_BYTES_MAX as u64)));
 }
 
+/// A file of inputs, handed in.
+fn handed_in(kind: &str, text: &str) -> Sent {
+    with_token("POST", "/v1/inputs").header("content-type", kind).body(Full::from(text.to_owned())).expect("a good request")
+}
+
+#[tokio::test]
+async fn inputs_longer_than_any_other_body_are_handed_in_and_published_once() {
+    let api = served().await;
+    let mut text = "n;url\n".to_owned();
+    (0..200_000).for_each(|n| text.push_str(&format!("{n};https://host-{n}.example/a-path-that-makes-it-long/{n:060}\n")));
+    assert!(text.len() > BODY_BYTES_MAX);
+    let (status, listed) = api.ask(handed_in("text/csv; charset=utf-8", &text)).await;
+    assert_eq!((status, &listed["count"], &listed["columns"]), (200, &json!(200_000), &json!([["n", "whole"], ["url", "text"]])), "{listed}");
+    let file = FILE.replace("n = [1, 2]", "file = \"list.csv\"");
+    let publish = || posted("/v1/experiments", &json!({ "file": file, "inputs": listed["inputs"] }));
+    let (status, published) = api.ask(publish()).await;
+    assert_eq!(status, 200, "{published}");
+    let (_, open) = api.get(&format!("/v1/experiments/{}", published["experiment"].as_str().expect("an id"))).await;
+    assert_eq!(open["jobs"], json!(200_000));
+    let (status, error) = api.refused(publish()).await;
+    assert_eq!((status, error.contains("POST /v1/inputs")), (409, true), "{error}");
+}
+
+#[tokio::test]
+async fn inputs_that_cannot_be_read_are_refused_by_their_line_however_much_follows() {
+    let api = served().await;
+    let text = format!("{{\"n\": 1}}\n{{\"n\": }}\n{}", "{\"n\": 1}\n".repeat(500_000));
+    let (status, error) = api.refused(handed_in("application/x-ndjson", &text)).await;
+    assert_eq!((status, error.contains("line 2 of the inputs: not JSON")), (422, true), "{error}");
+    let (status, error) = api.refused(handed_in("text/plain", "a\n1\n")).await;
+    assert_eq!((status, error.contains("text/csv")), (415, true), "{error}");
+    assert_eq!(api.ask(handed_in("text/csv", "n\n1\n")).await.0, 200, "the next one has its turn");
+}
+
 #[tokio::test]
 async fn a_policy_is_taken_where_it_can_be_read_and_refused_by_what_is_wrong() {
     let api = served().await;
@@ -323,9 +359,51 @@ async fn an_uploaded_module_is_published_by_its_cid() {
 }
 
 #[tokio::test]
+async fn a_module_is_named_by_its_cid_where_it_is_bundled_or_kept_and_refused_with_the_way_out_elsewhere() {
+    let api = served().await;
+    let file = |cid: &str| json!({ "file": FILE.replace("noop", cid) });
+    let bundled = station_car::unixfs::build(BUNDLED[0].bytes).root.to_string();
+    assert_eq!(api.ask(posted("/v1/experiments", &file(&bundled))).await.0, 200);
+    let (_, kept) = api.ask(with_token("POST", "/v1/content").body(Full::from("a module")).expect("a good request")).await;
+    assert_eq!(api.ask(posted("/v1/experiments", &file(kept["cid"].as_str().expect("a CID")))).await.0, 200);
+    let unknown = station_car::unixfs::build(b"nobody has this").root.to_string();
+    let (status, error) = api.refused(posted("/v1/experiments", &file(&unknown))).await;
+    assert_eq!(status, 422);
+    assert!([unknown.as_str(), "neither bundled nor kept", "./my.wasm", "POST /v1/content"].iter().all(|word| error.contains(word)), "{error}");
+}
+
+#[test]
+fn more_stations_than_a_topic_counts_are_warned_of_where_somebody_is_there_to_be_counted() {
+    let file = ExperimentFile::parse(&FILE.replace("fixed:1", "fixed:100")).expect("a good file");
+    let draft = prepare::draft(file, Content::raw(b"module"), None).expect("a draft");
+    let of = |connected, counted| warnings(&draft, Around { peers: connected, connected, counted });
+    let said = of(3, 4);
+    assert!(said.len() == 1 && ["100 stations", "compute counts 4"].iter().all(|word| said[0].contains(word)), "{said:?}");
+    assert!(of(99, 100).is_empty(), "there are enough");
+    assert!(of(0, 1).is_empty(), "who has just started has counted nobody");
+}
+
+#[tokio::test]
+async fn the_newest_experiment_is_the_first_of_the_list() {
+    let api = served().await;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        let (_, body) =
+            api.ask(posted("/v1/experiments", &json!({ "file": format!("name = \"e{number}\"\n{}", &FILE["name = \"n\"\n".len()..]) }))).await;
+        assert_eq!((&body["name"], &body["warnings"]), (&json!(format!("e{number}")), &json!([])), "{body}");
+        ids.push(body["experiment"].clone());
+    }
+    let (_, own) = api.get("/v1/experiments").await;
+    let times: Vec<_> = own.as_array().expect("a list").iter().map(|own| own["published"].as_u64().expect("a time")).collect();
+    assert!(times.is_sorted_by(|a, b| a >= b) && times.len() == 3, "{times:?}");
+    assert!(own.as_array().expect("a list").iter().all(|own| ids.contains(&own["experiment"])));
+}
+
+#[tokio::test]
 async fn the_status_says_who_the_station_is() {
     let api = served().await;
     let (_, status) = api.get("/v1/status").await;
+    assert_eq!(api.get("/v1/node").await, (200, json!({ "node": status["node"] })));
     let status: StatusBody = serde_json::from_value(status).expect("the documented shape");
     assert_eq!(status.node, station_protocol::SigningKey::from_bytes(&SECRET).node().to_string());
     assert_eq!((status.network.as_str(), status.isolation.as_str(), status.capacity), ("lab", "process_only", 0));
@@ -333,6 +411,45 @@ async fn the_status_says_who_the_station_is() {
     let kinds: BTreeSet<&str> = CHARGES.iter().map(|charge| charge.words()).collect();
     assert_eq!(status.accounts.keys().map(String::as_str).collect::<BTreeSet<_>>(), kinds, "each kind has its counters");
     assert!(status.bounds.values().all(|bound| bound.now <= bound.max) && status.bounds.contains_key("peers let go"), "{:?}", status.bounds);
+}
+
+#[tokio::test]
+async fn a_pause_holds_until_its_end_and_nonsense_is_refused() {
+    let api = served().await;
+    let (status, paused) = api.ask(posted("/v1/pause", &json!({}))).await;
+    assert_eq!((status, &paused["before"], &paused["until"]), (200, &json!(false), &Value::Null), "{paused}");
+    assert_eq!(api.get("/v1/status").await.1["state"]["state"], json!("paused"));
+    let (_, longer) = api.ask(posted("/v1/pause", &json!({ "for_ms": 60_000 }))).await;
+    assert_eq!((&longer["before"], longer["until"].is_u64()), (&json!(true), true), "{longer}");
+    for bad in [json!({ "for_ms": 0 }), json!({ "for_ms": u64::MAX }), json!({ "until": 5 })] {
+        assert_eq!(api.refused(posted("/v1/pause", &bad)).await.0, 422, "{bad}");
+    }
+    let resume = || empty(with_token("DELETE", "/v1/pause"));
+    assert_eq!(api.ask(resume()).await.1["before"], json!(true));
+    assert_eq!(api.ask(resume()).await.1["before"], json!(false));
+    assert_eq!(api.get("/v1/status").await.1["state"]["state"], json!("idle"));
+}
+
+#[tokio::test]
+async fn the_policy_is_shown_as_values_with_its_whole_hash_and_a_put_one_is_told_not_to_be_the_files() {
+    let api = served().await;
+    let (status, shown) = api.get("/v1/policy").await;
+    assert_eq!((status, &shown["policy"]["budget"]["cpu"], &shown["file"]["in_force"]), (200, &json!("1 core"), &json!(true)), "{shown}");
+    let put = with_token("PUT", "/v1/policy").body(Full::from("[budget]\ncpu = \"2 cores\"\n")).expect("a good request");
+    assert_eq!(api.ask(put).await.0, 204);
+    let (_, shown) = api.get("/v1/policy").await;
+    assert_eq!((&shown["policy"]["budget"]["cpu"], &shown["file"]["in_force"]), (&json!("2 cores"), &json!(false)), "{shown}");
+    assert!(shown["file"]["says"].as_str().is_some_and(|says| says.contains("station policy reload")), "{shown}");
+    assert_eq!(shown["hash"].as_str().map(str::len), Some(64));
+}
+
+#[tokio::test]
+async fn the_ledger_begins_empty_and_takes_a_since() {
+    let api = served().await;
+    let (status, activity) = api.get("/v1/activity?since=5").await;
+    assert_eq!((status, &activity["since"], &activity["spans"]), (200, &json!(5), &json!([])), "{activity}");
+    assert_eq!(api.get("/v1/activity").await.1["since"], json!(0));
+    assert_eq!(api.refused(empty(with_token("GET", "/v1/activity?since=yesterday"))).await.0, 400);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::page::{ActivityBody, BootstrapBody, BudgetsBody, DeclinedBody, FileBody, MachineBody, PeerBody, ReachBody, StateBody};
 use crate::results::Row;
 
 /// `GET /v1/status`.
@@ -13,9 +14,30 @@ pub struct StatusBody {
     pub network: String,
     pub software: String,
     pub isolation: String,
+    /// When it started and what its clock says, in milliseconds since the epoch.
+    pub started: u64,
+    pub now: u64,
+    pub state: StateBody,
+    pub machine: MachineBody,
+    /// Jobs at the same time, by the policy in force.
     pub capacity: u32,
+    /// How this clock differs from that of most peers and what to do, where it does.
+    pub clock: Option<String>,
+    /// Why this machine can run nothing, and what to look at, where that was found.
+    pub unfit: Option<String>,
     pub addresses: Vec<String>,
     pub connected: Vec<String>,
+    /// Everybody who is connected, and the way to them.
+    pub peers: Vec<PeerBody>,
+    pub reach: ReachBody,
+    pub bootstraps: Vec<BootstrapBody>,
+    /// Whether what stands in the operator's files is in force.
+    pub files: Vec<FileBody>,
+    pub budgets: BudgetsBody,
+    /// Open experiments that are declined, and what would allow them.
+    pub declined: Vec<DeclinedBody>,
+    /// What was done for whom in the last 24 hours.
+    pub activity: ActivityBody,
     /// Topic → counted stations.
     pub topics: BTreeMap<String, u64>,
     pub running: usize,
@@ -54,6 +76,15 @@ pub struct CallBody {
     pub name: String,
     pub requester: String,
     pub topic: String,
+    /// Its CID, and its name where it is bundled.
+    pub module: String,
+    pub module_name: Option<String>,
+    /// Capabilities with their targets, like `http a.example:443`.
+    pub needs: Vec<String>,
+    pub running: usize,
+    /// Leases that wait, and receipts that are to be delivered.
+    pub queued: usize,
+    pub outbox: usize,
     /// What this station does about it and why.
     pub standing: String,
 }
@@ -74,15 +105,35 @@ pub struct PublishBody {
     /// The module, uploaded before with `POST /v1/content`; none when the file names a bundled one or a CID known here.
     #[serde(default)]
     pub module: Option<ContentBody>,
-    /// The text of `jobs.file`, when the experiment file names one.
+    /// What `POST /v1/inputs` answered, when the experiment file names a file of inputs.
     #[serde(default)]
     pub inputs: Option<String>,
+}
+
+/// `POST /v1/inputs` answers this.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InputsBody {
+    /// To be named in the publication that takes them.
+    pub inputs: String,
+    pub count: u64,
+    /// Of CSV: each column, and whether it is one of `whole` numbers, of `decimal` ones, or `text`.
+    pub columns: Vec<(String, String)>,
 }
 
 /// The answer to a publication.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PublishedBody {
     pub experiment: String,
+    pub name: String,
+    /// What makes it unlikely to end as it is meant, in sentences.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// `GET /v1/node`: whose API this is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeBody {
+    pub node: String,
 }
 
 /// `GET /v1/experiments/{id}`: where it stands, and why it does not move.
@@ -91,6 +142,8 @@ pub struct ExperimentBody {
     pub experiment: String,
     pub name: String,
     pub topic: String,
+    /// Milliseconds since the epoch, by the clock of this station.
+    pub published: u64,
     pub jobs: u64,
     pub settled: u64,
     pub held: u64,
@@ -99,15 +152,23 @@ pub struct ExperimentBody {
     /// Milliseconds since the epoch.
     pub deadline: u64,
     pub log: Option<String>,
-    /// Stations the topic counts, and how many of them the present Call asks.
+    /// Executions that each job wants.
+    pub wanted: u64,
+    /// Stations that the topic counts, this one among them; how many are connected with this one; how many the present Call asks.
     pub stations: u64,
+    pub connected: u64,
     pub sampled: u64,
     pub claimants: u64,
+    /// What it needs, like `http *.ipfs.io:443`, and the labels it asks for, like `region = eu or na`.
+    pub needs: Vec<String>,
+    pub labels: Vec<String>,
     /// Why claims were refused, and how often.
     pub refusals: BTreeMap<String, u64>,
     /// Why stations said they do not claim, and how many.
     pub declines: BTreeMap<String, u64>,
-    /// What would change it, in sentences.
+    /// How executions ended that brought no answer, and how many.
+    pub failures: BTreeMap<String, u64>,
+    /// What would change it, in sentences; at least one while it is open.
     pub advice: Vec<String>,
 }
 

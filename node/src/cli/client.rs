@@ -1,21 +1,42 @@
 //! The command line's side of the API: the same requests a user's script would make.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Bytes, Frame};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use station_protocol::SigningKey;
+use station_protocol::experiment::file::FileKind;
 use tokio::net::TcpStream;
 
+use super::files::PIECE_BYTES;
 use super::output::{Exit, Failure};
-use crate::api::types::ErrorBody;
+use crate::api;
+use crate::api::types::{ErrorBody, InputsBody, NodeBody};
 use crate::platform::home::Home;
 
 /// Largest answer: the results of some hundred thousand executions.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
+
+/// How long a station may take to say who it is. What takes longer is busy or another program.
+const NAMED_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is behind the address that a station left in its home.
+enum Found {
+    Ours(Client),
+    /// No address, or nobody there.
+    Nobody,
+    /// Somebody else: a killed station's port is free for every program.
+    Stranger(SocketAddr),
+}
 
 /// A station that answers.
 #[derive(Clone, Debug)]
@@ -27,15 +48,41 @@ pub(super) struct Client {
 impl Client {
     /// The station that runs from `home`.
     pub(super) async fn connect(home: &Home) -> Result<Self, Failure> {
-        Self::find(home)
-            .await?
-            .ok_or_else(|| Failure::new(format!("no station runs from {}; start it with `station run`", home.dir().display())).with(Exit::NotRunning))
+        let (dir, run) = (home.dir().display(), home.call("run"));
+        let says = match Self::look(home).await? {
+            Found::Ours(client) => return Ok(client),
+            Found::Nobody => format!("no station runs from {dir}; start it with `{run}`"),
+            Found::Stranger(addr) => {
+                format!("no station runs from {dir}: at {addr}, where one was killed, another program answers; start it with `{run}`")
+            }
+        };
+        Err(Failure::new(says).with(Exit::NotRunning))
     }
 
     /// The station that runs from `home`, if one does.
     pub(super) async fn find(home: &Home) -> Result<Option<Self>, Failure> {
-        let Some((addr, token)) = home.api()? else { return Ok(None) };
-        Ok(TcpStream::connect(addr).await.is_ok().then_some(Self { addr, token }))
+        Ok(match Self::look(home).await? {
+            Found::Ours(client) => Some(client),
+            Found::Nobody | Found::Stranger(_) => None,
+        })
+    }
+
+    /// Asks whoever is at the home's address for its node id, which only the home's own station can know with the home's token.
+    async fn look(home: &Home) -> Result<Found, Failure> {
+        let Some((addr, token)) = home.api()? else { return Ok(Found::Nobody) };
+        if TcpStream::connect(addr).await.is_err() {
+            return Ok(Found::Nobody);
+        }
+        let (client, own) = (Self { addr, token }, SigningKey::from_bytes(&home.key()?).node().to_string());
+        match tokio::time::timeout(NAMED_WITHIN, client.get::<NodeBody>("/v1/node")).await {
+            Ok(Ok(body)) if body.node == own => Ok(Found::Ours(client)),
+            Ok(_) => Ok(Found::Stranger(addr)),
+            Err(_) => {
+                let says =
+                    format!("the station at {addr} does not say within {} s who it is: it is busy or stopped; try again", NAMED_WITHIN.as_secs());
+                Err(Failure::new(says).with(Exit::NotRunning))
+            }
+        }
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -50,8 +97,30 @@ impl Client {
         parse(&self.call(Method::POST, path, "application/octet-stream", body).await?)
     }
 
+    /// Hands in a file of inputs piece by piece.
+    pub(super) async fn post_inputs(&self, path: &Path, kind: FileKind) -> Result<InputsBody, Failure> {
+        let file = File::open(path)?;
+        let pieces = futures::stream::unfold(file, |mut file| async move {
+            let mut piece = vec![0; PIECE_BYTES];
+            match file.read(&mut piece) {
+                Ok(0) => None,
+                Ok(length) => {
+                    piece.truncate(length);
+                    Some((Ok(Frame::data(Bytes::from(piece))), file))
+                }
+                Err(error) => Some((Err(error), file)),
+            }
+        });
+        parse(&self.send(Method::POST, "/v1/inputs", api::kind_of(kind), BodyExt::boxed(StreamBody::new(pieces))).await?)
+    }
+
     pub(super) async fn delete(&self, path: &str) -> Result<(), Failure> {
         self.call(Method::DELETE, path, "application/json", Vec::new()).await.map(drop)
+    }
+
+    /// The same where the end has an answer.
+    pub(super) async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        parse(&self.call(Method::DELETE, path, "application/json", Vec::new()).await?)
     }
 
     pub(super) async fn put_text(&self, path: &str, body: String) -> Result<(), Failure> {
@@ -59,10 +128,15 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Bytes, Failure> {
+        self.send(method, path, kind, Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed()).await
+    }
+
+    async fn send(&self, method: Method, path: &str, kind: &str, body: BoxBody<Bytes, io::Error>) -> Result<Bytes, Failure> {
         let stream = TcpStream::connect(self.addr)
             .await
             .map_err(|error| Failure::new(format!("the station at {} does not answer: {error}", self.addr)).with(Exit::NotRunning))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let gone = |error: hyper::Error| Failure::new(format!("the station at {} stopped answering: {error}", self.addr)).with(Exit::NotRunning);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(gone)?;
         // It ends with the answer; its failure shows in `send_request`.
         let connection = tokio::spawn(connection);
         let request = Request::builder()
@@ -71,9 +145,9 @@ impl Client {
             .header("host", self.addr.to_string())
             .header("authorization", format!("Bearer {}", self.token))
             .header("content-type", kind)
-            .body(Full::new(Bytes::from(body)))
+            .body(body)
             .map_err(|error| Failure::new(error.to_string()))?;
-        let response = sender.send_request(request).await?;
+        let response = sender.send_request(request).await.map_err(gone)?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| Failure::new(error.to_string()))?.to_bytes();
         connection.abort();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use serde_json::Value;
 use station_protocol::bounded::Name;
 use station_protocol::experiment::file::ExperimentFile;
 use station_protocol::requester;
@@ -13,9 +14,11 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::output::{Exit, Failure, Output};
 use crate::demo::gateway::{Behaviour, Gateway};
+use crate::demo::real::GatewayUrl;
 use crate::demo::{Mesh, MeshPlan};
 use crate::library::BUNDLED;
 use crate::prepare;
+use crate::printable::Line;
 use crate::results::{Results, html, table};
 use crate::station::{Handle, Note};
 
@@ -48,33 +51,27 @@ struct Targets {
     exempt: BTreeSet<std::net::SocketAddr>,
 }
 
+/// What is left to the stations to tell each other goodbye: their results are in.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// How often the temporary folder is removed again while something is still put into it, and how long after.
+const REMOVALS: u32 = 10;
+const REMOVE_AGAIN: Duration = Duration::from_millis(50);
+
 pub(super) async fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
-    let targets = if args.gateways.is_empty() { local().await? } else { real(&args.gateways) };
-    let policy = policy(&targets)?;
-    output.say(format!("Starting {} stations on this machine. Each has a key, a store and this policy:\n\n{policy}", args.stations));
-    for (label, url) in &targets.urls {
-        output.say(format!("gateway {url}  {label}"));
-    }
+    let targets = if args.gateways.is_empty() { local().await? } else { real(&args.gateways)? };
+    let report = Report::open(&args.report)?;
     let dir = tempfile::Builder::new().prefix("station-demo-").tempdir().map_err(|error| Failure::new(format!("no temporary folder: {error}")))?;
-    let plan = MeshPlan {
-        stations: usize::from(args.stations),
-        topic: Name::new("ipfs-gateways")?,
-        policy,
-        exempt: targets.exempt.clone(),
-        capacity: 2,
-        program: None,
-    };
-    let spinner = output.spinner("stations are finding each other");
-    let mesh = Mesh::start(&plan, dir.path()).await?;
-    spinner.finish_and_clear();
-    let results = tokio::select! {
-        results = tokio::time::timeout(DEADLINE, measure(&mesh, &targets, output)) => results.unwrap_or_else(|_| Err(Failure::new(format!("the demo did not end within {} s", DEADLINE.as_secs())))),
+    // From the first moment on: what is interrupted cleans up. Whatever runs ends with the future that is dropped.
+    let measured = tokio::select! {
+        measured = measured(args, &targets, dir.path(), output) => measured,
         () = super::run::signal() => Err(Failure::new("interrupted").with(Exit::Interrupted)),
     };
-    mesh.stop().await;
-    let results = named(&results?, &targets);
-    std::fs::write(&args.report, html::render(&results)).map_err(|error| Failure::new(format!("{}: {error}", args.report.display())))?;
+    remove(dir, output).await;
+    let results = named(&measured?, &targets);
     output.paint(&results, |results| format!("\n{}", table::render(results, output.colour(), output.width())));
+    let asked = asked(&results);
+    asked.unasked.iter().for_each(|line| output.say(line));
+    report.write(&html::render(&results, html::Check::Gone))?;
     let executions = || results.rows.iter().flat_map(|row| &row.executions);
     let signers: BTreeSet<&str> = executions().map(|execution| execution.node.as_str()).collect();
     output.say(format!(
@@ -84,7 +81,101 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         executions().count(),
         args.report.display()
     ));
+    if asked.gateways == 0 {
+        output.say("no gateway was asked");
+        return Ok(Exit::Unanswered);
+    }
     Ok(super::show::verdict_code(&results))
+}
+
+/// The experiment's results, from a mesh that begins and ends here.
+async fn measured(args: &Args, targets: &Targets, dir: &Path, output: &Output) -> Result<Results, Failure> {
+    let policy = policy(targets)?;
+    output.say(format!("Starting {} stations on this machine. Each has a key, a store and this policy:\n\n{policy}", args.stations));
+    for (label, url) in &targets.urls {
+        output.say(format!("gateway {url}  {label}"));
+    }
+    let plan = MeshPlan {
+        stations: usize::from(args.stations),
+        topic: Name::new("ipfs-gateways")?,
+        policy,
+        exempt: targets.exempt.clone(),
+        capacity: 2,
+        program: None,
+    };
+    let spinner = output.spinner("stations are finding each other");
+    let mesh = Mesh::start(&plan, dir).await?;
+    spinner.finish_and_clear();
+    let results = tokio::time::timeout(DEADLINE, measure(&mesh, targets, output)).await;
+    mesh.end(GOODBYE).await;
+    results.unwrap_or_else(|_| Err(Failure::new(format!("the demo did not end within {} s", DEADLINE.as_secs()))))
+}
+
+/// Removes the stations' homes, which those that end may still write into for a moment.
+async fn remove(dir: tempfile::TempDir, output: &Output) {
+    let path = dir.keep();
+    for _ in 0..REMOVALS {
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => tokio::time::sleep(REMOVE_AGAIN).await,
+            _ => return,
+        }
+    }
+    output.say(format!("could not remove {}: remove it when nothing of the demo runs any more", path.display()));
+}
+
+/// The file for the report, found writable before anything is measured.
+struct Report<'a> {
+    path: &'a Path,
+    /// Whether it was made for this, so that nothing empty is left behind.
+    is_new: bool,
+}
+
+impl<'a> Report<'a> {
+    fn open(path: &'a Path) -> Result<Self, Failure> {
+        let is_new = !path.exists();
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        opened.map_err(|error| {
+            Failure::new(format!("the report cannot be written to {}: {error}; name another place with --report", path.display()))
+        })?;
+        Ok(Self { path, is_new })
+    }
+
+    fn write(mut self, page: &str) -> Result<(), Failure> {
+        self.is_new = false;
+        std::fs::write(self.path, page).map_err(|error| Failure::new(format!("{}: {error}", self.path.display())))
+    }
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        if self.is_new {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(self.path);
+        }
+    }
+}
+
+/// Which gateways were asked at all.
+struct Asked {
+    gateways: usize,
+    /// The others, with the reason that their stations gave.
+    unasked: Vec<String>,
+}
+
+fn asked(results: &Results) -> Asked {
+    let mut asked = Asked { gateways: 0, unasked: Vec::new() };
+    for row in &results.rows {
+        let outputs = || row.executions.iter().map(crate::results::ExecutionRow::value);
+        let is_unasked = |output: &Value| matches!(output["verdict"].as_str(), None | Some("refused_by_host" | "bad_input"));
+        if outputs().any(|output| !is_unasked(output)) {
+            asked.gateways += 1;
+            continue;
+        }
+        let why = outputs().find_map(|output| output["raw"]["detail"].as_str()).unwrap_or("no station said why");
+        let input = row.input["gateway"].as_str().unwrap_or_default();
+        asked.unasked.push(format!("not asked: {}: {}", Line(input), Line(why)));
+    }
+    asked
 }
 
 async fn local() -> Result<Targets, Failure> {
@@ -101,9 +192,19 @@ async fn local() -> Result<Targets, Failure> {
 }
 
 /// Real gateways are asked for the test file of the public gateway checker, a raw block that many nodes keep.
-fn real(urls: &[String]) -> Targets {
+fn real(written: &[String]) -> Result<Targets, Failure> {
     let cids = vec!["bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4".to_owned()];
-    Targets { urls: urls.iter().map(|url| (String::new(), url.clone())).collect(), cids, _running: Vec::new(), exempt: BTreeSet::new() }
+    let mut urls: Vec<(String, String)> = Vec::new();
+    for text in written.iter().filter(|text| !text.trim().is_empty()) {
+        let url = GatewayUrl::parse(text).map_err(|refused| Failure::new(refused.to_string()).with(Exit::Usage))?.to_string();
+        if urls.iter().all(|(_, other)| *other != url) {
+            urls.push((String::new(), url));
+        }
+    }
+    if urls.is_empty() {
+        return Err(Failure::new("--gateways names no gateway: write it like --gateways https://ipfs.io").with(Exit::Usage));
+    }
+    Ok(Targets { urls, cids, _running: Vec::new(), exempt: BTreeSet::new() })
 }
 
 /// The policy every station of the demo has: this module may fetch from these hosts, and nothing else.
@@ -153,7 +254,7 @@ async fn measure(mesh: &Mesh, targets: &Targets, output: &Output) -> Result<Resu
     bar.finish_and_clear();
     let view = handle.view(id).await?;
     let settled = handle.settled(&view).await?;
-    Ok(Results::new(&id, &view.call.body.experiment.body, &settled, view.status.log.map(|log| log.to_string())))
+    Ok(Results::of(&view, &settled, &handle.logs(&view).await?))
 }
 
 /// Moves the bar until the experiment is closed.
@@ -176,9 +277,9 @@ async fn follow(handle: &Handle, mut notes: tokio::sync::broadcast::Receiver<Not
 fn named(results: &Results, targets: &Targets) -> Results {
     let mut named = results.clone();
     for row in &mut named.rows {
-        let url = row.input.get("gateway").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let url = row.input.get("gateway").and_then(Value::as_str).unwrap_or_default();
         let label = targets.urls.iter().find(|(_, own)| own == url).map_or("", |(label, _)| label.as_str());
-        row.input = serde_json::Value::String(format!("{url} {label}").trim_end().to_owned());
+        row.input = serde_json::json!({ "gateway": format!("{url} {label}").trim_end() });
     }
     named
 }

@@ -1,28 +1,32 @@
 //! `station doctor`: what this machine can and cannot do, each finding with the next step.
 
 use serde::Serialize;
-use station_protocol::limits::Limits;
+use station_sandbox::Sandbox;
 
-use super::client::Client;
+use super::checks;
 use super::output::{Exit, Failure, Output};
-use crate::library::BUNDLED;
+use crate::api::types::StatusBody;
 use crate::platform::home::Home;
+use crate::platform::names::{Names, System};
 use crate::platform::trial;
 
 #[derive(Debug, Serialize)]
-struct Finding {
-    what: &'static str,
-    good: bool,
-    says: String,
+pub(super) struct Finding {
+    pub(super) what: &'static str,
+    pub(super) good: bool,
+    pub(super) says: String,
 }
 
 pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let spinner = output.spinner("looking");
-    let findings = vec![key(home), settings(home), network(home), policy(home), sandbox().await, clock(), running(home).await];
+    let seen = checks::Seen::of(home).await;
+    let mut findings = vec![key(home), settings(home), network(home)];
+    findings.extend(checks::findings(home, &seen).await);
+    findings.extend([sandbox().await, names(home).await, clock(&seen), checks::running(&seen)]);
     spinner.finish_and_clear();
     let good = findings.iter().all(|finding| finding.good);
     output.show(&findings, |findings| {
-        findings.iter().map(|finding| format!("{} {:10} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)).collect()
+        findings.iter().map(|finding| format!("{} {:12} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)).collect()
     });
     Ok(if good { Exit::Done } else { Exit::Failed })
 }
@@ -50,33 +54,40 @@ fn network(home: &Home) -> Finding {
     })
 }
 
-fn policy(home: &Home) -> Finding {
-    finding("policy", home.policy(), |policy| format!("read; its hash, which every claim names, is {:?}", policy.hash()))
-}
-
-/// Runs the bundled no-op for real: the shortest proof that workers start, compile and answer.
+/// Runs the bundled no-op for real: a machine on which it does not complete runs nothing.
 async fn sandbox() -> Finding {
-    let noop = BUNDLED.iter().find(|module| module.name == "noop").expect("noop is bundled");
     let isolation = crate::api::explain::word(&station_sandbox::isolation());
-    let trial = trial::run(noop.bytes.to_vec(), &serde_json::json!({}), Limits::default(), true).await;
+    let trial = trial::noop(Sandbox::new(station_sandbox::Config::default())).await;
     finding("sandbox", trial, |trial| format!("isolation {isolation}; a no-op {} in {} ms", trial.outcome, trial.duration_ms))
 }
 
-/// Certificates, leases and records need a clock that is roughly right.
-fn clock() -> Finding {
-    /// When this version was written: no honest clock is before it.
-    const WRITTEN: u64 = 1_795_000_000_000;
-    let now = crate::clock::Clock::start().now();
-    let result =
-        if now.0 >= WRITTEN { Ok(now) } else { Err("the clock is years behind: set it, or calls will look as if they came from the future") };
-    finding("clock", result, |_| "plausible".to_owned())
+/// Whether names can be looked up, which some stations never need.
+async fn names(home: &Home) -> Finding {
+    let named = |address: &libp2p::Multiaddr| address.to_string().starts_with("/dns");
+    let bootstrap = home.network().is_ok_and(|network| network.bootstrap.iter().any(named));
+    let measures = home.policy().is_ok_and(|policy| policy.text().contains("[[allow]]"));
+    match Names::new(System).check().await {
+        Ok(()) => Finding { what: "names", good: true, says: "the system's resolver answers".to_owned() },
+        Err(error) => {
+            let next = "look at /etc/resolv.conf and the network; a running station takes the new one by itself";
+            let without = if bootstrap || measures { next } else { "nothing here needs names" };
+            Finding { what: "names", good: !(bootstrap || measures), says: format!("{error}: {without}") }
+        }
+    }
 }
 
-async fn running(home: &Home) -> Finding {
-    let says = match Client::find(home).await {
-        Ok(Some(_)) => "a station runs from this home".to_owned(),
-        Ok(None) => "no station runs from this home (start it with `station run`)".to_owned(),
-        Err(failure) => failure.message,
+/// Certificates, leases and records need a clock that is roughly right; calls need one that is right to half a minute.
+fn clock(seen: &checks::Seen) -> Finding {
+    /// When this version was written: no honest clock is before it.
+    const WRITTEN: u64 = 1_795_000_000_000;
+    if crate::clock::machine().0 < WRITTEN {
+        let says = "the clock is years behind: set it, or calls will look as if they came from the future";
+        return Finding { what: "clock", good: false, says: says.to_owned() };
+    }
+    let (good, says) = match seen.status() {
+        Some(StatusBody { clock: Some(apart), .. }) => (false, apart.clone()),
+        Some(_) => (true, "plausible; most peers of the running station say nothing else".to_owned()),
+        None => (true, "plausible; peers' clocks are compared while a station runs".to_owned()),
     };
-    Finding { what: "running", good: true, says }
+    Finding { what: "clock", good, says }
 }

@@ -8,11 +8,16 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use station_protocol::experiment::file::{FileError, FileKind, Listed, Reader, not_utf8};
+
 use super::output::Failure;
 use crate::api::BODY_BYTES_MAX;
 
 /// What a running station takes in one request is all that a file can be of use for.
 const FILE_BYTES_MAX: u64 = BODY_BYTES_MAX as u64;
+
+/// Bytes of a long file that are read at once.
+pub(super) const PIECE_BYTES: usize = 64 << 10;
 
 /// A whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -27,7 +32,35 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// A whole file of text.
 pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
-    String::from_utf8(read(path)?).map_err(|_| Failure::new(format!("{}: it is not text in UTF-8", path.display())))
+    let bytes = read(path)?;
+    if let Some((line, reason)) = not_utf8(&bytes) {
+        return Err(Failure::new(format!("{}: line {line}: {reason}", path.display())));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::new(format!("{}: it is not text in UTF-8", path.display())))
+}
+
+/// What a guest gets on standard input: a whole file, or all that comes on this program's where the path is `-`.
+pub(super) fn read_stdin(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path != Path::new("-") {
+        return read(path);
+    }
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| failure(path, &error))?;
+    Ok(bytes)
+}
+
+/// A file of inputs, read piece by piece: never all of it is in memory as text.
+pub(super) fn read_inputs(path: &Path, kind: FileKind) -> Result<Listed, Failure> {
+    let named = |error: FileError| Failure::new(format!("{}: {error}", path.display()));
+    let mut file = File::open(path).map_err(|error| failure(path, &error))?;
+    let mut reader = Reader::new(kind);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece).map_err(|error| failure(path, &error))? {
+            0 => return reader.finish().map_err(named),
+            length => reader.push(&piece[..length]).map_err(named)?,
+        }
+    }
 }
 
 /// The file that `name` means in the experiment file at `file`. What it holds is published, and somebody else may have written the

@@ -3,13 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
-use station_protocol::limits::Limits;
+use station_protocol::codec;
+use station_protocol::experiment::file::{ExperimentFile, FileError};
+use station_protocol::experiment::{Class, InputForm, OutputForm, from_json};
+use station_protocol::human::{Size, Span};
+use station_protocol::limits::{LIMITS_MAX, Limits};
 
+use super::files;
 use super::output::{Exit, Failure, Output};
 use super::publish::read_module;
 use crate::library::BUNDLED;
-use crate::platform::trial::{self, Inspection, Trial};
+use crate::platform::trial::{self, Inspection, Plan, Trial};
 use crate::printable::Line;
+use crate::results;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -25,23 +31,50 @@ pub(super) enum Command {
         module: String,
     },
     /// Run a module once in the sandbox, without a network
-    Run {
-        /// A .wasm file or a bundled module's name
-        module: String,
-        /// The job's input as JSON
-        #[arg(long, default_value = "{}")]
-        input: String,
-        /// Run it as a pure job: no clock, no entropy
-        #[arg(long)]
-        pure: bool,
-    },
+    Run(Box<RunArgs>),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// A .wasm file or a bundled module's name
+    module: String,
+    /// The job's input as JSON [default: {}, or the experiment's first job]
+    #[arg(long, value_name = "JSON")]
+    input: Option<String>,
+    /// A file that the guest gets on standard input as it is; `-` is this program's own
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    stdin: Option<PathBuf>,
+    /// An experiment file: its limits, its forms of input and output, whether it is pure, and its first job
+    #[arg(long, value_name = "FILE")]
+    experiment: Option<PathBuf>,
+    /// Fuel [default: 1000000000, or the experiment's]
+    #[arg(long, value_name = "N")]
+    fuel: Option<u64>,
+    /// Most memory [default: 64MiB, or the experiment's]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Size>,
+    /// Longest time [default: 60s, or the experiment's]
+    #[arg(long, value_name = "TIME")]
+    wall: Option<Span>,
+    /// Most output [default: 64KiB, or the experiment's]
+    #[arg(long, value_name = "SIZE")]
+    output: Option<Size>,
+    /// Print the output as the guest wrote it, and everything else on standard error
+    #[arg(long)]
+    raw: bool,
+    /// Run it as a pure job: no clock, no entropy
+    #[arg(long)]
+    pure: bool,
+    /// Let the experiment file name inputs outside of its folder
+    #[arg(long, requires = "experiment")]
+    any_path: bool,
 }
 
 pub(super) async fn run(command: &Command, output: &Output) -> Result<Exit, Failure> {
     match command {
         Command::Build { dir } => build(dir, output),
         Command::Inspect { module } => inspect(module, output).await,
-        Command::Run { module, input, pure } => trial(module, input, *pure, output).await,
+        Command::Run(args) => trial(args, output).await,
     }
 }
 
@@ -87,22 +120,118 @@ fn judgement(report: &Inspection) -> String {
     format!("cid      {}\nbytes    {}\nprofile  {}\nverdict  {verdict}\n", report.cid, report.bytes, report.profile)
 }
 
-async fn trial(module: &str, input: &str, pure: bool, output: &Output) -> Result<Exit, Failure> {
-    let input: serde_json::Value = serde_json::from_str(input).map_err(|error| Failure::new(format!("--input is not JSON: {error}")))?;
-    let trial = trial::run(bytes(module)?, &input, Limits::default(), pure).await?;
-    output.show(&trial, words);
-    Ok(if trial.outcome == "completed" { Exit::Done } else { Exit::Failed })
+async fn trial(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
+    if args.raw && output.is_json() {
+        return Err(Failure::new("--raw and --json both say what standard output gets: keep one of them").with(Exit::Usage));
+    }
+    let plan = plan(args)?;
+    let trial = trial::run(bytes(&args.module)?, plan).await?;
+    if args.raw {
+        output.say(words(&trial, false));
+        output.bytes(&trial.written);
+    } else {
+        output.show(&trial, |trial| words(trial, true));
+    }
+    let is_good = trial.outcome == "completed" && trial.output.instead().is_none();
+    Ok(if is_good { Exit::Done } else { Exit::Failed })
+}
+
+/// What the arguments ask for: an experiment's values, and those that stand beside it.
+fn plan(args: &RunArgs) -> Result<Plan, Failure> {
+    let experiment = args.experiment.as_deref().map(|file| Asked::read(file, args)).transpose()?.unwrap_or_default();
+    let mut limits = experiment.limits;
+    limits.fuel = args.fuel.unwrap_or(limits.fuel);
+    limits.memory_bytes = args.memory.map_or(limits.memory_bytes, |size| size.0);
+    limits.wall_ms = args.wall.map_or(limits.wall_ms, |span| span.0);
+    limits.output_bytes = args.output.map_or(limits.output_bytes, |size| size.0);
+    limits.check().map_err(|error| Failure::new(error.to_string()).with(Exit::Usage))?;
+    let stdin = match (&args.stdin, &args.input) {
+        (Some(file), _) => files::read_stdin(file)?,
+        (None, Some(json)) => experiment.input.stdin(encoded(json)?),
+        (None, None) => experiment.first.map_or_else(|| encoded("{}"), Ok).map(|input| experiment.input.stdin(input))?,
+    };
+    Ok(Plan { stdin, form: experiment.output, limits, pure: args.pure || experiment.pure })
+}
+
+/// JSON as a job's input is encoded.
+fn encoded(json: &str) -> Result<Vec<u8>, Failure> {
+    let value = from_json(json.as_bytes()).map_err(|(at, reason)| Failure::new(format!("--input is not JSON: {reason} at byte {at}")))?;
+    Ok(codec::encode(&value))
+}
+
+/// What an experiment file says of one run.
+#[derive(Default)]
+struct Asked {
+    limits: Limits,
+    input: InputForm,
+    output: OutputForm,
+    pure: bool,
+    /// Its first job's input.
+    first: Option<Vec<u8>>,
+}
+
+impl Asked {
+    fn read(path: &Path, args: &RunArgs) -> Result<Self, Failure> {
+        let named = |error: FileError| Failure::new(format!("{}: {error}", path.display()));
+        let file = ExperimentFile::parse(&files::read_text(path)?).map_err(named)?;
+        let needs_input = args.input.is_none() && args.stdin.is_none();
+        let first = if needs_input {
+            let listed = file.inputs_file().map(|(name, kind)| files::read_inputs(&files::named(path, name, args.any_path)?, kind)).transpose()?;
+            file.jobs(listed).map_err(named)?.input(0)
+        } else {
+            None
+        };
+        Ok(Self { limits: file.limits.clone(), input: file.input, output: file.output, pure: matches!(file.class, Class::Pure(_)), first })
+    }
 }
 
 /// Characters of a guest's log that are shown: a screen or two.
 const LOG_CHARS_MAX: usize = 4_096;
+/// The same of an output; `--raw` and `--json` have all of it.
+const OUTPUT_CHARS_MAX: usize = 4_096;
 
 /// A run in words. Each line that the guest wrote begins with whose it is, so that none passes for a line of the station.
-fn words(trial: &Trial) -> String {
+fn words(trial: &Trial, with_output: bool) -> String {
+    let mut text = format!("outcome  {}\n", trial.outcome);
+    text.extend(limit(trial).map(|limit| format!("limit    {limit}\n")));
+    text.push_str(&format!("fuel     {} of {}\ntime     {} ms\n", trial.fuel, trial.limits.fuel, trial.duration_ms));
     let shown: String = trial.log.chars().take(LOG_CHARS_MAX).collect();
-    let log: String = shown.lines().map(|line| format!("log      {}\n", Line(line))).collect();
-    let output = trial.output.to_string();
-    format!("outcome  {}\nfuel     {}\ntime     {} ms\n{log}output   {}\n", trial.outcome, trial.fuel, trial.duration_ms, Line(&output))
+    text.extend(shown.lines().map(|line| format!("log      {}\n", Line(line))));
+    let form = match &trial.output {
+        results::Output::Value(_) => trial.output_form.name().to_owned(),
+        results::Output::Raw(raw) => raw.reason.clone(),
+        results::Output::Elsewhere(_) => String::new(),
+    };
+    text.push_str(&format!("form     {} bytes, {}\n", trial.output_bytes, Line(&form)));
+    if matches!(trial.output, results::Output::Raw(_)) && trial.output_form == OutputForm::DagCbor && trial.outcome == "completed" {
+        text.push_str("         if that is what it is to write, say output = \"text\", \"json\" or \"bytes\" in the experiment file\n");
+    }
+    if with_output {
+        let value = trial.output.instead().unwrap_or_else(|| trial.output.value().to_string());
+        let length = value.chars().count();
+        let begin: String = value.chars().take(OUTPUT_CHARS_MAX).collect();
+        let rest = if length > OUTPUT_CHARS_MAX { format!("… ({length} characters; --raw prints all)") } else { String::new() };
+        text.push_str(&format!("output   {}{rest}\n", Line(&begin)));
+    }
+    text
+}
+
+/// Which limit ended it, how much that was, and how to have more.
+fn limit(trial: &Trial) -> Option<String> {
+    let Limits { fuel, memory_bytes, wall_ms, output_bytes, .. } = trial.limits;
+    let (ended, option, key, most) = match trial.outcome.as_str() {
+        "out_of_fuel" => (format!("{fuel} of fuel were used up"), "--fuel", "fuel", LIMITS_MAX.fuel.to_string()),
+        "output_too_large" => {
+            (format!("the output is larger than {}", Size(output_bytes)), "--output", "output", Size(LIMITS_MAX.output_bytes).to_string())
+        }
+        "timed_out" => (format!("it took longer than {}", Span(wall_ms)), "--wall", "wall", Span(LIMITS_MAX.wall_ms).to_string()),
+        "bad_module" | "out_of_memory" => {
+            let ended = format!("it had {} of memory; a module that needs more to begin with is refused as it starts", Size(memory_bytes));
+            (ended, "--memory", "memory", Size(LIMITS_MAX.memory_bytes).to_string())
+        }
+        _ => return None,
+    };
+    Some(format!("{ended}: give more with {option}; an experiment may ask for up to {most} with [limits] {key}"))
 }
 
 #[cfg(test)]

@@ -3,25 +3,34 @@
 //! Exit codes: 0 done; 1 it failed, the sentence says why; 2 wrong usage; 3 no station runs here and the command needs one;
 //! 4 not every job got an answer; 130 interrupted. They are [`output::Exit`], which `--help` and README.md repeat.
 
+mod checks;
 mod client;
 mod demo;
 mod doctor;
+mod experiments;
 mod files;
+mod follow;
 mod inspect;
+mod layout;
+mod ledger;
+mod log;
 mod manage;
 mod network;
+mod operate;
 mod output;
+mod pick;
 mod publish;
 mod rules;
 mod run;
 mod show;
+mod status;
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::platform::home::Home;
+use crate::platform::home::{self, Home};
 use output::{Exit, Failure, Output};
 
 /// Runs other people's experiments safely and returns results one can trust.
@@ -39,16 +48,19 @@ struct Cli {
     command: Command,
 }
 
+/// Where help lists what every command takes: after what is the command's own.
+const EVERYWHERE: &str = "With every command";
+
 #[derive(Clone, Debug, Args)]
 pub struct Common {
     /// The station's folder: key, settings, policy, store
-    #[arg(long, global = true, env = "STATION_HOME", value_name = "DIR")]
+    #[arg(long, global = true, env = "STATION_HOME", value_name = "DIR", help_heading = EVERYWHERE)]
     home: Option<PathBuf>,
     /// Print JSON instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// What to log to standard error, like `info` or `station_node=debug`
-    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error", value_parser = log_filter)]
+    #[arg(long, global = true, env = "STATION_LOG", value_name = "FILTER", default_value = "warn,libp2p_kad=error", value_parser = log::filter, help_heading = EVERYWHERE)]
     log: String,
 }
 
@@ -56,40 +68,55 @@ pub struct Common {
 enum Command {
     /// Make a station: a key and commented settings
     Init,
-    /// Make or show networks
+    /// Make networks
     #[command(subcommand)]
     Network(network::Command),
     /// Run the station until Ctrl-C
     Run(run::Args),
     /// Publish an experiment and watch it
     Publish(publish::Args),
+    /// List this station's experiments, the newest first: short id, age, name, state, counts
+    #[command(after_help = EXPERIMENTS_EXAMPLES)]
+    Experiments,
     /// Watch an experiment of this station: progress, and why it does not move
-    Watch(show::WatchArgs),
+    Watch(show::WhichArgs),
     /// Show an experiment's results
     Results(show::ResultsArgs),
     /// Check every signature and recompute every verdict of a closed experiment's Log
-    Verify(show::WatchArgs),
+    Verify(show::WhichArgs),
     /// Close an experiment of this station now; unsettled jobs expire
-    Cancel(show::WatchArgs),
+    Cancel(show::WhichArgs),
     /// Build, inspect or try a module
     #[command(subcommand)]
     Module(inspect::Command),
-    /// Allow a module or requester a capability on targets
+    /// Allow a module or requester a capability on targets; what they were denied is lifted
     Allow(rules::AllowArgs),
-    /// Take back what was allowed
+    /// Take back what was allowed, or deny all work
     Deny(rules::DenyArgs),
     /// The operator's policy
     #[command(subcommand)]
     Policy(rules::PolicyCommand),
-    /// What the running station does
+    /// What the running station does and for whom, what it contacted, what is left of its budgets, and why it is idle
     Status,
+    /// What the station did for whom: jobs, processor time, bytes, hosts contacted and refused, by hour and day
+    Activity(operate::ActivityArgs),
+    /// Take nothing new, also over restarts; what runs is finished
+    Pause(operate::PauseArgs),
+    /// Take work again after a pause
+    Resume,
     /// This station's node id and addresses
     Id,
-    /// Check this machine: sandbox, disk, clock, network
+    /// Check this machine: key, files, disk, bootstrap addresses (dialled), reachability, sandbox, clock
     Doctor,
     /// Run a small mesh on this machine and show an experiment end to end
     Demo(demo::Args),
 }
+
+const EXPERIMENTS_EXAMPLES: &str = "Examples:
+  station experiments                       also while no station runs
+  station experiments --json | jq -r '.[] | select(.closed | not) | .experiment'
+
+What the list names can be written in `watch`, `results`, `verify` and `cancel`: `last`, `@2`, or the beginning of an id.";
 
 /// Parses the arguments and runs the command.
 #[must_use]
@@ -100,7 +127,7 @@ pub fn main() -> ExitCode {
         Err(Wrong::Clap(error)) => error.exit(),
     };
     let output = Output::new(cli.common.json);
-    start_log(&cli.common.log);
+    log::start(&cli.common.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output.fail(&Failure::new(format!("the runtime does not start: {error}"))).into(),
@@ -133,18 +160,22 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     let home = Home::new(home_dir(cli.common.home)?);
     match cli.command {
         Command::Init => manage::init(&home, output),
-        Command::Network(command) => network::run(&command, output),
+        Command::Network(command) => network::run(&home, &command, output),
         Command::Run(args) => run::run(&home, &args, output).await,
         Command::Publish(args) => publish::run(&home, &args, output).await,
-        Command::Watch(args) => show::watch(&home, &args, output).await,
+        Command::Experiments => experiments::run(&home, output).await,
+        Command::Watch(args) => follow::watch(&home, &args, output).await,
         Command::Results(args) => show::results(&home, &args, output).await,
         Command::Verify(args) => show::verify(&home, &args, output).await,
         Command::Cancel(args) => show::cancel(&home, &args, output).await,
         Command::Module(command) => inspect::run(&command, output).await,
         Command::Allow(args) => rules::allow(&home, &args, output).await,
         Command::Deny(args) => rules::deny(&home, &args, output).await,
-        Command::Policy(command) => rules::policy(&home, &command, output),
-        Command::Status => manage::status(&home, output).await,
+        Command::Policy(command) => rules::policy(&home, &command, output).await,
+        Command::Status => status::status(&home, output).await,
+        Command::Activity(args) => operate::activity(&home, &args, output).await,
+        Command::Pause(args) => operate::pause(&home, &args, output).await,
+        Command::Resume => operate::resume(&home, output).await,
         Command::Id => manage::id(&home, output).await,
         Command::Doctor => doctor::run(&home, output).await,
         Command::Demo(args) => demo::run(&args, output).await,
@@ -153,25 +184,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
 
 /// `--home`, else `~/.station`.
 fn home_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    match given {
-        Some(dir) => Ok(dir),
-        None => {
-            let home = std::env::var_os("HOME").ok_or_else(|| Failure::new("HOME is not set: name the station's folder with --home"))?;
-            Ok(PathBuf::from(home).join(".station"))
-        }
-    }
-}
-
-fn start_log(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    let colour = output::may_colour(&std::io::stderr());
-    let log = move || output::LogLines { to: std::io::stderr(), painted: colour };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).with_ansi(colour).with_target(false).init();
-}
-
-/// A filter that can be read: a spelling mistake in it must not look like silence.
-fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+    given.or_else(home::default_dir).ok_or_else(|| Failure::new("HOME is not set: name the station's folder with --home"))
 }
 
 #[cfg(test)]

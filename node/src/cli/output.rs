@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -146,11 +147,20 @@ impl Output {
         if self.is_terminal { self.write(&page(text)) } else { self.write(text) }
     }
 
+    /// A guest's output: byte for byte for a program, as a terminal may see it for people.
+    pub(super) fn bytes(&self, bytes: &[u8]) {
+        if self.is_terminal { self.write(&page(&String::from_utf8_lossy(bytes))) } else { self.write_bytes(bytes) }
+    }
+
     /// Results as they are. What cannot be written is told by [`Output::end`]; nothing more is written after it.
     pub(super) fn write(&self, text: &str) {
+        self.write_bytes(text.as_bytes());
+    }
+
+    fn write_bytes(&self, bytes: &[u8]) {
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         if results.failed.is_none() {
-            let written = results.to.write_all(text.as_bytes());
+            let written = results.to.write_all(bytes);
             results.failed = written.and_then(|()| results.to.flush()).err();
         }
     }
@@ -160,6 +170,20 @@ impl Output {
         if !self.json {
             complain(text.as_ref());
         }
+    }
+
+    /// A line that changes in place, hidden from scripts.
+    #[must_use]
+    pub(super) fn line(&self) -> ProgressBar {
+        let line = self.hidden_for_scripts(ProgressBar::new_spinner());
+        line.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is a constant"));
+        line
+    }
+
+    /// Columns of the terminal that reads standard error, where such a line stands; of none, as many as it takes.
+    #[must_use]
+    pub(super) fn error_width(&self) -> usize {
+        terminal_size::terminal_size_of(std::io::stderr()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
     }
 
     /// A bar over `total` steps, hidden from scripts.
@@ -192,7 +216,10 @@ impl Output {
     #[must_use]
     pub(super) fn fail(&self, failure: &Failure) -> Exit {
         if self.json {
-            self.write(&format!("{}\n", json(&serde_json::json!({ "error": failure.message, "code": failure.exit.code() }).to_string())));
+            self.write(&format!(
+                "{}\n",
+                json(&serde_json::json!({ "type": "failure", "error": failure.message, "code": failure.exit.code() }).to_string())
+            ));
         } else {
             complain(&format!("station: {}", failure.message));
         }
@@ -212,6 +239,11 @@ impl Output {
             _ => exit,
         }
     }
+}
+
+/// A path as JSON has it, which knows no bytes that are not UTF-8.
+pub(super) fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// A line on standard error. Where nobody can read it, nobody can be told.

@@ -1,26 +1,52 @@
 //! `station publish`: hands an experiment to the running station, or becomes a station that only publishes until it is closed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
+use station_protocol::Content;
+use station_protocol::bounded::Name;
+use station_protocol::experiment::file::{ExperimentFile, FileKind, ModuleRef};
 
 use super::client::Client;
 use super::files;
+use super::follow::{Carrier, Told, follow};
 use super::output::{Exit, Failure, Output};
-use super::show;
+use super::pick::short;
 use crate::api::types::{ContentBody, ExperimentBody, PublishBody, PublishedBody};
+use crate::config::NetworkFile;
+use crate::library::BUNDLED;
+use crate::numbers::count;
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
 use crate::platform::trial::{self, Inspection};
+use crate::prepare;
 use crate::printable::Line;
+use crate::station::HandleError;
 
 /// How long a closing requester stays at least: gossip is through the mesh by then.
 const LINGER_MIN: Duration = Duration::from_secs(1);
 /// How long it stays at most, for stations that still run a lease.
 const LINGER_MAX: Duration = Duration::from_secs(30);
 
+const EXAMPLES: &str = "Examples:
+  station publish primes.toml                    watch it to its end; Ctrl-C leaves it in the running station
+  ID=$(station publish --detach primes.toml)     hand it to the running station and return
+  station publish --resume                       go on with what an interrupted publish left open
+  station publish primes.toml --json             one line of JSON each: published, progress …, results
+
+An experiment file:
+  module = \"primes\"                            a bundled name, a path like \"./mine.wasm\", or a CID
+  topic = \"compute\"
+  [jobs]
+  from = [0, 1_000_000]
+  to = [3_000_000]
+  [pure]
+  trust = \"fixed:2\"";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The experiment file (TOML)
     #[arg(required_unless_present = "resume")]
@@ -39,14 +65,22 @@ pub(super) struct Args {
 pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exit, Failure> {
     // Read everything first: a typing error should not start a station.
     let body = args.file.as_deref().map(|file| Upload::read(file, args.any_path)).transpose()?;
+    let found = Client::find(home).await?;
+    if found.is_none() {
+        if args.detach {
+            let run = home.call("run");
+            return Err(Failure::new(format!("--detach needs a running station: start one with `{run}`")).with(Exit::NotRunning));
+        }
+        // A running station says the same of its own; that there is no network is said below.
+        if let (Some(body), Ok(network)) = (&body, home.network()) {
+            body.is_of(&network)?;
+        }
+    }
     if let Some((module, path)) = body.as_ref().and_then(|body| body.module.as_ref().zip(body.path.as_deref())) {
         judge(module, path, output).await?;
     }
-    if let Some(client) = Client::find(home).await? {
-        return publish(&client, body, args, output).await;
-    }
-    if args.detach {
-        return Err(Failure::new("--detach needs a running station: start one with `station run`").with(Exit::NotRunning));
+    if let Some(client) = found {
+        return publish(home, &client, body, (args, Carrier::Station), output).await;
     }
     let plan = Plan::of(home)?;
     let mut config = plan.config.clone();
@@ -56,10 +90,9 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     let station = start::requester(home, plan, &sandbox).await?;
     let handle = station.handle();
     let (_, api) = start::api(home, &config, &station).await?;
-    let client = Client::connect(home).await?;
+    let is_over = AtomicBool::new(false);
     let work = async {
-        let code = publish(&client, body, args, output).await;
-        linger(&client, output).await;
+        let code = carry(home, body, (args, &is_over), output).await;
         // A station that has stopped already needs no telling.
         let _ = handle.shutdown().await;
         code
@@ -68,7 +101,7 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     let result = tokio::select! {
         (code, ended) = async { tokio::join!(work, station.run()) } => { ended?; code }
         _ = serve => Err(Failure::new("the API stopped")),
-        () = super::run::signal() => Err(Failure::new("interrupted; the experiment is kept: go on with `station publish --resume`").with(Exit::Interrupted)),
+        () = super::run::signal() => Err(interrupted(home, is_over.load(Ordering::Relaxed))),
     };
     home.remove("api.addr");
     result
@@ -92,6 +125,54 @@ async fn judge(module: &[u8], path: &Path, output: &Output) -> Result<(), Failur
     }
 }
 
+/// What Ctrl-C leaves behind where this process is the station.
+fn interrupted(home: &Home, is_over: bool) -> Failure {
+    let ended = if is_over { " after the end, of which some stations may not have heard" } else { "" };
+    let resume = home.call("publish --resume");
+    Failure::new(format!("interrupted{ended}: no station runs here now, and what is open is kept: go on with `{resume}`")).with(Exit::Interrupted)
+}
+
+/// Publishes to the station that this process is, and stays until nothing is left to do.
+async fn carry(home: &Home, body: Option<Upload>, (args, is_over): (&Args, &AtomicBool), output: &Output) -> Result<Exit, Failure> {
+    let client = Client::connect(home).await?;
+    let before = open(&client).await?;
+    let code = publish(home, &client, body, (args, Carrier::Here), output).await;
+    is_over.store(code.is_ok(), Ordering::Relaxed);
+    stay(&client, &before, output).await;
+    code
+}
+
+/// Own experiments that are open.
+async fn open(client: &Client) -> Result<BTreeSet<String>, Failure> {
+    let own: Vec<ExperimentBody> = client.get("/v1/experiments").await?;
+    Ok(own.into_iter().filter(|own| !own.closed).map(|own| own.experiment).collect())
+}
+
+/// Stays for what other commands handed to this station meanwhile, then a moment. What was open `before` waits for `--resume`.
+async fn stay(client: &Client, before: &BTreeSet<String>, output: &Output) {
+    loop {
+        let mut told = 0;
+        let mut tick = tokio::time::interval(LINGER_MIN);
+        loop {
+            tick.tick().await;
+            // A station that does not answer carries nothing.
+            let more = open(client).await.map_or(0, |open| open.difference(before).count());
+            if more == 0 {
+                break;
+            }
+            if told != more {
+                let more = count(more as u64, "experiment");
+                output.say(format!("staying for {more} more that another command handed to this station"));
+            }
+            told = more;
+        }
+        linger(client, output).await;
+        if open(client).await.map_or(true, |open| open.difference(before).count() == 0) {
+            return;
+        }
+    }
+}
+
 /// Stays a moment, so that the stations hear of the end and hand over what still runs.
 async fn linger(client: &Client, output: &Output) {
     let spinner = output.spinner("telling the stations that it is over");
@@ -108,23 +189,48 @@ async fn linger(client: &Client, output: &Output) {
     spinner.finish_and_clear();
 }
 
-async fn publish(client: &Client, upload: Option<Upload>, args: &Args, output: &Output) -> Result<Exit, Failure> {
-    let Some(upload) = upload else { return resume(client, output).await };
+async fn publish(home: &Home, client: &Client, upload: Option<Upload>, (args, carrier): (&Args, Carrier), output: &Output) -> Result<Exit, Failure> {
+    let Some(upload) = upload else { return resume(home, client, carrier, output).await };
     let module = match upload.module {
         Some(bytes) => Some(client.post_bytes::<ContentBody>("/v1/content", bytes).await?),
         None => None,
     };
-    let body = PublishBody { file: upload.file, module, inputs: upload.inputs };
+    let inputs = match &upload.inputs {
+        Some((path, kind)) => Some(hand_in(client, path, *kind, output).await?),
+        None => None,
+    };
+    let body = PublishBody { file: upload.file, module, inputs };
     let published: PublishedBody = client.post("/v1/experiments", &body).await?;
+    published.warnings.iter().for_each(|warning| output.say(format!("warning: {}", Line(warning))));
     if args.detach {
-        output.show(&published, |published| published.experiment.clone());
+        output.show(&Told::Published(&published), |_| published.experiment.clone());
         return Ok(Exit::Done);
     }
-    output.say(format!("published {}", published.experiment));
-    show::follow(client, &published.experiment, output).await
+    if output.is_json() {
+        output.show(&Told::Published(&published), |_| String::new());
+    }
+    let (name, id) = (Line(&published.name), &published.experiment);
+    output.say(format!("published \"{name}\" as {} ({id})", short(id)));
+    follow(home, client, id, carrier, output).await
 }
 
-async fn resume(client: &Client, output: &Output) -> Result<Exit, Failure> {
+/// Hands in a file of inputs, and says what was understood: a column that is taken for something else must not stay unseen.
+async fn hand_in(client: &Client, path: &Path, kind: FileKind, output: &Output) -> Result<String, Failure> {
+    let spinner = output.spinner("reading the inputs");
+    let listed = client.post_inputs(path, kind).await;
+    spinner.finish_and_clear();
+    let listed = listed.map_err(|failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure })?;
+    let column = |(name, kind): &(String, String)| format!("{} ({kind})", Line(name));
+    let columns: Vec<String> = listed.columns.iter().map(column).collect();
+    let columns = if columns.is_empty() { String::new() } else { format!(" with the columns {}", columns.join(", ")) };
+    output.say(format!("{}: {} inputs{columns}", path.display(), listed.count));
+    if listed.columns.iter().any(|(_, kind)| kind != "text") {
+        output.say("a column of numbers stays text with text = [\"NAME\"] under [jobs]");
+    }
+    Ok(listed.inputs)
+}
+
+async fn resume(home: &Home, client: &Client, carrier: Carrier, output: &Output) -> Result<Exit, Failure> {
     let own: Vec<ExperimentBody> = client.get("/v1/experiments").await?;
     let open: Vec<_> = own.iter().filter(|experiment| !experiment.closed).collect();
     if open.is_empty() {
@@ -132,8 +238,10 @@ async fn resume(client: &Client, output: &Output) -> Result<Exit, Failure> {
     }
     let mut code = Exit::Done;
     for experiment in open {
-        output.say(format!("resuming {} {:?}", experiment.experiment, experiment.name));
-        code = show::follow(client, &experiment.experiment, output).await?;
+        output.say(format!("resuming {} {:?}", short(&experiment.experiment), experiment.name));
+        let ended = follow(home, client, &experiment.experiment, carrier, output).await?;
+        // One without an answer is not made up for by a later one.
+        code = if code == Exit::Done { ended } else { code };
     }
     Ok(code)
 }
@@ -141,23 +249,44 @@ async fn resume(client: &Client, output: &Output) -> Result<Exit, Failure> {
 /// An experiment file with what it names.
 struct Upload {
     file: String,
+    topic: Name,
     module: Option<Vec<u8>>,
     /// Where the module is, where it is a file.
     path: Option<PathBuf>,
-    inputs: Option<String>,
+    /// The file of inputs, where there is one.
+    inputs: Option<(PathBuf, FileKind)>,
 }
 
 impl Upload {
     fn read(path: &Path, any_path: bool) -> Result<Self, Failure> {
         let file = files::read_text(path)?;
-        let parsed = ExperimentFile::parse(&file).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        let named = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
+        let parsed = ExperimentFile::parse(&file).map_err(|error| named(&error))?;
+        if let ModuleRef::Bundled(name) = &parsed.module
+            && !BUNDLED.iter().any(|bundled| bundled.name == name.as_str())
+        {
+            return Err(named(&prepare::unknown_module(name)));
+        }
         let file_of_module = match &parsed.module {
             ModuleRef::Path(name) => Some(files::named(path, name, any_path)?),
             ModuleRef::Bundled(_) | ModuleRef::Cid(_) => None,
         };
         let module = file_of_module.as_deref().map(module).transpose()?;
-        let inputs = parsed.inputs_file().map(|name| files::read_text(&files::named(path, name, any_path)?)).transpose()?;
-        Ok(Self { file, module, path: file_of_module, inputs })
+        let inputs = parsed.inputs_file().map(|(name, kind)| Ok::<_, Failure>((files::named(path, name, any_path)?, kind))).transpose()?;
+        let listed = inputs.as_ref().map(|(path, kind)| files::read_inputs(path, *kind)).transpose()?;
+        // Only to see now what is wrong with it: the station prepares it again.
+        let draft = prepare::draft(parsed, Content::raw(&[]), listed).map_err(|error| named(&error))?;
+        prepare::check(&draft).map_err(|error| named(&error))?;
+        Ok(Self { topic: draft.topic, file, module, path: file_of_module, inputs })
+    }
+
+    /// That the network has its topic.
+    fn is_of(&self, network: &NetworkFile) -> Result<(), Failure> {
+        if network.topics.contains(&self.topic) {
+            return Ok(());
+        }
+        let (topic, network, topics) = (self.topic.clone(), network.name.clone(), network.topics.clone());
+        Err(HandleError::Topic { topic, network, topics }.into())
     }
 }
 

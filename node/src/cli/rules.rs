@@ -1,22 +1,28 @@
-//! `station allow`, `station deny` and `station policy show`: edits `policy.toml` and tells the running station.
+//! `station allow`, `station deny` and `station policy`: edits `policy.toml`, and tells the running station.
+
+use serde_json::json;
+use station_protocol::capability::{Capability, TargetPattern};
+use station_protocol::policy::edit::{self, Change, Edit};
+use station_protocol::policy::{Policy, Subject};
 
 use super::client::Client;
 use super::output::{Exit, Failure, Output};
+use crate::api::operator;
+use crate::api::page::PolicyBody;
 use crate::library::bundled_names;
+use crate::on_disk::OnDisk;
 use crate::outside::address::{Breadth, judge_pattern};
 use crate::platform::home::Home;
 use crate::printable::Line;
-use station_protocol::capability::{Capability, TargetPattern};
-use station_protocol::policy::{Policy, Subject};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AllowArgs {
     /// A bundled module's name, a module's CID, or a requester's node id
     who: String,
-    /// A capability, like http
-    capability: Capability,
+    /// A capability, like http; without one only a `station deny` is taken back, for pure work
+    #[arg(requires = "targets")]
+    capability: Option<Capability>,
     /// Targets like *.ipfs.io:443; `*` allows all public ones
-    #[arg(required = true)]
     targets: Vec<TargetPattern>,
 }
 
@@ -30,8 +36,10 @@ pub(super) struct DenyArgs {
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PolicyCommand {
-    /// Print the policy as it is understood
+    /// Print the policy in force as it is understood, and say what is on disk and not in force
     Show,
+    /// Have the running station read policy.toml now (it does so by itself within seconds)
+    Reload,
 }
 
 pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Result<Exit, Failure> {
@@ -42,20 +50,77 @@ pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Res
             output.say(format!("{target} is far and wide: whoever publishes for {} may have this machine contact any host there", Line(&args.who)));
         }
     }
-    let text = home.policy()?.allow(&subject(&args.who), args.capability, &args.targets);
-    replace(home, text, output).await
+    let grant = args.capability.map(|capability| (capability, args.targets.as_slice()));
+    let edit = edit::allow(&readable(home)?, &subject(&args.who), grant, &bundled_names())?;
+    let nothing = match args.capability {
+        Some(_) => format!("{} is allowed all that already", Line(&args.who)),
+        None => format!("{} was not denied: nothing was changed", Line(&args.who)),
+    };
+    replace(home, &args.who, edit, &nothing, output).await
 }
 
 pub(super) async fn deny(home: &Home, args: &DenyArgs, output: &Output) -> Result<Exit, Failure> {
-    let text = home.policy()?.deny(&subject(&args.who), args.capability);
-    replace(home, text, output).await
+    let edit = edit::deny(&readable(home)?, &subject(&args.who), args.capability, &bundled_names())?;
+    let nothing = match args.capability {
+        Some(capability) => format!("nothing to take back: {} is not allowed {capability}", Line(&args.who)),
+        None => format!("{} is denied everything already", Line(&args.who)),
+    };
+    replace(home, &args.who, edit, &nothing, output).await
 }
 
-pub(super) fn policy(home: &Home, command: &PolicyCommand, output: &Output) -> Result<Exit, Failure> {
-    let PolicyCommand::Show = command;
-    let policy = home.policy()?;
-    output.show(&serde_json::json!({ "policy": policy.text(), "hash": format!("{:?}", policy.hash()) }), |_| policy.text());
+pub(super) async fn policy(home: &Home, command: &PolicyCommand, output: &Output) -> Result<Exit, Failure> {
+    match command {
+        PolicyCommand::Show => show(home, output).await,
+        PolicyCommand::Reload => reload(home, output).await,
+    }
+}
+
+/// The policy that a station decides by: the running one's, or else the file's.
+async fn show(home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let (body, running) = match Client::find(home).await? {
+        Some(client) => (client.get::<PolicyBody>("/v1/policy").await?, true),
+        None => {
+            let policy = home.policy()?;
+            (operator::policy(&OnDisk::in_force(&policy), &policy), false)
+        }
+    };
+    let unlike = if running { unlike_disk(home, &body) } else { None };
+    let in_force = running && unlike.is_none();
+    let value = json!({ "policy": body.policy, "hash": body.hash, "running": running, "in_force": in_force, "says": unlike });
+    output.show(&value, |_| Policy::parse(&body.text, &bundled_names()).map_or_else(|_| body.text.clone(), |policy| policy.text()));
+    match unlike {
+        Some(says) => output.say(format!("what you see is in force; {says}")),
+        None if running => output.say(format!("in force now; its hash, which every claim names, is {}", body.hash)),
+        None => output.say("no station runs from this home: in force when one starts"),
+    }
     Ok(Exit::Done)
+}
+
+/// What stands in policy.toml and is not in force, if anything does.
+pub(super) fn unlike_disk(home: &Home, in_force: &PolicyBody) -> Option<String> {
+    let text = match home.policy_text() {
+        Ok(text) => text,
+        Err(error) => return Some(format!("policy.toml cannot be read: {error}")),
+    };
+    match Policy::parse(&text, &bundled_names()) {
+        Err(error) => Some(format!("policy.toml on disk cannot be used: {error}")),
+        Ok(_) if text != in_force.text => Some("policy.toml on disk is another and not in force: `station policy reload` has it read now".to_owned()),
+        Ok(_) => in_force.file.says.clone(),
+    }
+}
+
+async fn reload(home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let policy = home.policy()?;
+    let client = Client::connect(home).await?;
+    client.put_text("/v1/policy", policy.source().to_owned()).await?;
+    let body: PolicyBody = client.get("/v1/policy").await?;
+    output.show(&json!({ "hash": body.hash }), |_| "policy.toml is in force now".to_owned());
+    Ok(Exit::Done)
+}
+
+/// The file's text, where it is a policy: an edit must not make a spoilt file look mended.
+fn readable(home: &Home) -> Result<String, Failure> {
+    Ok(home.policy()?.source().to_owned())
 }
 
 /// A node id, or else a module: whether it is one shows when the new policy is read back.
@@ -63,16 +128,44 @@ fn subject(who: &str) -> Subject {
     who.parse().map_or_else(|_| Subject::Module(who.to_owned()), Subject::Requester)
 }
 
-/// Checks the new text before it replaces the old, and tells the running station.
-async fn replace(home: &Home, text: String, output: &Output) -> Result<Exit, Failure> {
-    Policy::parse(&text, &bundled_names())?;
-    home.write("policy.toml", &text)?;
-    let running = Client::find(home).await?;
-    let told = running.is_some();
-    if let Some(client) = running {
-        client.put_text("/v1/policy", text.clone()).await?;
+/// Checks the new text before it replaces the old, tells the running station, and says what is different.
+async fn replace(home: &Home, who: &str, edit: Edit, nothing: &str, output: &Output) -> Result<Exit, Failure> {
+    let Edit { text, changes, still_denied } = edit;
+    let policy = Policy::parse(&text, &bundled_names())?;
+    let changed = !changes.is_empty();
+    if changed {
+        home.write("policy.toml", &text)?;
     }
-    output.show(&serde_json::json!({ "policy": text, "running": told }), |_| text.clone());
-    output.say(if told { "in force now" } else { "in force when the station starts" });
+    let client = Client::find(home).await?;
+    let running = client.is_some();
+    if let Some(client) = client {
+        // Also where nothing was changed: what the file says is wanted now.
+        client.put_text("/v1/policy", text).await?;
+    }
+    let mut sentences: Vec<String> = changes.iter().map(|change| sentence(who, change)).collect();
+    if !changed {
+        sentences.push(nothing.to_owned());
+    }
+    if still_denied {
+        sentences.push(format!("a [[deny]] that names {} with others is left and still holds: edit policy.toml to lift it", Line(who)));
+    }
+    let hash: String = policy.hash().0.iter().map(|byte| format!("{byte:02x}")).collect();
+    output.show(&json!({ "changed": changed, "says": sentences, "running": running, "hash": hash }), |_| sentences.join("\n"));
+    if changed {
+        output.say(if running { "in force now" } else { "in force when the station starts" });
+    }
     Ok(Exit::Done)
+}
+
+fn sentence(who: &str, change: &Change) -> String {
+    let who = Line(who);
+    match change {
+        Change::Allowed { capability, targets } => {
+            let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            format!("{who} may use {capability} on {}", targets.join(", "))
+        }
+        Change::DenyLifted => format!("{who} was denied, and is not any more"),
+        Change::TakenBack { capability, targets } => format!("{who} may no longer use {} on {}", Line(capability), Line(&targets.join(", "))),
+        Change::Denied => format!("nothing is done for {who} any more, not even pure computation"),
+    }
 }

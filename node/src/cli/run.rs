@@ -1,10 +1,18 @@
 //! `station run`: the station in the foreground until Ctrl-C.
 
+use std::time::Duration;
+
+use station_protocol::worker::{self, Rest};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::layout::moment_of;
 use super::output::{Exit, Failure, Output};
+use crate::api::operator;
 use crate::config::NetworkFile;
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
-use crate::station::Handle;
+use crate::platform::{trial, watch};
+use crate::station::{Handle, Note};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -24,12 +32,22 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     let sandbox = start::sandbox(home, None);
     let station = start::station(home, plan, &sandbox).await?;
     let handle = station.handle();
+    // Known before the first call is heard: a station that can run nothing claims nothing.
+    handle.unfit(Some(UNTRIED.to_owned())).await?;
     let (addr, api) = start::api(home, &config, &station).await?;
     announce(&handle, addr, output);
-    let watch = watch_hours(handle.clone(), home);
+    let beside = async {
+        let files = watch::watch(home, &handle, |says| output.say(says));
+        // Whatever is said of rest is said once the machine is tried out.
+        let work = async {
+            let is_fit = try_out(&handle, &sandbox).await;
+            tokio::join!(try_again(&handle, &sandbox, is_fit), tell_rest(&handle, output));
+        };
+        tokio::join!(api, files, work, warn_of_bootstraps(&handle, output), drain_on_signal(handle.clone(), output))
+    };
     let ended = tokio::select! {
         ended = station.run() => ended,
-        () = async { tokio::join!(api, watch, drain_on_signal(handle, output)); } => Ok(()),
+        _ = beside => Ok(()),
     };
     home.remove("api.addr");
     ended?;
@@ -60,17 +78,66 @@ pub(super) async fn signal() {
     }
 }
 
-/// Tells the station once a minute whether the operator's hours and power allow work.
-async fn watch_hours(handle: Handle, home: &Home) {
-    let clock = crate::clock::Clock::start();
-    let mut minute = tokio::time::interval(std::time::Duration::from_secs(60));
+/// What status says until the first trial has ended.
+const UNTRIED: &str = "this machine is tried out";
+/// How often a machine that could run nothing is tried again: limits change, and the trial costs a process.
+const TRIED_AGAIN: Duration = Duration::from_secs(10 * 60);
+
+/// Finds out whether this machine can run anything at all, and tells the station.
+async fn try_out(handle: &Handle, sandbox: &station_sandbox::Sandbox) -> bool {
+    let unfit = trial::noop(sandbox.clone()).await.err();
+    if let Some(why) = &unfit {
+        tracing::error!(%why, "no work is taken");
+    }
+    let is_fit = unfit.is_none();
+    // A station that has stopped needs no telling.
+    let _ = handle.unfit(unfit).await;
+    is_fit
+}
+
+async fn try_again(handle: &Handle, sandbox: &station_sandbox::Sandbox, mut is_fit: bool) {
+    while !is_fit {
+        tokio::time::sleep(TRIED_AGAIN).await;
+        is_fit = try_out(handle, sandbox).await;
+    }
+}
+
+/// How long the bootstrap addresses have to answer before the terminal hears of it: within ten seconds.
+const WARN_AFTER: Duration = Duration::from_secs(8);
+
+/// Says once which bootstrap addresses do not lead into the network.
+async fn warn_of_bootstraps(handle: &Handle, output: &Output) {
+    tokio::time::sleep(WARN_AFTER).await;
+    let Ok(status) = handle.status().await else { return };
+    let network = handle.identity().network.as_str();
+    let found: Vec<_> = status.bootstraps.iter().map(|bootstrap| operator::bootstrap(bootstrap, network)).collect();
+    let bad: Vec<&str> = found.iter().filter(|bootstrap| bootstrap.bad).map(|bootstrap| bootstrap.says.as_str()).collect();
+    if !bad.is_empty() {
+        let alone = if status.paths.is_empty() { "; this station is connected to nobody" } else { "" };
+        output.say(format!("warning: {}{alone} (`station doctor` looks again)", bad.join("; ")));
+    }
+}
+
+/// Says why nothing new is taken, and when it is again.
+async fn tell_rest(handle: &Handle, output: &Output) {
+    let mut notes = handle.notes();
+    let mut told = None;
     loop {
-        minute.tick().await;
-        // A policy file that was just spoilt changes nothing; the commands that edit it refuse to.
-        let Ok(budget) = home.policy().map(|policy| policy.budget) else { continue };
-        let may = budget.hours.contain(clock.now()) && (budget.on_battery || !crate::platform::power::on_battery());
-        if handle.may_work(may).await.is_err() {
-            return;
+        let Ok(status) = handle.status().await else { return };
+        if status.rest != told {
+            told = status.rest;
+            let state = operator::state(&status);
+            let until = state.until.map(|at| format!(" (until {})", moment_of(at))).unwrap_or_default();
+            output.say(if told.is_some() { format!("{}{until}", state.says) } else { "work is taken again".to_owned() });
+        }
+        loop {
+            match notes.recv().await {
+                // Stopping is told by whoever asked for it.
+                Ok(Note::Worker(worker::Note::Rests(rest))) if rest != Some(Rest::Draining) => break,
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return,
+            }
         }
     }
 }

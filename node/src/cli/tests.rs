@@ -64,6 +64,8 @@ impl Place {
         let home = Home::new(self.dir.path().to_owned());
         home.new_token().expect("a token");
         home.write("api.addr", &listener.local_addr().expect("bound").to_string()).expect("written");
+        let node = json!({ "node": station_protocol::SigningKey::from_bytes(&home.key().expect("a key")).node().to_string() });
+        let router = router.route("/v1/node", get(async move || Json(node.clone())));
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
 }
@@ -71,7 +73,8 @@ impl Place {
 /// An experiment as the API tells it.
 fn experiment(closed: bool, outstanding: u64) -> Value {
     json!({ "experiment": ID, "name": "n", "topic": "t", "jobs": 2, "settled": 0, "held": 0, "outstanding": outstanding, "closed": closed, "deadline": 0,
-        "log": null, "stations": 1, "sampled": 0, "claimants": 0, "refusals": {}, "declines": {}, "advice": [] })
+        "log": null, "published": 0, "wanted": 1, "stations": 1, "connected": 0, "sampled": 0, "claimants": 0, "needs": [], "labels": [],
+        "refusals": {}, "declines": {}, "failures": {}, "advice": [] })
 }
 
 fn results(verdicts: &[&str]) -> Value {
@@ -81,7 +84,8 @@ fn results(verdicts: &[&str]) -> Value {
             json!({ "index": index, "input": {}, "verdict": verdict, "agree": 0, "of": 0, "wanted": 0, "outcome": null, "answer": null, "readings": {}, "executions": [] })
         })
         .collect();
-    json!({ "experiment": ID, "name": "n", "requester": "r", "class": "pure", "jobs": 2, "settled": rows.len(), "log": null, "report": [], "rows": rows })
+    json!({ "experiment": ID, "name": "n", "requester": "r", "class": "pure", "jobs": 2, "settled": rows.len(), "log": null, "published_at": "", "closed_at": null, "deadline_at": "",
+        "topic": "t", "module": { "cid": "m", "bytes": 1, "name": null }, "profile": "p", "input_form": "dag_cbor", "output_form": "dag_cbor", "report": [], "rows": rows })
 }
 
 fn answering(verdicts: &'static [&'static str]) -> Router {
@@ -185,7 +189,11 @@ async fn commands_that_need_a_running_station_say_so_with_their_own_code() {
     place.run(&["network", "new", "lab", "--topic", "t", "-o", place.dir.path().join("network.toml").to_str().expect("UTF-8")]).await;
     let file = place.dir.path().join("e.toml");
     std::fs::write(&file, include_str!("../../../modules/primes/experiment.toml")).expect("written");
-    for words in [&["status"][..], &["watch", ID], &["verify", ID], &["cancel", ID], &["publish", file.to_str().expect("UTF-8"), "--detach"]] {
+    for words in [&["pause", "--for", "1h"][..], &["resume"], &["activity"], &["policy", "reload"]] {
+        let (exit, answer) = place.ask(words).await;
+        assert_eq!((exit, &answer["code"]), (Exit::NotRunning, &json!(3)), "{words:?} {answer}");
+    }
+    for words in [&["status"][..], &["publish", file.to_str().expect("UTF-8"), "--detach"]] {
         let (exit, answer) = place.ask(words).await;
         assert_eq!((exit, &answer["code"]), (Exit::NotRunning, &json!(3)), "{words:?} {answer}");
         assert!(answer["error"].as_str().is_some_and(|error| error.contains("station run")), "{answer}");
@@ -244,9 +252,66 @@ async fn the_other_commands_of_a_running_station_answer_in_json() {
     place.serve(answering(&[])).await;
     assert_eq!(place.ask(&["verify", ID]).await.1["receipts"], json!(6));
     assert!(place.run(&["verify", ID]).await.1.contains("no Log proves that no receipt was left out"));
-    assert_eq!(place.ask(&["cancel", ID]).await, (Exit::Done, json!({ "cancelled": ID })));
+    assert_eq!(place.ask(&["cancel", ID]).await, (Exit::Done, json!({ "cancelled": ID, "was_closed": true })));
     let (exit, allowed) = place.ask(&["allow", "gateway-check", "http", "*"]).await;
     assert_eq!((exit, &allowed["running"]), (Exit::Done, &json!(true)));
+}
+
+/// What a running station says of a policy that is not the file's.
+fn in_force(text: &str) -> Router {
+    let body = json!({ "hash": "ab".repeat(32), "policy": { "budget": { "memory": "64MiB" } }, "text": text,
+        "file": { "file": "policy.toml", "in_force": true, "says": null } });
+    let paused = json!({ "before": false, "paused": true, "until": 1_796_000_000_000_u64 });
+    let resumed = json!({ "before": false, "paused": false, "until": null });
+    let says = |value: Value| move || std::future::ready(Json(value.clone()));
+    Router::new()
+        .route("/v1/policy", get(says(body)).put(async || StatusCode::NO_CONTENT))
+        .route("/v1/pause", axum::routing::post(says(paused)).delete(says(resumed)))
+        .route("/v1/activity", get(says(json!({ "now": 0, "since": 0, "spans": [] }))))
+}
+
+#[tokio::test]
+async fn a_policy_is_shown_as_it_is_in_force_and_what_is_on_disk_and_not_in_force_is_said() {
+    let place = Place::with_station().await;
+    place.serve(in_force("[budget]\nmemory = \"64MiB\"\n")).await;
+    let (exit, shown) = place.ask(&["policy", "show"]).await;
+    assert_eq!((exit, &shown["policy"]["budget"]["memory"], &shown["in_force"]), (Exit::Done, &json!("64MiB"), &json!(false)), "{shown}");
+    assert!(shown["says"].as_str().is_some_and(|says| says.contains("station policy reload")), "{shown}");
+    assert!(place.run(&["policy", "show"]).await.1.contains("memory = \"64MiB\""), "the policy in force, not the file's");
+    std::fs::write(place.dir.path().join("policy.toml"), "[budget]\nmemory = \"64MiB\"\n").expect("written");
+    let (_, shown) = place.ask(&["policy", "show"]).await;
+    assert_eq!((&shown["in_force"], &shown["says"]), (&json!(true), &Value::Null), "{shown}");
+    std::fs::write(place.dir.path().join("policy.toml"), "[budget\n").expect("written");
+    let (exit, answer) = place.ask(&["allow", "primes", "http", "a.example"]).await;
+    assert_eq!(exit, Exit::Failed, "a spoilt file is not written over: {answer}");
+    assert_eq!(std::fs::read_to_string(place.dir.path().join("policy.toml")).expect("there"), "[budget\n");
+}
+
+#[tokio::test]
+async fn pause_resume_and_activity_say_what_is_so() {
+    let place = Place::with_station().await;
+    place.serve(in_force("")).await;
+    assert!(place.run(&["pause", "--for", "1h"]).await.1.contains("paused until 2026-11-30 00:53 UTC or `station resume`"));
+    assert!(place.run(&["resume"]).await.1.contains("was not paused"));
+    assert!(place.run(&["activity", "--since", "all"]).await.1.contains("nothing was done for anybody"));
+    assert_eq!(place.ask(&["activity", "--since", "24h"]).await, (Exit::Done, json!({ "now": 0, "since": 0, "spans": [] })));
+}
+
+#[tokio::test]
+async fn an_edit_says_in_a_sentence_what_changed() {
+    let place = Place::with_station().await;
+    for (words, says) in [
+        (&["allow", "gateway-check", "http", "a.example:443", "*.b.example"][..], "gateway-check may use http on a.example:443, *.b.example\n"),
+        (&["allow", "gateway-check", "http", "a.example:443"], "gateway-check is allowed all that already\n"),
+        (&["deny", "gateway-check", "http"], "gateway-check may no longer use http on a.example:443, *.b.example\n"),
+        (&["deny", "gateway-check", "http"], "nothing to take back: gateway-check is not allowed http\n"),
+        (&["deny", "primes"], "nothing is done for primes any more, not even pure computation\n"),
+        (&["deny", "primes"], "primes is denied everything already\n"),
+        (&["allow", "primes"], "primes was denied, and is not any more\n"),
+        (&["allow", "primes"], "primes was not denied: nothing was changed\n"),
+    ] {
+        assert_eq!(place.run(words).await, (Exit::Done, says.to_owned()), "{words:?}");
+    }
 }
 
 #[tokio::test]

@@ -30,9 +30,9 @@ async fn it_never_runs_backwards_and_begins_at_the_walls_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_is_the_same_clock() {
+async fn a_clone_is_the_same_clock() {
     let clock = Clock::at(NOON);
-    let copy = clock;
+    let copy = clock.clone();
     tokio::time::advance(Duration::from_secs(7)).await;
     assert_eq!(clock.now(), copy.now());
 }
@@ -55,4 +55,45 @@ async fn the_instant_of_a_past_time_is_not_in_the_future() {
     for past in [Time(0), Time(begun.0 - 1), begun, begun.plus(1_999), clock.now()] {
         assert!(clock.instant(past) <= Instant::now(), "{past:?}");
     }
+}
+
+thread_local! {
+    /// What the machine of the tests below says.
+    static MACHINE: std::cell::Cell<Time> = const { std::cell::Cell::new(NOON) };
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_sleep_the_worlds_time_is_the_machines_and_own_time_ran_on() {
+    let clock = Clock { machine: Some(|| MACHINE.get()), ..Clock::at(NOON) };
+    let clone = clock.clone();
+    assert_eq!(clock.look(), None, "they agree");
+    // An hour of sleep: the wall went on, monotonic time stood still.
+    MACHINE.set(NOON.plus(station_protocol::time::HOUR));
+    let waited_for = clock.instant(NOON.plus(5_000));
+    assert_eq!(clock.world(), NOON, "nobody looked yet");
+    assert_eq!(clock.look(), Some(3_600_000));
+    assert_eq!((clock.world(), clone.world(), clock.now()), (MACHINE.get(), MACHINE.get(), NOON));
+    assert_eq!(clock.instant(NOON.plus(5_000)), waited_for, "what is waited for stays as far away");
+    MACHINE.set(NOON.minus(60_000));
+    assert_eq!(clock.look(), Some(-3_660_000), "and back");
+    assert_eq!((clock.world(), clock.now()), (NOON.minus(60_000), NOON));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_handed_in_follows_nobody() {
+    let clock = Clock::at(NOON);
+    tokio::time::advance(Duration::from_secs(90)).await;
+    assert_eq!((clock.look(), clock.world()), (None, NOON.plus(90_000)));
+}
+
+#[test]
+fn a_difference_is_said_with_its_size_its_side_and_who_says_so() {
+    let apart = |ahead_ms, peers, of| said(&Apart { ahead_ms, peers, of });
+    let behind = apart(120_400, 2, 2);
+    assert!(behind.starts_with("this clock is 2 min behind that of 2 peers: "), "{behind}");
+    let ahead = apart(-125_000, 2, 3);
+    assert!(ahead.starts_with("this clock is 2 min ahead of that of 2 of 3 peers: "), "{ahead}");
+    assert!(apart(20_000, 5, 5).starts_with("this clock is 20 s behind"));
+    assert!(apart(7_205_000, 5, 5).starts_with("this clock is 2 h behind"));
+    assert!(apart(-2_592_000_000, 5, 5).starts_with("this clock is 30 d ahead"));
 }

@@ -12,6 +12,7 @@ use station_car::{CarError, DagError, Progress, Verifier, dag_bytes_max};
 use station_protocol::worker;
 
 use super::pace::{Pace, Slow};
+use super::serve::is_single;
 use super::wire::{self, Refusal, Request, Scope};
 
 /// Most content of one fetch: it is held in memory until it is whole. The largest module there may be.
@@ -73,7 +74,7 @@ where
         return Ok(Vec::new());
     }
     let max_bytes = dag_bytes_max(content_bytes);
-    let mut verifier = Verifier::new(*root, max_bytes)?;
+    let mut verifier = if is_single(root) { Verifier::alone(*root, max_bytes) } else { Verifier::new(*root, max_bytes) }?;
     let mut pace = Pace::begin();
     pace.limit(wire::write_request(&mut stream, &Request { root: *root, scope: Scope::All, max_bytes })).await??;
     pace.limit(wire::read_status(&mut stream)).await???;

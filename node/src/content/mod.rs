@@ -7,6 +7,7 @@
 //!                    after 0: a CARv1 in depth-first order, each block once; then the end of the stream
 //! ```
 //!
+//! Files are followed, other content is one block: a root of DAG-CBOR or raw bytes comes alone, whatever links stand in it.
 //! Guarantees: only roots that were put on the shelf are served; nothing unverified is returned; both sides give up on a peer that
 //! stalls or crawls. Deliberately lacks paths and ranges, and any choice of whom to ask.
 
@@ -64,6 +65,21 @@ pub async fn is_here(store: &dyn Store, content: &Content) -> Result<bool, Store
         bytes += part.len() as u64;
     }
     Ok(bytes == content.bytes)
+}
+
+/// How long the file under `root` is, if all its blocks are durable in `store` and make one that may be a module.
+pub async fn length(store: &dyn Store, root: Cid) -> Result<Option<u64>, StoreError> {
+    let mut reader = FileReader::new(root, FETCH_BYTES_MAX);
+    let mut bytes = 0;
+    while let Some(cid) = reader.wants().copied() {
+        let block = match inline_bytes(&cid) {
+            Some(inline) => Some(inline.to_vec()),
+            None => store.blob(cid).await?,
+        };
+        let Some(part) = block.and_then(|block| reader.supply(&block).ok()) else { return Ok(None) };
+        bytes += part.len() as u64;
+    }
+    Ok(Some(bytes))
 }
 
 /// The bytes of the file `content`, if all its blocks are durable in `store`, or the whole of it is cached, and make exactly such a

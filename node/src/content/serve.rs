@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cid::Cid;
 use futures::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use station_car::block::DAG_PB;
 use station_car::{DagError, Writer};
 use station_protocol::NodeId;
 use station_protocol::accounts::Charge;
@@ -116,16 +117,22 @@ impl Provider {
         let admitted = request.ok_or(Refusal::Malformed).and_then(|request| {
             let offer = self.shelf.get(&request.root).ok_or(Refusal::NotFound)?;
             let carried = if relayed { RELAYED_CAR_BYTES_MAX } else { u64::MAX };
-            if offer.dag_bytes > request.max_bytes.min(carried) {
+            let most = request.max_bytes.min(carried);
+            // A file is refused by its size as it was said; of a single block the size itself is known, below.
+            if !is_single(&request.root) && offer.dag_bytes > most {
                 return Err(Refusal::TooLarge);
             }
             let transfer = self.begin(from, works).map_err(|over| {
                 tracing::debug!(%from, %over, "content not served");
                 Refusal::OverRate
             })?;
-            Ok((request.root, offer, transfer))
+            Ok((request.root, offer, transfer, most))
         });
-        let (root, offer, _transfer) = match admitted {
+        let admitted = match admitted {
+            Ok((root, offer, transfer, most)) => self.first(from, &offer, root, most).await?.map(|first| (root, offer, transfer, first)),
+            Err(refusal) => Err(refusal),
+        };
+        let (root, offer, _transfer, first) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 pace.limit(wire::write_status(&mut stream, Err(refusal))).await??;
@@ -134,7 +141,7 @@ impl Provider {
             }
         };
         pace.limit(wire::write_status(&mut stream, Ok(()))).await??;
-        let bytes = self.send(&mut stream, &mut pace, from, root, &offer).await?;
+        let bytes = self.send(&mut stream, &mut pace, from, (root, first), &offer).await?;
         pace.limit(stream.close()).await??;
         Ok(Served::Sent { bytes })
     }
@@ -162,15 +169,27 @@ impl Provider {
         Err(OverRate::Bytes.into())
     }
 
-    async fn block(&self, offer: &Offer, cid: Cid) -> Result<Vec<u8>, ServeFailure> {
-        let block = match &offer.held {
-            Some(held) => held.get(&cid).cloned(),
+    /// The root's block, which must be here and small enough before anything is promised.
+    async fn first(&self, from: NodeId, offer: &Offer, root: Cid, most: u64) -> Result<Result<Vec<u8>, Refusal>, ServeFailure> {
+        Ok(match self.block(offer, root).await? {
+            None => Err(Refusal::NotFound),
+            Some(block) if is_single(&root) && block.len() as u64 > most => {
+                // It was read for nothing.
+                let _ = self.ledger.charge(from, Charge::BytesServed, block.len() as u64);
+                Err(Refusal::TooLarge)
+            }
+            Some(block) => Ok(block),
+        })
+    }
+
+    async fn block(&self, offer: &Offer, cid: Cid) -> Result<Option<Vec<u8>>, ServeFailure> {
+        match &offer.held {
+            Some(held) => Ok(held.get(&cid).cloned()),
             None => {
                 let _read = self.reads.acquire().await;
-                self.store.serve(cid).await?
+                Ok(self.store.serve(cid).await?)
             }
-        };
-        block.ok_or(ServeFailure::Missing { cid })
+        }
     }
 
     async fn send<S: AsyncWrite + Unpin>(
@@ -178,11 +197,11 @@ impl Provider {
         stream: &mut S,
         pace: &mut Pace,
         from: NodeId,
-        root: Cid,
+        (root, first): (Cid, Vec<u8>),
         offer: &Offer,
     ) -> Result<u64, ServeFailure> {
-        let mut writer = Writer::new(root)?;
-        let (mut sent, mut dag_bytes) = (0, 0);
+        let mut writer = if is_single(&root) { Writer::alone(root) } else { Writer::new(root) }?;
+        let (mut sent, mut dag_bytes, mut first) = (0, 0, Some(first));
         let mut out = writer.header();
         loop {
             for piece in out.chunks(PIECE_BYTES) {
@@ -195,14 +214,23 @@ impl Provider {
             }
             sent += out.len() as u64;
             let Some(cid) = writer.wants() else { return Ok(sent) };
-            let block = self.block(offer, cid).await?;
+            let block = match first.take() {
+                Some(root) => root,
+                None => self.block(offer, cid).await?.ok_or(ServeFailure::Missing { cid })?,
+            };
             dag_bytes += block.len() as u64;
-            if dag_bytes > offer.dag_bytes {
+            if !is_single(&root) && dag_bytes > offer.dag_bytes {
                 return Err(DagError::TooLarge { max: offer.dag_bytes }.into());
             }
             out = writer.supply(&block)?;
         }
     }
+}
+
+/// Whether the content under `root` is its one block. Only the nodes of files are followed: what a page of a Log or an output links to is
+/// data, and may be nowhere.
+pub(super) fn is_single(root: &Cid) -> bool {
+    root.codec() != DAG_PB
 }
 
 /// A place in the quota, given back when dropped.

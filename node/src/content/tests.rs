@@ -419,3 +419,55 @@ proptest! {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_block_that_is_no_file_comes_alone_whatever_it_links_to() {
+    let store = MemoryStore::default();
+    let nowhere = cid_of(RAW, b"an output that stands in the page itself");
+    let page = codec::encode(&ipld_core::ipld::Ipld::List(vec![ipld_core::ipld::Ipld::Link(nowhere)]));
+    let root = cid_of(station_car::block::DAG_CBOR, &page);
+    store.commit(Batch { blobs: vec![(root, page.clone())], ..Batch::default() }).await.unwrap();
+    let provider = Provider::new(Arc::new(store), Ledger::new(Reach::Any, []));
+    provider.shelf().put_stored(root, 2 << 20).unwrap();
+    let (fetched, served) = exchange(&provider, &root, page.len() as u64).await;
+    assert_eq!(fetched.unwrap(), [(root, page.clone())]);
+    assert!(matches!(served, Ok(Served::Sent { .. })));
+    // The size that counts is the block's own, whatever was said of it when it was put on the shelf.
+    assert_eq!(ask(&provider, root, page.len() as u64).await, Ok(()));
+    assert_eq!(ask(&provider, root, page.len() as u64 - 1).await, Err(Refusal::TooLarge));
+    provider.shelf().put_stored(nowhere, 40).unwrap();
+    assert_eq!(ask(&provider, nowhere, 1 << 20).await, Err(Refusal::NotFound), "what is not here is refused before anything is promised");
+}
+
+/// What the provider says before anything else to a request for `root` of at most `max_bytes`.
+async fn ask(provider: &Provider, root: Cid, max_bytes: u64) -> Result<(), Refusal> {
+    let (mut here, there) = pipe();
+    let asking = async move {
+        wire::write_request(&mut here, &Request { root, scope: Scope::All, max_bytes }).await.unwrap();
+        let status = wire::read_status(&mut here).await.unwrap();
+        here.read_to_end(&mut Vec::new()).await.unwrap();
+        status
+    };
+    join(asking, provider.answer(there, ASKER, false, false)).await.0
+}
+
+#[test]
+fn the_page_says_how_content_is_served() {
+    const DOCUMENT: &str = include_str!("../../../protocols/job/PROTOCOL.md");
+    let page = DOCUMENT.split_whitespace().collect::<Vec<_>>().join(" ");
+    let bounds = Bounds::default();
+    let sentences = [
+        format!("of at most {REQUEST_BYTES_MAX} bytes, within {} s", super::pace::ASKED_WITHIN.as_secs()),
+        format!("nothing for {} s, or less than {} KiB a second after the first {} s", IDLE.as_secs(), MIN_BYTES_PER_SECOND >> 10, GRACE.as_secs()),
+        format!("{} in all, {} of these only for those it works with", bounds.transfers, bounds.kept_for_work),
+        format!("content of more than {},{} bytes is `2`", RELAYED_CAR_BYTES_MAX / 1_000, RELAYED_CAR_BYTES_MAX % 1_000),
+        format!("up to {},{} roots to serve", SHELF_MAX / 1_000, SHELF_MAX % 1_000),
+        format!("raw leaves of {} MiB, at most 1,024 links", station_car::unixfs::CHUNK_BYTES >> 20),
+    ];
+    for sentence in sentences {
+        assert!(page.contains(&sentence), "PROTOCOL.md lacks: {sentence}");
+    }
+    assert_eq!(station_car::unixfs::LINKS_PER_NODE, 1_024);
+    assert_eq!(station_car::dag_bytes_max(6_400), 6_400 + 6_400 / 64 + 65_536, "its bytes, a 64th of them and 65,536");
+    assert_eq!((bounds.transfers_per_peer, bounds.transfers_per_cluster), (4, 6));
+}

@@ -25,7 +25,7 @@ pub struct Request {
     pub max_bytes: u64,
 }
 
-/// How much of the DAG under a root.
+/// How much of the content under a root: a file whole, and of everything else its one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {

@@ -5,6 +5,7 @@
 //! short cut between the stations.
 
 pub mod gateway;
+pub mod real;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -97,6 +98,12 @@ impl Mesh {
             let _ = handle.shutdown().await;
         }
         while self.running.join_next().await.is_some() {}
+    }
+
+    /// The same, but stations that have something left to deliver after `patience` are ended with it: for a mesh whose results are in.
+    pub async fn end(self, patience: std::time::Duration) {
+        // Dropped when the time is over, and what is dropped ends.
+        let _ = tokio::time::timeout(patience, self.stop()).await;
     }
 
     async fn add(

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use station_protocol::capability::Capability;
-use station_protocol::hostcall::{FetchError, OPS_MAX};
+use station_protocol::hostcall::{OPS_MAX, Record};
 use station_protocol::worker::Execution;
 
 use super::Gate;
@@ -18,6 +18,7 @@ use crate::outside::http::{Permit, Visit};
 use crate::outside::politeness::{Errand, Politeness};
 use crate::outside::quota::{QuotaRefused, Target};
 use crate::outside::toll::{Purse, Way};
+use crate::outside::trouble::Trouble;
 
 /// Bytes of bodies an execution may have in the node's memory: two of the largest.
 const MEMORY_BYTES_MAX: u64 = 64 << 20;
@@ -58,11 +59,24 @@ impl Job {
         targets.contains(&target) || (targets.len() < TARGETS_MAX && targets.insert(target))
     }
 
+    /// For the operator's ledger.
+    pub(super) fn contacted(&self, record: &Record) {
+        self.gate.contacted(&self.execution, &record.url, record.bytes, record.error);
+    }
+
     fn left(&self, way: Way) -> &AtomicU64 {
         match way {
             Way::In => &self.in_bytes,
             Way::Out => &self.out_bytes,
         }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let went = |all: u64, left: &AtomicU64| all.saturating_sub(left.load(Ordering::Relaxed));
+        let (in_bytes, out_bytes) = (went(self.execution.limits.in_bytes, &self.in_bytes), went(OUT_BYTES_MAX, &self.out_bytes));
+        self.gate.moved(&self.execution, in_bytes, out_bytes);
     }
 }
 
@@ -136,7 +150,7 @@ impl Permit for Grant {
         self.job.count_op()
     }
 
-    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>> {
+    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
             self.job.gate.expect_bytes().await;
             let admitted = match self.job.count_target(&visit) {
@@ -147,7 +161,7 @@ impl Permit for Grant {
         })
     }
 
-    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), FetchError>> {
+    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
             let arrived = self.job.politeness.arrive(visit, ip, &self.errand(&visit)).await;
             arrived.map_err(|reason| not_now(&visit, reason))
@@ -179,7 +193,7 @@ impl Grant {
     }
 }
 
-fn not_now(visit: &Visit<'_>, reason: QuotaRefused) -> FetchError {
+fn not_now(visit: &Visit<'_>, reason: QuotaRefused) -> Trouble {
     tracing::debug!(host = %visit.origin.host, %reason, "not now");
-    FetchError::Quota
+    reason.into()
 }

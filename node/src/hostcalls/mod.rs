@@ -27,6 +27,7 @@ use crate::outside::http::{Fetched, Fetcher};
 use crate::outside::politeness::Politeness;
 use crate::outside::request::user_agent;
 use crate::outside::tls::Tls;
+use crate::outside::trouble::Trouble;
 use crate::outside::vicinity::Vicinity;
 
 mod grant;
@@ -50,6 +51,10 @@ pub trait Gate: Send + Sync + 'static {
     fn expect_bytes(&self) -> BoxFuture<'_, ()>;
     /// Whether that budget is used up.
     fn is_spent(&self) -> bool;
+    /// A request of `job` for `url` came to its end, or was refused: for the operator's ledger.
+    fn contacted(&self, job: &Execution, url: &str, bytes: u64, error: Option<FetchError>);
+    /// So many bytes went in and out at the sockets of `job`, all in all.
+    fn moved(&self, job: &Execution, in_bytes: u64, out_bytes: u64);
 }
 
 /// What a broker needs beside the execution.
@@ -179,12 +184,22 @@ impl Broker {
     /// Ends what still runs. The transcript's canonical bytes; none when nothing was asked for.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
+        self.end();
+        Transcript { records: List::first(std::mem::take(&mut self.records)) }.encode()
+    }
+
+    fn end(&mut self) {
         for (_, handle) in std::mem::take(&mut self.handles) {
             if let Handle::Running { asked, .. } = handle {
-                self.records.push(record_of(&asked, FetchError::Cancelled));
+                self.record(record_of(&asked, FetchError::Cancelled.into()));
             }
         }
-        Transcript { records: List::first(self.records) }.encode()
+    }
+
+    /// What happened, for the receipt and for the operator's ledger.
+    fn record(&mut self, record: Record) {
+        self.job.contacted(&record);
+        self.records.push(record);
     }
 
     fn submit(&mut self, op: &str, request: &[u8]) -> Result<i32, i32> {
@@ -212,8 +227,9 @@ impl Broker {
             }
             Err(error) => {
                 tracing::debug!(%error, "a guest's request is not one");
-                let head = FetchHead { error: Some(FetchError::BadRequest), ..FetchHead::default() };
-                self.records.push(record_of(&Asked { method: Method::Get, url: String::new() }, FetchError::BadRequest));
+                let why = Trouble::new(FetchError::BadRequest, format_args!("the request is not one: {error}"));
+                let head = FetchHead { error: Some(why.error), detail: why.why.clone(), ..FetchHead::default() };
+                self.record(record_of(&Asked { method: Method::Get, url: String::new() }, why));
                 self.handles.insert(handle, Handle::Ready { bytes: frame_result(&head, &[]), at: 0, _grant: grant });
             }
         }
@@ -262,7 +278,7 @@ impl Broker {
         match self.handles.remove(&handle).ok_or(errno::BADF)? {
             Handle::Running { asked, abort, .. } => {
                 abort.abort();
-                self.records.push(record_of(&asked, FetchError::Cancelled));
+                self.record(record_of(&asked, FetchError::Cancelled.into()));
             }
             Handle::Ready { .. } => {}
         }
@@ -282,9 +298,16 @@ impl Broker {
         let Some(fetched) = fetched else { return };
         if let Some(Handle::Running { grant, .. }) = self.handles.remove(&handle) {
             let bytes = frame_result(&fetched.head, &fetched.body);
-            self.records.extend(fetched.records);
+            fetched.records.into_iter().for_each(|record| self.record(record));
             self.handles.insert(handle, Handle::Ready { bytes, at: 0, _grant: grant });
         }
+    }
+}
+
+/// An execution that is stopped made requests all the same.
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -293,12 +316,13 @@ fn number(answer: Result<i32, i32>) -> Reply {
 }
 
 /// A record of something that sent nothing, or whose answer nobody saw.
-fn record_of(asked: &Asked, error: FetchError) -> Record {
+fn record_of(asked: &Asked, Trouble { error, why }: Trouble) -> Record {
     Record {
         op: Text::cut(HTTP_FETCH),
         method: asked.method,
         url: Text::cut(&asked.url),
         error: Some(error),
+        detail: why,
         status: None,
         ip: None,
         reused: false,

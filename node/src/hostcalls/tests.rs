@@ -50,6 +50,8 @@ impl Gate for Rules {
     fn is_spent(&self) -> bool {
         *self.budget.lock().unwrap() == 0
     }
+    fn contacted(&self, _: &Execution, _: &str, _: u64, _: Option<FetchError>) {}
+    fn moved(&self, _: &Execution, _: u64, _: u64) {}
 }
 
 fn execution(targets: &[&str]) -> Execution {

@@ -47,6 +47,14 @@ impl Backoff {
         }
     }
 
+    /// What stopped it was none: due again after the wait that it had come to.
+    pub(crate) fn go_on(&mut self, now: Instant) {
+        if self.next.is_none() {
+            self.next = Some(now + self.wait.mul_f64(1.0 + self.spread / 4.0));
+            self.wait = (self.wait * 2).min(self.max);
+        }
+    }
+
     pub(crate) fn stop(&mut self) {
         self.next = None;
     }

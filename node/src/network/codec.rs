@@ -1,7 +1,7 @@
 //! Frames of the `work` protocol: a big-endian u32 length, then canonical DAG-CBOR.
 //!
 //! Guarantees: a length above the bound is refused before a byte of the body is read; memory grows with what arrived, not with
-//! what was announced; a request that is not one arrives as the value [`Garbled`], because libp2p tells nobody of a failure to read
+//! what was announced; a request that is not one arrives as the value [`NotARequest`], because libp2p tells nobody of a failure to read
 //! it; an answer that is not one is `InvalidData`; all frames that are being read have a bound on their bytes together, and a frame that
 //! trickles is given up. Deliberately lacks versions: a change is a new protocol id.
 
@@ -15,16 +15,16 @@ use libp2p::StreamProtocol;
 use libp2p::request_response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use station_protocol::codec;
+use station_protocol::codec::{self, DecodeError};
 use station_protocol::work::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::{WORK_ANSWER_BYTES_MAX, WORK_BYTES_MAX, WORK_SMALL_BYTES, WORK_WAITING_MAX};
 
 /// Time that any frame may take: losses and a slow relay.
-const GRACE: Duration = Duration::from_secs(4);
+pub(super) const GRACE: Duration = Duration::from_secs(4);
 /// What comes more slowly after that is given up: a megabyte takes as long as a request may.
-const BYTES_PER_SECOND_MIN: u64 = 256 << 10;
+pub(super) const BYTES_PER_SECOND_MIN: u64 = 256 << 10;
 
 /// A message with the length of the frame it came in; zero for one of ours.
 #[derive(Debug)]
@@ -77,13 +77,28 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// What came is not a request, and no honest station sends it.
+/// What came is not a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Garbled(String);
+pub(crate) enum NotARequest {
+    /// Well-formed, but no request of this version: perhaps a later one's. It is answered, and nobody is blamed.
+    #[error("no request of this version: {0}")]
+    Unknown(String),
+    /// No honest station of any version sends this.
+    #[error("{0}")]
+    Garbled(String),
+}
+
+impl From<DecodeError> for NotARequest {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Shape(what) => Self::Unknown(what),
+            other => Self::Garbled(other.to_string()),
+        }
+    }
+}
 
 /// A request, or what came in place of one.
-pub(crate) type Question = Result<Request, Garbled>;
+pub(crate) type Question = Result<Request, NotARequest>;
 
 /// Requests and answers have room of their own: those whom this station asks must not take that of those who ask.
 #[derive(Clone, Debug)]
@@ -113,19 +128,17 @@ impl request_response::Codec for WorkCodec {
     type Response = Frame<Response>;
 
     async fn read_request<T: AsyncRead + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Self::Request> {
-        match read(io, REQUEST_BYTES_MAX, &self.requests).await {
-            Ok(Frame { value, bytes, _room }) => Ok(Frame { value: Ok(value), bytes, _room }),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Frame::own(Err(Garbled(error.to_string())))),
-            Err(error) => Err(error),
-        }
+        let Frame { value, bytes, _room } = read(io, REQUEST_BYTES_MAX, &self.requests).await?;
+        Ok(Frame { value: value.map_err(NotARequest::from), bytes, _room })
     }
 
     async fn read_response<T: AsyncRead + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Self::Response> {
-        read(io, RESPONSE_BYTES_MAX, &self.answers).await
+        let Frame { value, bytes, _room } = read(io, RESPONSE_BYTES_MAX, &self.answers).await?;
+        Ok(Frame { value: value.map_err(invalid)?, bytes, _room })
     }
 
     async fn write_request<T: AsyncWrite + Unpin + Send>(&mut self, _: &StreamProtocol, io: &mut T, request: Self::Request) -> io::Result<()> {
-        let request = request.value.map_err(|garbled| io::Error::new(io::ErrorKind::InvalidInput, garbled))?;
+        let request = request.value.map_err(|none| io::Error::new(io::ErrorKind::InvalidInput, none))?;
         write(io, &request, REQUEST_BYTES_MAX).await
     }
 
@@ -134,12 +147,15 @@ impl request_response::Codec for WorkCodec {
     }
 }
 
-async fn read<T: DeserializeOwned + Serialize, R: AsyncRead + Unpin + Send>(io: &mut R, max: usize, rooms: &Rooms) -> io::Result<Frame<T>> {
+/// A message, or why the frame that came is none.
+type Read<T> = Frame<Result<T, DecodeError>>;
+
+async fn read<T: DeserializeOwned + Serialize, R: AsyncRead + Unpin + Send>(io: &mut R, max: usize, rooms: &Rooms) -> io::Result<Read<T>> {
     let mut head = [0; 4];
     io.read_exact(&mut head).await?;
     let length = usize::try_from(u32::from_be_bytes(head)).map_err(invalid)?;
     if length > max {
-        return Err(invalid(codec::DecodeError::TooLarge { bytes: length, max }));
+        return Ok(Frame::own(Err(DecodeError::TooLarge { bytes: length, max })));
     }
     let room = if length <= WORK_SMALL_BYTES { &rooms.small } else { &rooms.large };
     let room = room.take(length).await?;
@@ -149,7 +165,7 @@ async fn read<T: DeserializeOwned + Serialize, R: AsyncRead + Unpin + Send>(io: 
     if body.len() < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let value = codec::decode(&body, max).map_err(invalid)?;
+    let value = codec::decode(&body, max);
     Ok(Frame { value, bytes: length, _room: Some(room) })
 }
 

@@ -191,7 +191,8 @@ pub const MEMORY_WORST_MIB: [(&str, usize); 10] = [
     // 128 connections, each with buffers of Noise, yamux and gossip of 128 KiB.
     ("connections", 16),
     ("messages waiting to be sent", 32),
-    ("accounts and tables", 16),
+    // The ledger of activity is one of them.
+    ("accounts and tables", 15 + (station_protocol::activity::BYTES_MAX >> 20)),
 ];
 
 const _: () = {

@@ -27,14 +27,14 @@ pub(crate) type Gossip = gossipsub::Behaviour<Copies, MaxCountSubscriptionFilter
 
 /// A frame: a dozen of the largest Calls, or the names of a heartbeat's messages. One limit for all topics: limits by topic would be
 /// copied each time a connection is polled, and `call::check` refuses what is too large for a Call.
-const FRAME_BYTES_MAX: usize = 64 << 10;
+pub(super) const FRAME_BYTES_MAX: usize = 64 << 10;
 const _: () = assert!(FRAME_BYTES_MAX >= 12 * CALL_BYTES_MAX);
 /// A Call lives 10 min and clocks differ by up to 1 min between two stations: forgotten earlier, it could be replayed.
 const DUPLICATE_CACHE: Duration = Duration::from_secs(12 * 60);
 /// Messages in one frame: a dozen of the largest fill it.
-const FRAME_MESSAGES_MAX: usize = 12;
+pub(super) const FRAME_MESSAGES_MAX: usize = 12;
 /// Bytes of control in one frame: the names of 100 messages. A name is remembered for three seconds, as long as it pleases its sender to be.
-const CONTROL_BYTES_MAX: usize = 4 << 10;
+pub(super) const CONTROL_BYTES_MAX: usize = 4 << 10;
 /// Names told or asked for at once: what fits into such a frame.
 const NAMES_MAX: usize = 64;
 /// Frames that tell of messages, of one neighbour in one heartbeat: two for each of the topics that a station is in, seldom more than four.

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::behaviour::BehaviourEvent;
-use super::codec::{Frame, Question};
+use super::codec::{Frame, NotARequest, Question};
 use super::config::{ASKS_MAX, CAR_STREAMS_OF_CLUSTER_MAX, JUDGEMENTS_MAX};
 use super::events::{CarStream, Event, Remote};
 use super::gossip::{self, Heard};
@@ -92,6 +92,7 @@ impl Network {
                 if node_of(&peer_id).is_ok_and(|node| self.may_ask(node, 0)) =>
             {
                 self.seen(peer_id, connection_id, &info.observed_addr);
+                self.is_of_this_network(&peer_id, &info);
                 self.on_identified(peer_id, &info);
             }
             // It asked who this station is, or said who it is in a way that nobody can read, which costs as much.
@@ -105,6 +106,21 @@ impl Network {
             BehaviourEvent::RelayClient(event) => self.on_relay_client(&event),
             BehaviourEvent::Relay(event) => self.on_relay(&event),
             _ => {}
+        }
+    }
+
+    /// Whom the operator named and who speaks of another network is none to stay with, and the others go on being dialled.
+    fn is_of_this_network(&mut self, peer: &PeerId, info: &identify::Info) {
+        let Ok(node) = node_of(peer) else { return };
+        if !self.ledger.is_bootstrap(&node) {
+            return;
+        }
+        let (own, now) = (format!("/station/{}/1", self.config.network), Instant::now());
+        if self.knocks.identified(node, &info.protocol_version, &own, now) {
+            self.bootstrap.go_on(now);
+            self.let_go(node);
+        } else {
+            self.bootstrap.stop();
         }
     }
 
@@ -235,6 +251,12 @@ impl Network {
         }
         let question = match request.value {
             Ok(question) => question,
+            Err(unknown @ NotARequest::Unknown(_)) => {
+                debug!(?from, %unknown, "not served");
+                // An error means that the asker is gone.
+                let _ = self.swarm.behaviour_mut().work.send_response(channel, Frame::own(Response::Unserved));
+                return;
+            }
             Err(garbled) => {
                 debug!(?from, %garbled, "not a request");
                 self.misbehaved(from, PeerAction::Invalid);
@@ -282,10 +304,16 @@ impl Network {
         self.peers.opened(node, connection, remote);
         self.seen_in(node);
         // Strangers that dial this station do not stand for those whom the operator named: they would be all that it ever hears of.
-        if self.ledger.is_bootstrap(&node) {
-            self.bootstrap.stop();
-        }
         let now = Instant::now();
+        if self.ledger.is_bootstrap(&node) {
+            self.knocks.connected(node, connection, now);
+            if !self.knocks.is_foreign(node) {
+                self.bootstrap.stop();
+            }
+        }
+        if !is_ours && remote.relay.is_none() {
+            self.reached += 1;
+        }
         self.search.ensure(now);
         self.failed(node, failed, now);
         match remote.relay {
@@ -329,6 +357,7 @@ impl Network {
             return;
         }
         self.ledger.disconnected(&node);
+        self.knocks.closed(node, Instant::now());
         let (known, next) = self.topics.gone(node);
         self.swarm.behaviour_mut().gate.hold(peer, false);
         if let Some(next) = next {
@@ -354,6 +383,7 @@ impl Network {
     }
 
     fn dial_failed(&mut self, peer: PeerId, connection: ConnectionId, error: &DialError) {
+        self.knocks.failed(connection, error, Instant::now());
         let Ok(node) = node_of(&peer) else { return };
         debug!(%peer, %error, "not connected");
         // Without any connection it is more likely that we are offline than that everybody else is.

@@ -49,6 +49,7 @@ mod gauges;
 mod gossip;
 mod handle;
 pub mod kad_store;
+pub mod knocks;
 mod limits;
 mod lookup;
 mod metered;
@@ -73,6 +74,7 @@ use behaviour::Behaviour;
 use bootstrap::Backoff;
 use dialing::Dialing;
 use gossip::Copies;
+use knocks::{Bootstrap, Knocks};
 use peers::Peers;
 use relays::{RelayFigures, Relays};
 use standing::Standing;
@@ -129,6 +131,17 @@ pub struct Snapshot {
     pub dht: DhtFigures,
     /// Nothing where this station is no relay.
     pub relay: RelayFigures,
+    /// Direct connections that others opened since the start.
+    pub reached: u64,
+}
+
+/// A connected peer, and the best way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    pub node: NodeId,
+    pub remote: Remote,
+    /// Whether it speaks about topics of this network.
+    pub on_topic: bool,
 }
 
 /// Lookups in the DHT that ended so far.
@@ -170,6 +183,9 @@ pub struct Network {
     car_incoming: IncomingStreams,
     announced: At,
     bootstrap: Backoff,
+    knocks: Knocks,
+    /// Direct connections that others opened since the start: this station can be reached from somewhere.
+    reached: u64,
     search: Backoff,
     /// The DHT does not know yet that this station is in its topics, at these addresses.
     unprovided: bool,
@@ -247,6 +263,8 @@ impl Network {
             car_incoming,
             announced: At::default(),
             bootstrap: Backoff::dial(own.0[0]),
+            knocks: Knocks::new(&config.bootstrap, own, Instant::now()),
+            reached: 0,
             search: Backoff::search(own.0[1]),
             unprovided: true,
             provided_to: 0,
@@ -329,7 +347,21 @@ impl Network {
             gossip: GossipFigures { mesh, messages: self.messages, copies: self.copies.count() },
             dht: self.dht,
             relay: self.carried,
+            reached: self.reached,
         }
+    }
+
+    /// What came of dialling each bootstrap address.
+    #[must_use]
+    pub fn bootstraps(&self) -> Vec<Bootstrap> {
+        self.knocks.told(Instant::now())
+    }
+
+    /// Everybody who is connected, in the order of their ids.
+    #[must_use]
+    pub fn paths(&self) -> Vec<Path> {
+        let path = |node: NodeId| Some(Path { node, remote: self.peers.best(node)?, on_topic: self.topics.knows(&node) });
+        self.peers.nodes().filter_map(path).collect()
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -60,6 +60,10 @@ impl Peers {
         self.connected.is_empty()
     }
 
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.connected.keys().copied()
+    }
+
     pub(crate) fn get(&self, node: NodeId) -> Option<&Peer> {
         self.connected.get(&node)
     }

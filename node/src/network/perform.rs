@@ -181,8 +181,11 @@ impl Network {
         let others: Vec<Multiaddr> = self.config.bootstrap.iter().filter(|address| !connected(address)).cloned().collect();
         for address in others {
             let options: DialOpts = Multiaddr::into(address.clone());
+            let (connection, now) = (options.connection_id(), Instant::now());
+            self.knocks.dials(&address, connection, now);
             if let Err(error) = self.swarm.dial(options) {
                 debug!(%address, %error, "bootstrap address not dialled");
+                self.knocks.failed(connection, &error, now);
             }
         }
     }

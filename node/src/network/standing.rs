@@ -13,12 +13,12 @@ use tokio::time::Instant;
 /// Peers remembered; when full, the one nearest to a clean record is forgotten.
 pub(crate) const PEERS_MAX: usize = 4_096;
 /// The score is kept within these.
-const SCORE: (f64, f64) = (-1_000.0, 50.0);
+pub(crate) const SCORE: (f64, f64) = (-1_000.0, 50.0);
 /// At this score a peer is let go.
-const LET_GO: f64 = -1_000.0;
+pub(crate) const LET_GO: f64 = -1_000.0;
 /// How long it stays away.
-const AWAY: Duration = Duration::from_secs(3_600);
-const HALF_LIFE: Duration = Duration::from_secs(600);
+pub(crate) const AWAY: Duration = Duration::from_secs(3_600);
+pub(crate) const HALF_LIFE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
@@ -48,16 +48,21 @@ impl Entry {
     }
 }
 
+/// What an act is worth.
+pub(crate) fn points(action: PeerAction) -> f64 {
+    match action {
+        PeerAction::Useful => 1.0,
+        PeerAction::Annoying => -105.0,
+        PeerAction::Invalid => -210.0,
+        PeerAction::Proven => -1_050.0,
+        // Tolerable, and whatever later versions of the rules add below it.
+        _ => -21.0,
+    }
+}
+
 impl Standing {
     pub(crate) fn report(&mut self, node: NodeId, action: PeerAction, now: Instant) -> Consequence {
-        let points = match action {
-            PeerAction::Useful => 1.0,
-            PeerAction::Annoying => -105.0,
-            PeerAction::Invalid => -210.0,
-            PeerAction::Proven => -1_050.0,
-            // Tolerable, and whatever later versions of the rules add below it.
-            _ => -21.0,
-        };
+        let points = points(action);
         let before = self.peers.get(&node).map_or(0.0, |entry| entry.decayed(now));
         // Punished from zero: praise collected before must not pay for an attack.
         let base = if points < 0.0 { before.min(0.0) } else { before };

@@ -27,6 +27,7 @@ use crate::platform::transport;
 
 mod bookkeeping;
 mod budgets;
+mod document;
 mod doors;
 mod finding;
 mod flooding;
@@ -174,6 +175,8 @@ fn call(number: u8, seq: u64) -> Signed<Call> {
         deadline: Time(60 * MINUTE),
         contact: Text::new("mailto:lab@example.org").expect("short"),
         commitment: Hash32([0; 32]),
+        input: station_protocol::experiment::InputForm::DagCbor,
+        output: station_protocol::experiment::OutputForm::DagCbor,
         previous: None,
     };
     let address = format!("/ip4/192.0.2.1/tcp/4001/p2p/{}", key.node());

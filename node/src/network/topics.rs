@@ -137,6 +137,11 @@ impl Topics {
         Some(self.looked_at.map_or(due, |last| due.max(last + LOOK_EVERY)))
     }
 
+    /// Whether `node` is in a topic of this station's.
+    pub(crate) fn knows(&self, node: &NodeId) -> bool {
+        self.members.contains_key(node)
+    }
+
     /// Whether this station dialled `node` to be its neighbour.
     pub(crate) fn is_chosen(&self, node: &NodeId) -> bool {
         self.chosen.contains(node)

@@ -287,3 +287,58 @@ async fn the_cap_of_a_target_is_shared_among_the_stations_counted() {
     host.counted(u64::MAX);
     assert_eq!(fetch(&mut host.broker(&execution())).await.0, Some(FetchError::Quota));
 }
+
+fn contacts(host: &Host) -> Vec<(String, u64, u64)> {
+    let pages = host.activity(Time(0));
+    let rows = pages.iter().flat_map(|(_, page)| page.rows.values());
+    rows.flat_map(|row| &row.hosts).map(|(name, contact)| (name.to_string(), contact.requests, contact.refused.values().sum())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_has_what_a_guest_contacted_and_what_it_was_refused() {
+    let host = host(allowing("1GiB"), &MemoryStore::default(), world()).await;
+    let mut broker = host.broker(&execution());
+    assert_eq!(fetch(&mut broker).await.0, None);
+    host.set_policy(policy(""));
+    assert_eq!(fetch(&mut broker).await.0, Some(FetchError::NotGranted));
+    assert_eq!(contacts(&host), [("127.0.0.1".to_owned(), 1, 1)]);
+    // The guest is ended: what went over its sockets is known then.
+    drop(broker);
+    host.ran(&execution(), &Err(StationFailure::Stopped), Some(20), 30);
+    host.ran(&execution(), &Err(StationFailure::NotNow), None, 5);
+    let pages = host.activity(Time(0));
+    let row = pages[0].1.rows.values().next().expect("a row");
+    assert!(row.in_bytes > BODY.len() as u64 && row.out_bytes > 0, "heads too: {row:?}");
+    assert_eq!((row.jobs(), row.ended[&Ended::Stopped], row.cpu_ms), (1, 1, 20), "what did not begin is no job");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_is_stopped_in_the_middle_of_a_request_contacted_its_host_all_the_same() {
+    let silent = Arc::new(Fake::default().with_exempt(GATEWAY).with_server(GATEWAY, |_| Vec::new()));
+    let host = host(allowing("1GiB"), &MemoryStore::default(), silent).await;
+    let mut broker = host.broker(&execution());
+    let Reply::Number(handle) = broker.answer(Call::Submit { op: HTTP_FETCH.into(), request: codec::encode(&get(URL)) }).await else {
+        panic!("a submit is answered with a number")
+    };
+    assert!(handle > 0);
+    drop(broker);
+    assert_eq!(contacts(&host), [("127.0.0.1".to_owned(), 1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_is_written_seldom_and_read_again() {
+    let store = MemoryStore::default();
+    let first = host(allowing("1GiB"), &store, world()).await;
+    let mut written = 0;
+    for _ in 0..1_000 {
+        first.ran(&execution(), &Err(StationFailure::Stopped), Some(1), 1);
+        if let Some(batch) = first.unwritten(false) {
+            store.commit(batch).await.expect("the disk works");
+            written += 1;
+        }
+    }
+    assert_eq!(written, 1, "the rest waits for five minutes");
+    store.commit(first.unwritten(true).expect("something changed")).await.expect("the disk works");
+    let again = host(allowing("1GiB"), &store.crash(), world()).await;
+    assert_eq!(again.activity(Time(0)), first.activity(Time(0)));
+}

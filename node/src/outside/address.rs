@@ -11,6 +11,7 @@ use station_protocol::capability::{Hosts, TargetPattern};
 use station_protocol::hostcall::FetchError;
 use url::{Host, Url};
 
+use super::trouble::Trouble;
 use super::vicinity::Vicinity;
 
 /// Why an address may not be contacted.
@@ -24,7 +25,7 @@ pub enum AddressRefused {
     Unlisted,
     #[error("the name belongs to a local network")]
     LocalName,
-    #[error("the port is not one for the web")]
+    #[error("the port is none of 80, 443, 8080 and 8443")]
     Port,
 }
 
@@ -43,7 +44,7 @@ pub fn judge_name(name: &str) -> Result<(), AddressRefused> {
 }
 
 /// Ports on which the web is served; everything else speaks protocols that HTTP text might disturb.
-const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
+pub const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 
 /// Whether a guest may use `port` for HTTP.
 pub fn judge_port(port: u16) -> Result<(), AddressRefused> {
@@ -130,7 +131,7 @@ pub struct Located {
 
 /// Judges what can be judged of `origin` before anybody is asked anything: its name or address, and its port. Whether its socket is one
 /// that the builder of the `Outside` named, as far as that can be known of a name.
-pub fn judge_form(vicinity: &Vicinity, origin: &Origin) -> Result<bool, FetchError> {
+pub fn judge_form(vicinity: &Vicinity, origin: &Origin) -> Result<bool, Trouble> {
     let exempt = origin.literal.is_some_and(|ip| vicinity.outside().is_exempt(SocketAddr::new(ip, origin.port)));
     if exempt {
         return Ok(true);
@@ -144,18 +145,18 @@ pub fn judge_form(vicinity: &Vicinity, origin: &Origin) -> Result<bool, FetchErr
 }
 
 /// Resolves `origin` once and judges every candidate: one that is refused refuses the whole name.
-pub async fn locate(vicinity: &Vicinity, origin: &Origin) -> Result<Located, FetchError> {
+pub async fn locate(vicinity: &Vicinity, origin: &Origin) -> Result<Located, Trouble> {
     judge_form(vicinity, origin)?;
     let outside = vicinity.outside();
     let name = if origin.literal.is_some() { Ok(()) } else { judge_name(&origin.host) };
     let form = name.and(judge_port(origin.port));
     let mut ips = match origin.literal {
         Some(ip) => vec![ip],
-        None => outside.resolve(origin.host.clone()).await.map_err(|_| FetchError::Dns)?,
+        None => outside.resolve(origin.host.clone()).await?,
     };
     ips.truncate(ADDRESSES_MAX);
     if ips.is_empty() {
-        return Err(FetchError::Dns);
+        return Err(Trouble::new(FetchError::Dns, "the name has no address"));
     }
     let mut sockets: Vec<SocketAddr> = ips.into_iter().map(|ip| SocketAddr::new(ip, origin.port)).collect();
     let strange = || sockets.iter().filter(|socket| !outside.is_exempt(**socket)).map(SocketAddr::ip);
@@ -168,9 +169,9 @@ pub async fn locate(vicinity: &Vicinity, origin: &Origin) -> Result<Located, Fet
     Ok(Located { sockets, exempt })
 }
 
-fn refused(origin: &Origin, reason: AddressRefused) -> FetchError {
+fn refused(origin: &Origin, reason: AddressRefused) -> Trouble {
     tracing::debug!(host = %origin.host, port = origin.port, %reason, "a guest may not contact this");
-    FetchError::RefusedAddress
+    Trouble::new(FetchError::RefusedAddress, reason)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::address::{Located, Origin, locate};
 use super::connection::{Connection, Line};
 use super::tls::Tls;
 use super::toll::{Paid, Purse, Toll};
+use super::trouble::{Trouble, not_connected, not_secure};
 use super::vicinity::Vicinity;
 
 /// Patience with one candidate address before the next is tried.
@@ -53,7 +54,7 @@ impl Caller {
     }
 
     /// Where `origin` is, every candidate judged.
-    pub(super) async fn locate(&self, origin: &Origin) -> Result<Located, FetchError> {
+    pub(super) async fn locate(&self, origin: &Origin) -> Result<Located, Trouble> {
         locate(&self.vicinity, origin).await
     }
 
@@ -76,7 +77,7 @@ impl Caller {
     }
 
     /// A line to `socket`, which was judged. `purse` pays for all that passes, in the first exchange a body of `body_bytes` at most.
-    pub(super) async fn connect(&self, socket: SocketAddr, exempt: bool, purse: Arc<dyn Purse>, body_bytes: u64) -> Result<Line, FetchError> {
+    pub(super) async fn connect(&self, socket: SocketAddr, exempt: bool, purse: Arc<dyn Purse>, body_bytes: u64) -> Result<Line, Trouble> {
         match timeout(CONNECT_PATIENCE, self.vicinity.outside().connect(socket)).await {
             Ok(Ok(stream)) => {
                 let toll = Toll::new(purse);
@@ -85,21 +86,21 @@ impl Caller {
             }
             Ok(Err(error)) => {
                 tracing::debug!(%socket, %error, "not connected");
-                Err(FetchError::Connect)
+                Err(not_connected(&error))
             }
             Err(_) => {
                 tracing::debug!(%socket, "not connected in time");
-                Err(FetchError::Connect)
+                Err(Trouble::new(FetchError::Connect, format_args!("nobody answered within {} s", CONNECT_PATIENCE.as_secs())))
             }
         }
     }
 
     /// The handshake with `origin` over `line`.
-    pub(super) async fn secure(&self, origin: &Origin, line: Line) -> Result<Line, FetchError> {
+    pub(super) async fn secure(&self, origin: &Origin, line: Line) -> Result<Line, Trouble> {
         let Line { stream, toll, .. } = line;
         let stream = self.tls.handshake(&origin.host, stream).await.map_err(|error| {
             tracing::debug!(host = %origin.host, %error, "no TLS");
-            toll.failure().unwrap_or(FetchError::Tls)
+            toll.failure().map_or_else(|| not_secure(&error), Trouble::from)
         })?;
         Ok(Line { stream, toll, ..line })
     }
@@ -118,7 +119,7 @@ impl Caller {
         None
     }
 
-    async fn read_station_file(&self, origin: &Origin, socket: SocketAddr, exempt: bool, purse: Arc<dyn Purse>) -> Result<String, FetchError> {
+    async fn read_station_file(&self, origin: &Origin, socket: SocketAddr, exempt: bool, purse: Arc<dyn Purse>) -> Result<String, Trouble> {
         let mut line = self.connect(socket, exempt, purse, STATION_FILE_BYTES_MAX).await?;
         if origin.https {
             line = self.secure(origin, line).await?;
@@ -126,18 +127,18 @@ impl Caller {
         let mut connection = Connection::open(origin.clone(), line).await?;
         let url = Url::parse(&origin.url()).map_err(|_| FetchError::BadRequest)?.join(STATION_FILE).map_err(|_| FetchError::BadRequest)?;
         let request = self.request(&url, &HeaderMap::new(), Method::Get)?;
-        let response = connection.send(request).await.map_err(|error| error.unwrap_or(FetchError::Truncated))?;
+        let response = connection.send(request).await.map_err(|error| error.unwrap_or(FetchError::Truncated.into()))?;
         if response.status() != StatusCode::OK {
-            return Err(FetchError::Protocol);
+            return Err(FetchError::Protocol.into());
         }
         let mut body = response.into_body();
         let mut bytes = Vec::new();
         while let Some(data) = connection.next(&mut body).await? {
             bytes.extend_from_slice(&data);
             if bytes.len() as u64 > STATION_FILE_BYTES_MAX {
-                return Err(FetchError::TooLarge);
+                return Err(FetchError::TooLarge.into());
             }
         }
-        String::from_utf8(bytes).map_err(|_| FetchError::Protocol)
+        String::from_utf8(bytes).map_err(|_| FetchError::Protocol.into())
     }
 }

@@ -24,6 +24,11 @@ use tokio::time::Instant;
 use super::Stream;
 use super::address::Origin;
 use super::toll::Toll;
+use super::trouble::Trouble;
+
+/// Why a head is refused that is whole HTTP.
+const HEAD_TOO_LARGE: &str = "its head has more than 100 headers or 32 KiB";
+const _: () = assert!(RESPONSE_HEADERS_MAX == 100 && RESPONSE_HEAD_BYTES_MAX == 32 << 10, "the words have these numbers");
 
 type Driver = Pin<Box<http1::Connection<TokioIo<Metered>, Empty<Bytes>>>>;
 
@@ -59,6 +64,8 @@ impl Connection {
         let io = TokioIo::new(Metered { stream, meter: meter.clone() });
         let mut builder = http1::Builder::new();
         builder.max_buf_size(RESPONSE_HEAD_BYTES_MAX).max_headers(RESPONSE_HEADERS_MAX);
+        // Lines of a header that go on in the next one: RFC 9112 wants them taken for a space.
+        builder.allow_obsolete_multiline_headers_in_responses(true);
         let (sender, driver) = builder.handshake(io).await.map_err(|_| FetchError::Protocol)?;
         Ok(Self { origin, ip, exempt, sender, driver: Some(Box::pin(driver)), meter, toll })
     }
@@ -74,40 +81,44 @@ impl Connection {
     }
 
     /// Sends `request` and awaits the response's head. `None`: the connection was closed before it answered anything.
-    pub(super) async fn send(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Option<FetchError>> {
+    pub(super) async fn send(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Option<Trouble>> {
         self.meter.arm();
         let response = self.sender.send_request(request);
-        let error = match drive(&mut self.driver, &self.meter, response).await.map_err(Some)? {
+        let error = match drive(&mut self.driver, &self.meter, response).await.map_err(|error| Some(too_slow_an_answer(error)))? {
             Ok(response) => {
                 self.meter.head_came();
                 return Ok(response);
             }
             Err(error) => error,
         };
-        if let Some(failure) = self.meter.flood().or(self.toll.failure()) {
-            return Err(Some(failure));
+        if let Some(failure) = self.meter.flood() {
+            return Err(Some(Trouble::new(failure, HEAD_TOO_LARGE)));
+        }
+        if let Some(failure) = self.toll.failure() {
+            return Err(Some(failure.into()));
         }
         if error.is_parse_too_large() {
-            return Err(Some(FetchError::TooLarge));
+            return Err(Some(Trouble::new(FetchError::TooLarge, HEAD_TOO_LARGE)));
         }
         if error.is_parse() {
-            return Err(Some(FetchError::Protocol));
+            // hyper's words are its own: nothing that the server sent is in them.
+            return Err(Some(Trouble::new(FetchError::Protocol, format_args!("the answer is no HTTP/1.1: {error}"))));
         }
-        Err(self.meter.first_byte().map(|_| FetchError::Truncated))
+        Err(self.meter.first_byte().map(|_| Trouble::new(FetchError::Truncated, "the answer ended in its head")))
     }
 
     /// The next piece of the body; `None` at its end.
-    pub(super) async fn next(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, FetchError> {
+    pub(super) async fn next(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Trouble> {
         loop {
-            match drive(&mut self.driver, &self.meter, body.frame()).await? {
+            match drive(&mut self.driver, &self.meter, body.frame()).await.map_err(too_slow_an_answer)? {
                 None => return Ok(None),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => return Ok(Some(data)),
                     Err(_trailers) => {}
                 },
                 // However it ended, bytes of the body are there: it was larger than could be let in.
-                Some(Err(_)) if self.toll.failure().is_some() => return Err(FetchError::TooLarge),
-                Some(Err(error)) => return Err(body_error(&error)),
+                Some(Err(_)) if self.toll.failure().is_some() => return Err(FetchError::TooLarge.into()),
+                Some(Err(error)) => return Err(body_error(&error).into()),
             }
         }
     }
@@ -126,6 +137,11 @@ impl Connection {
         })
         .await
     }
+}
+
+/// What the pace found.
+fn too_slow_an_answer(error: FetchError) -> Trouble {
+    Trouble::new(error, format_args!("fewer than {PACE_BYTES} bytes came in {} s", PACE_WINDOW.as_secs()))
 }
 
 fn poll_driver(driver: &mut Option<Driver>, context: &mut Context<'_>) {

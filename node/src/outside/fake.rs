@@ -8,29 +8,60 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use station_protocol::bounded::{List, Text};
-use station_protocol::hostcall::{FetchError, FetchRequest, Method, REQUEST_HEADERS_MAX, RequestHeader};
+use station_protocol::hostcall::{FetchRequest, Method, REQUEST_HEADERS_MAX, RequestHeader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::http::{Permit, Visit};
 use super::toll::{Purse, Way};
+use super::trouble::Trouble;
 use super::vicinity::Interface;
 use super::{Outside, ResolveError, Stream};
 
 type Server = Arc<dyn Fn(DuplexStream) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Build it with the `with_` verbs, then put it into an `Arc`.
-#[derive(Default)]
 pub(crate) struct Fake {
     names: Mutex<BTreeMap<String, VecDeque<Vec<IpAddr>>>>,
     servers: BTreeMap<SocketAddr, Server>,
     exempt: BTreeSet<SocketAddr>,
     own: Vec<Interface>,
     is_blind: bool,
+    /// What its resolver says of every name that is not in the table; none: nothing, ever.
+    resolver: Option<ResolveError>,
+    unreachable: BTreeMap<SocketAddr, io::ErrorKind>,
     pub(crate) connected: Mutex<Vec<SocketAddr>>,
     pub(crate) resolved: Mutex<Vec<String>>,
 }
 
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            names: Mutex::default(),
+            servers: BTreeMap::new(),
+            exempt: BTreeSet::new(),
+            own: Vec::new(),
+            is_blind: false,
+            resolver: Some(ResolveError::NoSuchName),
+            unreachable: BTreeMap::new(),
+            connected: Mutex::default(),
+            resolved: Mutex::default(),
+        }
+    }
+}
+
 impl Fake {
+    /// A resolver that says this of every name that is not in the table; none: it is silent for ever.
+    pub(crate) fn with_resolver(mut self, says: Option<ResolveError>) -> Self {
+        self.resolver = says;
+        self
+    }
+
+    /// Connecting to `socket` fails so.
+    pub(crate) fn with_failure(mut self, socket: &str, kind: io::ErrorKind) -> Self {
+        self.unreachable.insert(socket.parse().unwrap(), kind);
+        self
+    }
+
     /// `answers` one after the other; the last one stays.
     pub(crate) fn with_name(self, name: &str, answers: &[&[&str]]) -> Self {
         let answers = answers.iter().map(|ips| ips.iter().map(|ip| ip.parse().unwrap()).collect()).collect();
@@ -133,11 +164,11 @@ impl Permit for Anything {
     fn count_redirect(&self) -> bool {
         true
     }
-    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>> {
+    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Trouble>> {
         self.admitted.lock().unwrap().push(visit.origin.host.clone());
         Box::pin(std::future::ready(Ok(())))
     }
-    fn arrive<'a>(&'a self, _: Visit<'a>, _: IpAddr) -> BoxFuture<'a, Result<(), FetchError>> {
+    fn arrive<'a>(&'a self, _: Visit<'a>, _: IpAddr) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(std::future::ready(Ok(())))
     }
     fn is_spent(&self) -> bool {
@@ -189,14 +220,19 @@ impl Outside for Fake {
         let mut names = self.names.lock().unwrap();
         let answer = names.get_mut(&name).map(|answers| if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() });
         self.resolved.lock().unwrap().push(name);
-        Box::pin(std::future::ready(answer.ok_or(ResolveError::NoSuchName)))
+        match (answer, self.resolver) {
+            (Some(answer), _) => Box::pin(std::future::ready(Ok(answer))),
+            (None, Some(error)) => Box::pin(std::future::ready(Err(error))),
+            (None, None) => Box::pin(std::future::pending()),
+        }
     }
 
     fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
         self.connected.lock().unwrap().push(to);
         let server = self.servers.get(&to).cloned();
+        let kind = self.unreachable.get(&to).copied().unwrap_or(io::ErrorKind::ConnectionRefused);
         Box::pin(async move {
-            let server = server.ok_or(io::ErrorKind::ConnectionRefused)?;
+            let server = server.ok_or(kind)?;
             let (ours, theirs) = tokio::io::duplex(16 << 10);
             tokio::spawn(server(theirs));
             Ok(Box::new(ours) as Box<dyn Stream>)

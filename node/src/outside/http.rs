@@ -28,6 +28,7 @@ use super::connection::{Connection, Line};
 use super::request::{Step, follow, guest_headers, location};
 use super::tls::Tls;
 use super::toll::Purse;
+use super::trouble::Trouble;
 use super::vicinity::Vicinity;
 
 /// Connections one execution may have, used and idle: what browsers open to one host.
@@ -51,9 +52,9 @@ pub trait Permit: Send + Sync {
     fn count_redirect(&self) -> bool;
     /// Waits until one more request to this target is polite, and counts it, before its name is looked up. Waiting is not charged to the
     /// request's time.
-    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>>;
+    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Trouble>>;
     /// The same of an address, before it is contacted.
-    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), FetchError>>;
+    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), Trouble>>;
     /// Whether no more bytes may come in, so that nothing should be asked for.
     fn is_spent(&self) -> bool;
     /// Who pays for the bytes at the socket.
@@ -97,12 +98,38 @@ struct TimeLeft {
     left: Duration,
 }
 
+/// Where a request may run out of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Name,
+    Connection,
+    Tls,
+    Answer,
+}
+
+impl Phase {
+    /// Names are asked of this station's resolver: that it was slow says nothing of the target.
+    fn over(self) -> Trouble {
+        let (error, what) = match self {
+            Self::Name => (FetchError::StationFailed, "this station's resolver did not answer in time"),
+            Self::Connection => (FetchError::Timeout, "no connection in time"),
+            Self::Tls => (FetchError::Timeout, "the TLS handshake did not end in time"),
+            Self::Answer => (FetchError::Timeout, "the answer did not come whole in time"),
+        };
+        Trouble::new(error, what)
+    }
+}
+
 impl TimeLeft {
-    async fn within<T>(&mut self, work: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
+    /// What `work` gives, unless the time is over before.
+    async fn within<T, E: Into<Trouble>>(&mut self, phase: Phase, work: impl Future<Output = Result<T, E>>) -> Result<T, Trouble> {
         let begun = Instant::now();
         let done = tokio::time::timeout(self.left, work).await;
         self.left = self.left.saturating_sub(begun.elapsed());
-        done.unwrap_or(Err(FetchError::Timeout))
+        match done {
+            Ok(done) => done.map_err(Into::into),
+            Err(_) => Err(phase.over()),
+        }
     }
 }
 
@@ -126,7 +153,7 @@ impl Fetcher {
             let spent = time.left;
             let result = match &headers {
                 Ok(headers) => self.hop(&url, headers, request, &mut time, permit, &mut hop).await,
-                Err(error) => Err(*error),
+                Err(error) => Err(Trouble::from(*error)),
             };
             hop.head.redirected_to = location(&url, hop.head.status, &hop.head.headers);
             hop.finish(result.err(), spent - time.left);
@@ -134,7 +161,9 @@ impl Fetcher {
             let next = hop.head.redirected_to.as_ref().filter(|_| hop.head.error.is_none() && request.redirects > 0).map(ToString::to_string);
             let decided = next.map(|next| follow(&url, &next, followed, request.redirects.min(REDIRECTS_MAX)));
             match decided {
-                Some(Ok(_)) if !permit.count_redirect() => return hop.done(Some(FetchError::Quota), &time, records, None),
+                Some(Ok(_)) if !permit.count_redirect() => {
+                    return hop.done(Some(Trouble::new(FetchError::Quota, "the execution may make no more requests")), &time, records, None);
+                }
                 Some(Ok(Step { url: next, same_host })) => {
                     followed += 1;
                     url = next;
@@ -142,7 +171,7 @@ impl Fetcher {
                         headers = headers.map(|_| HeaderMap::new());
                     }
                 }
-                Some(Err(error)) => return hop.done(Some(error), &time, records, None),
+                Some(Err(error)) => return hop.done(Some(error.into()), &time, records, None),
                 None => return hop.done(None, &time, records, (followed > 0).then_some(url)),
             }
         }
@@ -156,15 +185,16 @@ impl Fetcher {
         time: &mut TimeLeft,
         permit: &dyn Permit,
         hop: &mut Hop,
-    ) -> Result<(), FetchError> {
+    ) -> Result<(), Trouble> {
         let url = Url::parse(url).map_err(|_| FetchError::BadRequest)?;
         let origin = Origin::of(&url)?;
         if !permit.permits(&origin.host, origin.port) {
-            return Err(FetchError::NotGranted);
+            let why = "the experiment does not name this host and port, or this station's operator does not allow them";
+            return Err(Trouble::new(FetchError::NotGranted, why));
         }
         let request = self.caller.request(&url, headers, wanted.method)?;
         if permit.is_spent() {
-            return Err(FetchError::Quota);
+            return Err(Trouble::new(FetchError::Quota, "the bytes of the job or of this station's day are used up"));
         }
         let exempt = judge_form(&self.caller.vicinity, &origin)?;
         let visit = Visit { caller: &self.caller, origin: &origin, exempt };
@@ -185,14 +215,18 @@ impl Fetcher {
         let (line, _slot) = self.connect(visit, wanted, time, permit, hop).await?;
         let begun = Instant::now();
         let line = if origin.https {
-            let line = time.within(self.caller.secure(&origin, line)).await?;
+            let line = time.within(Phase::Tls, self.caller.secure(&origin, line)).await?;
             hop.head.tls_us = Some(micros(begun.elapsed()));
             line
         } else {
             line
         };
-        let connection = time.within(Connection::open(origin, line)).await?;
-        if self.exchange(connection, request, wanted, time, permit, hop).await? { Ok(()) } else { Err(FetchError::Truncated) }
+        let connection = time.within(Phase::Answer, Connection::open(origin, line)).await?;
+        if self.exchange(connection, request, wanted, time, permit, hop).await? {
+            Ok(())
+        } else {
+            Err(Trouble::new(FetchError::Truncated, "the connection was closed without an answer"))
+        }
     }
 
     /// Sends `request` and reads the answer into `hop`; false if the connection ended before a byte of it. Keeps a connection that can
@@ -205,8 +239,8 @@ impl Fetcher {
         time: &mut TimeLeft,
         permit: &dyn Permit,
         hop: &mut Hop,
-    ) -> Result<bool, FetchError> {
-        let answer = time.within(exchange(&mut connection, request, wanted, permit, hop)).await?;
+    ) -> Result<bool, Trouble> {
+        let answer = time.within(Phase::Answer, exchange(&mut connection, request, wanted, permit, hop)).await?;
         connection.settle();
         if matches!(answer, Answer::Came { reusable: true }) {
             self.idle().push(connection);
@@ -222,28 +256,34 @@ impl Fetcher {
         time: &mut TimeLeft,
         permit: &dyn Permit,
         hop: &mut Hop,
-    ) -> Result<(Line, SemaphorePermit<'_>), FetchError> {
-        let (located, dns) = time.within(timed(self.caller.locate(visit.origin))).await?;
+    ) -> Result<(Line, SemaphorePermit<'_>), Trouble> {
+        let (located, dns) = time.within(Phase::Name, timed(self.caller.locate(visit.origin))).await?;
         hop.head.dns_us = visit.origin.literal.is_none().then_some(dns);
-        let mut failure = FetchError::Connect;
+        let mut failure: Option<Trouble> = None;
+        // Of several addresses the one that says most of the target counts.
+        let mut failed = |trouble: Trouble| {
+            if failure.as_ref().is_none_or(Trouble::is_own) || !trouble.is_own() {
+                failure = Some(trouble);
+            }
+        };
         for socket in located.sockets {
             if let Err(error) = permit.arrive(Visit { exempt: located.exempt, ..visit }, socket.ip()).await {
-                failure = error;
+                failed(error);
                 continue;
             }
             let slot = self.slot().await?;
             self.make_room();
             hop.head.ip = Some(Text::cut(&socket.ip().to_string()));
             let body_bytes = wanted.max_bytes.min(BODY_BYTES_MAX);
-            match time.within(timed(self.caller.connect(socket, located.exempt, permit.purse(), body_bytes))).await {
+            match time.within(Phase::Connection, timed(self.caller.connect(socket, located.exempt, permit.purse(), body_bytes))).await {
                 Ok((line, took)) => {
                     hop.head.connect_us = Some(took);
                     return Ok((line, slot));
                 }
-                Err(error) => failure = error,
+                Err(error) => failed(error),
             }
         }
-        Err(failure)
+        Err(failure.unwrap_or(FetchError::Connect.into()))
     }
 
     async fn slot(&self) -> Result<SemaphorePermit<'_>, FetchError> {
@@ -291,7 +331,7 @@ async fn exchange(
     wanted: &FetchRequest,
     permit: &dyn Permit,
     hop: &mut Hop,
-) -> Result<Answer, FetchError> {
+) -> Result<Answer, Trouble> {
     let begun = Instant::now();
     let sent = connection.send(request).await;
     hop.head.ttfb_us = connection.first_byte().map(|first| micros(first - begun));
@@ -312,21 +352,36 @@ async fn read_body(
     wanted: &FetchRequest,
     permit: &dyn Permit,
     hop: &mut Hop,
-) -> Result<(), FetchError> {
+) -> Result<(), Trouble> {
+    let whole = hop.identity_length();
     let max = wanted.max_bytes.min(BODY_BYTES_MAX);
     while let Some(data) = connection.next(body).await? {
         let room = max.saturating_sub(hop.body.len() as u64).min(data.len() as u64);
         let taken = permit.keep(room);
         hop.body.extend_from_slice(&data[..usize::try_from(taken).unwrap_or(data.len()).min(data.len())]);
         if taken < data.len() as u64 {
-            return Err(FetchError::TooLarge);
+            return Err(Trouble::new(FetchError::TooLarge, "its body is larger than was asked for, or than fits here"));
+        }
+        if whole.is_some_and(|whole| hop.body.len() as u64 >= whole) {
+            break;
         }
     }
     Ok(())
 }
 
 impl Hop {
-    fn take_head(&mut self, response: &Response<Incoming>) -> Result<(), FetchError> {
+    /// The length of a body that says both its length and that it is not encoded, as old servers do. HTTP/1.1 dropped that word, and by its
+    /// rules the body would end with the connection, which such servers keep.
+    fn identity_length(&self) -> Option<u64> {
+        let only = |wanted: &str| {
+            let mut values = self.head.headers.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.trim());
+            values.next().filter(|_| values.next().is_none())
+        };
+        only("transfer-encoding").filter(|encoding| encoding.eq_ignore_ascii_case("identity"))?;
+        only("content-length")?.parse().ok()
+    }
+
+    fn take_head(&mut self, response: &Response<Incoming>) -> Result<(), Trouble> {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers: Vec<_> = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         self.head.status = Some(u64::from(response.status().as_u16()));
@@ -335,8 +390,9 @@ impl Hop {
     }
 
     /// Completes the head once nothing more comes.
-    fn finish(&mut self, error: Option<FetchError>, spent: Duration) {
-        self.head.error = error;
+    fn finish(&mut self, trouble: Option<Trouble>, spent: Duration) {
+        self.head.error = trouble.as_ref().map(|trouble| trouble.error);
+        self.head.detail = trouble.and_then(|trouble| trouble.why);
         self.head.total_us = Some(micros(spent));
         self.head.bytes = self.body.len() as u64;
         self.head.body_sha256 = self.head.status.map(|_| Hash32(Sha256::digest(&self.body).into()));
@@ -349,6 +405,7 @@ impl Hop {
             method,
             url: Text::cut(url),
             error: head.error,
+            detail: head.detail.clone(),
             status: head.status,
             ip: head.ip.clone(),
             reused: head.reused,
@@ -363,8 +420,10 @@ impl Hop {
     }
 
     /// The end of a fetch with this hop as its last. `last`: the URL that redirects led to.
-    fn done(mut self, error: Option<FetchError>, time: &TimeLeft, records: Vec<Record>, last: Option<String>) -> Fetched {
-        self.head.error = self.head.error.or(error);
+    fn done(mut self, trouble: Option<Trouble>, time: &TimeLeft, records: Vec<Record>, last: Option<String>) -> Fetched {
+        if let Some(trouble) = trouble.filter(|_| self.head.error.is_none()) {
+            (self.head.error, self.head.detail) = (Some(trouble.error), trouble.why);
+        }
         self.head.total_us = Some(micros(time.all.saturating_sub(time.left)));
         if self.head.redirected_to.is_none() {
             self.head.redirected_to = last.map(|url| Text::cut(&url));
@@ -373,7 +432,7 @@ impl Hop {
     }
 }
 
-async fn timed<T>(work: impl Future<Output = Result<T, FetchError>>) -> Result<(T, u64), FetchError> {
+async fn timed<T>(work: impl Future<Output = Result<T, Trouble>>) -> Result<(T, u64), Trouble> {
     let begun = Instant::now();
     work.await.map(|done| (done, micros(begun.elapsed())))
 }

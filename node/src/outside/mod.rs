@@ -21,6 +21,7 @@ pub mod quota;
 pub mod request;
 pub mod tls;
 pub mod toll;
+pub mod trouble;
 pub mod vicinity;
 
 use vicinity::Interface;
@@ -29,13 +30,18 @@ use vicinity::Interface;
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A name has no addresses, as data for the measurement.
+/// Why a name has no addresses: of the name, or of this station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     #[error("no such name")]
     NoSuchName,
-    #[error("the resolver did not answer")]
+    /// The station's resolver works, and could not find out.
+    #[error("the servers of the name do not answer")]
     NoAnswer,
+    #[error("this station has no resolver: its system names none")]
+    NoResolver,
+    #[error("this station's resolver does not answer")]
+    Silent,
 }
 
 pub trait Outside: Send + Sync + 'static {

@@ -100,7 +100,7 @@ impl Politeness {
     /// Returns when one more request may go to the target of `visit`, whose name may be looked up then.
     pub async fn admit(self: &Arc<Self>, visit: Visit<'_>, errand: &Errand) -> Result<(), QuotaRefused> {
         let target = Target::of(visit.origin, visit.exempt);
-        let day = self.clock.now().day();
+        let day = self.clock.world().day();
         let quota = self.quota(errand);
         if !may_read(target.drawn_by(), day, &self.node, errand.stations) {
             return Err(QuotaRefused::NotEligible);
@@ -131,7 +131,7 @@ impl Politeness {
     }
 
     async fn reach(&self, ip: IpAddr, stations: u64, quota: u64) -> Result<(), QuotaRefused> {
-        let (network, day) = (Target::at(ip), self.clock.now().day());
+        let (network, day) = (Target::at(ip), self.clock.world().day());
         let share = network_share(network.drawn_by(), day, &self.node, stations, quota);
         if share == 0 {
             return Err(QuotaRefused::NotEligible);
@@ -210,6 +210,13 @@ impl Politeness {
             tokio::time::sleep(Duration::from_millis(wait)).await;
         }
         Ok(())
+    }
+
+    /// Requests of today, target by target.
+    #[must_use]
+    pub fn used(&self) -> Vec<(Target, u64)> {
+        let day = self.clock.now().day();
+        self.state().quotas.used(day).map(|(target, used)| (target.clone(), used)).collect()
     }
 
     fn quota(&self, errand: &Errand) -> u64 {

@@ -194,6 +194,11 @@ impl Quotas {
         self.per_day
     }
 
+    /// Requests that were counted on `day`, target by target: also those that a restart must take for used.
+    pub fn used(&self, day: u64) -> impl Iterator<Item = (&Target, u64)> {
+        self.targets.iter().filter(move |(_, used)| used.day >= day && used.used > 0).map(|(target, used)| (target, used.used))
+    }
+
     /// Takes leave of the days before `day`: the targets whose records say nothing any more.
     pub fn turn(&mut self, day: u64) -> Vec<Target> {
         if day <= self.day {
@@ -360,6 +365,13 @@ impl DailyBytes {
         if record.day == self.day {
             self.reserved = self.reserved.max(record.reserved);
         }
+    }
+
+    /// Bytes of `day` that were taken.
+    #[must_use]
+    pub fn used(&mut self, day: u64) -> u64 {
+        self.turn(day);
+        self.used
     }
 
     /// Bytes that were taken of `day` and did not pass.

@@ -89,6 +89,11 @@ impl Session for ProcessSession {
     fn step(&mut self, reply: Reply) -> BoxFuture<'_, Answer> {
         self.ask(|to| Request::Step(reply, to))
     }
+
+    fn cpu(&self) -> Option<(u32, u64)> {
+        let process = self.killer.process()?;
+        Some((process, super::load::cpu_ms(process)?))
+    }
 }
 
 impl ProcessSession {
@@ -160,7 +165,7 @@ fn compile(sandbox: &Sandbox, module: &[u8], wish: &Wish) -> Result<Artefact, En
         CompileError::BadModule(reason) => EngineError::BadModule(reason),
         CompileError::TooCostly(limit) => EngineError::TooCostly(match limit {
             CompileLimit::ProcessorTime | CompileLimit::WallTime => Outcome::TimedOut,
-            CompileLimit::Memory => Outcome::OutOfMemory,
+            CompileLimit::Memory | CompileLimit::MachineCode => Outcome::OutOfMemory,
         }),
         error @ (CompileError::Busy | CompileError::Unpaid) => EngineError::NotNow(error.to_string()),
         error @ (CompileError::Failed(_) | CompileError::Ended) => EngineError::Failed(error.to_string()),

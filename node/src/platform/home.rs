@@ -22,13 +22,16 @@ use crate::config::{CONFIG_PAGE, Config, ConfigError, NetworkFile};
 use crate::library::bundled_names;
 use crate::platform::system;
 
+/// Most that is read of a file: more than a policy may have, which is the longest.
+const FILE_BYTES_MAX: u64 = 2 * station_protocol::policy::POLICY_BYTES_MAX as u64;
+
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     #[error("{path}: {error}")]
     Io { path: String, error: io::Error },
-    #[error("there is no station in {0}; make one with `station init`")]
-    None(String),
+    #[error("there is no station in {dir}; make one with `{init}`")]
+    None { dir: String, init: String },
     #[error("{0} has a station already")]
     Exists(String),
     #[error("{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`")]
@@ -41,8 +44,8 @@ pub enum HomeError {
     Config(#[from] ConfigError),
     #[error("policy.toml: {0}")]
     Policy(String),
-    #[error("this station has no network yet: copy a network file to {0}, or make one with `station network new`")]
-    NoNetwork(String),
+    #[error("this station has no network yet: copy a network file to {file}, or make one with `{new}`")]
+    NoNetwork { file: String, new: String },
 }
 
 /// A station's folder.
@@ -86,6 +89,19 @@ impl Home {
         self.dir.join(name)
     }
 
+    /// `station WORDS` as a shell takes it for this home, which is named where it is not the one that `station` takes by itself.
+    #[must_use]
+    pub fn call(&self, words: &str) -> String {
+        let own = default_dir().is_some_and(|default| default == self.dir);
+        if own { format!("station {words}") } else { format!("station {words} --home {}", quoted(&self.dir)) }
+    }
+
+    /// The command that makes a network of one's own for this home.
+    #[must_use]
+    pub fn new_network(&self) -> String {
+        self.call(&format!("network new my-net --topic general --output {}", quoted(&self.path("network.toml"))))
+    }
+
     /// A folder in the home that is its owner's alone, made if it is not there.
     pub fn private_folder(&self, name: &str) -> Result<PathBuf, HomeError> {
         let path = self.path(name);
@@ -96,7 +112,7 @@ impl Home {
     /// The key's 32-byte seed.
     pub fn key(&self) -> Result<[u8; 32], HomeError> {
         self.not_writable()?;
-        let bytes = self.read_secret("key")?.ok_or_else(|| HomeError::None(self.dir.display().to_string()))?;
+        let bytes = self.read_secret("key")?.ok_or_else(|| HomeError::None { dir: self.dir.display().to_string(), init: self.call("init") })?;
         bytes.try_into().map_err(|_| HomeError::Key(self.path("key").display().to_string()))
     }
 
@@ -105,8 +121,8 @@ impl Home {
     }
 
     pub fn network(&self) -> Result<NetworkFile, HomeError> {
-        let text = self.read("network.toml")?.ok_or_else(|| HomeError::NoNetwork(self.path("network.toml").display().to_string()))?;
-        Ok(NetworkFile::parse(&text)?)
+        let none = || HomeError::NoNetwork { file: self.path("network.toml").display().to_string(), new: self.new_network() };
+        Ok(NetworkFile::parse(&self.read("network.toml")?.ok_or_else(none)?)?)
     }
 
     /// The policy's text; empty where there is none, which means the default: deny.
@@ -155,8 +171,18 @@ impl Home {
         write().map_err(|error| self.io(name, error))
     }
 
+    /// The text of one of the operator's files, if it is there.
+    pub fn text(&self, name: &str) -> Result<Option<String>, HomeError> {
+        self.read(name)
+    }
+
+    /// Of a file that is longer than any of ours may be only the beginning, which is too long for whoever reads it, too.
     fn read(&self, name: &str) -> Result<Option<String>, HomeError> {
-        match fs::read_to_string(self.path(name)) {
+        let read = fs::File::open(self.path(name)).and_then(|file| {
+            let mut text = String::new();
+            file.take(FILE_BYTES_MAX).read_to_string(&mut text).map(|_| text)
+        });
+        match read {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.io(name, error)),
@@ -194,6 +220,31 @@ impl Home {
     }
 }
 
+/// The home where no `--home` is given: `STATION_HOME`, else `~/.station`.
+#[must_use]
+pub fn default_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("STATION_HOME").filter(|named| !named.is_empty());
+    named.map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".station")))
+}
+
+/// A path as a shell reads it back, one that is no UTF-8 too (`$'…'`, as in bash and POSIX 2024).
+#[must_use]
+pub fn quoted(path: &Path) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
+    match path.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Some(text) => format!("'{}'", text.replace('\'', "'\\''")),
+        None => {
+            let escaped = |byte: &u8| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+                0x20..0x7f => char::from(*byte).to_string(),
+                _ => format!("\\x{byte:02x}"),
+            };
+            format!("$'{}'", path.as_os_str().as_encoded_bytes().iter().map(escaped).collect::<String>())
+        }
+    }
+}
+
 /// 32 bytes from the operating system.
 ///
 /// # Panics
@@ -209,17 +260,30 @@ pub fn entropy() -> [u8; 32] {
 const POLICY_PAGE: &str = r#"# What this station does for others. Without any [[allow]] it runs pure computations only: no network, no files.
 # `station allow MODULE CAPABILITY TARGET…` and `station deny` edit this file; its hash is in every claim.
 
+# A running station reads it again by itself when it changes; only [roles] waits for a restart.
+
 # [budget]
 # cpu = "1 core"
 # memory = "512MiB"
 # bytes_per_day = "2GiB"
-# hours = "00:00-24:00"
+# hours = "00:00-24:00"                # UTC
 # on_battery = false
 
 # [[allow]]
-# module = "gateway-check"
+# module = "gateway-check"             # or a CID; and, or instead: requester = "<node id>"
 # capability = "http"
 # targets = ["*.ipfs.io:443", "dweb.link:443"]
+# per_day = 100                        # requests to each target
+
+# [[deny]]                             # no work at all, not even pure
+# requester = "<node id>"              # or: module = "primes"
+
+# [network]
+# tell_why = false                     # tell requesters why this station declines
+
+# [roles]                              # what this station does for the network beside jobs; in force after a restart
+# dht_server = false
+# relay = false
 "#;
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 
 pub mod engine;
 pub mod home;
+pub mod knock;
 pub mod listen;
+pub mod load;
+pub(crate) mod names;
 pub mod offline;
 pub mod outside;
 pub mod ports;
@@ -14,3 +17,4 @@ pub mod store;
 pub(crate) mod system;
 pub mod transport;
 pub mod trial;
+pub mod watch;

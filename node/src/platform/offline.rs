@@ -1,21 +1,25 @@
-//! Reads experiments from a home whose station does not run: results outlive the process that collected them.
+//! [`Offline`]: experiments in a home whose station does not run: results and Logs outlive the process that collected them.
 //!
-//! Guarantees: performs nothing that the restored machine asks for. Deliberately lacks writing.
+//! Guarantees: performs nothing that the restored machine asks for; needs no network file. Deliberately lacks writing.
 
 use std::sync::Arc;
 
 use cid::Cid;
-use station_protocol::SigningKey;
-use station_protocol::requester::{self, Requester};
+use station_protocol::bounded::Name;
+use station_protocol::durable::Key;
+use station_protocol::requester::{self, Requester, View};
+use station_protocol::{ExperimentId, SigningKey};
 
 use super::home::{Home, HomeError};
 use super::store::{Bounds, RedbStore};
-use crate::clock::Clock;
+use crate::api::explain::{self, Facts};
+use crate::api::types::{ExperimentBody, VerificationBody};
+use crate::clock;
 use crate::results::Results;
-use crate::station::{HandleError, settled};
+use crate::station::{Around, HandleError, logs, settled, verified};
 use crate::store::{Store, StoreError, Table};
 
-/// Why results are not read.
+/// Why experiments are not read.
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
     #[error(transparent)]
@@ -30,14 +34,71 @@ pub enum OfflineError {
     NotAnId(String),
 }
 
-/// The results of experiment `id`, from the store in `home`.
-pub async fn results(home: &Home, id: &str) -> Result<Results, OfflineError> {
-    let id: Cid = id.parse().map_err(|_| OfflineError::NotAnId(id.to_owned()))?;
-    let store: Arc<dyn Store> = Arc::new(RedbStore::open(&home.private_folder("store")?, Bounds::of(home.config()?.disk.0)).await?);
-    let config = requester::Config { network: home.network()?.name };
-    let records = store.load(Table::Requester).await?;
-    let requester = Requester::restore(config, SigningKey::from_bytes(&home.key()?), [0; 32], records.into_iter(), Clock::start().now())?;
-    let view = requester.view(&id).ok_or(HandleError::Unknown(id))?;
-    let settled = settled(&*store, &view).await?;
-    Ok(Results::new(&id, &view.call.body.experiment.body, &settled, view.status.log.map(|log| log.to_string())))
+/// What the store in a home has of its requester's experiments.
+pub struct Offline {
+    store: Arc<dyn Store>,
+    requester: Requester,
+    /// What an open experiment waits for.
+    advice: String,
+}
+
+impl std::fmt::Debug for Offline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offline").finish_non_exhaustive()
+    }
+}
+
+impl Offline {
+    /// Of the station in `home`, which must not run.
+    pub async fn open(home: &Home) -> Result<Self, OfflineError> {
+        let key = SigningKey::from_bytes(&home.key()?);
+        let store: Arc<dyn Store> = Arc::new(RedbStore::open(&home.private_folder("store")?, Bounds::of(home.config()?.disk.0)).await?);
+        let records = store.load(Table::Requester).await?;
+        let restore = |network: Name, records: Vec<(Key, Vec<u8>)>| {
+            Requester::restore(requester::Config { network }, key.clone(), [0; 32], records.into_iter(), clock::machine())
+        };
+        let requester = match home.network() {
+            Ok(network) => restore(network.name, records)?,
+            // The experiments name it.
+            Err(_) => {
+                let unnamed = restore(Name::new("unnamed").expect("a name"), records.clone())?;
+                let view = unnamed.experiments().next().and_then(|id| unnamed.view(&id));
+                view.map_or(Ok(unnamed), |view| restore(view.call.body.experiment.body.network.clone(), records))?
+            }
+        };
+        let advice = format!("no station runs from this home: go on with `{}`, or with `{}`", home.call("publish --resume"), home.call("run"));
+        Ok(Self { store, requester, advice })
+    }
+
+    /// Its experiments, the newest first.
+    #[must_use]
+    pub fn experiments(&self) -> Vec<ExperimentBody> {
+        let mut bodies: Vec<_> = self.requester.experiments().filter_map(|id| Some(self.body(&self.requester.view(&id)?))).collect();
+        bodies.sort_by(|a, b| (b.published, &b.experiment).cmp(&(a.published, &a.experiment)));
+        bodies
+    }
+
+    fn body(&self, view: &View) -> ExperimentBody {
+        let topics = [view.call.body.experiment.body.topic.clone()];
+        let body = explain::experiment(&Facts { view, around: Around::default(), topics: &topics });
+        let advice = if body.closed { Vec::new() } else { vec![self.advice.clone()] };
+        ExperimentBody { advice, outstanding: 0, ..body }
+    }
+
+    pub async fn results(&self, id: &str) -> Result<Results, OfflineError> {
+        let (_, view) = self.view(id)?;
+        let settled = settled(&*self.store, &view).await?;
+        Ok(Results::of(&view, &settled, &logs(&*self.store, &view).await?))
+    }
+
+    /// Checks everything that the Log of a closed experiment proves.
+    pub async fn verify(&self, id: &str) -> Result<VerificationBody, OfflineError> {
+        let (id, view) = self.view(id)?;
+        Ok(explain::verification(id.to_string(), &verified(&*self.store, &view).await?))
+    }
+
+    fn view(&self, id: &str) -> Result<(ExperimentId, View), OfflineError> {
+        let id: Cid = id.parse().map_err(|_| OfflineError::NotAnId(id.to_owned()))?;
+        Ok((id, self.requester.view(&id).ok_or(HandleError::Unknown(id))?))
+    }
 }

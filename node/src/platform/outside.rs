@@ -6,24 +6,19 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ResolveHosts, ResolverOpts};
 use if_addrs::IfAddr;
 use tokio::net::TcpStream;
 
+use super::names::{Names, System};
 use crate::outside::vicinity::Interface;
 use crate::outside::{Outside, ResolveError, Stream};
 
-/// Answers that the resolver remembers: more names than its jobs ask in a minute. An answer may be 64 KiB with thousands of addresses, so
-/// that all of them take some 40 MB at the worst.
-const ANSWERS_CACHED_MAX: u64 = 64;
-
 /// The world as this machine sees it.
 pub struct RealOutside {
-    /// None when the machine's resolver configuration cannot be read: then only addresses can be contacted.
-    resolver: Option<TokioResolver>,
+    names: Arc<Names>,
     exempt: BTreeSet<SocketAddr>,
 }
 
@@ -37,34 +32,14 @@ impl RealOutside {
     /// The world with `exempt` as the only loopback or private sockets that may be reached. A station that serves others has none.
     #[must_use]
     pub fn new(exempt: BTreeSet<SocketAddr>) -> Self {
-        let resolver = TokioResolver::builder_tokio().and_then(|mut builder| {
-            modest(builder.options_mut());
-            builder.build()
-        });
-        if let Err(error) = &resolver {
-            tracing::warn!(%error, "no resolver: names cannot be looked up");
-        }
-        Self { resolver: resolver.ok(), exempt }
+        Self { names: Arc::new(Names::new(System)), exempt }
     }
-}
-
-/// The options of a resolver that strangers have questions for.
-fn modest(options: &mut ResolverOpts) {
-    // The machine's own table of hosts says nothing of the world, and may name what only the operator should reach.
-    options.use_hosts_file = ResolveHosts::Never;
-    options.cache_size = ANSWERS_CACHED_MAX;
 }
 
 impl Outside for RealOutside {
     fn resolve(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>> {
-        let resolver = self.resolver.clone();
-        Box::pin(async move {
-            let resolver = resolver.ok_or(ResolveError::NoAnswer)?;
-            // The final dot keeps the machine's search domains out: a guest's name means the same on every station.
-            let found = resolver.lookup_ip(format!("{name}.")).await;
-            let found = found.map_err(|error| if error.is_no_records_found() { ResolveError::NoSuchName } else { ResolveError::NoAnswer })?;
-            Ok(found.iter().collect())
-        })
+        let names = self.names.clone();
+        Box::pin(async move { names.addresses(&name).await })
     }
 
     fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {

@@ -90,6 +90,7 @@ async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) 
         processors,
         tasks: Tasks::new(),
         notes_kept: NOTES_KEPT,
+        memory_bytes: super::load::memory_bytes,
     };
     Ok(Station::start(&plan.config, &plan.network, plan.policy, parts).await?)
 }

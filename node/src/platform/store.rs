@@ -34,7 +34,7 @@ use futures::future::BoxFuture;
 use lane::Lane;
 use redb::Database;
 use station_car::Dag;
-use tables::{is_owned, load, transact};
+use tables::{is_owned, load, owned, transact};
 use tokio::sync::oneshot;
 
 pub use files::Bounds;
@@ -64,6 +64,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 enum Request {
     Commit(Batch, Reply<Gone>),
     Load(Table, Reply<Records>),
+    Owned(Table, Reply<Vec<Cid>>),
     /// Answered after every batch given before.
     Settle(Reply<()>),
 }
@@ -126,6 +127,10 @@ impl Store for RedbStore {
 
     fn load(&self, table: Table) -> BoxFuture<'static, Result<Records, StoreError>> {
         self.ask(|reply| Request::Load(table, reply))
+    }
+
+    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
+        self.ask(|reply| Request::Owned(table, reply))
     }
 
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
@@ -223,6 +228,7 @@ impl Disk {
             let mut batches = Vec::new();
             let mut waiting = Vec::new();
             let mut loads = Vec::new();
+            let mut lists = Vec::new();
             let mut settled = Vec::new();
             for request in std::iter::once(first).chain(requests.try_iter()) {
                 match request {
@@ -231,6 +237,7 @@ impl Disk {
                         waiting.push(reply);
                     }
                     Request::Load(table, reply) => loads.push((table, reply)),
+                    Request::Owned(table, reply) => lists.push((table, reply)),
                     Request::Settle(reply) => settled.push(reply),
                 }
             }
@@ -248,6 +255,9 @@ impl Disk {
             for (table, reply) in loads {
                 // An error here means that nobody waits any more.
                 let _ = reply.send(self.guarded(|disk| load(&disk.records, table).map_err(|error| failed(&disk.path, &error))));
+            }
+            for (table, reply) in lists {
+                let _ = reply.send(self.guarded(|disk| owned(&disk.records, table).map_err(|error| failed(&disk.path, &error))));
             }
         }
     }

@@ -1,16 +1,23 @@
 //! The station's real transport: TCP with Noise and Yamux, and QUIC, with DNS above both.
 //!
-//! Guarantees: authenticated and multiplexed; names are resolved through the system's resolver configuration. Deliberately lacks the
+//! Guarantees: authenticated and multiplexed; names are resolved through the system's resolver as it is when they are dialled; without one
+//! addresses are dialled all the same. Deliberately lacks the
 //! rule on which names and addresses may be dialled: `network::reach` lies above it on every platform.
 
 use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 use libp2p::core::Transport;
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, OrTransport};
+use libp2p::core::transport::{Boxed, DialOpts, ListenerId, OrTransport, TransportEvent};
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
-use libp2p::{PeerId, dns, noise, quic, tcp};
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId, dns, noise, quic, tcp};
 
 use crate::network::config::{QUIC_CONNECTION_BYTES_MAX, QUIC_STREAM_BYTES_MAX, STREAMS_MAX};
 use crate::network::multiplexing;
@@ -20,8 +27,6 @@ use crate::network::multiplexing;
 pub enum TransportError {
     #[error("the key cannot be used with Noise: {0}")]
     Noise(#[from] noise::Error),
-    #[error("the system's resolver configuration cannot be read: {0}")]
-    Resolver(#[from] io::Error),
 }
 
 /// TCP and QUIC with DNS. Must be called within a tokio runtime.
@@ -31,7 +36,82 @@ pub fn build(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Trans
     (bounded.max_stream_data, bounded.max_connection_data) = (QUIC_STREAM_BYTES_MAX, QUIC_CONNECTION_BYTES_MAX);
     let quic = quic::tokio::Transport::new(bounded).map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
     let both = OrTransport::new(quic, tcp(keypair)?).map(|either, _| either.into_inner());
-    Ok(dns::tokio::Transport::system(both)?.boxed())
+    Ok(Named { inner: Shared(Arc::new(Mutex::new(both.boxed()))) }.boxed())
+}
+
+type Both = Boxed<(PeerId, StreamMuxerBox)>;
+type Dialled = <Both as Transport>::Output;
+
+/// Resolves names with the configuration that the system has when they are dialled: few are, those of the network file, and it may have been
+/// none when the station started.
+struct Named {
+    inner: Shared,
+}
+
+impl Transport for Named {
+    type Output = Dialled;
+    type Error = io::Error;
+    type ListenerUpgrade = <Both as Transport>::ListenerUpgrade;
+    type Dial = BoxFuture<'static, io::Result<Dialled>>;
+
+    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), libp2p::TransportError<io::Error>> {
+        self.inner.listen_on(id, address)
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        self.inner.remove_listener(id)
+    }
+
+    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, libp2p::TransportError<io::Error>> {
+        if !has_name(&address) {
+            return Ok(self.inner.dial(address, options)?.boxed());
+        }
+        let mut named = dns::tokio::Transport::system(self.inner.clone()).map_err(libp2p::TransportError::Other)?;
+        let dial = named.dial(address, options).map_err(|error| error.map(io::Error::other))?;
+        Ok(dial.map_err(io::Error::other).boxed())
+    }
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
+        Pin::new(&mut self.get_mut().inner).poll(context)
+    }
+}
+
+/// Whether something of `address` has to be looked up.
+fn has_name(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)))
+}
+
+/// One transport behind several resolvers.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Both>>);
+
+impl Shared {
+    fn inner(&self) -> MutexGuard<'_, Both> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport for Shared {
+    type Output = Dialled;
+    type Error = io::Error;
+    type ListenerUpgrade = <Both as Transport>::ListenerUpgrade;
+    type Dial = <Both as Transport>::Dial;
+
+    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), libp2p::TransportError<io::Error>> {
+        self.inner().listen_on(id, address)
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        self.inner().remove_listener(id)
+    }
+
+    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, libp2p::TransportError<io::Error>> {
+        self.inner().dial(address, options)
+    }
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
+        Pin::new(&mut *self.inner()).poll(context)
+    }
 }
 
 /// TCP alone: where there is no resolver configuration to read.
@@ -42,4 +122,46 @@ pub fn tcp(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::
         .multiplex(multiplexing())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     Ok(transport.boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_are_looked_up() {
+        for (address, named) in [
+            ("/ip4/5.5.5.5/tcp/1", false),
+            ("/ip6/2a00::1/udp/1/quic-v1", false),
+            ("/dns/a.example/tcp/1", true),
+            ("/dns4/a.example/tcp/1", true),
+            ("/dns6/a.example/udp/1/quic-v1", true),
+            ("/dnsaddr/a.example", true),
+        ] {
+            assert_eq!(has_name(&address.parse().expect("an address")), named, "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_shared_transport_listens_and_is_dialled_through_its_clones() {
+        let [one, other] = [0, 1].map(|_| Keypair::generate_ed25519());
+        let mut server = build(&one).expect("a transport");
+        server.listen_on(ListenerId::next(), "/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("loopback");
+        let listening = |server: &mut Both, context: &mut Context<'_>| Pin::new(server).poll(context);
+        let address = futures::future::poll_fn(|context| match listening(&mut server, context) {
+            Poll::Ready(TransportEvent::NewAddress { listen_addr, .. }) => Poll::Ready(listen_addr),
+            Poll::Ready(_) => Poll::Pending,
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        let options = DialOpts { role: libp2p::core::Endpoint::Dialer, port_use: libp2p::core::transport::PortUse::New };
+        let dial = build(&other).expect("a transport").dial(address, options).expect("it can be dialled");
+        let upgrade = futures::future::poll_fn(|context| match listening(&mut server, context) {
+            Poll::Ready(TransportEvent::Incoming { upgrade, .. }) => Poll::Ready(upgrade),
+            Poll::Ready(_) | Poll::Pending => Poll::Pending,
+        });
+        let (dialled, accepted) = futures::join!(dial, async { upgrade.await.await });
+        assert_eq!(dialled.expect("connected").0, one.public().to_peer_id());
+        assert_eq!(accepted.expect("accepted").0, other.public().to_peer_id());
+    }
 }

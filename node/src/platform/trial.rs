@@ -4,15 +4,15 @@
 
 use std::time::Instant;
 
-use ipld_core::ipld::Ipld;
 use serde::Serialize;
-use serde_json::Value;
-use station_protocol::codec;
+use station_protocol::experiment::OutputForm;
 use station_protocol::limits::Limits;
+use station_protocol::receipt::Outcome;
 use station_sandbox::{CompileError, HostCall, Load, PROFILE, Reply, Sandbox, Step};
 
+use crate::library::BUNDLED;
 use crate::printable::Line;
-use crate::results::{from_cbor, outcome_word};
+use crate::results::{Output, outcome_word};
 
 /// WASI's ENOSYS: the errno of an operation this host does not have.
 const ENOSYS: i32 = 52;
@@ -24,8 +24,6 @@ pub enum TrialError {
     BadModule(String),
     #[error("the sandbox failed: {0}")]
     Sandbox(String),
-    #[error("the input has a number that DAG-CBOR cannot say")]
-    Input,
 }
 
 /// What a station would say of a module before running it.
@@ -42,10 +40,46 @@ pub struct Inspection {
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
     pub outcome: String,
-    pub output: Value,
+    /// Whether the guest came to its end.
+    #[serde(skip)]
+    pub completed: bool,
+    /// What standard output is in the form that was promised.
+    #[serde(flatten)]
+    pub output: Output,
+    pub output_bytes: u64,
+    pub output_form: OutputForm,
+    /// Standard output as it came.
+    #[serde(skip)]
+    pub written: Vec<u8>,
     pub log: String,
     pub fuel: u64,
     pub duration_ms: u64,
+    /// What it was given.
+    pub limits: Limits,
+}
+
+/// How a module is run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Standard input.
+    pub stdin: Vec<u8>,
+    pub form: OutputForm,
+    pub limits: Limits,
+    pub pure: bool,
+}
+
+/// Runs the bundled no-op for real, the shortest proof that workers start, compile and answer. Err: this machine can run nothing, and what
+/// to look at.
+pub async fn noop(sandbox: Sandbox) -> Result<Trial, String> {
+    let noop = BUNDLED.iter().find(|module| module.name == "noop").expect("noop is bundled");
+    let next = "look at the limits of this shell, service or container (`ulimit -a`, above all `ulimit -v`), then try `station doctor`";
+    // An empty map.
+    let plan = Plan { stdin: vec![0xa0], form: OutputForm::DagCbor, limits: Limits::default(), pure: true };
+    match run_in(sandbox, noop.bytes.to_vec(), plan).await {
+        Ok(trial) if trial.completed => Ok(trial),
+        Ok(trial) => Err(format!("this machine can run no module: a no-op ended as {}; {next}", trial.outcome)),
+        Err(error) => Err(format!("this machine can run no module: {error}; {next}")),
+    }
 }
 
 /// Checks and compiles `module` as a station would.
@@ -62,11 +96,14 @@ pub async fn inspect(module: Vec<u8>) -> Result<Inspection, TrialError> {
     .await
 }
 
-/// Runs `module` once on `input`.
-pub async fn run(module: Vec<u8>, input: &Value, limits: Limits, pure: bool) -> Result<Trial, TrialError> {
-    let input = codec::encode(&to_ipld(input)?);
+/// Runs `module` once.
+pub async fn run(module: Vec<u8>, plan: Plan) -> Result<Trial, TrialError> {
+    run_in(Sandbox::new(station_sandbox::Config::default()), module, plan).await
+}
+
+async fn run_in(sandbox: Sandbox, module: Vec<u8>, plan: Plan) -> Result<Trial, TrialError> {
     blocking(move || {
-        let sandbox = Sandbox::new(station_sandbox::Config::default());
+        let Plan { stdin, form, limits, pure } = plan;
         let artefact = sandbox.compile(&module).map_err(|error| match error {
             // A sentence of one line: the module chose the names in it.
             CompileError::BadModule(reason) => TrialError::BadModule(Line(&reason.to_string()).to_string()),
@@ -77,6 +114,7 @@ pub async fn run(module: Vec<u8>, input: &Value, limits: Limits, pure: bool) -> 
         let mut session = sandbox.open(&artefact).map_err(failed)?;
         let begun = Instant::now();
         let Limits { fuel, memory_bytes, wall_ms, output_bytes, .. } = limits;
+        let input = stdin;
         let mut step = session.start(Load { input, fuel, memory_bytes, wall_ms, output_bytes, pure: pure.then_some([0; 32]) }).map_err(failed)?;
         let done = loop {
             match step {
@@ -85,11 +123,16 @@ pub async fn run(module: Vec<u8>, input: &Value, limits: Limits, pure: bool) -> 
             }
         };
         Ok(Trial {
+            completed: matches!(done.outcome, Outcome::Completed),
             outcome: outcome_word(&done.outcome),
-            output: from_cbor(&done.output),
+            output: Output::read(form, &done.output),
+            output_bytes: done.output.len() as u64,
+            output_form: form,
+            written: done.output,
             log: String::from_utf8_lossy(&done.log).into_owned(),
             fuel: done.fuel,
             duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            limits,
         })
     })
     .await
@@ -104,19 +147,4 @@ fn answer(call: &HostCall) -> Reply {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, TrialError> + Send + 'static) -> Result<T, TrialError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| TrialError::Sandbox(error.to_string()))?
-}
-
-/// JSON as job inputs are: whole numbers stay whole.
-fn to_ipld(value: &Value) -> Result<Ipld, TrialError> {
-    Ok(match value {
-        Value::Null => Ipld::Null,
-        Value::Bool(flag) => Ipld::Bool(*flag),
-        Value::Number(number) => match number.as_i64().map(i128::from).or(number.as_u64().map(i128::from)) {
-            Some(whole) => Ipld::Integer(whole),
-            None => Ipld::Float(number.as_f64().filter(|float| float.is_finite()).ok_or(TrialError::Input)?),
-        },
-        Value::String(text) => Ipld::String(text.clone()),
-        Value::Array(items) => Ipld::List(items.iter().map(to_ipld).collect::<Result<_, _>>()?),
-        Value::Object(map) => Ipld::Map(map.iter().map(|(key, value)| Ok((key.clone(), to_ipld(value)?))).collect::<Result<_, TrialError>>()?),
-    })
 }

@@ -8,7 +8,15 @@ const PRIMES: &str = include_str!("../../../modules/primes/experiment.toml");
 const GATEWAYS: &str = include_str!("../../../modules/gateway-check/experiment.toml");
 
 fn prepared(text: &str, inputs: Option<&str>) -> Result<Draft, PrepareError> {
-    draft(ExperimentFile::parse(text)?, Content::raw(b"module"), inputs)
+    let file = ExperimentFile::parse(text)?;
+    let listed = inputs.map(|text| file.list(text.as_bytes())).transpose()?;
+    draft(file, Content::raw(b"module"), listed)
+}
+
+/// The same as `publish` does it.
+fn published(text: &str) -> Result<Draft, PrepareError> {
+    let draft = prepared(text, None)?;
+    check(&draft).map(|()| draft)
 }
 
 #[test]
@@ -23,7 +31,7 @@ fn every_modules_example_prepares_and_names_a_bundled_module() {
             "{}: {module:?}",
             path.display()
         );
-        let draft = prepared(&text, None).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let draft = published(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(draft.jobs.count() > 0 && draft.profile.as_str() == station_sandbox::PROFILE);
     }
 }
@@ -42,8 +50,32 @@ fn a_draft_says_what_its_file_says() {
 fn a_recurring_experiment_is_refused_by_name_and_not_run_once_in_silence() {
     let text = PRIMES.replace("deadline = \"5m\"", "deadline = \"5m\"\nevery = \"1h\"");
     let error = prepared(&text, None).expect_err("not implemented");
-    assert_eq!(error, PrepareError::Recurrence);
-    assert!(error.to_string().contains("every"));
+    assert!(error.to_string().contains("run.every"), "{error}");
+}
+
+#[test]
+fn what_can_never_be_contacted_is_refused_by_name_and_with_the_reason() {
+    let file = |needs: &str, gateway: &str| {
+        format!(
+            "module = \"gateway-check\"\n[jobs]\ngateway = [\"https://ipfs.io\", {gateway:?}]\ncid = [\"bafkqaaa\"]\ntarget = \"gateway\"\n[measurement]\n[needs]\nhttp = [\"ipfs.io\", {needs:?}]\n"
+        )
+    };
+    for (needs, why) in [("127.0.0.1:8080", "loopback"), ("192.168.1.1", "private"), ("*.local", "local network"), ("ipfs.io:22", "port")] {
+        let error = published(&file(needs, "https://ipfs.io")).expect_err(needs).to_string();
+        assert!(error.contains("[needs]") && error.contains(needs) && error.contains(why), "{error}");
+    }
+    for (gateway, words) in [
+        ("http://127.0.0.1:8080", &["job 1", "127.0.0.1", "loopback"][..]),
+        ("http://localhost", &["job 1", "localhost", "local network"]),
+        ("https://ipfs.io:22", &["job 1", "port"]),
+        ("https://example.org", &["job 1", "example.org", "[needs]"]),
+    ] {
+        let error = published(&file("*.ipfs.io", gateway)).expect_err(gateway).to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+    for (needs, gateway) in [("*", "https://example.org:8443"), ("*.ipfs.io", "no URL"), ("example.org:443", "https://example.org/x")] {
+        published(&file(needs, gateway)).unwrap_or_else(|error| panic!("{needs} {gateway}: {error}"));
+    }
 }
 
 #[test]

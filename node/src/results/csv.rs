@@ -1,30 +1,120 @@
 //! CSV (RFC 4180): one line per execution, so that a spreadsheet can do what it likes.
+//!
+//! Columns, in this order: the job and its input; the verdict and what its execution gave; `seen_…`, which the requester saw itself;
+//! `station_…`, which the station signed; the experiment; the output; the guest's log. Times are RFC 3339 in UTC.
 
-use super::{ExecutionRow, Results, Row, value_words};
+use super::{ExecutionRow, Output, Results, Row, fields, value_words};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The whole experiment. Columns: job, one per input key, verdict, wanted, node, region, outcome, agrees, fuel, duration_ms, one per output key.
+const FIXED: [&str; 27] = [
+    "verdict",
+    "wanted",
+    "node",
+    "region",
+    "outcome",
+    "agrees",
+    "fuel",
+    "duration_ms",
+    "seen_network",
+    "seen_leased_at",
+    "seen_received_at",
+    "station_started_at",
+    "station_ended_at",
+    "station_waited_ms",
+    "station_isolation",
+    "station_software",
+    "station_profile",
+    "station_requests",
+    "station_body_bytes",
+    "station_errors",
+    "experiment",
+    "module_cid",
+    "module_name",
+    "topic",
+    "published_at",
+    "closed_at",
+    "deadline_at",
+];
+
+/// The columns that values make: one per key of those that are maps, and one for those that are none.
+struct Columns {
+    name: &'static str,
+    whole: bool,
+    keys: BTreeSet<String>,
+}
+
+impl Columns {
+    fn of<'a>(name: &'static str, values: impl Iterator<Item = &'a Value>) -> Self {
+        let mut columns = Self { name, whole: false, keys: BTreeSet::new() };
+        for value in values {
+            match fields(value) {
+                Some(map) => columns.keys.extend(map.keys().cloned()),
+                None => columns.whole |= !value.is_null(),
+            }
+        }
+        columns
+    }
+
+    fn header(&self) -> impl Iterator<Item = String> + '_ {
+        let whole = self.whole.then(|| self.name.to_owned());
+        whole.into_iter().chain(self.keys.iter().map(|key| format!("{}.{key}", self.name)))
+    }
+
+    fn cells<'a>(&'a self, value: &'a Value) -> impl Iterator<Item = String> + 'a {
+        let map = fields(value);
+        let words = |value: &Value| if value.is_null() { String::new() } else { value_words(value) };
+        let whole = self.whole.then(|| if map.is_some() { String::new() } else { words(value) });
+        whole.into_iter().chain(self.keys.iter().map(move |key| map.and_then(|map| map.get(key)).map(words).unwrap_or_default()))
+    }
+}
+
+/// The whole experiment.
 #[must_use]
 pub fn render(results: &Results) -> String {
-    let inputs = keys(results.rows.iter().map(|row| &row.input));
-    let outputs = keys(results.rows.iter().flat_map(|row| row.executions.iter().map(|execution| &execution.output)));
-    let fixed = ["verdict", "wanted", "node", "region", "outcome", "agrees", "fuel", "duration_ms"].map(str::to_owned);
-    let header = std::iter::once("job".to_owned())
-        .chain(inputs.iter().map(|key| format!("input.{key}")))
-        .chain(fixed)
-        .chain(outputs.iter().map(|key| format!("output.{key}")));
-    let mut text = line(header);
+    let executions = || results.rows.iter().flat_map(|row| &row.executions);
+    let inputs = Columns::of("input", results.rows.iter().map(|row| &row.input));
+    let outputs = Columns::of("output", executions().map(ExecutionRow::value));
+    let has_raw = executions().any(|execution| instead(execution).is_some());
+    let has_log = executions().any(|execution| execution.guest_log.is_some());
+    let raw = if has_raw { &["output_raw", "output_error"][..] } else { &[] };
+    let log = if has_log { &["guest_log"][..] } else { &[] };
+    let rest = |names: &'static [&'static str]| names.iter().map(|name| (*name).to_owned());
+    let header = rest(&["job"]).chain(inputs.header()).chain(rest(&FIXED)).chain(outputs.header());
+    let mut text = line(header.chain(raw.iter().chain(log).map(|name| (*name).to_owned())));
     for row in &results.rows {
         for execution in &row.executions {
-            text.push_str(&execution_line(row, execution, &inputs, &outputs));
+            let cells = std::iter::once(row.index.to_string()).chain(inputs.cells(&row.input)).chain(fixed(results, row, execution));
+            let raw = if has_raw { instead(execution).unwrap_or_default().to_vec() } else { Vec::new() };
+            let log = has_log.then(|| execution.guest_log.clone().unwrap_or_default());
+            text.push_str(&line(cells.chain(outputs.cells(execution.value())).chain(raw).chain(log)));
         }
     }
     text
 }
 
-fn execution_line(row: &Row, execution: &ExecutionRow, inputs: &BTreeSet<String>, outputs: &BTreeSet<String>) -> String {
-    let fixed = [
+/// What there is instead of an output in the promised form, and why.
+fn instead(execution: &ExecutionRow) -> Option<[String; 2]> {
+    match execution.output.as_ref()? {
+        Output::Value(_) => None,
+        Output::Raw(raw) => {
+            let content = match &raw.content {
+                super::RawContent::Text(text) => text.clone(),
+                super::RawContent::Base64(text) => format!("base64:{text}"),
+            };
+            Some([content, raw.reason.clone()])
+        }
+        Output::Elsewhere(elsewhere) => Some([String::new(), elsewhere.words()]),
+    }
+}
+
+fn fixed(results: &Results, row: &Row, execution: &ExecutionRow) -> [String; FIXED.len()] {
+    let (seen, stated) = (&execution.seen, &execution.station);
+    let read = stated.requests.as_ref().and_then(|requests| requests.read.as_ref());
+    let errors = |errors: &std::collections::BTreeMap<String, u64>| {
+        errors.iter().map(|(error, times)| format!("{times} {error}")).collect::<Vec<_>>().join(" ")
+    };
+    [
         row.verdict.to_string(),
         row.wanted.to_string(),
         execution.node.clone(),
@@ -33,18 +123,26 @@ fn execution_line(row: &Row, execution: &ExecutionRow, inputs: &BTreeSet<String>
         execution.agrees.map(|agrees| agrees.to_string()).unwrap_or_default(),
         execution.fuel.to_string(),
         execution.duration_ms.to_string(),
-    ];
-    let cell = |value: &Value, key: &String| value.get(key).filter(|value| !value.is_null()).map(value_words).unwrap_or_default();
-    line(
-        std::iter::once(row.index.to_string())
-            .chain(inputs.iter().map(|key| cell(&row.input, key)))
-            .chain(fixed)
-            .chain(outputs.iter().map(|key| cell(&execution.output, key))),
-    )
-}
-
-fn keys<'a>(values: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
-    values.filter_map(Value::as_object).flat_map(|map| map.keys().cloned()).collect()
+        seen.network.clone(),
+        seen.leased_at.clone(),
+        seen.received_at.clone(),
+        stated.started_at.clone(),
+        stated.ended_at.clone(),
+        stated.waited_ms.to_string(),
+        stated.isolation.clone(),
+        stated.software.clone(),
+        stated.profile.clone(),
+        read.map(|read| read.count.to_string()).unwrap_or_default(),
+        read.map(|read| read.body_bytes.to_string()).unwrap_or_default(),
+        read.map(|read| errors(&read.errors)).unwrap_or_default(),
+        results.experiment.clone(),
+        results.module.cid.clone(),
+        results.module.name.clone().unwrap_or_default(),
+        results.topic.clone(),
+        results.published_at.clone(),
+        results.closed_at.clone().unwrap_or_default(),
+        results.deadline_at.clone(),
+    ]
 }
 
 /// Quotes what needs it, and disarms text that a spreadsheet would run as a formula.

@@ -2,11 +2,14 @@
 //! one self-contained HTML page.
 //!
 //! Guarantees: says nothing that the receipts do not say; a dissenting station is named with what it said, and nobody is where nothing was
-//! decided; a failure is no answer. Deliberately lacks judgement: verdicts come from the rules.
+//! decided; a failure is no answer; what is not in the promised form is shown as it is, with the reason. Deliberately lacks judgement:
+//! verdicts come from the rules.
 
 pub mod csv;
+mod execution;
 pub mod html;
 mod json;
+mod output;
 pub mod stats;
 pub mod table;
 
@@ -14,11 +17,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use station_protocol::experiment::{Class, Experiment};
+use station_protocol::experiment::{Class, Experiment, InputForm, OutputForm, WHOLE};
+use station_protocol::human::rfc3339;
 use station_protocol::log::{HeldReceipt, SettledJob};
+use station_protocol::quorum::usable;
+use station_protocol::receipt::LeaseNumber;
+use station_protocol::requester::View;
 use station_protocol::verdict::{Decision, Group, Stratum};
+use station_protocol::{ExperimentId, Time};
 
+use crate::library::bundled_names;
+pub use execution::{ExecutionRow, RequestRow, Requests, RequestsRead, Seen, Stated};
 pub use json::{from_cbor, to_json};
+pub use output::{Answer, Elsewhere, Output, Raw, RawContent};
 pub use stats::Quantiles;
 
 /// One experiment's results.
@@ -32,9 +43,42 @@ pub struct Results {
     pub settled: u64,
     /// The CID of the Log's root, once closed.
     pub log: Option<String>,
+    /// By the requester's clock, RFC 3339.
+    pub published_at: String,
+    pub closed_at: Option<String>,
+    pub deadline_at: String,
+    pub topic: String,
+    pub module: Module,
+    /// The engine's.
+    pub profile: String,
+    /// How the guest got its input, and what its output promises to be: `dag_cbor`, `json`, `text` or `bytes`.
+    pub input_form: InputForm,
+    pub output_form: OutputForm,
     /// Readings asked for, in the experiment's order.
     pub report: Vec<String>,
     pub rows: Vec<Row>,
+}
+
+/// The module that ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    pub cid: String,
+    pub bytes: u64,
+    /// Of one that comes with the program.
+    pub name: Option<String>,
+}
+
+/// What results are made from beside the settled jobs.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    pub id: ExperimentId,
+    pub experiment: &'a Experiment,
+    pub published: Time,
+    pub closed: Option<Time>,
+    /// The Log's root, once closed.
+    pub log: Option<cid::Cid>,
+    /// The ends of guests' logs.
+    pub logs: &'a BTreeMap<LeaseNumber, Vec<u8>>,
 }
 
 /// One job's results.
@@ -50,8 +94,9 @@ pub struct Row {
     pub wanted: usize,
     /// How those that agree ended, like `completed`; nothing where nothing was decided.
     pub outcome: Option<String>,
-    /// What they say: the output of a pure job, the `exact` fields of a measurement.
-    pub answer: Value,
+    /// What they say: the output of a pure job, the `exact` fields of a measurement. Nothing where nothing was decided.
+    #[serde(flatten)]
+    pub answer: Option<Answer>,
     /// Quantiles of each reading over the agreeing executions, or over all where nothing was decided.
     pub readings: BTreeMap<String, Quantiles>,
     pub executions: Vec<ExecutionRow>,
@@ -93,10 +138,22 @@ impl Row {
         self.of < self.wanted
     }
 
-    /// Whether the job has the answer that was asked for, from as many stations as were asked for.
+    /// Whether the job has the answer that was asked for, in the form that was promised, from as many stations as were asked for.
     #[must_use]
     pub fn is_answered(&self) -> bool {
-        matches!(self.verdict, Verdict::Agreed | Verdict::Certified | Verdict::Split) && !self.is_short()
+        matches!(self.verdict, Verdict::Agreed | Verdict::Certified | Verdict::Split) && !self.is_short() && self.malformed().is_none()
+    }
+
+    /// The answer as a value; null where it is none.
+    #[must_use]
+    pub fn answer(&self) -> &Value {
+        if let Some(Answer::Value(value)) = &self.answer { value } else { &Value::Null }
+    }
+
+    /// The answer, where it is not in the form that was promised.
+    #[must_use]
+    pub fn malformed(&self) -> Option<&Raw> {
+        if let Some(Answer::Raw(raw)) = &self.answer { Some(raw) } else { None }
     }
 
     /// The verdict, and of a failure how it failed: `failed: out_of_fuel`.
@@ -116,50 +173,76 @@ impl Row {
     }
 }
 
-/// One execution as its receipt tells it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ExecutionRow {
-    pub node: String,
-    pub region: Option<String>,
-    pub outcome: String,
-    /// Whether it says what was decided; nothing where nothing was.
-    pub agrees: Option<bool>,
-    pub fuel: u64,
-    pub duration_ms: u64,
-    /// The output as JSON; null when there is none or it is not DAG-CBOR.
-    pub output: Value,
-}
-
 impl Results {
-    /// `settled` in any order; `log` once the experiment is closed.
+    /// Of an experiment of this station; `settled` in any order.
     #[must_use]
-    pub fn new(id: &station_protocol::ExperimentId, experiment: &Experiment, settled: &[SettledJob], log: Option<String>) -> Self {
+    pub fn of(view: &View, settled: &[SettledJob], logs: &BTreeMap<LeaseNumber, Vec<u8>>) -> Self {
+        let call = &view.call.body;
+        let experiment = &call.experiment.body;
+        Self::new(&Facts { id: call.id(), experiment, published: view.published, closed: view.closed, log: view.status.log, logs }, settled)
+    }
+
+    #[must_use]
+    pub fn new(facts: &Facts<'_>, settled: &[SettledJob]) -> Self {
+        let experiment = facts.experiment;
         let (class, report) = match &experiment.class {
             Class::Pure(_) => ("pure", Vec::new()),
             Class::Measurement(measurement) => ("measurement", measurement.report.iter().map(ToString::to_string).collect()),
             Class::SelfVerifying { .. } => ("self_verifying", Vec::new()),
         };
-        let wanted = experiment.class.executions() as usize;
-        let mut rows: Vec<Row> = settled.iter().map(|job| row(job, wanted, &report)).collect();
+        let mut rows: Vec<Row> = settled.iter().map(|job| row(job, facts, &report)).collect();
         rows.sort_by_key(|row| row.index);
+        let module = &experiment.module;
+        let bundled = bundled_names().into_iter().find(|(_, cids)| cids.contains(&module.cid));
         Self {
-            experiment: id.to_string(),
+            experiment: facts.id.to_string(),
             name: experiment.name.to_string(),
             requester: experiment.requester.to_string(),
             class: class.to_owned(),
             jobs: experiment.jobs.count,
             settled: rows.len() as u64,
-            log,
+            log: facts.log.map(|log| log.to_string()),
+            published_at: rfc3339(facts.published),
+            closed_at: facts.closed.map(rfc3339),
+            deadline_at: rfc3339(experiment.deadline),
+            topic: experiment.topic.to_string(),
+            module: Module { cid: module.cid.to_string(), bytes: module.bytes, name: bundled.map(|(name, _)| name.to_string()) },
+            profile: experiment.profile.to_string(),
+            input_form: experiment.input,
+            output_form: experiment.output,
             report,
             rows,
         }
     }
+
+    /// The experiment in a few words: module, topic, when it was published and closed.
+    #[must_use]
+    pub fn facts_words(&self) -> String {
+        let module = self.module.name.clone().unwrap_or_else(|| self.module.cid.clone());
+        let end = self.closed_at.as_ref().map_or_else(|| format!("open until {}", self.deadline_at), |at| format!("closed {at}"));
+        format!("{module} on {} · published {} · {end}", self.topic, self.published_at)
+    }
 }
 
-/// One JSON object per job and line.
+/// One JSON object per job and line, with what names its experiment.
 #[must_use]
 pub fn ndjson(results: &Results) -> String {
-    results.rows.iter().map(|row| serde_json::to_string(row).expect("our own types have JSON") + "\n").collect()
+    let facts = serde_json::json!({
+        "experiment": results.experiment,
+        "module": results.module,
+        "topic": results.topic,
+        "published_at": results.published_at,
+        "closed_at": results.closed_at,
+        "deadline_at": results.deadline_at,
+    });
+    let line = |row: &Row| {
+        let mut line = serde_json::to_value(row).expect("our own types have JSON");
+        if let (Value::Object(line), Value::Object(facts)) = (&mut line, &facts) {
+            line.extend(facts.clone());
+        }
+        format!("{line}\n")
+    };
+    results.rows.iter().map(line).collect()
 }
 
 /// What a decision says of its job.
@@ -170,23 +253,26 @@ struct Said {
     agree: usize,
     of: usize,
     outcome: Option<String>,
-    answer: Value,
+    answer: Option<Answer>,
 }
 
-fn row(job: &SettledJob, wanted: usize, report: &[String]) -> Row {
-    let Said { verdict, supporting, agree, of, outcome, answer } = said(job);
-    let executions: Vec<ExecutionRow> = job.receipts.iter().map(|held| execution(held, supporting.as_deref())).collect();
+fn row(job: &SettledJob, facts: &Facts<'_>, report: &[String]) -> Row {
+    let form = facts.experiment.output;
+    let Said { verdict, supporting, agree, of, outcome, answer } = said(job, form);
+    let execution = |held: &HeldReceipt| ExecutionRow::new(held, supporting.as_deref(), form, facts.logs.get(&held.receipt.body.lease));
+    let executions: Vec<ExecutionRow> = job.receipts.iter().map(execution).collect();
     let readings = report.iter().filter_map(|field| Some((field.clone(), reading(field, &executions)?))).collect();
+    let wanted = facts.experiment.class.executions() as usize;
     Row { index: job.verdict.index, input: from_cbor(&job.input), verdict, agree, of, wanted, outcome, answer, readings, executions }
 }
 
-fn said(job: &SettledJob) -> Said {
+fn said(job: &SettledJob, form: OutputForm) -> Said {
     let undecided = |verdict| {
         let (agree, of) = largest_of(&job.receipts);
-        Said { verdict, supporting: None, agree, of, outcome: None, answer: Value::Null }
+        Said { verdict, supporting: None, agree, of, outcome: None, answer: None }
     };
     match &job.verdict.decision {
-        Decision::Measured { strata, .. } => measured(strata).unwrap_or_else(|| undecided(Verdict::Undecided)),
+        Decision::Measured { strata, .. } => measured(strata, job, form).unwrap_or_else(|| undecided(Verdict::Undecided)),
         Decision::Undecided { .. } => undecided(Verdict::Undecided),
         Decision::Expired { .. } => undecided(Verdict::Expired),
         Decision::Agreed { canonical, certificate, against } | Decision::Failed { canonical, certificate, against } => Said {
@@ -194,7 +280,12 @@ fn said(job: &SettledJob) -> Said {
             agree: certificate.len(),
             of: certificate.len() + against.len(),
             outcome: Some(outcome_word(&canonical.outcome)),
-            answer: job.receipts.iter().find(|held| certificate.contains(&held.receipt.body.lease)).map_or(Value::Null, output),
+            answer: job
+                .receipts
+                .iter()
+                .find(|held| certificate.contains(&held.receipt.body.lease))
+                .and_then(|held| execution::output(held, form))
+                .map(Answer::from),
             supporting: Some(certificate.to_vec()),
         },
     }
@@ -203,14 +294,14 @@ fn said(job: &SettledJob) -> Said {
 /// Of the receipts that count, how many at most say exactly the same, and how many there are.
 fn largest_of(receipts: &[HeldReceipt]) -> (usize, usize) {
     let mut equal: BTreeMap<_, usize> = BTreeMap::new();
-    for body in receipts.iter().map(|held| &held.receipt.body).filter(|body| body.outcome.is_comparable()) {
+    for body in usable(receipts).into_iter().map(|held| &held.receipt.body) {
         *equal.entry((&body.outcome, &body.output, body.fuel)).or_default() += 1;
     }
     (equal.values().copied().max().unwrap_or(0), equal.values().sum())
 }
 
 /// The leading group of all strata together: certified when every stratum has a majority for the same answer. Nothing of no strata.
-fn measured(strata: &[Stratum]) -> Option<Said> {
+fn measured(strata: &[Stratum], job: &SettledJob, form: OutputForm) -> Option<Said> {
     let leading: Vec<_> = strata.iter().filter_map(|stratum| stratum.groups.first().map(|group| (stratum.certified, group))).collect();
     let (_, largest) = leading.iter().max_by_key(|(_, group)| (group.outcome.is_answer(), group.receipts.len()))?;
     let same = |group: &Group| group.exact == largest.exact && group.outcome == largest.outcome;
@@ -223,30 +314,23 @@ fn measured(strata: &[Stratum]) -> Option<Said> {
     };
     let groups = || strata.iter().flat_map(|stratum| stratum.groups.iter());
     let supporting: Vec<u64> = groups().filter(|group| same(group)).flat_map(|group| group.receipts.iter().copied()).collect();
+    // Where not one field could be read, the outputs may be none of the form.
+    let unread = || {
+        let held = job.receipts.iter().find(|held| supporting.contains(&held.receipt.body.lease))?;
+        execution::output(held, form).filter(|output| matches!(output, Output::Raw(_))).map(Answer::from)
+    };
+    let raw = if largest.exact.is_empty() { unread() } else { None };
     let answer = largest.exact.iter().map(|(field, value)| (field.to_string(), from_cbor(value))).collect::<serde_json::Map<_, _>>();
     Some(Said {
         verdict,
         agree: supporting.len(),
-        of: groups().map(|group| group.receipts.len()).sum(),
+        // A verdict keeps the first groups and strata: those that it leaves out were asked, too.
+        of: usable(&job.receipts).len(),
         outcome: Some(outcome_word(&largest.outcome)),
-        answer: if verdict == Verdict::Failed { Value::Null } else { Value::Object(answer) },
+        answer: (verdict != Verdict::Failed).then(|| raw.unwrap_or(Answer::Value(Value::Object(answer)))),
         // Where places or stations differ nobody is right because more say so.
         supporting: (verdict != Verdict::Split).then_some(supporting),
     })
-}
-
-fn execution(held: &HeldReceipt, supporting: Option<&[u64]>) -> ExecutionRow {
-    let receipt = &held.receipt.body;
-    let region = held.labels.region();
-    ExecutionRow {
-        node: receipt.node.to_string(),
-        region: region.map(ToString::to_string),
-        outcome: outcome_word(&receipt.outcome),
-        agrees: supporting.map(|supporting| supporting.contains(&receipt.lease)),
-        fuel: receipt.fuel,
-        duration_ms: receipt.duration_ms,
-        output: output(held),
-    }
 }
 
 /// The outcome as it is written on the wire, like `completed` or `trapped: unreachable`.
@@ -261,13 +345,29 @@ pub fn outcome_word(outcome: &station_protocol::receipt::Outcome) -> String {
     }
 }
 
-fn output(held: &HeldReceipt) -> Value {
-    held.output.as_ref().map_or(Value::Null, |output| from_cbor(output))
+/// A unit of an enumeration as it is written on the wire.
+fn to_word<T: Serialize>(value: &T) -> String {
+    serde_json::to_value(value).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The entries of a map; bytes and links, which JSON writes as maps, are none.
+fn fields(value: &Value) -> Option<&serde_json::Map<String, Value>> {
+    let map = value.as_object()?;
+    let is_marked = map.len() == 1 && map.get("/").is_some_and(|marked| marked.is_string() || marked.get("bytes").is_some());
+    (!is_marked).then_some(map)
+}
+
+/// What `output` says under `field`: an output that is no map has one field.
+fn field_of<'a>(output: &'a Value, field: &str) -> Option<&'a Value> {
+    match output {
+        Value::Object(map) => map.get(field),
+        whole => (field == WHOLE).then_some(whole),
+    }
 }
 
 fn reading(field: &str, executions: &[ExecutionRow]) -> Option<Quantiles> {
     let agreeing = executions.iter().filter(|execution| execution.agrees.unwrap_or(true));
-    Quantiles::of(agreeing.filter_map(|execution| execution.output.get(field)?.as_f64()).collect())
+    Quantiles::of(agreeing.filter_map(|execution| execution.reading(field)).collect())
 }
 
 /// A job's input in a few words: its values in key order.

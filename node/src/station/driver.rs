@@ -7,9 +7,9 @@ use std::time::Duration;
 use cid::Cid;
 use station_protocol::bounded::Name;
 use station_protocol::call::{Call, CallState};
+use station_protocol::clock::Witnesses;
 use station_protocol::cluster::Cluster;
-use station_protocol::durable::{Action, BLOB_BYTES_MAX, Commit, Ticket};
-use station_protocol::gauge::Gauge;
+use station_protocol::durable::{Action, Commit, Ticket};
 use station_protocol::requester::{self, Requester, View};
 use station_protocol::work::{At, Request};
 use station_protocol::worker::{self, Via, Worker};
@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::StationError;
 use super::commits::Commits;
 use super::fetches::{Asker, Fetched, Fetches};
-use super::handle::{Command, Handle, Note, Status};
+use super::handle::{Command, Handle, Note};
 use super::narrate::Narrator;
 use super::room::Room;
 use crate::clock::Clock;
@@ -29,6 +29,8 @@ use crate::network::{self, Network};
 use crate::operator::Host;
 use crate::store::{Gone, Store, Table};
 use crate::tasks::Tasks;
+
+mod shown;
 
 /// How often idle sessions and bookkeeping are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -58,9 +60,10 @@ pub(super) struct Driver {
     host: Host,
     commits: Commits<Effect>,
     room: Room,
-    /// Whether the operator's hours and power allow work.
-    may_work: bool,
+    /// Why this machine can run nothing.
+    unfit: Option<String>,
     store: Arc<dyn Store>,
+    tasks: Tasks,
     clock: Clock,
     inbox: mpsc::Receiver<Command>,
     notes: broadcast::Sender<Note>,
@@ -77,7 +80,11 @@ pub(super) struct Driver {
     publishing: BTreeMap<Ticket, oneshot::Sender<Result<ExperimentId, requester::PublishError>>>,
     /// Views that name what is not durable yet, and after how many Commits all of it is.
     views: VecDeque<(u64, oneshot::Sender<Option<View>>, Option<View>)>,
+    /// Who waits until so many Commits are durable.
+    told: VecDeque<(u64, oneshot::Sender<()>)>,
     connected: BTreeSet<NodeId>,
+    /// What the clocks of connected peers say.
+    clocks: Witnesses,
     addresses: At,
     draining: Option<tokio::time::Instant>,
 }
@@ -95,7 +102,7 @@ impl Driver {
         handle: &Handle,
     ) -> Self {
         let executor = Executor::new(engine, handle.library.clone(), host.clone(), network.ledger().clone(), tasks.clone());
-        let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), network.ledger().clone(), tasks);
+        let fetches = Fetches::new(handle.library.clone(), handle.store.clone(), network.ledger().clone(), tasks.clone());
         Self {
             worker,
             requester,
@@ -105,8 +112,9 @@ impl Driver {
             host,
             commits: Commits::default(),
             room: Room::new(handle.store.clone()),
-            may_work: true,
+            unfit: None,
             store: handle.store.clone(),
+            tasks,
             clock,
             inbox,
             notes: handle.notes.clone(),
@@ -119,7 +127,9 @@ impl Driver {
             inviting: BTreeMap::new(),
             publishing: BTreeMap::new(),
             views: VecDeque::new(),
+            told: VecDeque::new(),
             connected: BTreeSet::new(),
+            clocks: Witnesses::default(),
             addresses: At::default(),
             draining: None,
         }
@@ -127,7 +137,7 @@ impl Driver {
 
     pub(super) async fn run(&mut self) -> Result<(), StationError> {
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
-        self.provide_restored();
+        self.provide_restored().await?;
         self.settle();
         loop {
             let deadline = self.deadline();
@@ -140,30 +150,48 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline) => self.on_deadline(),
                 room = self.room.changed() => self.on_room(room?),
                 _ = housekeeping.tick() => {
+                    self.look_at_the_clock();
                     self.executor.reap();
                     self.room.ask();
+                    self.write_ledger();
                 }
             }
             self.settle();
             self.executor.end_preparing(|fetch| self.worker.awaits_module(fetch).is_some());
             if self.is_drained() {
+                if let Some(batch) = self.room.is_enough().then(|| self.host.unwritten(true)).flatten() {
+                    self.store.commit(batch).await?;
+                }
                 return Ok(());
             }
         }
     }
 
-    /// What a restart must not take from those who still fetch it.
-    fn provide_restored(&mut self) {
+    /// The ledger goes to the disk seldom, and not where there is no room: it may be lost, and nothing waits for it.
+    fn write_ledger(&self) {
+        if let Some(batch) = self.room.is_enough().then(|| self.host.unwritten(false)).flatten() {
+            let written = self.store.commit(batch);
+            self.tasks.spawn(async move {
+                if let Err(error) = written.await {
+                    tracing::error!(%error, "the ledger of activity is not durable");
+                }
+            });
+        }
+    }
+
+    /// What a restart must not take from those who still fetch it: modules, and all that records of the machines own, which is what was
+    /// provided when it was written. Without its outputs and its jobs a Log is not whole.
+    async fn provide_restored(&mut self) -> Result<(), StationError> {
         for id in self.requester.experiments().collect::<Vec<_>>() {
             let Some(view) = self.requester.view(&id) else { continue };
             self.provide_module(&id);
-            for cid in view.pages.into_iter().chain(view.status.log) {
-                self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX as u64 });
-            }
+            self.fetches.provide_blocks(view.pages.into_iter().chain(view.status.log));
         }
-        for cid in self.worker.provided().collect::<Vec<_>>() {
-            self.fetches.provide(&Content { cid, bytes: BLOB_BYTES_MAX as u64 });
+        for table in [Table::Worker, Table::Requester] {
+            let owned = self.store.owned(table).await?;
+            self.fetches.provide_blocks(owned);
         }
+        Ok(())
     }
 
     fn provide_module(&mut self, experiment: &ExperimentId) {
@@ -225,6 +253,15 @@ impl Driver {
         self.requester.handle(requester::Event::Tick, now);
     }
 
+    /// A machine that slept, or whose clock was set, has another time than it had: messages say the new one from here on.
+    fn look_at_the_clock(&mut self) {
+        let Some(by_ms) = self.clock.look() else { return };
+        tracing::warn!(by_s = by_ms / 1_000, "the machine slept, or its clock was set: its new time is taken");
+        let (shift, now) = (self.clock.shift(), self.clock.now());
+        self.worker.handle(worker::Event::Clock(shift), now);
+        self.requester.handle(requester::Event::Clock(shift), now);
+    }
+
     fn is_drained(&self) -> bool {
         self.draining.is_some_and(|until| {
             let quiet = self.executor.running() == 0 && self.commits.is_idle() && self.worker.is_drained();
@@ -253,6 +290,7 @@ impl Driver {
             }
             N::Disconnected { node } => {
                 self.connected.remove(&node);
+                self.clocks.gone(&node);
                 self.worker.handle(worker::Event::Disconnected { node }, now);
             }
             N::Addresses(addresses) => {
@@ -289,7 +327,7 @@ impl Driver {
             true => tracing::info!("the disk has room again: work is taken"),
             false => tracing::warn!("the disk is nearly full: no work is taken until there is room, or `disk` in station.toml is raised"),
         }
-        self.worker.handle(worker::Event::MayWork(self.may_work && enough), self.clock.now());
+        self.worker.handle(worker::Event::Room(enough), self.clock.now());
     }
 
     fn on_fetched(&mut self, fetched: Fetched) {
@@ -340,21 +378,33 @@ impl Driver {
                 self.show_views();
             }
             // Whoever asked has gone if the reply cannot be sent.
+            Command::Around(topic, reply) => drop(reply.send(self.around(&topic))),
             Command::Status(reply) => drop(reply.send(self.status())),
             Command::Gauges(reply) => drop(reply.send(self.gauges())),
-            Command::Policy(policy) => {
+            Command::Policy(policy, capacity) => {
                 self.host.set_policy((*policy).clone());
-                self.worker.handle(worker::Event::PolicyChanged(*policy), now);
+                self.worker.handle(worker::Event::PolicyChanged { policy, capacity }, now);
             }
-            Command::MayWork(may) => {
-                self.may_work = may;
-                self.worker.handle(worker::Event::MayWork(may && self.room.is_enough()), now);
+            Command::Unfit(why) => {
+                self.worker.handle(worker::Event::Fit(why.is_none()), now);
+                self.unfit = why;
             }
+            Command::Pause(until, reply) => self.rest(worker::Event::Pause { until }, reply),
+            Command::Resume(reply) => self.rest(worker::Event::Resume, reply),
+            Command::OnBattery(on_battery) => self.worker.handle(worker::Event::OnBattery(on_battery), now),
             Command::Shutdown => {
                 self.draining.get_or_insert(tokio::time::Instant::now() + DRAIN);
                 self.worker.handle(worker::Event::Drain, now);
             }
         }
+    }
+
+    /// Whoever asked hears of it once it holds over a restart.
+    fn rest(&mut self, event: worker::Event, reply: oneshot::Sender<()>) {
+        self.worker.handle(event, self.clock.now());
+        self.settle();
+        self.told.push_back((self.commits.given(), reply));
+        self.show_views();
     }
 
     fn own_ticket(&mut self) -> Ticket {
@@ -393,6 +443,12 @@ impl Driver {
             }
             E::Neighbours { topic, peers } => self.network.perform(network::Command::Neighbours { topic, peers }),
             E::Report { node, action } => self.network.perform(network::Command::Report { node, action }),
+            E::PeerTime { node, time } => {
+                // Where a peer is seen nowhere its word cannot be weighed.
+                if let Some(near) = self.network.ledger().cluster(&node) {
+                    self.clocks.told(node, near, self.clock.now(), time);
+                }
+            }
             E::Note(note) => self.note(Note::Worker(note)),
         }
     }
@@ -434,43 +490,5 @@ impl Driver {
 
     fn fetch_output(&mut self, fetch: Ticket, content: Content, from: NodeId) {
         self.fetches.begin(Asker::Requester(fetch), content, from, At::default());
-    }
-
-    fn note(&mut self, note: Note) {
-        self.narrator.tell(&note);
-        // Nobody may be listening.
-        let _ = self.notes.send(note);
-    }
-
-    fn gauges(&self) -> Vec<Gauge> {
-        let of_rules = self.worker.gauges().into_iter().chain(self.requester.gauges());
-        of_rules.chain(self.network.gauges()).chain([self.commits.gauge()]).collect()
-    }
-
-    /// Answers with the views of which everything can be read from the disk.
-    fn show_views(&mut self) {
-        while self.views.front().is_some_and(|(given, ..)| self.commits.are_durable(*given)) {
-            let Some((_, reply, view)) = self.views.pop_front() else { break };
-            // Whoever asked has gone if the reply cannot be sent.
-            let _ = reply.send(view);
-        }
-    }
-
-    fn status(&self) -> Status {
-        let network = self.network.snapshot();
-        Status {
-            connected: self.connected.iter().copied().collect(),
-            addresses: self.addresses.clone(),
-            gossip: network.gossip,
-            dht: network.dht,
-            relay: network.relay,
-            topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
-            running: self.executor.running(),
-            outbox: self.worker.outbox_len(),
-            calls: self.worker.summaries().collect(),
-            own: self.requester.experiments().collect(),
-            accounts: self.network.ledger().figures(),
-            bounds: self.gauges(),
-        }
     }
 }

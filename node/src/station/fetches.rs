@@ -11,7 +11,7 @@ use std::time::Duration;
 use cid::Cid;
 use futures::future::BoxFuture;
 use station_car::Dag;
-use station_protocol::durable::Ticket;
+use station_protocol::durable::{BLOB_BYTES_MAX, Ticket};
 use station_protocol::work::At;
 use station_protocol::worker::FetchFailure;
 use station_protocol::{Content, NodeId};
@@ -135,7 +135,16 @@ impl Fetches {
             None => shelf.put_stored(content.cid, content.bytes),
         };
         if put.is_err() {
-            tracing::warn!(cid = %content.cid, "too much is provided already; this is not");
+            tracing::warn!(what = "content to provide", cid = %content.cid, "too much is provided already; this is not");
+        }
+    }
+
+    /// Blocks that are durable in the store, whatever their sizes.
+    pub(super) fn provide_blocks(&self, blocks: impl IntoIterator<Item = Cid>) {
+        let shelf = self.provider.shelf();
+        let left_out = blocks.into_iter().filter(|cid| shelf.put_stored(*cid, BLOB_BYTES_MAX as u64).is_err()).count();
+        if left_out > 0 {
+            tracing::warn!(left_out, "too much is provided already; so many blocks are not");
         }
     }
 
@@ -200,7 +209,7 @@ impl Rooms {
         content::check(content, &blocks).map_err(|_| FetchFailure::Mismatch)?;
         if let Err(error) = self.store.cache(Dag { root: content.cid, blocks }).await {
             // Whoever compiles it finds that it is not here, and it is fetched another time.
-            tracing::warn!(%error, "content could not be cached");
+            tracing::warn!(from = %node, %error, "content could not be cached");
         }
         Ok(None)
     }

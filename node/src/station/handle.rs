@@ -4,28 +4,33 @@
 //! that a script could not ask over the HTTP API too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cid::Cid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use station_protocol::accounts::{Charge, Figure};
-use station_protocol::bounded::Name;
+use station_protocol::bounded::{Bytes, Name};
+use station_protocol::clock::Apart;
 use station_protocol::experiment::{ExperimentId, Labels};
 use station_protocol::gauge::Gauge;
 use station_protocol::jobs::{Jobs, JobsError};
 use station_protocol::log::{self, Entry, HeldReceipt, LogError, Page, SettledJob};
 use station_protocol::policy::Policy;
-use station_protocol::receipt::Isolation;
+use station_protocol::receipt::{Isolation, LeaseNumber};
 use station_protocol::requester::{Draft, PublishError, View};
 use station_protocol::work::At;
-use station_protocol::worker::Summary;
-use station_protocol::{NodeId, codec, requester, worker};
+use station_protocol::worker::{Rest, Summary};
+use station_protocol::{NodeId, Time, codec, requester, worker};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::config::{Config, NetworkFile};
 use crate::library::Library;
+use crate::network::knocks::Bootstrap;
 use crate::network::relays::RelayFigures;
-use crate::network::{DhtFigures, GossipFigures};
+use crate::network::{DhtFigures, GossipFigures, Path};
+use crate::on_disk::OnDisk;
+use crate::operator::Host;
 use crate::store::{ROOM_BYTES_MIN, Store, StoreError};
 
 /// Commands waiting for the event loop: people and scripts on this machine, hence few.
@@ -50,20 +55,48 @@ pub struct Identity {
     pub topics: Vec<Name>,
     pub isolation: Isolation,
     pub labels: Labels,
-    pub capacity: u32,
+    /// The settings and the network file as they are in force: from the start to the end.
+    pub config: Config,
+    pub network_file: NetworkFile,
+    /// Processors to offer to others.
+    pub processors: usize,
+    /// When the station started.
+    pub started: Time,
+}
+
+impl Identity {
+    /// Jobs at the same time under this policy.
+    #[must_use]
+    pub fn capacity(&self, policy: &Policy) -> u32 {
+        self.config.capacity_on(self.processors, policy.budget.cpu)
+    }
 }
 
 /// What a station is doing now.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     pub connected: Vec<NodeId>,
+    /// How its clock differs from that of most peers, where it does.
+    pub clock: Option<Apart>,
     pub addresses: At,
     pub gossip: GossipFigures,
     pub dht: DhtFigures,
     /// Nothing where this station is no relay.
     pub relay: RelayFigures,
     pub topics: Vec<(Name, u64)>,
+    /// Why this machine can run nothing, where that was found.
+    pub unfit: Option<String>,
     pub running: usize,
+    /// Executions at the same time at most, and the memory that those which run may have.
+    pub slots: (u32, u64),
+    /// Why nothing new is taken, if so.
+    pub rest: Option<Rest>,
+    /// Everybody who is connected, topic peers or not.
+    pub paths: Vec<Path>,
+    /// Direct connections that others opened since the start.
+    pub reached: u64,
+    /// What came of dialling each bootstrap address.
+    pub bootstraps: Vec<Bootstrap>,
     pub outbox: usize,
     /// Experiments of others, as this station sees them.
     pub calls: Vec<Summary>,
@@ -74,6 +107,17 @@ pub struct Status {
     pub bounds: Vec<Gauge>,
 }
 
+/// Who is around on a topic, as this station sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Around {
+    /// Stations that are connected, whatever their topics.
+    pub peers: u64,
+    /// Those of them that take part in the topic.
+    pub connected: u64,
+    /// The topic's counted size, this station included: more than are connected.
+    pub counted: u64,
+}
+
 /// Why the station did not do what it was told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandleError {
@@ -81,12 +125,14 @@ pub enum HandleError {
     Stopped,
     #[error("the experiment is not published: {0}")]
     Publish(#[from] PublishError),
-    #[error("{topic} is not a topic of the network {network}; it has {}", topics.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))]
+    #[error("{topic} is not a topic of the network {network}; it has {}: write one of them as topic", topics.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))]
     Topic { topic: Name, network: Name, topics: Vec<Name> },
     #[error("the disk is nearly full: free some, or raise `disk` in station.toml, and publish again")]
     NoRoom,
-    #[error("this station knows no experiment {0}")]
+    #[error("this station has published no experiment {0}; `station experiments` lists those it has")]
     Unknown(ExperimentId),
+    #[error("experiment {experiment} is of the requester {requester}: ask its station, which alone has the results and the Log")]
+    Foreign { experiment: ExperimentId, requester: NodeId },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("block {0} of the Log is not in the store")]
@@ -104,10 +150,17 @@ pub(super) enum Command {
     Publish(Box<Draft>, Vec<Cid>, oneshot::Sender<Result<ExperimentId, PublishError>>),
     Cancel(ExperimentId),
     View(ExperimentId, oneshot::Sender<Option<View>>),
+    Around(Name, oneshot::Sender<Around>),
     Status(oneshot::Sender<Status>),
     Gauges(oneshot::Sender<Vec<Gauge>>),
-    Policy(Box<Policy>),
-    MayWork(bool),
+    /// With the executions at the same time that follow from it.
+    Policy(Box<Policy>, u32),
+    /// Until then, by the world's time, or for good; answered once it holds over a restart.
+    Pause(Option<Time>, oneshot::Sender<()>),
+    Resume(oneshot::Sender<()>),
+    OnBattery(bool),
+    /// Why this machine can run nothing; none: it can.
+    Unfit(Option<String>),
     Shutdown,
 }
 
@@ -119,6 +172,9 @@ pub struct Handle {
     pub(super) identity: Arc<Identity>,
     pub(super) library: Library,
     pub(super) store: Arc<dyn Store>,
+    pub(super) host: Host,
+    pub(super) files: Arc<Mutex<OnDisk>>,
+    pub(super) memory_bytes: fn() -> Option<u64>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -150,7 +206,8 @@ impl Handle {
         if !topics.contains(&draft.topic) {
             return Err(HandleError::Topic { topic: draft.topic, network: network.clone(), topics: topics.clone() });
         }
-        if self.store.room().await? < ROOM_BYTES_MIN {
+        // The jobs are written twice: as blocks for others, and in the experiment's own record.
+        if self.store.room().await? < ROOM_BYTES_MIN + 2 * draft.jobs.bytes() {
             return Err(HandleError::NoRoom);
         }
         let module = self.library.hold(&draft.module).await?;
@@ -164,7 +221,22 @@ impl Handle {
 
     /// An experiment of this station as it stands.
     pub async fn view(&self, experiment: ExperimentId) -> Result<View, HandleError> {
-        self.ask(|reply| Command::View(experiment, reply)).await?.ok_or(HandleError::Unknown(experiment))
+        match self.ask(|reply| Command::View(experiment, reply)).await? {
+            Some(view) => Ok(view),
+            None => Err(self.unknown(experiment).await?),
+        }
+    }
+
+    /// Why there is no view of `experiment`: it is somebody else's, or never heard of.
+    async fn unknown(&self, experiment: ExperimentId) -> Result<HandleError, HandleError> {
+        let calls = self.status().await?.calls;
+        let foreign = calls.iter().find(|call| call.experiment == experiment).map(|call| call.requester);
+        Ok(foreign.map_or(HandleError::Unknown(experiment), |requester| HandleError::Foreign { experiment, requester }))
+    }
+
+    /// Who is around on `topic`.
+    pub async fn around(&self, topic: Name) -> Result<Around, HandleError> {
+        self.ask(|reply| Command::Around(topic, reply)).await
     }
 
     pub async fn status(&self) -> Result<Status, HandleError> {
@@ -176,13 +248,58 @@ impl Handle {
         self.ask(Command::Gauges).await
     }
 
+    /// In force for the next host call of what runs, too.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), HandleError> {
-        self.tell(Command::Policy(Box::new(policy))).await
+        let capacity = self.identity.capacity(&policy);
+        self.tell(Command::Policy(Box::new(policy), capacity)).await
     }
 
-    /// Whether the operator's hours and power allow work now.
-    pub async fn may_work(&self, may: bool) -> Result<(), HandleError> {
-        self.tell(Command::MayWork(may)).await
+    /// Takes nothing new until then, by the world's time, or until it is resumed; resolves once that holds over a restart.
+    pub async fn pause(&self, until: Option<Time>) -> Result<(), HandleError> {
+        self.ask(|reply| Command::Pause(until, reply)).await
+    }
+
+    /// Ends a pause, if there is one.
+    pub async fn resume(&self) -> Result<(), HandleError> {
+        self.ask(Command::Resume).await
+    }
+
+    /// Whether the machine runs on battery now.
+    pub async fn on_battery(&self, on_battery: bool) -> Result<(), HandleError> {
+        self.tell(Command::OnBattery(on_battery)).await
+    }
+
+    /// The operator's say and ledger.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Whether what stands in the operator's files is in force, as whoever watches them said last.
+    #[must_use]
+    pub fn files(&self) -> OnDisk {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says whether what stands in the operator's files is in force.
+    pub fn tell_files(&self, files: OnDisk) {
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    /// What the station's process has of memory, in bytes, where the system tells.
+    #[must_use]
+    pub fn memory_bytes(&self) -> Option<u64> {
+        (self.memory_bytes)()
+    }
+
+    /// Bytes that the store may still write.
+    pub async fn room(&self) -> Result<u64, HandleError> {
+        Ok(self.store.room().await?)
+    }
+
+    /// Why this machine can run nothing; none: it can. A station that cannot takes no work, and its status says so.
+    pub async fn unfit(&self, why: Option<String>) -> Result<(), HandleError> {
+        self.tell(Command::Unfit(why)).await
     }
 
     /// Finishes what runs, delivers what there is, and ends the station.
@@ -195,32 +312,14 @@ impl Handle {
         settled(&*self.store, view).await
     }
 
-    /// Hashes every byte of a closed experiment's Log that is here, checks every signature, and recomputes every verdict.
-    pub async fn verify(&self, experiment: ExperimentId) -> Result<log::Summary, HandleError> {
-        let view = self.view(experiment).await?;
-        let cid = view.status.log.ok_or(HandleError::Open(experiment))?;
-        let root = log::Root::read(&cid, &self.block(cid).await?)?;
-        root.is_closed_by(&view.call, &cid)?;
-        let jobs = jobs(&*self.store, &root.experiment.body.jobs.root).await?;
-        let mut verifier = log::Verifier::new(&root, jobs.as_ref())?;
-        for cid in &root.pages {
-            let page = Page::read(cid, &self.block(*cid).await?)?;
-            let elsewhere: BTreeSet<Cid> = page.entries.iter().flat_map(Entry::elsewhere).collect();
-            let blobs = blobs(&*self.store, elsewhere.clone()).await?;
-            let missing: Vec<Cid> = elsewhere.into_iter().filter(|cid| !blobs.contains_key(cid)).collect();
-            are_whole(&*self.store, missing).await?;
-            verifier.page(&page, |cid| blobs.get(cid).cloned())?;
-        }
-        Ok(verifier.finish()?)
+    /// The ends of guests' logs that stations brought, by lease: strangers' words.
+    pub async fn logs(&self, view: &View) -> Result<BTreeMap<LeaseNumber, Vec<u8>>, HandleError> {
+        Ok(logs(&*self.store, view).await?)
     }
 
-    /// A part of the Log, from our own store.
-    async fn block(&self, cid: Cid) -> Result<Vec<u8>, HandleError> {
-        if let Some(block) = self.store.blob(cid).await? {
-            return Ok(block);
-        }
-        are_whole(&*self.store, vec![cid]).await?;
-        Err(HandleError::Page(cid))
+    /// Hashes every byte of a closed experiment's Log that is here, checks every signature, and recomputes every verdict.
+    pub async fn verify(&self, experiment: ExperimentId) -> Result<log::Summary, HandleError> {
+        verified(&*self.store, &self.view(experiment).await?).await
     }
 
     async fn tell(&self, command: Command) -> Result<(), HandleError> {
@@ -232,6 +331,33 @@ impl Handle {
         self.tell(command(reply)).await?;
         answer.await.map_err(|_| HandleError::Stopped)
     }
+}
+
+/// Hashes every byte of a closed experiment's Log that is in `store`, checks every signature, and recomputes every verdict.
+pub async fn verified(store: &dyn Store, view: &View) -> Result<log::Summary, HandleError> {
+    let cid = view.status.log.ok_or(HandleError::Open(view.call.body.id()))?;
+    let root = log::Root::read(&cid, &block(store, cid).await?)?;
+    root.is_closed_by(&view.call, &cid)?;
+    let jobs = jobs(store, &root.experiment.body.jobs.root).await?;
+    let mut verifier = log::Verifier::new(&root, jobs.as_ref())?;
+    for cid in &root.pages {
+        let page = Page::read(cid, &block(store, *cid).await?)?;
+        let elsewhere: BTreeSet<Cid> = page.entries.iter().flat_map(Entry::elsewhere).collect();
+        let blobs = blobs(store, elsewhere.clone()).await?;
+        let missing: Vec<Cid> = elsewhere.into_iter().filter(|cid| !blobs.contains_key(cid)).collect();
+        are_whole(store, missing).await?;
+        verifier.page(&page, |cid| blobs.get(cid).cloned())?;
+    }
+    Ok(verifier.finish()?)
+}
+
+/// A part of the Log, from our own store.
+async fn block(store: &dyn Store, cid: Cid) -> Result<Vec<u8>, HandleError> {
+    if let Some(block) = store.blob(cid).await? {
+        return Ok(block);
+    }
+    are_whole(store, vec![cid]).await?;
+    Err(HandleError::Page(cid))
 }
 
 /// All settled jobs of an experiment, by index: from the pages of its Log and from what no page holds yet.
@@ -252,18 +378,30 @@ pub async fn settled(store: &dyn Store, view: &View) -> Result<Vec<SettledJob>, 
     Ok(settled)
 }
 
+/// The ends of guests' logs that are here, by lease.
+pub async fn logs(store: &dyn Store, view: &View) -> Result<BTreeMap<LeaseNumber, Vec<u8>>, StoreError> {
+    let texts = blobs(store, view.logs.values().copied().collect()).await?;
+    Ok(view.logs.iter().filter_map(|(lease, cid)| Some((*lease, texts.get(cid)?.clone()))).collect())
+}
+
 /// A part of the Log, from our own store.
 async fn read<T: Serialize + DeserializeOwned>(store: &dyn Store, cid: Cid) -> Result<T, HandleError> {
     let bytes = store.blob(cid).await?.ok_or(HandleError::Page(cid))?;
     codec::decode(&bytes, bytes.len()).map_err(|_| HandleError::Page(cid))
 }
 
-/// The receipts of `job` with their outputs in place: an entry of the Log holds equal outputs once, and large ones as blobs.
+/// The receipts of `job` with their outputs and transcripts in place: an entry of the Log holds equal outputs once, and large ones as blobs.
 async fn with_outputs(store: &dyn Store, job: &SettledJob) -> Result<Vec<HeldReceipt>, StoreError> {
     let outputs = job.receipts.iter().filter(|held| held.output.is_none()).filter_map(|held| held.receipt.body.output.as_ref());
     let outputs: BTreeSet<Cid> = outputs.map(|content| content.cid).collect();
     let blobs = blobs(store, outputs).await?;
-    Ok(log::with_outputs(job, |cid| blobs.get(cid).cloned()))
+    let mut receipts = log::with_outputs(job, |cid| blobs.get(cid).cloned());
+    for held in receipts.iter_mut().filter(|held| held.transcript.is_none()) {
+        if let Some(content) = &held.receipt.body.transcript {
+            held.transcript = store.blob(content.cid).await?.and_then(|bytes| Bytes::new(bytes).ok());
+        }
+    }
+    Ok(receipts)
 }
 
 /// Those of `cids` that are here.

@@ -19,7 +19,7 @@ mod narrate;
 mod room;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
@@ -40,12 +40,13 @@ use crate::config::{Config, NetworkFile};
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::network::{Network, NetworkConfig, NetworkError, Roles, peer_id};
+use crate::on_disk::OnDisk;
 use crate::operator::Host;
 use crate::outside::Outside;
 use crate::store::{Store, StoreError, Table};
 use crate::tasks::Tasks;
 
-pub use handle::{Handle, HandleError, Identity, NOTES_KEPT, Note, Status, settled};
+pub use handle::{Around, Handle, HandleError, Identity, NOTES_KEPT, Note, Status, logs, settled, verified};
 
 /// The software that receipts name.
 pub const SOFTWARE: &str = concat!("station/", env!("CARGO_PKG_VERSION"));
@@ -69,6 +70,8 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Notes kept for a listener that does not keep up; their room is taken at the start.
     pub notes_kept: usize,
+    /// What the station's process has of memory, in bytes, where the system tells.
+    pub memory_bytes: fn() -> Option<u64>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -110,15 +113,18 @@ impl Station {
         let (clock, tasks) = (Clock::start(), parts.tasks);
         let key = SigningKey::from_bytes(&parts.secret);
         let labels = config.labels().map_err(StationError::Labels)?;
-        let capacity = config.capacity_on(parts.processors, policy.budget.cpu);
         let identity = handle::Identity {
             node: key.node(),
             network: network.name.clone(),
             topics: network.topics.clone(),
             isolation: parts.isolation,
             labels: labels.clone(),
-            capacity,
+            config: config.clone(),
+            network_file: network.clone(),
+            processors: parts.processors,
+            started: clock.now(),
         };
+        let capacity = identity.capacity(&policy);
         let worker_config = worker::Config {
             network: network.name.clone(),
             reach: network.reach(),
@@ -135,11 +141,21 @@ impl Station {
         let swarm = Network::new(network_config(config, network, &policy), &peer_id::keypair(parts.secret), parts.transport, tasks.clone())?;
         let library = Library::new(parts.store.clone());
         library.forget_earlier().await?;
-        let host = Host::new(parts.outside, key.node(), policy, clock, parts.store.clone(), tasks.clone()).await?;
+        let files = Arc::new(Mutex::new(OnDisk::in_force(&policy)));
+        let host = Host::new(parts.outside, key.node(), policy, clock.clone(), parts.store.clone(), tasks.clone()).await?;
         config.announce.iter().flat_map(ips).for_each(|ip| host.announced(ip));
         let (commands, inbox) = mpsc::channel(handle::COMMANDS_WAITING_MAX);
         let (notes, _) = broadcast::channel(parts.notes_kept);
-        let handle = Handle { commands, notes, identity: Arc::new(identity), library, store: parts.store };
+        let handle = Handle {
+            commands,
+            notes,
+            identity: Arc::new(identity),
+            library,
+            store: parts.store,
+            host: host.clone(),
+            files,
+            memory_bytes: parts.memory_bytes,
+        };
         let driver = driver::Driver::new(machines, swarm, parts.engine, host, clock, tasks.clone(), inbox, &handle);
         Ok(Self { driver, handle, tasks })
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use station_protocol::receipt::LeaseNumber;
-use station_protocol::{ExperimentId, requester, worker};
+use station_protocol::{ExperimentId, NodeId, requester, worker};
 use tracing::Span;
 
 use super::handle::Note;
@@ -16,7 +16,8 @@ const SPANS_MAX: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(super) struct Narrator {
-    experiments: BTreeMap<ExperimentId, Span>,
+    /// Whose it is, beside its span: a line names who caused it, so that nobody writes the log faster than it is read (`cli/log.rs`).
+    experiments: BTreeMap<ExperimentId, (NodeId, Span)>,
     executions: BTreeMap<(ExperimentId, LeaseNumber), Span>,
 }
 
@@ -32,52 +33,81 @@ impl Narrator {
         match note {
             N::Heard { experiment, requester, .. } => {
                 bound(&mut self.experiments);
-                self.experiments.entry(*experiment).or_insert_with(|| tracing::info_span!("experiment", id = %experiment, %requester));
+                self.experiments.entry(*experiment).or_insert_with(|| (*requester, tracing::info_span!("experiment", id = %experiment, %requester)));
             }
             N::Started { experiment, lease, index } => {
                 bound(&mut self.executions);
-                let parent = self.experiments.get(experiment).and_then(Span::id);
+                let parent = self.experiments.get(experiment).and_then(|(_, span)| span.id());
                 self.executions.insert((*experiment, *lease), tracing::info_span!(parent: parent, "execution", lease, index));
             }
             _ => {}
         }
+        let requester = self.requester(note);
         match note {
             N::Started { experiment, lease, .. } | N::Returned { experiment, lease, .. } | N::Finished { experiment, lease, .. } => {
                 let key = (*experiment, *lease);
                 let span = if matches!(note, N::Started { .. }) { self.executions.get(&key).cloned() } else { self.executions.remove(&key) };
-                span.unwrap_or_else(Span::none).in_scope(|| worker(note));
+                span.unwrap_or_else(Span::none).in_scope(|| worker(note, requester));
             }
-            N::Closed { experiment, .. } => self.experiments.remove(experiment).unwrap_or_else(Span::none).in_scope(|| worker(note)),
-            _ => worker(note),
+            N::Closed { experiment, .. } => {
+                let span = self.experiments.get_mut(experiment).map_or_else(Span::none, |(_, span)| std::mem::replace(span, Span::none()));
+                span.in_scope(|| worker(note, requester));
+            }
+            _ => worker(note, requester),
+        }
+    }
+
+    /// Whose experiment a note is about, as far as it was heard in this life.
+    fn requester(&self, note: &worker::Note) -> Option<NodeId> {
+        use worker::Note as N;
+        match note {
+            N::Heard { requester, .. } | N::Claimed { requester, .. } | N::Contradicted { requester, .. } | N::Untimely { requester, .. } => {
+                Some(*requester)
+            }
+            N::NotSampled { experiment }
+            | N::Declined { experiment, .. }
+            | N::Refused { experiment, .. }
+            | N::Unreachable { experiment, .. }
+            | N::Leased { experiment, .. }
+            | N::Started { experiment, .. }
+            | N::Finished { experiment, .. }
+            | N::Returned { experiment, .. }
+            | N::Held { experiment, .. }
+            | N::ReceiptRefused { experiment, .. }
+            | N::Closed { experiment, .. } => self.experiments.get(experiment).map(|(requester, _)| *requester),
+            N::Rests(_) | N::Overflow { .. } => None,
         }
     }
 }
 
-fn bound<K: Ord>(spans: &mut BTreeMap<K, Span>) {
+fn bound<K: Ord, V>(spans: &mut BTreeMap<K, V>) {
     if spans.len() >= SPANS_MAX {
         spans.pop_first();
     }
 }
 
-fn worker(note: &worker::Note) {
+fn worker(note: &worker::Note, requester: Option<NodeId>) {
     use worker::Note as N;
+    let requester = requester.map(tracing::field::display);
     match note {
-        N::Heard { experiment, seq, requester, .. } => tracing::debug!(%experiment, seq, %requester, "heard a call"),
+        N::Heard { experiment, seq, .. } => tracing::debug!(%experiment, seq, requester, "heard a call"),
+        N::Untimely { experiment, ahead_ms, .. } => tracing::debug!(%experiment, requester, ahead_ms, "ignored a call of another time"),
         N::NotSampled { experiment } => tracing::debug!(%experiment, "not sampled"),
-        N::Declined { experiment, reason } => tracing::info!(%experiment, ?reason, "declined by policy"),
-        N::Claimed { experiment, requester } => tracing::debug!(%experiment, %requester, "claimed"),
-        N::Refused { experiment, reason } => tracing::info!(%experiment, ?reason, "claim refused"),
-        N::Unreachable { experiment, failure } => tracing::info!(%experiment, ?failure, "requester not reached"),
+        N::Declined { experiment, reason } => tracing::info!(%experiment, requester, ?reason, "declined by policy"),
+        N::Claimed { experiment, .. } => tracing::debug!(%experiment, requester, "claimed"),
+        N::Refused { experiment, reason } => tracing::info!(%experiment, requester, ?reason, "claim refused"),
+        N::Unreachable { experiment, failure } => tracing::info!(%experiment, requester, ?failure, "requester not reached"),
         N::Leased { experiment, leases } => tracing::debug!(%experiment, leases, "leased"),
         N::Started { experiment, lease, index } => tracing::debug!(%experiment, lease, index, "started"),
         N::Finished { experiment, lease, index, outcome, fuel, duration_ms } => {
-            tracing::info!(%experiment, lease, index, ?outcome, fuel, duration_ms, "ran a job");
+            tracing::info!(%experiment, requester, lease, index, ?outcome, fuel, duration_ms, "ran a job");
         }
-        N::Returned { experiment, lease, reason } => tracing::info!(%experiment, lease, ?reason, "returned a lease"),
+        N::Returned { experiment, lease, reason } => tracing::info!(%experiment, requester, lease, ?reason, "returned a lease"),
         N::Held { experiment, lease } => tracing::debug!(%experiment, lease, "receipt held"),
-        N::ReceiptRefused { experiment, lease, reason } => tracing::warn!(%experiment, lease, ?reason, "receipt refused"),
-        N::Closed { experiment, log } => tracing::info!(%experiment, %log, "experiment closed"),
-        N::Contradicted { experiment, seq, requester } => tracing::warn!(%experiment, seq, %requester, "two calls under one number"),
+        N::ReceiptRefused { experiment, lease, reason } => tracing::warn!(%experiment, requester, lease, ?reason, "receipt refused"),
+        N::Closed { experiment, log } => tracing::info!(%experiment, requester, %log, "experiment closed"),
+        N::Contradicted { experiment, seq, .. } => tracing::warn!(%experiment, requester, seq, "two calls under one number"),
+        N::Rests(rest) => tracing::info!(?rest, "whether work is taken"),
         N::Overflow { what } => tracing::warn!(what, "a bound was reached; the oldest was dropped"),
     }
 }

@@ -194,6 +194,10 @@ impl Store for MemoryStore {
         })
     }
 
+    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
+        self.read(move |inner| inner.durable.owners.of(|(found, _)| *found == table))
+    }
+
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
         self.read(move |inner| inner.durable.blobs.get(&cid).filter(|bytes| verify(&cid, bytes).is_ok()).cloned())
     }

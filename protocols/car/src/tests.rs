@@ -133,6 +133,26 @@ fn files_that_other_implementations_wrote_come_back_byte_for_byte() {
 }
 
 #[test]
+fn a_block_alone_is_whole_without_what_it_links_to() {
+    let elsewhere = cid_of(RAW, b"not here");
+    let (root, bytes) = cbor(&Ipld::List(vec![Ipld::Link(elsewhere), Ipld::Integer(1)]));
+    let mut writer = Writer::alone(root).unwrap();
+    let mut car = writer.header();
+    assert_eq!(writer.wants(), Some(root));
+    car.extend(writer.supply(&bytes).unwrap());
+    assert_eq!(writer.wants(), None, "its link is data");
+    let mut verifier = Verifier::alone(root, PLENTY).unwrap();
+    verifier.push(&car);
+    assert_eq!(verifier.poll(), Ok(Progress::Block(Block { cid: root, bytes: bytes.clone() })));
+    assert_eq!(verifier.poll(), Ok(Progress::Complete));
+    let mut whole = Verifier::new(root, PLENTY).unwrap();
+    whole.push(&car);
+    whole.end();
+    assert_eq!(whole.poll(), Ok(Progress::Block(Block { cid: root, bytes })));
+    assert_eq!(whole.poll(), Err(DagError::Car(CarError::Truncated)), "as a DAG it lacks a block");
+}
+
+#[test]
 fn a_car_without_roots_serves_whoever_knows_what_was_asked_for() {
     let whole = read(IPFS_CAR).unwrap();
     assert_eq!(whole, [Block { cid: cid_of(RAW, &content(3000, 14)), bytes: content(3000, 14) }]);

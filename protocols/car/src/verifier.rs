@@ -38,18 +38,16 @@ pub struct Verifier {
 impl Verifier {
     /// Expects the whole DAG under `root` in blocks of at most `max_bytes` together (see [`dag_bytes_max`]).
     pub fn new(root: Cid, max_bytes: u64) -> Result<Self, DagError> {
-        let walk = Walk::new(root)?;
-        Ok(Self {
-            root,
-            max_bytes,
-            sections: Sections::default(),
-            walk,
-            header_read: false,
-            complete: false,
-            bytes: 0,
-            trailing_bytes: 0,
-            failed: None,
-        })
+        Ok(Self::of(root, Walk::new(root)?, max_bytes))
+    }
+
+    /// Expects the one block under `root`, of at most `max_bytes`, and follows no link in it.
+    pub fn alone(root: Cid, max_bytes: u64) -> Result<Self, DagError> {
+        Ok(Self::of(root, Walk::alone(root)?, max_bytes))
+    }
+
+    fn of(root: Cid, walk: Walk, max_bytes: u64) -> Self {
+        Self { root, max_bytes, sections: Sections::default(), walk, header_read: false, complete: false, bytes: 0, trailing_bytes: 0, failed: None }
     }
 
     /// Takes the next bytes. They are kept until polled.

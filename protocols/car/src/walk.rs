@@ -52,11 +52,22 @@ pub(crate) struct Walk {
     seen: BTreeSet<Seen>,
     /// So many links at the bottom of the stack are known to be seen, so that asking for the end costs no walk over the stack.
     settled: usize,
+    /// Whether the root is all there is.
+    alone: bool,
 }
 
 impl Walk {
     pub(crate) fn new(root: Cid) -> Result<Self, DagError> {
-        let mut walk = Self { stack: Vec::new(), seen: BTreeSet::new(), settled: 0 };
+        Self::begin(root, false)
+    }
+
+    /// The one block under `root`: its links, if it has any, are data.
+    pub(crate) fn alone(root: Cid) -> Result<Self, DagError> {
+        Self::begin(root, true)
+    }
+
+    fn begin(root: Cid, alone: bool) -> Result<Self, DagError> {
+        let mut walk = Self { stack: Vec::new(), seen: BTreeSet::new(), settled: 0, alone };
         walk.expect(&[root], 0)?;
         Ok(walk)
     }
@@ -76,7 +87,7 @@ impl Walk {
     pub(crate) fn enter(&mut self, bytes: &[u8]) -> Result<bool, DagError> {
         let Some(Link { cid, depth }) = self.stack.pop() else { return Ok(false) };
         self.settled = self.settled.min(self.stack.len());
-        let found = links(&cid, bytes)?;
+        let found = if self.alone { Vec::new() } else { links(&cid, bytes)? };
         let new = match seen_key(&cid) {
             Some(key) if self.seen.len() < SEEN_MAX => self.seen.insert(key),
             Some(key) => !self.seen.contains(&key),
@@ -109,7 +120,9 @@ impl Walk {
         for cid in found {
             check_hash(cid)?;
             if let Some(inline) = inline_bytes(cid) {
-                self.flatten(&links(cid, inline)?, depth + 1, flat)?;
+                if !self.alone {
+                    self.flatten(&links(cid, inline)?, depth + 1, flat)?;
+                }
                 continue;
             }
             // A codec we cannot follow is refused before its block is waited for.

@@ -24,6 +24,11 @@ impl Writer {
         Ok(Self { root, walk: Walk::new(root)? })
     }
 
+    /// The CAR of the one block under `root`, whatever it links to.
+    pub fn alone(root: Cid) -> Result<Self, DagError> {
+        Ok(Self { root, walk: Walk::alone(root)? })
+    }
+
     /// The first bytes of the CAR.
     #[must_use]
     pub fn header(&self) -> Vec<u8> {

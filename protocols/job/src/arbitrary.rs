@@ -17,7 +17,7 @@ use crate::capability::{Capability, Needs, TargetPattern};
 use crate::census::{PeerRecord, RecordTag};
 use crate::cluster::Cluster;
 use crate::content::{Content, DAG_CBOR, DAG_PB, RAW, cid_of};
-use crate::experiment::{Class, Experiment, JobsRef, Labels, Measurement, Spread, Trust};
+use crate::experiment::{Class, Experiment, InputForm, JobsRef, Labels, Measurement, OutputForm, Spread, Trust};
 use crate::identity::{Body, Hash32, NodeId, Signed, SigningKey};
 use crate::limits::Limits;
 use crate::log::{Entry, HeldReceipt, Lost, Page, Root, SettledJob};
@@ -134,14 +134,25 @@ prop_compose! {
     }
 }
 
+fn input_form() -> impl Strategy<Value = InputForm> {
+    prop_oneof![Just(InputForm::DagCbor), Just(InputForm::Json)]
+}
+
+fn output_form() -> impl Strategy<Value = OutputForm> {
+    prop_oneof![Just(OutputForm::DagCbor), Just(OutputForm::Json), Just(OutputForm::Text), Just(OutputForm::Bytes)]
+}
+
 prop_compose! {
     pub(crate) fn experiment()(
         (requester, network, topic, name) in (node(), name(), name(), text()),
         (module, profile, needs, limits) in (content(), name(), needs(), limits()),
         (class, jobs, labels, deadline) in (class(), jobs(), labels(), time()),
         (contact, commitment, previous) in (text(), hash(), of(cid())),
+        (input, output) in (input_form(), output_form()),
     ) -> Experiment {
-        Experiment { requester, network, topic, name, module, profile, needs, limits, class, jobs, labels, deadline, contact, commitment, previous }
+        Experiment {
+            requester, network, topic, name, module, profile, needs, limits, class, jobs, labels, deadline, contact, commitment, input, output, previous,
+        }
     }
 }
 
@@ -264,8 +275,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn delivery()(receipt in signed(receipt()), output in of(bytes()), transcript in of(bytes())) -> Delivery {
-        Delivery { receipt, output, transcript }
+    fn delivery()(receipt in signed(receipt()), output in of(bytes()), transcript in of(bytes()), log in of(bytes())) -> Delivery {
+        Delivery { receipt, output, transcript, log }
     }
 }
 
@@ -306,7 +317,7 @@ prop_compose! {
 pub(crate) fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
         list(signed(call())).prop_map(|calls| Response::Calls { calls }),
-        list(signed(peer_record())).prop_map(|records| Response::Peers { records }),
+        (list(signed(peer_record())), any::<u64>()).prop_map(|(records, time)| Response::Peers { records, time: Time(time) }),
         signed(leases()).prop_map(Response::Leases),
         any::<u32>().prop_map(|ms| Response::Wait { ms }),
         signed(refusal()).prop_map(Response::Refused),
@@ -323,9 +334,10 @@ fn cluster() -> impl Strategy<Value = Cluster> {
 
 prop_compose! {
     fn held_receipt()(
-        receipt in signed(receipt()), cluster in cluster(), labels in labels(), output in of(bytes()), transcript in of(bytes()),
+        (receipt, cluster, labels) in (signed(receipt()), cluster(), labels()), (dealt, came) in (any::<u64>(), any::<u64>()),
+        output in of(bytes()), transcript in of(bytes()),
     ) -> HeldReceipt {
-        HeldReceipt { receipt, cluster, labels, output, transcript }
+        HeldReceipt { receipt, cluster, dealt: Time(dealt), came: Time(came), labels, output, transcript }
     }
 }
 

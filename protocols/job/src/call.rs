@@ -29,7 +29,7 @@ pub const CALL_ADDRESSES_MAX: usize = 8;
 #[serde(deny_unknown_fields)]
 pub struct Call {
     pub experiment: Signed<Experiment>,
-    /// Highest wins; of one `seq` the first body counts.
+    /// Highest wins; of one `seq` the first body counts, and others that say something else are proof against their author.
     pub seq: u64,
     pub state: CallState,
     /// A station is sampled if its hash fraction is at most this; `u64::MAX` is everybody.
@@ -60,6 +60,15 @@ impl Call {
     #[must_use]
     pub fn id(&self) -> ExperimentId {
         self.experiment.body.id()
+    }
+
+    /// Whether both say the same of the same experiment under one `seq`. How long they are valid and how many the requester wants are
+    /// circumstances: whoever crashed between signing and storing may state them anew, and gains nothing. Where it is belongs to what is
+    /// said: two machines that go on with one key differ in that.
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        let (nbf, exp) = (other.nbf, other.exp);
+        *other == Self { nbf, exp, wanted: other.wanted, ..self.clone() }
     }
 
     /// The experiment's deadline, never later than the rules allow: records on disk may be of times that allowed more.

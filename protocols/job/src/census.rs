@@ -151,10 +151,10 @@ impl Census {
         }
     }
 
-    /// Drops what is too old, and orders by the hash of today.
+    /// Drops what is too old, or of the future since the clock was set back, and orders by the hash of today.
     pub fn sweep(&mut self, now: Time) {
-        let old = |record: &Signed<PeerRecord>| record.body.made.plus(RECORD_AGE_MS_MAX) <= now;
-        let gone: Vec<Place> = self.records.iter().filter(|(_, record)| old(record)).map(|(place, _)| *place).collect();
+        let is_of_now = |made: Time| made.plus(RECORD_AGE_MS_MAX) > now && made <= now.plus(CLOCK_TOLERANCE_MS);
+        let gone: Vec<Place> = self.records.iter().filter(|(_, record)| !is_of_now(record.body.made)).map(|(place, _)| *place).collect();
         gone.iter().for_each(|place| self.remove(place));
         if self.day != now.day() {
             self.day = now.day();
@@ -239,10 +239,11 @@ impl Census {
         Ok(())
     }
 
-    /// How many stations the topic has, of which this one has met `met`: what is told, but at most twice what was proved.
+    /// How many stations the topic has, of which this one has met `met`: what is told, but at most twice what was proved, and never fewer
+    /// than those that are here.
     #[must_use]
     pub fn count(&self, met: usize) -> u64 {
-        self.told().min(self.belief.most(met)).max(1)
+        self.told().min(self.belief.most(met)).max(met as u64 + 1)
     }
 
     /// How many there are if all is true: the records where the sample is not full, else 255·2⁶⁴ ÷ the 256th hash.

@@ -45,13 +45,22 @@ pub fn decode<T: DeserializeOwned + Serialize>(bytes: &[u8], max: usize) -> Resu
         return Err(DecodeError::TooLarge { bytes: bytes.len(), max });
     }
     check_depth(bytes)?;
-    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| DecodeError::Shape(error.to_string()))?;
+    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {
+        DecodeError::Shape(match error {
+            // The crate would show it as Rust code.
+            serde_ipld_dagcbor::DecodeError::Msg(words) => words,
+            other => other.to_string(),
+        })
+    })?;
     if serde_ipld_dagcbor::to_vec(&value).is_ok_and(|again| again == bytes) { Ok(value) } else { Err(DecodeError::NotCanonical) }
 }
 
 /// The canonical bytes of a value that came from outside; the text says why it has none.
 pub fn try_encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
-    serde_ipld_dagcbor::to_vec(value).map_err(|error| error.to_string())
+    serde_ipld_dagcbor::to_vec(value).map_err(|error| match error {
+        serde_ipld_dagcbor::EncodeError::Msg(words) => words,
+        other @ serde_ipld_dagcbor::EncodeError::Write(_) => other.to_string(),
+    })
 }
 
 /// Whether `bytes` are one item and nothing after it.

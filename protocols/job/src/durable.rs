@@ -111,6 +111,12 @@ impl<O: Ord> Owners<O> {
         gone.into_iter().collect()
     }
 
+    /// What owners of a kind own, each once.
+    pub fn of(&self, kind: impl Fn(&O) -> bool) -> Vec<Cid> {
+        let owned = self.owned.iter().filter(|(owner, _)| kind(owner)).flat_map(|(_, cids)| cids.iter().copied());
+        owned.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     #[must_use]
     pub fn is_owned(&self, cid: &Cid) -> bool {
         self.owners.contains_key(cid)

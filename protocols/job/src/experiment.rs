@@ -15,6 +15,9 @@ use crate::limits::Limits;
 use crate::time::{DAY, Time};
 
 pub mod file;
+mod form;
+
+pub use form::{InputForm, Malformed, OutputForm, WHOLE, from_json, to_json};
 
 /// An experiment's id: the CIDv1 (DAG-CBOR, sha2-256) of its canonical bytes, signature not included.
 pub type ExperimentId = Cid;
@@ -58,6 +61,11 @@ pub struct Experiment {
     pub contact: Text<128>,
     /// sha2-256 of the selection secret, which the Log opens.
     pub commitment: Hash32,
+    /// How the guest gets its input, and what it promises to write.
+    #[serde(default, skip_serializing_if = "InputForm::is_default")]
+    pub input: InputForm,
+    #[serde(default, skip_serializing_if = "OutputForm::is_default")]
+    pub output: OutputForm,
     /// The last experiment of the same series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Cid>,

@@ -261,7 +261,7 @@ fn response(body: &[u8]) {
                 let _ = call::check_decoded(call, &network(), &topic());
             }
         }
-        Some(Response::Peers { records }) => records.iter().for_each(record_is_offered),
+        Some(Response::Peers { records, .. }) => records.iter().for_each(record_is_offered),
         Some(Response::Acked(ack)) => drop(ack.verify(&network())),
         _ => {}
     }

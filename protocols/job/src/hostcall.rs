@@ -43,6 +43,8 @@ pub mod errno {
 pub const URL_BYTES_MAX: usize = 2_048;
 /// Longest URL in a record; the rest is cut. 1,000 records then fit one block.
 pub const RECORD_URL_BYTES_MAX: usize = 512;
+/// Longest reason in a head or a record: a sentence. 1,000 records then fit one block.
+pub const DETAIL_BYTES_MAX: usize = 120;
 /// Request headers a guest may set.
 pub const REQUEST_HEADERS_MAX: usize = 32;
 /// Largest encoded request: the URL and all headers with room.
@@ -120,6 +122,8 @@ pub enum FetchError {
     BadRequest,
     /// More redirects than asked for.
     TooManyRedirects,
+    /// The station itself could not ask: its resolver, its network or its disk failed. It says nothing of the target.
+    StationFailed,
     /// The guest closed the handle, or ended, before the answer came. Only in transcripts.
     Cancelled,
 }
@@ -129,6 +133,8 @@ pub enum FetchError {
 #[serde(deny_unknown_fields)]
 pub struct FetchHead {
     pub error: Option<FetchError>,
+    /// Why, for people: the station's own words.
+    pub detail: Option<Text<DETAIL_BYTES_MAX>>,
     /// Of the last response.
     pub status: Option<u64>,
     /// Lower-case names; values that are not UTF-8 have their bytes replaced.
@@ -179,6 +185,8 @@ pub struct Record {
     pub method: Method,
     pub url: Text<RECORD_URL_BYTES_MAX>,
     pub error: Option<FetchError>,
+    /// Why, for people: the station's own words.
+    pub detail: Option<Text<DETAIL_BYTES_MAX>>,
     pub status: Option<u64>,
     pub ip: Option<Text<45>>,
     pub reused: bool,

@@ -142,6 +142,17 @@ impl Hours {
         let (from, to) = (u64::from(self.from), u64::from(self.to));
         if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to }
     }
+
+    /// The first moment after `time` at which they begin or end; none where they are the whole day.
+    #[must_use]
+    pub fn change_after(&self, time: Time) -> Option<Time> {
+        if *self == Self::ALWAYS {
+            return None;
+        }
+        let midnight = Time(time.0 - time.0 % DAY);
+        let changes = [self.from, self.to].into_iter().flat_map(|minute| [0, DAY].map(|day| midnight.plus(day + u64::from(minute) * MINUTE)));
+        changes.filter(|at| *at > time).min()
+    }
 }
 
 impl FromStr for Hours {
@@ -186,6 +197,23 @@ pub fn moment(text: &str) -> Result<Time, HumanError> {
     let minutes = days * i64::from(MINUTES_A_DAY) + i64::from(time.hour) * 60 + i64::from(time.minute) - offset_minutes;
     let seconds = minutes * 60 + i64::from(time.second.unwrap_or(0));
     u64::try_from(seconds).map(|seconds| Time(seconds.saturating_mul(SECOND))).map_err(|_| bad())
+}
+
+/// A time in UTC to the millisecond (RFC 3339), like `2026-12-31T00:00:00.000Z`.
+#[must_use]
+pub fn rfc3339(time: Time) -> String {
+    let day = i64::try_from(time.day()).unwrap_or(i64::MAX / 2);
+    // The inverse of what `moment` does: years that begin in March, in eras of 400 years.
+    let shifted = day + 719_468;
+    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march = (5 * of_year + 2) / 153;
+    let (date, month) = (of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
+    let year = year_of_era + 400 * era + i64::from(month <= 2);
+    let ms = time.0 % DAY;
+    let (hour, minute, second) = (ms / HOUR, ms % HOUR / MINUTE, ms % MINUTE / SECOND);
+    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % SECOND)
 }
 
 /// Text in files, through `FromStr` and `Display`.

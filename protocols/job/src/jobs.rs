@@ -106,27 +106,9 @@ impl Jobs {
 
     /// These inputs in this order.
     pub fn explicit(inputs: Vec<Ipld>) -> Result<Self, JobsError> {
-        let count = inputs.len() as u64;
-        if count > EXPLICIT_MAX {
-            return Err(JobsError::TooMany { count });
-        }
-        let (mut chunks, mut chunk, mut bytes) = (Vec::new(), Vec::<Vec<u8>>::new(), 0);
-        for (index, input) in (0u64..).zip(inputs) {
-            let input = encoded(&input, || format!("input {index}"))?;
-            if input.len() > INPUT_BYTES_MAX {
-                return Err(JobsError::InputTooLarge { index, bytes: input.len() });
-            }
-            if chunk.len() == CHUNK_INPUTS_MAX || bytes + input.len() + packed::HEAD_BYTES_MAX > CHUNK_BYTES_MAX {
-                chunks.push(Packed::new(&std::mem::take(&mut chunk)));
-                bytes = 0;
-            }
-            bytes += input.len();
-            chunk.push(input);
-        }
-        if !chunk.is_empty() {
-            chunks.push(Packed::new(&chunk));
-        }
-        Self::of_chunks(chunks)
+        let mut builder = Builder::default();
+        inputs.iter().try_for_each(|input| builder.push(input))?;
+        builder.finish()
     }
 
     /// How many jobs there are; at least one.
@@ -135,6 +117,12 @@ impl Jobs {
         match &self.0 {
             Shape::Product { count, .. } | Shape::Explicit { count, .. } => *count,
         }
+    }
+
+    /// Bytes of the blocks under the root.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.blocks().map(|block| block.bytes().len() as u64).sum()
     }
 
     /// The canonical DAG-CBOR of job `index`'s input; none from [`Jobs::count`] on.
@@ -322,6 +310,72 @@ impl Jobs {
     }
 }
 
+/// Explicit inputs that come one after the other: only their encodings are in memory.
+#[derive(Debug, Default)]
+pub struct Builder {
+    chunks: Vec<Packed>,
+    /// Of the chunk that is being filled.
+    chunk: Vec<Vec<u8>>,
+    chunk_bytes: usize,
+    count: u64,
+    bytes: usize,
+}
+
+impl Builder {
+    /// The next input.
+    pub fn push(&mut self, input: &Ipld) -> Result<(), JobsError> {
+        let index = self.count;
+        let input = encoded(input, || format!("input {index}"))?;
+        if input.len() > INPUT_BYTES_MAX {
+            return Err(JobsError::InputTooLarge { index, bytes: input.len() });
+        }
+        self.count += 1;
+        self.bytes += input.len();
+        if self.count > EXPLICIT_MAX {
+            return Err(JobsError::TooMany { count: self.count });
+        }
+        if self.bytes > EXPLICIT_BYTES_MAX {
+            return Err(JobsError::TooManyBytes);
+        }
+        if self.chunk.len() == CHUNK_INPUTS_MAX || self.chunk_bytes + input.len() + packed::HEAD_BYTES_MAX > CHUNK_BYTES_MAX {
+            self.close_chunk();
+        }
+        self.chunk_bytes += input.len();
+        self.chunk.push(input);
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub fn finish(mut self) -> Result<Jobs, JobsError> {
+        self.close_chunk();
+        Jobs::of_chunks(self.chunks)
+    }
+
+    /// The same inputs, each as `change` makes it. A chunk is changed at a time, and the old one goes.
+    pub fn changed(mut self, change: impl Fn(Ipld) -> Ipld) -> Result<Self, JobsError> {
+        self.close_chunk();
+        let mut builder = Self::default();
+        for chunk in self.chunks {
+            for position in 0..chunk.count() {
+                let input = chunk.get(position).unwrap_or_default();
+                builder.push(&change(codec::decode(input, INPUT_BYTES_MAX)?))?;
+            }
+        }
+        Ok(builder)
+    }
+
+    fn close_chunk(&mut self) {
+        if !self.chunk.is_empty() {
+            self.chunks.push(Packed::new(&std::mem::take(&mut self.chunk)));
+            self.chunk_bytes = 0;
+        }
+    }
+}
+
 /// What the root block says. The two forms differ in the length of their rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -372,8 +426,21 @@ impl<'de> Deserialize<'de> for Shape {
 /// The canonical bytes of `value`, refused when there are none or when they nest deeper than a decoder accepts.
 fn encoded(value: &Ipld, place: impl Fn() -> String) -> Result<Vec<u8>, JobsError> {
     let refused = |reason: String| JobsError::NotEncodable { place: place(), reason };
+    if has_infinite(value) {
+        return Err(refused("NaN and infinity are no numbers that a job may have: write a finite one, or text in quotes".to_owned()));
+    }
     let bytes = codec::try_encode(value).map_err(&refused)?;
     // A value may become part of a map, and an input part of a chunk: one level is theirs.
     codec::skip(&bytes, 0, codec::DEPTH_MAX - 1).map_err(|error| refused(error.to_string()))?;
     Ok(bytes)
+}
+
+/// Whether a number somewhere in it is NaN or infinite.
+fn has_infinite(value: &Ipld) -> bool {
+    match value {
+        Ipld::Float(number) => !number.is_finite(),
+        Ipld::List(items) => items.iter().any(has_infinite),
+        Ipld::Map(map) => map.values().any(has_infinite),
+        _ => false,
+    }
 }

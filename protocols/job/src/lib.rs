@@ -1,7 +1,7 @@
 //! The rules of Station: every message, and the two machines that decide what to say next.
 //!
 //! Read in this order: [`time`], [`identity`], [`codec`], [`bounded`] (the alphabet); [`experiment`], [`call`], [`work`], [`receipt`],
-//! [`verdict`], [`log`] (the words); [`accounts`], [`sampling`], [`census`], [`cluster`], [`lease`], [`quorum`], [`policy`] (leaf algorithms);
+//! [`verdict`], [`log`] (the words); [`accounts`], [`sampling`], [`census`], [`cluster`], [`lease`], [`quorum`], [`policy`], [`activity`] (leaf algorithms);
 //! [`worker`] and [`requester`] (the machines).
 //!
 //! A machine has four verbs: `restore` it from its records, `handle` an event at a time, `poll` actions until there are none,
@@ -11,6 +11,7 @@
 //! remote sends is never a reason to panic.
 
 pub mod accounts;
+pub mod activity;
 pub mod address;
 #[cfg(test)]
 pub(crate) mod arbitrary;
@@ -18,6 +19,7 @@ pub mod bounded;
 pub mod call;
 pub mod capability;
 pub mod census;
+pub mod clock;
 pub mod cluster;
 pub mod codec;
 pub mod content;

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::human::{Size, Span};
+
 /// What one execution may use. The guest sees only limits that come from here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,11 +36,21 @@ pub const LIMITS_MAX: Limits =
 
 /// A limit is zero where work needs some, or above [`LIMITS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("limit {name} is {value}, outside 1 to {max}")]
+#[error("{name} is {}, outside {} to {}", written(name, value), written(name, min), written(name, max))]
 pub struct LimitError {
     pub name: &'static str,
     pub value: u64,
+    pub min: u64,
     pub max: u64,
+}
+
+/// A limit as the experiment file has it: a size, a span, or a number.
+fn written(name: &str, value: &u64) -> String {
+    match name {
+        "fuel" => value.to_string(),
+        "wall" => Span(*value).to_string(),
+        _ => Size(*value).to_string(),
+    }
 }
 
 impl Limits {
@@ -53,7 +65,7 @@ impl Limits {
         ];
         for (name, value, min, max) in rows {
             if value < min || value > max {
-                return Err(LimitError { name, value, max });
+                return Err(LimitError { name, value, min, max });
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ use crate::experiment::{Experiment, ExperimentId, Labels};
 use crate::identity::{Hash32, NodeId, Signed};
 use crate::jobs::BLOCK_BYTES_MAX;
 use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Receipt};
+use crate::time::Time;
 use crate::verdict::JobVerdict;
 use crate::work::INPUT_BYTES_MAX;
 
@@ -102,6 +103,9 @@ pub struct HeldReceipt {
     pub receipt: Signed<Receipt>,
     /// The cluster the requester put the station in.
     pub cluster: crate::cluster::Cluster,
+    /// When the requester dealt the lease, and when the receipt first came, by its clock.
+    pub dealt: Time,
+    pub came: Time,
     /// Of the labels of its first claim those that the experiment asks for, and its region.
     pub labels: Labels,
     /// Inline when small; else under the receipt's CID.

@@ -19,6 +19,7 @@
 //! node's table) and counting (how much of a quota is used is the node's book).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cid::Cid;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ use crate::identity::{Hash32, NodeId};
 use crate::sampling::TARGET_QUOTA_PER_DAY;
 use crate::work::DeclineReason;
 
+pub mod edit;
 #[cfg(test)]
 mod tests;
 
@@ -63,6 +65,7 @@ pub struct Policy {
     allow: Vec<Rule>,
     deny: Vec<Who>,
     file: File,
+    source: Arc<str>,
     hash: Option<Hash32>,
 }
 
@@ -126,6 +129,18 @@ pub enum Subject {
     Requester(NodeId),
 }
 
+/// One `[[allow]]`, as it is understood.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance<'a> {
+    /// As it is written: a bundled name or a CID.
+    pub module: Option<&'a str>,
+    pub requester: Option<NodeId>,
+    pub capability: Capability,
+    pub targets: &'a [TargetPattern],
+    /// Requests to each target.
+    pub per_day: u64,
+}
+
 /// Who asks, for what, at which target: one host call.
 #[derive(Clone, Copy, Debug)]
 pub struct HostCall<'a> {
@@ -146,8 +161,8 @@ impl Policy {
         let file: File = toml::from_str(toml).map_err(|error| PolicyError::Toml(error.to_string().trim_end().to_owned()))?;
         let allow = (1..).zip(&file.allow).map(|(n, rule)| rule.resolve(&format!("[[allow]] number {n}"), bundled)).collect::<Result<_, _>>()?;
         let deny = (1..).zip(&file.deny).map(|(n, who)| who.resolve(&format!("[[deny]] number {n}"), bundled)).collect::<Result<_, _>>()?;
-        let hash = Some(Hash32(sha256(&[toml.as_bytes()])));
-        Ok(Self { budget: file.budget.clone(), network: file.network.clone(), roles: file.roles.clone(), allow, deny, file, hash })
+        let (source, hash) = (toml.into(), Some(Hash32(sha256(&[toml.as_bytes()]))));
+        Ok(Self { budget: file.budget.clone(), network: file.network.clone(), roles: file.roles.clone(), allow, deny, file, source, hash })
     }
 
     /// sha2-256 of the file's bytes; of no bytes for the default policy.
@@ -207,47 +222,48 @@ impl Policy {
         rules.filter(|rule| rule.targets.iter().any(|target| target.covers(call.host, call.port))).map(|rule| rule.per_day).max()
     }
 
-    /// The file's text with `targets` allowed to `subject`, and `subject` no longer denied. Comments are lost.
+    /// What of the experiment's needs no rule allows, whoever else is served: empty where nothing is lacking.
     #[must_use]
-    pub fn allow(&self, subject: &Subject, capability: Capability, targets: &[TargetPattern]) -> String {
-        let mut file = self.file.clone();
-        let who = WhoFile::from(subject);
-        file.deny.retain(|denied| *denied != who);
-        let same = |rule: &&mut AllowFile| rule.who() == who && rule.capability == capability && rule.per_day.is_none();
-        match file.allow.iter_mut().find(same) {
-            Some(rule) => {
-                for target in targets {
-                    if !rule.targets.contains(target) {
-                        rule.targets.push(target.clone());
-                    }
-                }
-            }
-            None => {
-                let WhoFile { module, requester } = who;
-                file.allow.push(AllowFile { module, requester, capability, targets: targets.to_vec(), per_day: None });
-            }
-        }
-        file.text()
-    }
-
-    /// The file's text without the rules that give `subject` the capability; without a capability it loses all of its rules and is
-    /// denied pure work too. Rules that name `subject` together with somebody else go as well. Comments are lost.
-    #[must_use]
-    pub fn deny(&self, subject: &Subject, capability: Option<Capability>) -> String {
-        let mut file = self.file.clone();
-        let who = WhoFile::from(subject);
-        let names = |rule: &AllowFile| match subject {
-            Subject::Module(module) => rule.module.as_ref() == Some(module),
-            Subject::Requester(node) => rule.requester.as_deref().and_then(|text| text.parse().ok()) == Some(*node),
+    pub fn lacking(&self, experiment: &Experiment) -> Vec<(Capability, TargetPattern)> {
+        let (requester, module) = (&experiment.requester, &experiment.module.cid);
+        let lacks = |capability: Capability, need: &TargetPattern| {
+            !self.rules(requester, module, capability).any(|rule| rule.targets.iter().any(|target| target.narrow(need).is_some()))
         };
-        file.allow.retain(|rule| !(names(rule) && capability.is_none_or(|capability| rule.capability == capability)));
-        if capability.is_none() && !file.deny.contains(&who) {
-            file.deny.push(who);
-        }
-        file.text()
+        let needs = experiment.needs.iter().flat_map(|(capability, needed)| needed.iter().map(|need| (*capability, need)));
+        needs.filter(|(capability, need)| lacks(*capability, need)).map(|(capability, need)| (capability, need.clone())).collect()
     }
 
-    /// The whole policy as a file, every setting written out.
+    /// Each `[[allow]]` in the file's order.
+    pub fn rules_written(&self) -> impl Iterator<Item = Allowance<'_>> {
+        self.allow.iter().zip(&self.file.allow).map(|(rule, file)| Allowance {
+            module: file.module.as_deref(),
+            requester: rule.who.requester,
+            capability: rule.capability,
+            targets: &rule.targets,
+            per_day: rule.per_day,
+        })
+    }
+
+    /// The first `[[deny]]` that keeps them out, as it is written: its module and its requester.
+    #[must_use]
+    pub fn denied(&self, requester: &NodeId, module: &Cid) -> Option<(Option<&str>, Option<NodeId>)> {
+        let (who, file) = self.deny.iter().zip(&self.file.deny).find(|(who, _)| who.is(requester, module))?;
+        Some((file.module.as_deref(), who.requester))
+    }
+
+    /// The file's text as it was read.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The whole policy as values, every setting written out: tables and lists as in the file.
+    #[must_use]
+    pub fn values(&self) -> serde_json::Value {
+        serde_json::to_value(&self.file).expect("a policy that was read can be written")
+    }
+
+    /// The same as a file.
     #[must_use]
     pub fn text(&self) -> String {
         self.file.text()
@@ -333,15 +349,6 @@ struct WhoFile {
     module: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     requester: Option<String>,
-}
-
-impl From<&Subject> for WhoFile {
-    fn from(subject: &Subject) -> Self {
-        match subject {
-            Subject::Module(module) => Self { module: Some(module.clone()), requester: None },
-            Subject::Requester(node) => Self { module: None, requester: Some(node.to_string()) },
-        }
-    }
 }
 
 impl WhoFile {

@@ -6,14 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipld_core::ipld::Ipld;
-
 use crate::bounded::{Bytes, List, Name, Text};
 use crate::codec;
 use crate::content::{DAG_CBOR, cid_of};
-use crate::experiment::{Class, Measurement, Trust};
+use crate::experiment::{Class, Experiment, Measurement, OutputForm, Trust};
 use crate::log::HeldReceipt;
-use crate::receipt::{INLINE_BYTES_MAX, Outcome};
+use crate::receipt::Outcome;
 use crate::verdict::{Canonical, Decision, EXACT_BYTES_MAX, Group, Leases, Stratum, VERDICT_EXACT_BYTES_MAX};
 
 /// Why a job ends although its receipts do not decide it.
@@ -25,12 +23,32 @@ pub enum End {
     Expired,
 }
 
+/// What of an experiment decides: how results are compared, and what they promise to be. A class alone is one of DAG-CBOR.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule<'a> {
+    pub class: &'a Class,
+    pub output: OutputForm,
+}
+
+impl<'a> From<&'a Class> for Rule<'a> {
+    fn from(class: &'a Class) -> Self {
+        Self { class, output: OutputForm::DagCbor }
+    }
+}
+
+impl<'a> From<&'a Experiment> for Rule<'a> {
+    fn from(experiment: &'a Experiment) -> Self {
+        Self { class: &experiment.class, output: experiment.output }
+    }
+}
+
 /// The decision that `receipts` carry, if they carry one.
 #[must_use]
-pub fn decide(class: &Class, receipts: &[HeldReceipt]) -> Option<Decision> {
+pub fn decide<'a>(rule: impl Into<Rule<'a>>, receipts: &[HeldReceipt]) -> Option<Decision> {
+    let Rule { class, output } = rule.into();
     match class {
         Class::Pure(Trust::Fixed(count)) => agreed(usize::from(*count), receipts),
-        Class::Measurement(measurement) => (usable(receipts).len() >= measurement.stations as usize).then(|| measured(measurement, receipts)),
+        Class::Measurement(measurement) => (usable(receipts).len() >= measurement.stations as usize).then(|| measured(measurement, output, receipts)),
         // Credibility voting and verifier modules: the requester refuses to publish these.
         Class::Pure(_) | Class::SelfVerifying { .. } => None,
     }
@@ -38,13 +56,14 @@ pub fn decide(class: &Class, receipts: &[HeldReceipt]) -> Option<Decision> {
 
 /// The decision when no more receipts will come.
 #[must_use]
-pub fn conclude(class: &Class, receipts: &[HeldReceipt], end: End) -> Decision {
-    if let Some(decision) = decide(class, receipts) {
+pub fn conclude<'a>(rule: impl Into<Rule<'a>>, receipts: &[HeldReceipt], end: End) -> Decision {
+    let rule = rule.into();
+    if let Some(decision) = decide(rule, receipts) {
         return decision;
     }
-    match (class, end) {
-        (Class::Measurement(measurement), End::Exhausted) => measured(measurement, receipts),
-        (Class::Measurement(measurement), End::Expired) if !usable(receipts).is_empty() => measured(measurement, receipts),
+    match (rule.class, end) {
+        (Class::Measurement(measurement), End::Exhausted) => measured(measurement, rule.output, receipts),
+        (Class::Measurement(measurement), End::Expired) if !usable(receipts).is_empty() => measured(measurement, rule.output, receipts),
         (_, End::Exhausted) => Decision::Undecided { groups: groups_of(receipts), receipts: leases(receipts.iter()) },
         (_, End::Expired) => Decision::Expired { receipts: leases(receipts.iter()) },
     }
@@ -52,10 +71,11 @@ pub fn conclude(class: &Class, receipts: &[HeldReceipt], end: End) -> Decision {
 
 /// Whether `decision` is what the rules say of `receipts`: for those who verify a Log.
 #[must_use]
-pub fn is_due(class: &Class, receipts: &[HeldReceipt], decision: &Decision) -> bool {
-    match decide(class, receipts) {
+pub fn is_due<'a>(rule: impl Into<Rule<'a>>, receipts: &[HeldReceipt], decision: &Decision) -> bool {
+    let rule = rule.into();
+    match decide(rule, receipts) {
         Some(due) => due == *decision,
-        None => [End::Exhausted, End::Expired].into_iter().any(|end| conclude(class, receipts, end) == *decision),
+        None => [End::Exhausted, End::Expired].into_iter().any(|end| conclude(rule, receipts, end) == *decision),
     }
 }
 
@@ -73,7 +93,8 @@ pub fn lacking(class: &Class, receipts: &[HeldReceipt]) -> u32 {
 }
 
 /// The receipts that may count, by ascending lease: comparable outcomes, one per node and cluster.
-fn usable(receipts: &[HeldReceipt]) -> Vec<&HeldReceipt> {
+#[must_use]
+pub fn usable(receipts: &[HeldReceipt]) -> Vec<&HeldReceipt> {
     let mut sorted: Vec<&HeldReceipt> = receipts.iter().filter(|held| held.receipt.body.outcome.is_comparable()).collect();
     sorted.sort_by_key(|held| held.receipt.body.lease);
     let (mut nodes, mut clusters) = (BTreeSet::new(), BTreeSet::new());
@@ -123,11 +144,11 @@ type Exact = BTreeMap<Text<64>, Bytes<EXACT_BYTES_MAX>>;
 /// Receipts by what they say.
 type Groups<'a> = BTreeMap<(Outcome, Exact), Vec<&'a HeldReceipt>>;
 
-fn measured(measurement: &Measurement, receipts: &[HeldReceipt]) -> Decision {
+fn measured(measurement: &Measurement, form: OutputForm, receipts: &[HeldReceipt]) -> Decision {
     let counted = usable(receipts);
     let mut strata: BTreeMap<Option<Name>, Groups<'_>> = BTreeMap::new();
     for held in &counted {
-        let key = (held.receipt.body.outcome.clone(), exact(measurement, held));
+        let key = (held.receipt.body.outcome.clone(), exact(measurement, form, held));
         strata.entry(held.labels.region().cloned()).or_default().entry(key).or_default().push(held);
     }
     let mut strata: Vec<_> = strata.into_iter().collect();
@@ -161,10 +182,10 @@ fn stratum(region: Option<Name>, groups: Groups<'_>, left: &mut usize) -> Stratu
     Stratum { region, groups: List::first(kept), certified }
 }
 
-/// The `exact` fields of the output map, each as canonical DAG-CBOR, or as the CID of that when it is long.
-fn exact(measurement: &Measurement, held: &HeldReceipt) -> Exact {
+/// The `exact` fields of the output, each as canonical DAG-CBOR, or as the CID of that when it is long.
+fn exact(measurement: &Measurement, form: OutputForm, held: &HeldReceipt) -> Exact {
     let Some(output) = &held.output else { return Exact::new() };
-    let Ok(Ipld::Map(fields)) = codec::decode::<Ipld>(output, INLINE_BYTES_MAX) else { return Exact::new() };
+    let fields = form.fields(output);
     measurement
         .exact
         .iter()

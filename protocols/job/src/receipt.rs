@@ -19,6 +19,9 @@ pub const RECEIPT_BYTES_MAX: usize = 2 << 10;
 /// Output and transcript together travel beside the receipt up to this; above it by CID.
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 
+/// The end of a guest's log that travels beside a receipt.
+pub const LOG_BYTES_MAX: usize = 4 << 10;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
@@ -41,6 +44,16 @@ pub struct Receipt {
     pub duration_ms: u64,
     /// `station/0.1.0`.
     pub software: Text<32>,
+}
+
+impl Receipt {
+    /// Whether both state the same result of the same lease. When it began and how long it took, how well the guest was shut in, and by which
+    /// software are circumstances: whoever crashed between signing and storing may state them anew, and gains nothing.
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        let (isolation, software) = (other.isolation, other.software.clone());
+        *other == Self { isolation, software, started_ms: other.started_ms, duration_ms: other.duration_ms, ..self.clone() }
+    }
 }
 
 impl Body for Receipt {

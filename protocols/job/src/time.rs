@@ -1,4 +1,4 @@
-//! [`Time`]: wall clock at start plus monotonic time since, in milliseconds since the Unix epoch.
+//! [`Time`]: milliseconds since the Unix epoch, of the world or of the station alone ([`crate::clock`]).
 //!
 //! Guarantees: arithmetic saturates and never panics. Deliberately lacks `now()`: time is always an argument.
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// Milliseconds since the Unix epoch. The driver never lets it run backwards within one process; no rule assumes that it is
+/// Milliseconds since the Unix epoch. In messages and records it is the world's. What the driver hands in is the station's own: the
+/// world's at its start plus what passed since. The driver never lets it run backwards within one process; no rule assumes that it is
 /// later than a time read from a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

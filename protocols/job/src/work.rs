@@ -12,7 +12,8 @@ use crate::call::Call;
 use crate::census::{PeerRecord, RecordTag, SAMPLE_MAX};
 use crate::experiment::{EngineProfile, ExperimentId, Labels};
 use crate::identity::{Body, Hash32, NodeId, Signed};
-use crate::receipt::{INLINE_BYTES_MAX, Isolation, LeaseNumber, Receipt};
+use crate::receipt::{INLINE_BYTES_MAX, Isolation, LOG_BYTES_MAX, LeaseNumber, Receipt};
+use crate::time::Time;
 use crate::verdict::JobVerdict;
 use cid::Cid;
 
@@ -77,6 +78,8 @@ pub enum Response {
     },
     Peers {
         records: List<Signed<PeerRecord>, PEERS_MAX>,
+        /// What the clock of who answers says, so that whose is wrong hears of it.
+        time: Time,
     },
     Leases(Signed<Leases>),
     /// Ask again then.
@@ -240,6 +243,9 @@ pub struct Delivery {
     pub output: Option<Bytes<INLINE_BYTES_MAX>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<Bytes<INLINE_BYTES_MAX>>,
+    /// The end of what the guest wrote to standard error. No receipt names it: it is for the researcher's eyes, and proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Bytes<LOG_BYTES_MAX>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -250,7 +256,7 @@ pub enum ReturnReason {
     FetchFailed,
     /// The target's daily share is used up.
     TargetBusy,
-    /// The station is going away.
+    /// The station is going away, or its operator wants it quiet.
     Drain,
     /// The policy changed.
     Policy,
@@ -303,7 +309,7 @@ pub enum ReceiptRefused {
     Signature,
     /// Not the job, profile or experiment of the lease.
     Mismatch,
-    /// Another receipt for the same lease is held: proof E1.
+    /// Another receipt for the same lease is held that states another result: proof E1.
     Contradiction,
     /// The output is not what the receipt names, or did not come in time.
     Output,

@@ -35,6 +35,7 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
         work::PEERS_MAX,
         census::RECORD_ADDRESSES_MAX,
         work::INPUT_BYTES_MAX,
+        receipt::LOG_BYTES_MAX,
         experiment::MODULE_BYTES_MAX,
         experiment::DEADLINE_MS_MAX,
         worker::OUTBOX_UNKNOWN_MAX,

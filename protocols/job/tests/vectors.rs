@@ -2,7 +2,7 @@
 //!
 //! `STATION_BLESS=1 cargo test -p station-protocol --test vectors` writes them anew.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipld_core::ipld::Ipld;
 use serde_json::{Value, json};
@@ -65,8 +65,47 @@ fn the_vectors_are_what_this_version_writes() {
         assert_eq!(found, vector, "{} has drifted: a message that changes needs a new kind or protocol id", sample.name);
         names.push(format!("{}.json", sample.name));
     }
-    let mut found: Vec<String> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    found.sort();
+    assert_eq!(files_in(&folder), sorted(names), "every vector has its sample");
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
     names.sort();
-    assert_eq!(found, names, "every vector has its sample");
+    names
+}
+
+fn files_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_file());
+    sorted(entries.map(|entry| entry.file_name().into_string().unwrap()).collect())
+}
+
+/// Compares `vectors` with the files of `folder`, or writes them there.
+fn are_those_of(folder: &str, vectors: &[Value]) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(folder);
+    let bless = std::env::var_os("STATION_BLESS").is_some();
+    let mut names = Vec::new();
+    for vector in vectors {
+        let name = format!("{}.json", vector["name"].as_str().unwrap());
+        if bless {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(&name), format!("{vector:#}\n")).unwrap();
+        }
+        let found: Value = serde_json::from_str(&std::fs::read_to_string(folder.join(&name)).unwrap_or_default()).unwrap_or_default();
+        assert_eq!(found, *vector, "{name} has drifted");
+        names.push(name);
+    }
+    assert_eq!(files_in(&folder), sorted(names), "every vector has its sample");
+}
+
+#[test]
+fn what_must_be_refused_is_refused_at_the_step_that_the_page_names() {
+    let refused = samples::refused::all();
+    for one in &refused {
+        assert!(samples::refused::step(one).is_some(), "{} is taken: {}", one.name, one.why);
+    }
+    are_those_of("refused", &refused.iter().map(samples::refused::json).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_follows_from_messages_is_what_this_version_makes_of_them() {
+    are_those_of("derived", &samples::derived::all());
 }

@@ -33,6 +33,10 @@ impl Store for Unsettling {
         self.0.load(table)
     }
 
+    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
+        self.0.owned(table)
+    }
+
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
         self.0.blob(cid)
     }

@@ -48,9 +48,9 @@ impl Run {
         self.mutant.plant();
         if let Some(dir) = &self.show.out {
             fs::create_dir_all(dir)?;
-            fs::write(dir.join(SCENARIO), text)?;
+            fs::write(dir.join(SCENARIO), &text)?;
         }
-        perform(&plan, seed, &self.show, machine)
+        perform(&plan, seed, Scenario::shows(&text), &self.show, machine)
     }
 }
 
@@ -109,7 +109,7 @@ impl Mesh {
     pub(super) fn execute(self, machine: Machine) -> Result<(), Failure> {
         let seed = self.show.seed.unwrap_or(1);
         let plan = prepared(|| self.plan(seed))?;
-        perform(&plan, seed, &self.show, machine)
+        perform(&plan, seed, "", &self.show, machine)
     }
 
     fn plan(&self, seed: u64) -> Result<Plan, String> {
@@ -150,11 +150,12 @@ pub(super) fn prepared<T: Send>(prepare: impl FnOnce() -> T + Send) -> T {
     prepared
 }
 
-/// Performs `plan` and shows what came of it.
-pub(super) fn perform(plan: &Plan, seed: u64, show: &Show, machine: Machine) -> Result<(), Failure> {
+/// Performs `plan`, of which its file says that it shows `shows`, and tells what came of it.
+pub(super) fn perform(plan: &Plan, seed: u64, shows: &str, show: &Show, machine: Machine) -> Result<(), Failure> {
     let bar = Bar::new(show.json);
-    let outcome = world::run(plan, seed, machine, None, &mut |now| bar.show(now))?;
+    let mut outcome = world::run(plan, seed, machine, None, &mut |now| bar.show(now))?;
     bar.finish();
+    outcome.metrics.shows = shows.to_owned();
     if let Some(dir) = &show.out {
         write(dir, &outcome)?;
     }

@@ -3,13 +3,11 @@
 //! Guarantees: every arm is compared with the first, seed by seed; a verdict is the one of [`crate::statistics`], which says nothing
 //! with too few seeds; a measure that an arm lacks is left out. Deliberately lacks a winner: measures pull in different directions.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
-use station_node::results::html::escape;
+use station_node::page::chart::{Mark, Row as Drawn, Rows};
+use station_node::page::{Cell, Column, Page, Table, escape, grouped, number};
 
-use super::chart::{Curve, cdf, intervals, number};
-use super::{facts, head};
+use super::distributions;
 use crate::metrics::Metrics;
 use crate::scenario::check::{Figure, Latency, Measure, Statistic, Unit};
 use crate::statistics::{Better, Cdf, Estimate, Paired, Verdict, paired};
@@ -114,75 +112,88 @@ fn pooled(arm: &Arm) -> Cdf {
 /// The page of a comparison.
 #[must_use]
 pub fn page(comparison: &Comparison) -> String {
-    let mut page = head(&format!("{}: {}", comparison.scenario, comparison.arms.join(" / ")));
-    let _ = write!(page, "<p class=\"soft\">{}</p>", escape(&comparison.shows));
-    let runs: Vec<String> = comparison.runs.iter().map(u64::to_string).collect();
-    facts(&mut page, &[(comparison.arms.len().to_string(), "arms"), (runs.join(" / "), "runs of each")]);
-    page.push_str(
-        "<p>Every arm ran the same seeds. Intervals are 95 % confidence intervals of the mean over seeds; differences are taken seed by seed against the first arm, \
-         because runs with one seed share their luck. “No difference shown” does not mean that there is none.</p>",
+    let mut page = Page::new(&format!("{}: {}", comparison.scenario, comparison.arms.join(" / ")));
+    if !comparison.shows.is_empty() {
+        page.paragraph(&format!("<span class=\"soft\">{}</span>", escape(&comparison.shows)));
+    }
+    let runs: Vec<String> = comparison.runs.iter().map(|runs| grouped(*runs)).collect();
+    page.facts(&[(comparison.arms.len().to_string(), "arms"), (runs.join(" / "), "runs of each")]);
+    page.paragraph(
+        "Every arm ran the same seeds. Intervals are 95 % confidence intervals of the mean over seeds; differences are taken seed by seed against the first arm, \
+         because runs with one seed share their luck. “No difference shown” does not mean that there is none.",
     );
-    table(&mut page, comparison);
-    let curves: Vec<Curve<'_>> = comparison
+    page.section("Measures");
+    page.table(&table(comparison));
+    let curves: Vec<(&str, &[(f64, f64)])> = comparison
         .arms
         .iter()
         .zip(&comparison.propagation)
         .filter(|(_, cdf)| !cdf.0.is_empty())
-        .map(|(label, cdf)| Curve { label, points: cdf.0.clone(), steps: true })
+        .map(|(label, cdf)| (label.as_str(), cdf.0.as_slice()))
         .collect();
-    page.push_str("<div class=\"pair\">");
-    if !curves.is_empty() {
-        let _ = write!(page, "<div><h2>How fast a Call spreads, all runs of an arm together</h2>{}</div>", cdf("propagation", &curves));
-    }
-    for row in &comparison.rows {
-        let arms: Vec<(&str, f64, Option<f64>)> =
-            comparison.arms.iter().zip(&row.estimates).map(|(label, estimate)| (label.as_str(), estimate.mean, estimate.half)).collect();
-        let _ = write!(page, "<div><h2>{} {}</h2>{}</div>", escape(&row.measure), unit(&row.unit), intervals(&row.measure, &arms));
-    }
-    page.push_str("</div></main></html>\n");
-    page
+    let spread = (!curves.is_empty()).then(|| distributions("How fast a Call spreads, all runs of an arm together", &curves));
+    let intervals = comparison.rows.iter().map(|row| intervals(row, &comparison.arms));
+    page.section("Charts");
+    page.charts(&spread.into_iter().chain(intervals).collect::<Vec<_>>());
+    page.finish()
 }
 
-fn unit(unit: &str) -> String {
-    if unit.is_empty() { String::new() } else { format!("<span class=\"soft\">in {}</span>", escape(unit)) }
+/// One mean with its interval per arm; arms under each other on one axis.
+fn intervals(row: &Row, arms: &[String]) -> String {
+    let rows = arms.iter().zip(&row.estimates).enumerate().map(|(series, (arm, estimate))| {
+        let (mean, half) = interval(estimate);
+        Drawn {
+            label: vec![(String::new(), arm.clone())],
+            says: format!("{mean} {half}"),
+            figure: (mean, half),
+            marks: vec![Mark::Mean { value: estimate.mean, half: estimate.half, series }],
+        }
+    });
+    let note = if row.unit.is_empty() { String::new() } else { format!("In {}.", row.unit) };
+    Rows { title: &row.measure, note: &note, legend: Vec::new(), counts: false, rows: rows.collect() }.html()
 }
 
-fn table(page: &mut String, comparison: &Comparison) {
-    page.push_str("<div class=\"scroll\"><table><tr><th>measure</th>");
+fn table(comparison: &Comparison) -> Table {
+    let mut columns = vec![Column::words("measure")];
     for (index, arm) in comparison.arms.iter().enumerate() {
-        let _ = write!(page, "<th class=\"n\">{}</th>", escape(arm));
+        columns.push(Column::number(arm));
         if index > 0 {
-            page.push_str("<th class=\"n\">difference</th><th class=\"n\">effect</th><th>verdict</th>");
+            columns.extend([Column::number("difference"), Column::number("effect"), Column::words("verdict")]);
         }
     }
-    page.push_str("</tr>");
+    let mut table = Table::new("Means over seeds with their intervals.", columns);
     for row in &comparison.rows {
-        let _ = write!(page, "<tr><td><code>{}</code> {}</td>", escape(&row.measure), unit(&row.unit));
+        let unit = if row.unit.is_empty() { String::new() } else { format!(" <span class=\"soft\">in {}</span>", escape(&row.unit)) };
+        let mut cells = vec![Cell::html(format!("<code>{}</code>{unit}", escape(&row.measure)))];
         for (index, estimate) in row.estimates.iter().enumerate() {
-            let _ = write!(page, "<td class=\"n\">{}</td>", interval(estimate));
+            cells.push(estimated(estimate));
             if index > 0 {
-                page.push_str(&difference(row.against_first.get(index - 1).copied().flatten()));
+                cells.extend(difference(row.against_first.get(index - 1).copied().flatten()));
             }
         }
-        page.push_str("</tr>");
+        table.row(cells);
     }
-    page.push_str("</table></div>");
+    table
 }
 
-fn interval(estimate: &Estimate) -> String {
-    match estimate.half {
-        Some(half) => format!("{} ± {}", number(estimate.mean), number(half)),
-        None => format!("{} <span class=\"soft\">one run</span>", number(estimate.mean)),
-    }
+/// A mean, and its interval or that it has none. What only the adding up of floating-point numbers left is none.
+fn interval(estimate: &Estimate) -> (String, String) {
+    let shown = |half: f64| if half < estimate.mean.abs() * 1e-9 { 0.0 } else { half };
+    (number(estimate.mean), estimate.half.map_or("one run".to_owned(), |half| format!("± {}", number(shown(half)))))
 }
 
-fn difference(paired: Option<Paired>) -> String {
-    let Some(paired) = paired else { return "<td class=\"soft\" colspan=\"3\">no seed in common</td>".into() };
+fn estimated(estimate: &Estimate) -> Cell {
+    let (mean, half) = interval(estimate);
+    Cell::html(format!("<span class=\"nowrap\">{mean} <span class=\"soft\">{half}</span></span>"))
+}
+
+fn difference(paired: Option<Paired>) -> [Cell; 3] {
+    let Some(paired) = paired else { return ["–", "–", "no seed in common"].map(|text| Cell::text(text).classed("soft")) };
     let class = match paired.verdict {
         Verdict::Better => "good",
         Verdict::Worse => "bad",
         Verdict::TooFewSeeds | Verdict::NotShown | Verdict::Differs => "soft",
     };
-    let effect = paired.effect.map_or("–".to_owned(), |effect| format!("{effect:.1}"));
-    format!("<td class=\"n\">{}</td><td class=\"n\">{effect}</td><td class=\"{class}\">{}</td>", interval(&paired.difference), paired.verdict.words())
+    let effect = paired.effect.map_or("–".to_owned(), |effect| format!("{:.1}", (effect * 10.0).round() / 10.0 + 0.0));
+    [estimated(&paired.difference), Cell::text(&effect), Cell::text(paired.verdict.words()).classed(class)]
 }

@@ -3,80 +3,55 @@
 //! Guarantees: no script, no external reference, light and dark by the reader's setting, everything a scenario wrote is escaped, the
 //! same metrics give the same bytes. Deliberately lacks interaction: a figure in a paper must look the same in ten years.
 
-use std::fmt::Write as _;
+use station_node::page::chart::{Curve, Key, Lines, Mark, Row, Rows, Span, SpanKind};
+use station_node::page::words::counted;
+use station_node::page::{Cell, Column, Page, Table, escape, grouped, number};
 
-use station_node::results::html::escape;
-
-use crate::metrics::{Dials, Lookups, Metrics};
+use crate::metrics::{Dials, Distribution, Lookups, Metrics, Series};
 use crate::scenario::check::{Figure, Latency};
 
-mod chart;
 pub mod compare;
 #[cfg(test)]
 mod tests;
 
-use chart::{Bar, Curve, bars, number};
-
-const STYLE: &str = "
-:root{color-scheme:light dark;--ink:#1c2430;--soft:#667085;--line:#d9dee7;--card:#fff;--page:#f6f7f9;--good:#1a7f4b;--bad:#b42318;--c0:#2f6fde;--c1:#c2410c;--c2:#0e9384;--c3:#7a5af8;--c4:#b26a00;--c5:#667085}
-@media(prefers-color-scheme:dark){:root{--ink:#e8ebf0;--soft:#98a2b3;--line:#343b47;--card:#1b212b;--page:#12161d;--good:#4cc38a;--bad:#f97066;--c0:#7aa7ff;--c1:#fb923c;--c2:#2dd4bf;--c3:#a78bfa;--c4:#f0b35a;--c5:#98a2b3}}
-*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1240px;margin:0 auto;padding:32px 20px}h1{font-size:26px;margin:0 0 4px}h2{font-size:18px;margin:32px 0 8px}
-.soft{color:var(--soft)}code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
-.facts{display:flex;flex-wrap:wrap;gap:12px;margin:20px 0}.fact{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 16px;min-width:120px}.fact b{display:block;font-size:22px}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:16px}.pair>div{min-width:0}.pair h2{margin-top:16px}
-table{border-collapse:collapse;width:100%;background:var(--card);border:1px solid var(--line);border-radius:10px}th,td{text-align:left;padding:7px 12px;border-top:1px solid var(--line);vertical-align:top}tr:first-child th{border-top:0}
-th{color:var(--soft);font-weight:600;font-size:13px}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.good{color:var(--good);font-weight:600}.bad{color:var(--bad);font-weight:600}.scroll{overflow-x:auto}
-svg{width:100%;height:auto;background:var(--card);border:1px solid var(--line);border-radius:10px}svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg .axis{stroke:var(--line)}svg text.soft{fill:var(--soft)}
-svg path{fill:none;stroke-width:2}svg .fault{fill:var(--bad);opacity:.1}svg .faultline{stroke:var(--bad);stroke-width:1;stroke-dasharray:3 3}svg .warm{fill:var(--soft);opacity:.08}svg .whisker{stroke:var(--ink);stroke-width:1.5}
-.s0{stroke:var(--c0)}.s1{stroke:var(--c1)}.s2{stroke:var(--c2)}.s3{stroke:var(--c3)}.s4{stroke:var(--c4)}.s5{stroke:var(--c5)}.f0{fill:var(--c0)}.f1{fill:var(--c1)}.f2{fill:var(--c2)}.f3{fill:var(--c3)}.f4{fill:var(--c4)}.f5{fill:var(--c5)}
-";
-
 /// Series drawn one under the other: more would be a wall.
 const SERIES_MAX: usize = 12;
 
-fn head(title: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{0}</title><style>{STYLE}</style><main><h1>{0}</h1>",
-        escape(title)
-    )
-}
-
-fn facts(page: &mut String, facts: &[(String, &str)]) {
-    page.push_str("<div class=\"facts\">");
-    for (value, label) in facts {
-        let _ = write!(page, "<div class=\"fact\"><b>{}</b>{label}</div>", escape(value));
-    }
-    page.push_str("</div>");
-}
-
 fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{:.1}\u{a0}%", share * 100.0)
+}
+
+/// A number of seconds of so many milliseconds.
+fn seconds(ms: u64) -> String {
+    format!("{} s", number(ms as f64 / 1e3))
+}
+
+fn count(count: u64) -> Cell {
+    Cell::text(&grouped(count))
 }
 
 /// The page of one run.
 #[must_use]
 pub fn page(metrics: &Metrics) -> String {
-    let mut page = head(&metrics.scenario);
-    let _ = write!(
-        page,
-        "<p class=\"soft\">{}<br>seed {} · fidelity {} · trace <code>{}</code></p>",
-        escape(&metrics.shows),
+    let mut page = Page::new(&metrics.scenario);
+    let shows = if metrics.shows.is_empty() { String::new() } else { format!("{}<br>", escape(&metrics.shows)) };
+    page.paragraph(&format!(
+        "<span class=\"soft\">{shows}seed {} · fidelity {} · trace <code>{}</code></span>",
         metrics.seed,
         escape(&metrics.fidelity),
         escape(&metrics.trace_hash)
-    );
+    ));
     let figure = |figure| metrics.figures.get(&figure).copied();
     let mut summary = vec![
-        (metrics.stations.to_string(), "stations"),
-        (format!("{} s", metrics.virtual_ms / 1_000), "of virtual time"),
-        (format!("{} / {}", metrics.jobs.agreed, metrics.jobs.published), "jobs agreed"),
+        (grouped(metrics.stations), "stations"),
+        (format!("{} s", grouped(metrics.virtual_ms / 1_000)), "of virtual time"),
+        (format!("{} / {}", grouped(metrics.jobs.agreed), grouped(metrics.jobs.published)), "jobs agreed"),
     ];
     summary.extend(figure(Figure::Delivered).map(|share| (percent(share), "of Calls delivered")));
     summary.extend(figure(Figure::Duplicates).map(|ratio| (format!("{ratio:.1}"), "copies beyond the first")));
     summary.extend(figure(Figure::Redundancy).map(|ratio| (format!("{ratio:.2}"), "executions per job")));
     summary.extend(figure(Figure::Wrong).map(|share| (percent(share), "wrong verdicts")));
-    facts(&mut page, &summary);
+    page.facts(&summary);
     checks(&mut page, metrics);
     latencies(&mut page, metrics);
     byzantine(&mut page, metrics);
@@ -85,95 +60,115 @@ pub fn page(metrics: &Metrics) -> String {
     series(&mut page, metrics);
     traffic_and_mesh(&mut page, metrics);
     reach(&mut page, metrics);
-    page.push_str("</main></html>\n");
-    page
+    page.finish()
 }
 
-fn checks(page: &mut String, metrics: &Metrics) {
+fn checks(page: &mut Page, metrics: &Metrics) {
     if metrics.checks.is_empty() {
         return;
     }
-    page.push_str("<h2>Checks</h2><div class=\"scroll\"><table><tr><th>check</th><th>result</th><th>measured</th></tr>");
+    page.section("Checks");
+    let columns = ["check", "result", "measured"].map(Column::words).to_vec();
+    let mut table = Table::new("What the scenario says must hold, and what was measured.", columns);
     for check in &metrics.checks {
         let (class, word) = if check.passed { ("good", "holds") } else { ("bad", "broken") };
-        let _ = write!(
-            page,
-            "<tr><td><code>{}</code></td><td class=\"{class}\">{word}</td><td>{}</td></tr>",
-            escape(&check.check),
-            escape(&check.detail)
-        );
+        table.row(vec![Cell::code(&check.check), Cell::text(word).classed(class), Cell::text(&check.detail)]);
     }
-    page.push_str("</table></div>");
+    page.table(&table);
 }
 
-fn latencies(page: &mut String, metrics: &Metrics) {
-    let curve = |latency: Latency| Some(Curve { label: latency.name(), points: metrics.latencies.get(&latency)?.cdf.0.clone(), steps: true });
-    let propagation: Vec<_> = curve(Latency::Propagation).into_iter().collect();
-    let work: Vec<_> = Latency::ALL.into_iter().filter(|latency| *latency != Latency::Propagation).filter_map(curve).collect();
-    page.push_str("<div class=\"pair\">");
-    for (title, curves) in [("How fast a Call spreads", propagation), ("From publication to claim, lease, result and verdict", work)] {
-        if !curves.is_empty() {
-            let _ = write!(page, "<div><h2>{title}</h2>{}</div>", chart::cdf(title, &curves));
-        }
-    }
-    page.push_str("</div>");
+/// Shares of all on the way up.
+fn distributions(title: &str, curves: &[(&str, &[(f64, f64)])]) -> String {
+    let longest = curves.iter().flat_map(|(_, points)| *points).map(|(ms, _)| *ms).filter(|ms| ms.is_finite()).fold(0.0, f64::max);
+    let (scale, x_unit) = if longest >= 10_000.0 { (1e3, "s") } else { (1.0, "ms") };
+    let half = |points: &[(f64, f64)]| points.iter().find(|(_, share)| *share >= 0.5).map(|(ms, _)| number(ms / scale));
+    let says: Vec<String> = curves.iter().filter_map(|(label, points)| Some(format!("half of {label} by {} {x_unit}", half(points)?))).collect();
+    let curves = curves
+        .iter()
+        .map(|(label, points)| Curve { label, points: points.iter().map(|(ms, share)| (ms / scale, *share)).collect(), steps: true })
+        .collect();
+    let lines = Lines {
+        title,
+        note: "",
+        y_name: "share of all",
+        x_unit,
+        x_ends: None,
+        y_least: 1.0,
+        height_px: 250,
+        curves,
+        spans: Vec::new(),
+        says: says.join("; "),
+    };
+    lines.html()
+}
+
+fn latencies(page: &mut Page, metrics: &Metrics) {
     if metrics.latencies.is_empty() {
         return;
     }
-    page.push_str("<h2>Latencies in milliseconds</h2><div class=\"scroll\"><table><tr><th></th>");
-    for column in ["n", "min", "mean", "p50", "p90", "p99", "max"] {
-        let _ = write!(page, "<th class=\"n\">{column}</th>");
+    let curve = |latency: &Latency| Some((latency.name(), metrics.latencies.get(latency)?.cdf.0.as_slice()));
+    let (first, rest): (Vec<Latency>, Vec<Latency>) = Latency::ALL.into_iter().partition(|latency| *latency == Latency::Propagation);
+    let charts = [("How fast a Call spreads", first), ("From publication to claim, lease, result and verdict", rest)];
+    let charts = charts.map(|(title, of)| (title, of.iter().filter_map(curve).collect::<Vec<_>>()));
+    page.section("Latencies");
+    page.charts(&charts.iter().filter(|(_, curves)| !curves.is_empty()).map(|(title, curves)| distributions(title, curves)).collect::<Vec<_>>());
+    let columns = std::iter::once(Column::words("latency")).chain(["n", "min", "mean", "p50", "p90", "p99", "max"].map(Column::number)).collect();
+    let mut table =
+        Table::new("Milliseconds of virtual time: propagation from a Call to a station that hears it, all others from the publication.", columns);
+    for (latency, Distribution { quantiles: q, .. }) in &metrics.latencies {
+        let values = [q.min, q.mean, q.p50, q.p90, q.p99, q.max].map(|value| Cell::text(&number(value)));
+        table.row([Cell::text(latency.name()), count(q.n)].into_iter().chain(values).collect());
     }
-    page.push_str("</tr>");
-    for (latency, distribution) in &metrics.latencies {
-        let q = &distribution.quantiles;
-        let _ = write!(page, "<tr><td>{}</td><td class=\"n\">{}</td>", latency.name(), q.n);
-        for value in [q.min, q.mean, q.p50, q.p90, q.p99, q.max] {
-            let _ = write!(page, "<td class=\"n\">{}</td>", number(value));
-        }
-        page.push_str("</tr>");
-    }
-    page.push_str("</table></div>");
+    page.table(&table);
 }
 
-fn byzantine(page: &mut String, metrics: &Metrics) {
+fn byzantine(page: &mut Page, metrics: &Metrics) {
     if metrics.byzantine.is_empty() {
         return;
     }
-    page.push_str(
-        "<h2>What the liars achieved</h2><div class=\"scroll\"><table><tr><th>group</th><th>how</th><th class=\"n\">stations</th><th class=\"n\">share of seats</th>\
-         <th class=\"n\">fair</th><th class=\"n\">share of places</th><th class=\"n\">share of clusters</th><th class=\"n\">keys tried</th><th class=\"n\">lies</th><th class=\"n\">accepted</th><th class=\"n\">honest accused</th><th class=\"n\">found after</th></tr>",
-    );
+    page.section("What the liars achieved");
+    let numbers = [
+        "stations",
+        "share of seats",
+        "fair",
+        "share of places",
+        "share of clusters",
+        "keys tried",
+        "lies",
+        "accepted",
+        "honest accused",
+        "found after",
+    ];
+    let columns = ["group", "how"].map(Column::words).into_iter().chain(numbers.map(Column::number)).collect();
+    let mut table = Table::new("Fair is the share that honest stations in their place would have had.", columns);
     for damage in &metrics.byzantine {
-        let class = if damage.lies_accepted > 0 { "n bad" } else { "n" };
-        let found = damage.detected_ms.map_or("never".to_owned(), |ms| format!("{} s", number(ms as f64 / 1e3)));
-        let _ = write!(
-            page,
-            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"{class}\">{}</td><td class=\"n\">{}</td><td class=\"n\">{found}</td></tr>",
-            escape(&damage.group),
-            escape(&damage.kind),
-            damage.stations,
-            percent(damage.seats),
-            percent(damage.fair),
-            percent(damage.let_in),
-            percent(damage.clusters),
-            damage.keys_tried.map_or(String::new(), |tried| tried.to_string()),
-            damage.lies,
-            damage.lies_accepted,
-            damage.falsely_accused,
-        );
+        let accepted = count(damage.lies_accepted);
+        table.row(vec![
+            Cell::text(&damage.group),
+            Cell::text(&damage.kind),
+            count(damage.stations),
+            Cell::text(&percent(damage.seats)),
+            Cell::text(&percent(damage.fair)),
+            Cell::text(&percent(damage.let_in)),
+            Cell::text(&percent(damage.clusters)),
+            Cell::text(&damage.keys_tried.map_or("–".to_owned(), grouped)),
+            count(damage.lies),
+            if damage.lies_accepted > 0 { accepted.classed("bad") } else { accepted },
+            count(damage.falsely_accused),
+            Cell::text(&damage.detected_ms.map_or("never".to_owned(), seconds)),
+        ]);
     }
-    page.push_str("</table></div>");
+    page.table(&table);
 }
 
 /// What attackers of the mesh did, where there are any.
-fn deeds(page: &mut String, metrics: &Metrics) {
+fn deeds(page: &mut Page, metrics: &Metrics) {
     let attackers: Vec<_> = metrics.byzantine.iter().filter_map(|damage| Some((damage, damage.mesh?))).collect();
     if attackers.is_empty() {
         return;
     }
-    page.push_str("<h2>What the attackers of the mesh did</h2><div class=\"scroll\"><table><tr><th>group</th><th>how</th>");
-    for column in [
+    page.section("What the attackers of the mesh did");
+    let numbers = [
         "heard",
         "forwarded",
         "withheld",
@@ -185,143 +180,181 @@ fn deeds(page: &mut String, metrics: &Metrics) {
         "leases forced",
         "receipts not acknowledged",
         "ground records",
-    ] {
-        let _ = write!(page, "<th class=\"n\">{column}</th>");
-    }
-    page.push_str("</tr>");
+        "modules",
+    ];
+    let columns = ["group", "how"].map(Column::words).into_iter().chain(numbers.map(Column::number)).collect();
+    let mut table = Table::new("Messages, unless the column says otherwise.", columns);
     for (damage, deeds) in attackers {
-        let _ = write!(page, "<tr><td>{}</td><td>{}</td>", escape(&damage.group), escape(&damage.kind));
         let first = [deeds.heard, deeds.forwarded, deeds.withheld, deeds.forged, deeds.flooded, deeds.announced, deeds.asked_bytes];
-        for count in first.into_iter().chain([deeds.nonsense, deeds.leases, deeds.unacknowledged, deeds.records, deeds.modules]) {
-            let _ = write!(page, "<td class=\"n\">{count}</td>");
-        }
-        page.push_str("</tr>");
+        let then = [deeds.nonsense, deeds.leases, deeds.unacknowledged, deeds.records, deeds.modules];
+        table.row([Cell::text(&damage.group), Cell::text(&damage.kind)].into_iter().chain(first.into_iter().chain(then).map(count)).collect());
     }
-    page.push_str("</table></div>");
+    page.table(&table);
 }
 
 /// How close anything came to its bound, where that was watched.
-fn fullest(page: &mut String, metrics: &Metrics) {
+fn fullest(page: &mut Page, metrics: &Metrics) {
     if metrics.fullest.is_empty() {
         return;
     }
-    page.push_str(
-        "<h2>How full queues were at most</h2><div class=\"scroll\"><table><tr><th>what</th><th class=\"n\">most</th><th class=\"n\">bound</th></tr>",
-    );
+    page.section("How full queues were at most");
+    let columns = vec![Column::words("what"), Column::number("most"), Column::number("bound")];
+    let mut table = Table::new("Of all honest stations the fullest.", columns);
     for fill in &metrics.fullest {
-        let class = if fill.most > fill.bound { "n bad" } else { "n" };
-        let _ = write!(page, "<tr><td>{}</td><td class=\"{class}\">{}</td><td class=\"n\">{}</td></tr>", escape(&fill.what), fill.most, fill.bound);
+        let most = count(fill.most);
+        table.row(vec![Cell::text(&fill.what), if fill.most > fill.bound { most.classed("bad") } else { most }, count(fill.bound)]);
     }
-    page.push_str("</table></div>");
+    page.table(&table);
 }
 
-fn series(page: &mut String, metrics: &Metrics) {
+fn series(page: &mut Page, metrics: &Metrics) {
     if metrics.series.is_empty() {
         return;
     }
-    let shaded = if metrics.faults.is_empty() { "grey is the warm-up" } else { "red spans are faults, grey is the warm-up" };
-    let _ = write!(page, "<h2>Second by second</h2><p class=\"soft\">The line is one value per virtual second; {shaded}.</p>");
+    page.section("Second by second");
+    let shaded = if metrics.faults.is_empty() { "Grey is the warm-up" } else { "Grey is the warm-up, red spans are faults" };
+    page.paragraph(&format!("<span class=\"soft\">The line is one value per virtual second. {shaded}.</span>"));
     for series in metrics.series.iter().take(SERIES_MAX) {
-        page.push_str(&chart::timeline(series, metrics));
+        page.push(&timeline(series, metrics));
     }
     if metrics.faults.is_empty() {
         return;
     }
-    page.push_str("<h2>Faults</h2><div class=\"scroll\"><table><tr><th class=\"n\">from</th><th class=\"n\">until</th><th>what</th></tr>");
+    page.section("Faults");
+    let columns = vec![Column::words("what"), Column::number("from"), Column::number("until")];
+    let mut table = Table::new("Seconds of virtual time.", columns);
     for fault in &metrics.faults {
-        let until = fault.until_ms.map_or("the end".to_owned(), |ms| format!("{} s", number(ms as f64 / 1e3)));
-        let _ = write!(
-            page,
-            "<tr><td class=\"n\">{} s</td><td class=\"n\">{until}</td><td>{}</td></tr>",
-            number(fault.from_ms as f64 / 1e3),
-            escape(&fault.what)
-        );
+        let until = fault.until_ms.map_or("the end".to_owned(), seconds);
+        table.row(vec![Cell::text(&fault.what), Cell::text(&seconds(fault.from_ms)), Cell::text(&until)]);
     }
-    page.push_str("</table></div>");
+    page.table(&table);
 }
 
-fn traffic_and_mesh(page: &mut String, metrics: &Metrics) {
-    page.push_str("<div class=\"pair\">");
+/// A series over the run's time, with its faults.
+fn timeline(series: &Series, metrics: &Metrics) -> String {
+    let at = |ms: u64| ms as f64 / 1e3;
+    let end = at(metrics.virtual_ms);
+    let mut spans = vec![Span { from: 0.0, until: at(metrics.warmup_ms), kind: SpanKind::Warm, says: "warm-up" }];
+    spans.extend(metrics.faults.iter().map(|fault| Span {
+        from: at(fault.from_ms),
+        until: fault.until_ms.map_or(end, at),
+        kind: SpanKind::Fault,
+        says: &fault.what,
+    }));
+    let points: Vec<(f64, f64)> = (0_u32..).map(f64::from).zip(series.values.iter().copied()).collect();
+    let finite = || series.values.iter().copied().filter(|value| value.is_finite());
+    let says = format!(
+        "from {} to {} over {} s",
+        number(finite().fold(f64::INFINITY, f64::min)),
+        number(finite().fold(f64::NEG_INFINITY, f64::max)),
+        number(end)
+    );
+    let lines = Lines {
+        title: &series.name,
+        note: "",
+        y_name: &series.unit,
+        x_unit: "s",
+        x_ends: Some(end),
+        y_least: 0.0,
+        height_px: 110,
+        curves: vec![Curve { label: &series.name, points, steps: false }],
+        spans,
+        says,
+    };
+    lines.html()
+}
+
+/// Bars of one or more values under a name each.
+fn bars(title: &str, unit: &str, rows: &[(String, Vec<f64>)], labels: &[&str]) -> String {
+    let legend = if labels.len() > 1 { labels.iter().enumerate().map(|(series, label)| Key::Bar(series, label)).collect() } else { Vec::new() };
+    let note = if labels.len() > 1 { String::new() } else { labels.concat() };
+    let rows = rows
+        .iter()
+        .map(|(name, values)| {
+            let lanes = u32::try_from(values.len()).unwrap_or(1);
+            let bar = |(lane, value): (u32, &f64)| Mark::Bar { from: 0.0, until: *value, series: lane as usize, lane, lanes };
+            let figure = values.iter().map(|value| number(*value)).collect::<Vec<_>>().join(" / ");
+            let says = labels.iter().zip(values).map(|(label, value)| format!("{} {unit} {label}", number(*value))).collect::<Vec<_>>().join(", ");
+            Row { label: vec![(String::new(), name.clone())], figure: (figure, String::new()), says, marks: (0..).zip(values).map(bar).collect() }
+        })
+        .collect();
+    Rows { title, note: &note, legend, counts: unit.is_empty(), rows }.html()
+}
+
+fn traffic_and_mesh(page: &mut Page, metrics: &Metrics) {
+    let mut charts = Vec::new();
     if !metrics.traffic.is_empty() {
         let per = |bytes: u64| bytes as f64 / 1e3 / metrics.stations.max(1) as f64;
         let mut traffic: Vec<_> = metrics.traffic.iter().collect();
         traffic.sort_by_key(|(_, traffic)| std::cmp::Reverse(traffic.received_bytes));
-        let rows: Vec<Bar> = traffic
-            .into_iter()
-            .map(|(name, traffic)| Bar { label: name.clone(), values: vec![per(traffic.sent_bytes), per(traffic.received_bytes)] })
-            .collect();
-        let _ = write!(page, "<div><h2>Kilobytes per station, by protocol</h2>{}</div>", bars("bytes by protocol", &rows, &["sent", "received"]));
+        let rows: Vec<_> =
+            traffic.into_iter().map(|(name, traffic)| (name.clone(), vec![per(traffic.sent_bytes), per(traffic.received_bytes)])).collect();
+        charts.push(bars("Kilobytes per station, by protocol", "kB", &rows, &["sent", "received"]));
     }
     if !metrics.mesh_degree.is_empty() {
-        let rows: Vec<Bar> =
-            metrics.mesh_degree.iter().map(|(degree, stations)| Bar { label: format!("{degree} peers"), values: vec![*stations as f64] }).collect();
-        let _ = write!(page, "<div><h2>Stations by mesh degree, at the end</h2>{}</div>", bars("mesh degree", &rows, &["stations"]));
+        let rows: Vec<_> =
+            metrics.mesh_degree.iter().map(|(degree, stations)| (counted(*degree as usize, "peer", "peers"), vec![*stations as f64])).collect();
+        charts.push(bars("Stations by mesh degree, at the end", "", &rows, &["stations"]));
     }
     if !metrics.hops.is_empty() {
-        let rows: Vec<Bar> = metrics.hops.iter().map(|(hops, times)| Bar { label: format!("{hops} hops"), values: vec![*times as f64] }).collect();
-        let _ = write!(page, "<div><h2>How far Calls came</h2>{}</div>", bars("hops", &rows, &["first tellings"]));
+        let rows: Vec<_> = metrics.hops.iter().map(|(hops, times)| (counted(*hops as usize, "hop", "hops"), vec![*times as f64])).collect();
+        charts.push(bars("How far Calls came", "", &rows, &["first tellings"]));
     }
-    page.push_str("</div>");
     let Lookups { done, requests, time_ms } = metrics.lookups;
+    if charts.is_empty() && done == 0 {
+        return;
+    }
+    page.section("Traffic and mesh");
+    page.charts(&charts);
     if done > 0 {
         let mean = |sum: u64| number(sum as f64 / done as f64);
-        let _ = write!(page, "<p class=\"soft\">{done} lookups in the DHT: {} requests and {} ms on average.</p>", mean(requests), mean(time_ms));
+        let (done, requests, time_ms) = (grouped(done), mean(requests), mean(time_ms));
+        page.paragraph(&format!("<span class=\"soft\">{done} lookups in the DHT: {requests} requests and {time_ms} ms on average.</span>"));
     }
 }
 
-fn reach(page: &mut String, metrics: &Metrics) {
+fn reach(page: &mut Page, metrics: &Metrics) {
     if !metrics.dials.is_empty() {
-        page.push_str("<h2>Who connects to whom</h2><p class=\"soft\">Of the dials from a row to a column, the share that made a direct connection, of which through a punched hole, and the share that a relay carried. Each try of a punch is a dial.</p>");
-        page.push_str(&dial_matrix(&metrics.dials));
+        page.section("Who connects to whom");
+        page.table(&dial_matrix(&metrics.dials));
     }
     if !metrics.relays.is_empty() {
-        page.push_str("<h2>Relays</h2><div class=\"scroll\"><table><tr><th>station</th><th class=\"n\">reservations, most</th><th class=\"n\">circuits, most</th><th class=\"n\">megabytes sent</th></tr>");
+        page.section("Relays");
+        let numbers = ["reservations, most", "circuits, most", "megabytes sent"].map(Column::number);
+        let mut table = Table::new("Of each station that relays.", std::iter::once(Column::words("station")).chain(numbers).collect());
         for relay in &metrics.relays {
-            let _ = write!(
-                page,
-                "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{:.1}</td></tr>",
-                escape(&relay.station),
-                relay.reservations_max,
-                relay.circuits_max,
-                relay.bytes as f64 / 1e6
-            );
+            let megabytes = Cell::text(&format!("{:.1}", relay.bytes as f64 / 1e6));
+            table.row(vec![Cell::text(&relay.station), count(relay.reservations_max), count(relay.circuits_max), megabytes]);
         }
-        page.push_str("</table></div>");
+        page.table(&table);
     }
 }
 
-fn dial_matrix(dials: &[Dials]) -> String {
+fn dial_matrix(dials: &[Dials]) -> Table {
     let mut names: Vec<&str> = dials.iter().flat_map(|cell| [cell.from.as_str(), cell.to.as_str()]).collect();
     names.sort_unstable();
     names.dedup();
-    let mut table = "<div class=\"scroll\"><table><tr><th></th>".to_owned();
-    for name in &names {
-        let _ = write!(table, "<th>{}</th>", escape(name));
-    }
-    table.push_str("</tr>");
+    let columns = std::iter::once(Column::words("from, to")).chain(names.iter().map(|name| Column::words(name))).collect();
+    let caption = "Of the dials from a row to a column, the share that made a direct connection, of which through a punched hole, and the share \
+                   that a relay carried. Each try of a punch is a dial.";
+    let mut table = Table::new(caption, columns);
     for from in &names {
-        let _ = write!(table, "<tr><th>{}</th>", escape(from));
-        for to in &names {
-            let cell = dials.iter().find(|cell| cell.from == *from && cell.to == *to && cell.tried > 0);
-            let Some(cell) = cell else {
-                table.push_str("<td class=\"soft\">–</td>");
-                continue;
-            };
-            let share = |count: u64| count as f64 / cell.tried as f64;
-            let tint = (share(cell.direct + cell.punched) * 35.0).clamp(0.0, 35.0);
-            let _ = write!(
-                table,
-                "<td style=\"white-space:nowrap;background:color-mix(in srgb,var(--good) {tint:.0}%,transparent)\">{:.0} %",
-                share(cell.direct + cell.punched) * 100.0
-            );
-            for (count, how) in [(cell.punched, "punched"), (cell.relayed, "relayed")] {
-                if count > 0 {
-                    let _ = write!(table, "<br><span class=\"soft\">{:.0} % {how}</span>", share(count) * 100.0);
-                }
-            }
-            table.push_str("</td>");
-        }
-        table.push_str("</tr>");
+        let cells = names.iter().map(|to| match dials.iter().find(|cell| cell.from == *from && cell.to == *to && cell.tried > 0) {
+            Some(cell) => dial_cell(cell),
+            None => Cell::text("–").classed("soft"),
+        });
+        table.row(std::iter::once(Cell::text(from)).chain(cells).collect());
     }
-    table + "</table></div>"
+    table
+}
+
+fn dial_cell(cell: &Dials) -> Cell {
+    let share = |count: u64| count as f64 / cell.tried as f64;
+    let mut html = format!("{:.0}\u{a0}%", share(cell.direct + cell.punched) * 100.0);
+    for (count, how) in [(cell.punched, "punched"), (cell.relayed, "relayed")] {
+        if count > 0 {
+            html.push_str(&format!("<br>{:.0}\u{a0}% {how}", share(count) * 100.0));
+        }
+    }
+    Cell::html(html).tinted(share(cell.direct + cell.punched))
 }

@@ -88,6 +88,8 @@ pub enum Kind {
     Crash(Crash),
     /// Their processes stand still while the world goes on.
     Pause(Victims),
+    /// Their operators pause them: they run, take nothing new, and finish what they have.
+    Rest(Victims),
     Skew(Skew),
     /// Nothing gets to them or from them, and their processes go on: a lost relay, a bootstrap node that is down.
     Unplug(Victims),
@@ -182,6 +184,8 @@ struct Raw {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pause: Option<Victims>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    rest: Option<Victims>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     skew: Option<Skew>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unplug: Option<Victims>,
@@ -196,13 +200,14 @@ impl TryFrom<Raw> for Fault {
             raw.latency.map(Kind::Latency),
             raw.crash.map(Kind::Crash),
             raw.pause.map(Kind::Pause),
+            raw.rest.map(Kind::Rest),
             raw.skew.map(Kind::Skew),
             raw.unplug.map(Kind::Unplug),
         ];
         let mut kinds = kinds.into_iter().flatten();
         match (kinds.next(), kinds.next()) {
             (Some(kind), None) => Ok(Self { at: raw.at, lasts: raw.lasts, kind }),
-            _ => Err("a fault is of exactly one kind: write one of partition, loss, latency, crash, pause, skew, unplug, like crash = { who = \"group:home\" }; \
+            _ => Err("a fault is of exactly one kind: write one of partition, loss, latency, crash, pause, rest, skew, unplug, like crash = { who = \"group:home\" }; \
                       for two faults write two [[fault]] tables"
                 .into()),
         }
@@ -212,13 +217,14 @@ impl TryFrom<Raw> for Fault {
 impl From<Fault> for Raw {
     fn from(fault: Fault) -> Self {
         let Fault { at, lasts, kind } = fault;
-        let mut raw = Self { at, lasts, partition: None, loss: None, latency: None, crash: None, pause: None, skew: None, unplug: None };
+        let mut raw = Self { at, lasts, partition: None, loss: None, latency: None, crash: None, pause: None, rest: None, skew: None, unplug: None };
         match kind {
             Kind::Partition(partition) => raw.partition = Some(partition),
             Kind::Loss(loss) => raw.loss = Some(loss),
             Kind::Latency(latency) => raw.latency = Some(latency),
             Kind::Crash(crash) => raw.crash = Some(crash),
             Kind::Pause(victims) => raw.pause = Some(victims),
+            Kind::Rest(victims) => raw.rest = Some(victims),
             Kind::Skew(skew) => raw.skew = Some(skew),
             Kind::Unplug(victims) => raw.unplug = Some(victims),
         }
@@ -235,6 +241,7 @@ impl Fault {
             | Kind::Latency(Latency { who, .. })
             | Kind::Crash(Crash { who, .. })
             | Kind::Pause(Victims { who, .. })
+            | Kind::Rest(Victims { who, .. })
             | Kind::Skew(Skew { who, .. })
             | Kind::Unplug(Victims { who, .. }) => vec![who],
         }
@@ -249,6 +256,7 @@ impl Fault {
             Kind::Latency(_) => "latency",
             Kind::Crash(_) => "crash",
             Kind::Pause(_) => "pause",
+            Kind::Rest(_) => "rest",
             Kind::Skew(_) => "skew",
             Kind::Unplug(_) => "unplug",
         }

@@ -309,6 +309,7 @@ impl<'a> World<'a> {
                 }
             }
             What::Pause { stations, paused } => stations.iter().for_each(|number| self.residents[*number as usize].pause(*paused)),
+            What::Rest { stations, resting } => stations.iter().for_each(|number| self.residents[*number as usize].rest(*resting)),
             What::Skew { stations, by_ms } => stations.iter().for_each(|number| self.residents[*number as usize].skew(*by_ms)),
         }
         Ok(())

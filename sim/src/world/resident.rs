@@ -289,7 +289,9 @@ impl Resident {
         tokio::spawn(listen(number, handle.clone(), self.around.clone()));
         let ledger = self.around.ledger.clone();
         let main = wrap(Box::pin(async move {
-            if let Err(error) = station.run().await {
+            // The skew of its start, as long as it runs.
+            let mut running = pin!(station.run());
+            if let Err(error) = poll_fn(|context| clock::with_skew(skew, || running.as_mut().poll(context))).await {
                 ledger.failed(number, &error.to_string());
             }
         }));
@@ -314,6 +316,14 @@ impl Resident {
     pub fn pause(&self, paused: bool) {
         self.around.trace.event(clock::now_ms(), self.number, Kind::Paused, u64::from(paused));
         self.gate.set(paused);
+    }
+
+    /// Its operator says `station pause` or `station resume`.
+    pub fn rest(&self, resting: bool) {
+        if let Some(handle) = self.handle().cloned() {
+            // A station that ends meanwhile needs no telling.
+            tokio::spawn(async move { if resting { handle.pause(None).await } else { handle.resume().await } });
+        }
     }
 
     /// The wall clock is so far ahead from now on. A running station counts on from the time of its start.
@@ -366,6 +376,7 @@ impl Resident {
             processors: if self.member.works { PROCESSORS } else { 0 },
             tasks,
             notes_kept: NOTES_KEPT,
+            memory_bytes: || None,
         })
     }
 }

@@ -38,6 +38,10 @@ impl Store for Watched {
         self.disk.load(table)
     }
 
+    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
+        self.disk.owned(table)
+    }
+
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
         self.disk.blob(cid)
     }

@@ -11,7 +11,7 @@ use ipld_core::ipld::Ipld;
 use station_node::station::Handle;
 use station_protocol::bounded::{List, Name, Text};
 use station_protocol::capability::{Capability, Needs};
-use station_protocol::experiment::{Class, Experiment, JobsRef, Measurement, Spread};
+use station_protocol::experiment::{Class, Experiment, InputForm, JobsRef, Measurement, OutputForm, Spread};
 use station_protocol::identity::Hash32;
 use station_protocol::jobs::Jobs;
 use station_protocol::limits::Limits;
@@ -77,6 +77,8 @@ pub(super) fn facts(draft: &Draft, requester: NodeId) -> Experiment {
         deadline: Time(0),
         contact: draft.contact.clone(),
         commitment: Hash32([0; 32]),
+        input: draft.input,
+        output: draft.output,
         previous: None,
     }
 }
@@ -118,6 +120,8 @@ pub fn draft(work: &Work, first: u64) -> Draft {
         contact: Text::cut("mailto:sim@example.org"),
         deadline_ms: work.deadline_ms,
         jobs: Jobs::explicit(inputs).expect("small maps are jobs"),
+        input: InputForm::DagCbor,
+        output: OutputForm::DagCbor,
         previous: None,
         at_once: None,
     }

@@ -8,6 +8,7 @@
 //! conduct                 what a peer says to a station that asks: identify, gossip's streams, work, car, kad
 //! halves                  connections that begin and never go on
 //! attacks                 the harms, one file for each kind
+//! reading                 blocks over car, and whole Logs, by one who means no harm
 //! process, world, alone   real stations as processes, an honest one beside a target, in a network of their own
 //! watch                   what a process costs, and who knocks at doors
 //! ```
@@ -27,6 +28,7 @@ pub mod messages;
 pub mod peer;
 pub mod process;
 pub mod protobuf;
+pub mod reading;
 pub mod watch;
 pub mod world;
 

@@ -7,18 +7,18 @@ use wasm_encoder::InstructionSink;
 use wasmparser::Operator;
 
 /// Locals that cost nothing: what ordinary functions have.
-pub(super) const LOCALS_FREE: u64 = 32;
+pub(crate) const LOCALS_FREE: u64 = 32;
 
-/// Bytes that bulk operators move for one fuel, as a shift: 8, about what memory moves in the time of an operator.
-const BYTES_PER_FUEL_SHIFT: i64 = 3;
+/// Bytes that bulk operators move for one fuel, a power of two: about what memory moves in the time of an operator.
+pub(crate) const BYTES_PER_FUEL: u64 = 8;
 /// Fuel per table element: elements are set one by one.
-pub(super) const TABLE_ELEMENT: i64 = 2;
+pub(crate) const TABLE_ELEMENT: i64 = 2;
 /// Fuel per page, at the start or grown: the system gives and clears 16 of its own pages for it.
-pub(super) const PAGE: i64 = 8_192;
+pub(crate) const PAGE: i64 = 8_192;
 
 /// What an operator pays for its length, the i32 on top of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Length {
+pub(crate) enum Length {
     /// One fuel per eight bytes, before.
     Bytes,
     /// Table elements, before.
@@ -39,7 +39,7 @@ impl Length {
     pub(super) fn fuel(self, code: &mut InstructionSink<'_>) {
         code.i64_extend_i32_u();
         match self {
-            Self::Bytes => code.i64_const(BYTES_PER_FUEL_SHIFT).i64_shr_u(),
+            Self::Bytes => code.i64_const(i64::from(BYTES_PER_FUEL.trailing_zeros())).i64_shr_u(),
             Self::Elements | Self::GrownElements => code.i64_const(TABLE_ELEMENT).i64_mul(),
             Self::GrownPages => code.i64_const(PAGE).i64_mul(),
         };
@@ -47,7 +47,7 @@ impl Length {
 }
 
 /// The length an operator pays for besides [`of`].
-pub(super) fn length(operator: &Operator<'_>) -> Option<Length> {
+pub(crate) fn length(operator: &Operator<'_>) -> Option<Length> {
     match operator {
         Operator::MemoryFill { .. } | Operator::MemoryCopy { .. } | Operator::MemoryInit { .. } => Some(Length::Bytes),
         Operator::TableFill { .. } | Operator::TableCopy { .. } | Operator::TableInit { .. } => Some(Length::Elements),
@@ -58,7 +58,7 @@ pub(super) fn length(operator: &Operator<'_>) -> Option<Length> {
 }
 
 /// Fuel of one operator. At least 1, or a loop could be free; more where one operator is a call into the runtime.
-pub(super) fn of(operator: &Operator<'_>) -> u64 {
+pub(crate) fn of(operator: &Operator<'_>) -> u64 {
     match operator {
         Operator::Call { .. } | Operator::CallIndirect { .. } => 4,
         Operator::MemorySize { .. } | Operator::TableSize { .. } => 10,

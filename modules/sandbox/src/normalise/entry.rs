@@ -9,15 +9,15 @@ use super::NormaliseError;
 use super::cost::{PAGE, TABLE_ELEMENT};
 
 /// Fuel per element of a segment: it becomes a reference, and is set in its table.
-const ELEMENT: u64 = 8;
+pub(crate) const ELEMENT: u64 = 8;
 /// Bytes of data for one fuel, as for bulk operators.
-const BYTES_PER_FUEL: u64 = 8;
+pub(crate) const BYTES_PER_FUEL: u64 = 8;
 /// Fuel per data or element segment.
-const SEGMENT: u64 = 200;
+pub(crate) const SEGMENT: u64 = 200;
 /// Fuel per export: the instance has a table of their names.
-const EXPORT: u64 = 500;
+pub(crate) const EXPORT: u64 = 500;
 /// Fuel per function or global: each has a place in the instance.
-const ITEM: u64 = 10;
+pub(crate) const ITEM: u64 = 10;
 
 /// Fuel of an instance, added up section by section.
 #[derive(Default)]

@@ -16,7 +16,7 @@ use super::weight::Weighing;
 
 /// Fuel for skippable code that a region's head pays at most in advance: enough for an `if` in an inner loop, where one more charge
 /// would cost more than it counts.
-const HOISTED_MAX: u64 = 64;
+pub(crate) const HOISTED_MAX: u64 = 64;
 /// Charges of a region, its head left out, that may share a local copy of the fuel. The compiler follows such a local through every
 /// block, which costs it more than linear time; beyond this number each charge reads the global, which costs the guest a load.
 const FRESH_PER_REGION_MAX: usize = 200;

@@ -12,9 +12,9 @@ use wasmparser::{FuncToValidate, FuncType, FuncValidator, FuncValidatorAllocatio
 use super::NormaliseError;
 
 /// Stack units of any frame: return address, saved registers, alignment, and the meter's own locals.
-const FRAME_UNITS: u64 = 16;
+pub(crate) const FRAME_UNITS: u64 = 16;
 /// Made values of which one is taken to stay alive beside the operand stack.
-const VALUES_PER_UNIT: u64 = 4;
+pub(crate) const VALUES_PER_UNIT: u64 = 4;
 
 /// Stack units of a value: vectors and floats live in slots of sixteen bytes.
 pub(super) fn units(ty: ValType) -> u64 {

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use super::lanes::{Own, WAITING_MAX, WAITING_PER_ASKER_MAX};
 use super::*;
-use crate::artefact::{Artefact, Tier};
+use crate::artefact::{Artefact, Needs, Tier};
 use crate::cache::Key;
 
 const LARGE: usize = 1 << 20;
@@ -30,7 +30,7 @@ fn name(of: &str) -> Name {
 }
 
 fn artefact() -> Known {
-    Ok(Artefact::new(Arc::from(&b"code"[..]), Tier::Baseline))
+    Ok(Artefact::new(Arc::from(&b"code"[..]), Tier::Baseline, Needs::default()))
 }
 
 /// A compile that takes until it is killed or released.

@@ -28,6 +28,7 @@ pub(crate) fn own_program() -> PathBuf {
 /// `None` when the process was not started by us or the system refuses; it must not go on then.
 #[expect(unsafe_code, reason = "process attributes and descriptor numbers are system calls without a safe wrapper in std")]
 pub(crate) fn shut_in(wanted: Layers, purpose: Purpose) -> Option<(Socket, Layers)> {
+    super::unix::ignore_what_is_the_parents()?;
     std::env::set_current_dir("/").ok()?;
     let null = OpenOptions::new().read(true).write(true).open("/dev/null").ok()?;
     // SAFETY: prctl with these operations takes numbers only. dup2 and close_range name descriptors that nothing in this process uses

@@ -30,6 +30,7 @@ pub(crate) fn own_program() -> PathBuf {
 /// `None` when the process was not started by us or the system refuses; it must not go on then.
 #[expect(unsafe_code, reason = "descriptor numbers and process ids are system calls without a safe wrapper in std")]
 pub(crate) fn shut_in(_: Layers, purpose: Purpose) -> Option<(Socket, Layers)> {
+    super::unix::ignore_what_is_the_parents()?;
     std::env::set_current_dir("/").ok()?;
     let null = OpenOptions::new().read(true).write(true).open("/dev/null").ok()?;
     // SAFETY: dup2 and close name descriptors that nothing in this process uses yet: it has one thread, which has only just entered main.

@@ -1,14 +1,15 @@
 //! Starting a worker with a socket pair, and how the end of one is named: the same on every Unix.
 //!
 //! Guarantees: reading and writing end at the deadline however slowly the other end drips; an error of kind `TimedOut` means that
-//! moment and nothing else. Deliberately lacks limits and layers, which differ: `linux`, `macos`.
+//! moment and nothing else. A worker is in a process group of its own and ignores what asks programs to end: Ctrl-C in a terminal, and
+//! whoever signals all processes of a service, ask the parent, which ends its workers when it will. Deliberately lacks limits and layers, which differ: `linux`, `macos`.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -39,8 +40,19 @@ pub(crate) fn pair() -> io::Result<(Channel, Socket)> {
 /// Starts a worker that finds its end as standard input.
 pub(crate) fn start(mut command: Command) -> io::Result<(Process, Channel)> {
     let (ours, theirs) = pair()?;
-    let child = command.stdin(OwnedFd::from(theirs)).spawn()?;
+    // A group of its own, so that a signal to the terminal's group meets no worker.
+    let child = command.stdin(OwnedFd::from(theirs)).process_group(0).spawn()?;
     Ok((child, ours))
+}
+
+/// What asks a program to end and is the parent's to hear. Some send it to each process of a service and not to a group.
+const THE_PARENTS: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// From here on this process ends when its parent or the kernel says so. `None` where the system refuses.
+#[expect(unsafe_code, reason = "ignoring a signal is a system call without a safe wrapper in std")]
+pub(super) fn ignore_what_is_the_parents() -> Option<()> {
+    // SAFETY: no handler is installed; the calls take numbers.
+    THE_PARENTS.iter().try_for_each(|signal| (unsafe { libc::signal(*signal, libc::SIG_IGN) } != libc::SIG_ERR).then_some(()))
 }
 
 impl Channel {

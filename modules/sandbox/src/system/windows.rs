@@ -7,6 +7,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -17,6 +18,8 @@ use windows_sys::Win32::System::JobObjects::{
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectBasicAccountingInformation, JobObjectExtendedLimitInformation, QueryInformationJobObject,
     SetInformationJobObject,
 };
+
+use windows_sys::Win32::System::Threading::CREATE_NEW_PROCESS_GROUP;
 
 use super::memory::{WORKER_BYTES_MAX, worker_bytes};
 use crate::compiler::CompileLimit;
@@ -63,7 +66,9 @@ pub(crate) fn own_program() -> PathBuf {
 /// Starts a worker that finds its pipes as standard input and output.
 pub(crate) fn start(mut command: Command) -> io::Result<(Process, Channel)> {
     let (ours, theirs) = pair()?;
-    let mut child = command.stdin(Stdio::from(theirs.from)).stdout(Stdio::from(theirs.to)).spawn()?;
+    // A group of its own, so that Ctrl-C in the console meets no worker.
+    let child = command.stdin(Stdio::from(theirs.from)).stdout(Stdio::from(theirs.to)).creation_flags(CREATE_NEW_PROCESS_GROUP).spawn();
+    let mut child = child?;
     match job(&child) {
         // Until here it was our own code that ran: it waits for its first frame.
         Ok(job) => Ok((Process { child, job }, ours)),

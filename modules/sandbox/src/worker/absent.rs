@@ -8,11 +8,12 @@ use super::NativeGuest;
 use crate::artefact::Tier;
 use crate::check::Refusal;
 use crate::engine::ABSENT;
+use crate::frame::Made;
 use crate::isolation::Layers;
 use crate::system::Socket;
 
 /// Parents do not get this far: see `compiler`.
-pub(super) fn machine_code(_: &[u8], _: Tier) -> Result<Vec<u8>, Refusal> {
+pub(super) fn machine_code(_: &[u8], _: Tier) -> Result<Made, Refusal> {
     Err(Refusal::NotCompiled(ABSENT.unwrap_or_default().into()))
 }
 

@@ -6,7 +6,6 @@
 use std::io;
 
 use super::run;
-use crate::artefact::{ARTEFACT_BYTES_MAX, Tier};
 use crate::check::{self, MODULE_BYTES_MAX, Refusal};
 use crate::frame::{self, CompileReport, CompileRequest, ENVELOPE_BYTES};
 use crate::normalise::{self, NormaliseError};
@@ -17,25 +16,26 @@ pub(crate) const REASON_BYTES_MAX: usize = 512;
 
 pub(super) fn serve(mut socket: &Socket) -> io::Result<()> {
     let request: CompileRequest = frame::read(&mut socket, MODULE_BYTES_MAX + ENVELOPE_BYTES)?;
-    let report = match compile(&request.module, request.tier) {
-        Ok(artefact) => CompileReport::Artefact(artefact),
-        Err(refusal) => CompileReport::BadModule(cut(refusal.to_string())),
-    };
+    let report = compile(&request).unwrap_or_else(|refusal| CompileReport::BadModule(cut(refusal.to_string())));
     frame::write(&mut socket, &report)
 }
 
-fn compile(bytes: &[u8], tier: Tier) -> Result<Vec<u8>, Refusal> {
-    check::module(bytes)?;
-    let normal = normalise::module(bytes).map_err(|error| match error {
+fn compile(request: &CompileRequest) -> Result<CompileReport, Refusal> {
+    check::module(&request.module)?;
+    let normal = normalise::module(&request.module).map_err(|error| match error {
         NormaliseError::Reserved(name) => Refusal::MeterName(name),
         NormaliseError::TooMany { what, count, most } => Refusal::TooMany { what, count, most },
-        error => Refusal::Invalid(error.to_string()),
+        NormaliseError::Unsupported(what) => Refusal::Feature { what, hint: "" },
+        NormaliseError::Invalid(reason) => Refusal::Invalid(reason),
     })?;
-    let artefact = run::machine_code(&normal, tier)?;
-    if artefact.len() > ARTEFACT_BYTES_MAX {
-        return Err(Refusal::TooMany { what: "bytes of machine code", count: artefact.len() as u64, most: ARTEFACT_BYTES_MAX as u64 });
+    // Within one worker, so that both tiers together have the time and memory of one compile.
+    for tier in request.wanted.tiers() {
+        let made = run::machine_code(&normal, *tier)?;
+        if made.bytes.len() as u64 <= request.artefact_bytes {
+            return Ok(CompileReport::Artefact(made));
+        }
     }
-    Ok(artefact)
+    Ok(CompileReport::TooMuchCode)
 }
 
 /// Cut before the limit, between characters.

@@ -18,26 +18,29 @@ use wasmer::{
 use super::memory::{Limits, PageLimit};
 use super::wasi::{End, Guest};
 use super::{EXIT_NATIVE_STACK, EXIT_OUT_OF_MEMORY, Native, NativeGuest, station, wasi};
-use crate::artefact::{ARTEFACT_BYTES_MAX, Tier};
+use crate::artefact::{ARTEFACT_BYTES_MAX, Needs, Tier};
 use crate::check::{Refusal, TABLE_ELEMENTS_MAX};
-use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Start, ToWorker, Turn};
+use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Made, Start, ToWorker, Turn};
 use crate::isolation::Layers;
 use crate::job::Done;
 use crate::system::{self, Socket};
 use crate::{engine, imports, normalise};
 
-const PAGE_BYTES: u64 = 64 << 10;
+pub(crate) const PAGE_BYTES: u64 = 64 << 10;
 /// Memory that a table's element takes, at the start and when it grows: the job pays for the most that its tables may become.
-const TABLE_ELEMENT_BYTES: u64 = 16;
+pub(crate) const TABLE_ELEMENT_BYTES: u64 = 16;
 
 /// Compiles a module in its normal form.
-pub(super) fn machine_code(normal: &[u8], tier: Tier) -> Result<Vec<u8>, Refusal> {
+pub(super) fn machine_code(normal: &[u8], tier: Tier) -> Result<Made, Refusal> {
     let module = Module::from_binary(&engine::compiler(tier), normal).map_err(|error| match error {
         // The system refused the memory, not the compiler the module.
         wasmer::CompileError::Resource(_) => std::process::exit(EXIT_OUT_OF_MEMORY),
         error => Refusal::NotCompiled(error.to_string()),
     })?;
-    Ok(module.serialize().map_err(|error| Refusal::NotCompiled(error.to_string()))?.to_vec())
+    let not_compiled = |error: &dyn std::fmt::Display| Refusal::NotCompiled(error.to_string());
+    let needs = needs(&module).map_err(|error| not_compiled(&error))?;
+    let bytes = module.serialize().map_err(|error| not_compiled(&error))?.to_vec();
+    Ok(Made { bytes, tier, needs })
 }
 
 pub(super) fn serve(socket: Socket, held: Layers, native: Option<NativeGuest>) -> io::Result<()> {
@@ -82,14 +85,18 @@ fn load(engine: &Engine, artefact: &[u8]) -> Option<Module> {
 fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>, turn: Turn, start: Start) -> io::Result<(Turn, Done)> {
     let fuel = start.fuel;
     let unstarted = |outcome, fuel| Ok((turn, Done { outcome, output: Vec::new(), log: Vec::new(), fuel }));
-    let Some(limit) = memory_pages(module, start.memory_bytes) else { return unstarted(Outcome::BadModule, 0) };
-    pages.store(limit, Ordering::Relaxed);
     // More fuel than half of 2^64 is never used up.
     let total = i64::try_from(fuel).unwrap_or(i64::MAX);
-    let given = total.saturating_add(fuel_at_start(module)?);
-    if given < 0 {
-        return unstarted(Outcome::OutOfFuel, fuel);
+    let needs = needs(module)?;
+    match needs.within(start.memory_bytes, total.unsigned_abs()) {
+        Ok(()) => {}
+        Err(Refusal::FuelAtStart { .. }) => return unstarted(Outcome::OutOfFuel, fuel),
+        Err(_) => return unstarted(Outcome::BadModule, 0),
     }
+    let given = total.saturating_sub_unsigned(needs.fuel);
+    // What the tables leave.
+    let limit = start.memory_bytes.saturating_sub(table_bytes(module)) / PAGE_BYTES;
+    pages.store(u32::try_from(limit).unwrap_or(u32::MAX).min(1 << 16), Ordering::Relaxed);
     let mut store = Store::new(engine.clone());
     let guest = FunctionEnv::new(&mut store, Guest::new(start, turn, socket.clone()));
     let (ended, metered) = execute(&mut store, &guest, module, given)?;
@@ -113,12 +120,15 @@ fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>
     Ok((guest.turn, Done { outcome, output, log, fuel: metered.left.map_or(fuel, |left| total.unsigned_abs().saturating_sub(left)) }))
 }
 
-/// The pages a job of this module may have: what its tables leave of its memory. `None` where its memory begins with more.
-fn memory_pages(module: &Module, memory_bytes: u64) -> Option<u32> {
-    let elements = module.info().tables.values().map(|table| u64::from(table.maximum.unwrap_or(TABLE_ELEMENTS_MAX))).sum::<u64>();
-    let bytes = memory_bytes.checked_sub(elements * TABLE_ELEMENT_BYTES)?;
-    let limit = u32::try_from(bytes / PAGE_BYTES).unwrap_or(u32::MAX).min(1 << 16);
-    module.info().memories.values().all(|memory| memory.minimum.0 <= limit).then_some(limit)
+/// What an instance takes before it runs.
+fn needs(module: &Module) -> io::Result<Needs> {
+    let pages = module.info().memories.values().map(|memory| u64::from(memory.minimum.0)).sum::<u64>();
+    Ok(Needs { fuel: fuel_at_start(module)?.unsigned_abs(), memory_bytes: pages * PAGE_BYTES + table_bytes(module) })
+}
+
+/// Memory of the most that the tables may become.
+fn table_bytes(module: &Module) -> u64 {
+    module.info().tables.values().map(|table| u64::from(table.maximum.unwrap_or(TABLE_ELEMENTS_MAX)) * TABLE_ELEMENT_BYTES).sum()
 }
 
 /// What the meter's global starts at: below zero by what making an instance costs.

@@ -15,22 +15,25 @@ use crate::frame::{Start, Turn};
 use crate::job::LOG_BYTES_MAX;
 use crate::system::Socket;
 
-mod poll;
+pub(crate) mod poll;
 
 /// Fuel that a guest pays for what the host does for it, besides the call itself. About ten nanoseconds each, as for the dearest operators.
-pub(super) mod cost {
+pub(crate) mod cost {
     /// For any call that touches the guest's memory.
     pub(crate) const CALL: u64 = 20;
     /// For each buffer of a vector, empty or not.
     pub(crate) const VECTOR: u64 = 8;
     /// For each subscription of a poll.
     pub(crate) const SUBSCRIPTION: u64 = 32;
+    /// Bytes copied between the guest and the host for one fuel, as bulk operators.
+    pub(crate) const BYTES_PER_FUEL: u64 = 8;
     /// For a call that the parent answers: two frames between processes.
     pub(crate) const STEP: u64 = 2_000;
+    /// Bytes in such a frame for one fuel.
+    pub(crate) const STEP_BYTES_PER_FUEL: u64 = 2;
 
-    /// Bytes copied between the guest and the host: eight for one fuel, as bulk operators.
     pub(crate) fn copied(bytes: usize) -> u64 {
-        bytes as u64 / 8
+        bytes as u64 / BYTES_PER_FUEL
     }
 
     /// Bytes of entropy: one fuel each.
@@ -40,12 +43,12 @@ pub(super) mod cost {
 
     /// Bytes in frames between processes: encoded, sent, read and checked.
     pub(crate) fn framed(bytes: usize) -> u64 {
-        STEP + bytes as u64 / 2
+        STEP + bytes as u64 / STEP_BYTES_PER_FUEL
     }
 }
 
 /// Error numbers of preview1 that this shim and the host calls answer with.
-pub(super) mod errno {
+pub(crate) mod errno {
     pub(crate) const SUCCESS: i32 = 0;
     pub(crate) const BADF: i32 = 8;
     pub(crate) const FAULT: i32 = 21;
@@ -60,11 +63,11 @@ pub(super) mod errno {
 /// The one argument: programs expect a name at the first place.
 const ARGUMENT: &[u8] = b"module\0";
 /// Where a pure job's clock starts: a constant after 2001, because programs treat 0 as "no clock".
-const PURE_EPOCH_NS: u64 = 1_000_000_000_000_000_000;
+pub(crate) const PURE_EPOCH_NS: u64 = 1_000_000_000_000_000_000;
 /// The resolution that `clock_res_get` tells.
-const CLOCK_RESOLUTION_NS: u64 = 1_000;
-/// Most buffers in one read or write: what POSIX systems take.
-const VECTORS_MAX: u32 = 1_024;
+pub(crate) const CLOCK_RESOLUTION_NS: u64 = 1_000;
+/// Most buffers in one read or write: what POSIX systems take. Of more, the first ones are taken, as a short read or write.
+pub(crate) const VECTORS_MAX: u32 = 1_024;
 /// Bytes copied at once between the guest's memory and a buffer of ours.
 const CHUNK_BYTES: usize = 64 << 10;
 /// `fd_read` and `fd_write` among the rights of a descriptor, and polling it.
@@ -227,16 +230,16 @@ impl Bytes<'_> {
         if end > self.view().data_size() { Err(errno::FAULT) } else { Ok(()) }
     }
 
-    /// The (pointer, length) pairs of a vector of buffers, all of them inside the memory.
+    /// The (pointer, length) pairs of a vector of buffers, all of them inside the memory: at most [`VECTORS_MAX`], the first ones. Where
+    /// these are empty and there are more, a short answer would be none, which means an end: `INVAL`.
     fn vectors(&self, at: i32, count: i32) -> Result<Vec<(i32, usize)>, i32> {
-        if count.cast_unsigned() > VECTORS_MAX {
-            return Err(errno::INVAL);
-        }
-        let table = self.copy(at, count * 8, VECTORS_MAX as usize * 8)?;
+        let count = count.cast_unsigned();
+        let taken = count.min(VECTORS_MAX);
+        let table = self.copy(at, taken.cast_signed() * 8, VECTORS_MAX as usize * 8)?;
         let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let pairs = table.chunks_exact(8).map(|pair| (word(&pair[..4]).cast_signed(), word(&pair[4..]) as usize)).collect::<Vec<_>>();
         pairs.iter().try_for_each(|(at, len)| self.check(*at, *len))?;
-        Ok(pairs)
+        if taken < count && pairs.iter().all(|pair| pair.1 == 0) { Err(errno::INVAL) } else { Ok(pairs) }
     }
 }
 
@@ -300,12 +303,12 @@ impl Maker<'_> {
 
 /// What a function that is not there answers.
 #[derive(Clone, Copy)]
-struct Refusal {
-    needs_descriptor: bool,
-    errno: i32,
+pub(crate) struct Refusal {
+    pub(crate) needs_descriptor: bool,
+    pub(crate) errno: i32,
 }
 
-fn refusal(name: &str) -> Refusal {
+pub(crate) fn refusal(name: &str) -> Refusal {
     let (needs_descriptor, errno) = match name {
         "fd_seek" | "fd_tell" | "fd_pread" | "fd_pwrite" | "fd_advise" => (true, errno::SPIPE),
         "fd_readdir" | "fd_prestat_dir_name" => (true, errno::NOTDIR),

@@ -12,8 +12,10 @@ use std::path::Path;
 use station_sandbox::{BEFORE_THE_FIRST_FRAME, Config, Layers, Load, Native, Sandbox};
 
 pub(crate) fn main() {
-    if std::env::args().nth(1).as_deref() == Some("parent") {
-        return parent();
+    match std::env::args().nth(1).as_deref() {
+        Some("parent") => return parent(),
+        Some("promise") => return promise(),
+        _ => {}
     }
     let name = std::env::args().next().unwrap_or_default();
     let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -51,6 +53,29 @@ fn parent() {
     println!("{}", processes.join(" "));
     let load = Load { input: Vec::new(), fuel: u64::MAX, memory_bytes: 1 << 20, wall_ms: 600_000, output_bytes: 0, pure: None };
     let _ = computing.start(load);
+}
+
+/// Hears what asks it to end and goes on, as a station that finishes its jobs. Runs a job of the program in its second argument, which
+/// asks for something and waits until a line comes; then compiles with the program in its third. Says how both ended.
+fn promise() {
+    extern "C" fn heard(_: libc::c_int) {}
+    for signal in ENDINGS {
+        // Not ignored, which a child would inherit.
+        // SAFETY: the handler does nothing.
+        unsafe { libc::signal(signal, heard as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    }
+    let program = |at| Config { program: std::env::args_os().nth(at).unwrap_or_default().into(), cache_dir: None };
+    let sandbox = Sandbox::new(program(2));
+    // (drop (call $close (i32.const 1)))
+    let module = b"\0asm\x01\0\0\0\x01\x09\x02\x60\x01\x7f\x01\x7f\x60\0\0\x02\x14\x01\x0astation_v1\x05close\0\0\x03\x02\x01\x01\x05\x03\x01\0\x01\x07\x13\x02\x06memory\x02\0\x06_start\0\x01\x0a\x09\x01\x07\0\x41\x01\x10\0\x1a\x0b";
+    let artefact = sandbox.compile(module).expect("the module is good");
+    let mut session = sandbox.open(&artefact).expect("a session");
+    let load = Load { input: Vec::new(), fuel: 1 << 20, memory_bytes: 1 << 20, wall_ms: 600_000, output_bytes: 0, pure: None };
+    let asked = session.start(load).expect("a step");
+    println!("{asked:?}");
+    let _ = std::io::stdin().read_line(&mut String::new());
+    println!("{:?}", session.step(station_sandbox::Reply::Number(0)).expect("a step"));
+    println!("{:?}", Sandbox::new(program(3)).compile(b"signal-group").err());
 }
 
 fn attempt(what: &str, argument: &str, native: Native<'_>) -> i64 {
@@ -97,6 +122,12 @@ fn attempt(what: &str, argument: &str, native: Native<'_>) -> i64 {
                 i64::from(libc::setrlimit(libc::RLIMIT_DATA, &raw const limit))
             }
             "allocate" => allocate(number()),
+            "signals" => i64::from(ENDINGS.iter().map(|signal| libc::raise(*signal)).min().unwrap_or(-1)),
+            // To its parent's group, as a terminal does.
+            "signal-group" => {
+                let group = libc::getpgid(libc::getppid());
+                i64::from(ENDINGS.iter().map(|signal| libc::kill(-group, *signal)).min().unwrap_or(-1))
+            }
             "exit" => libc::_exit(i32::try_from(number()).unwrap_or(0)),
             "abort" => libc::abort(),
             "spin" => loop {
@@ -127,7 +158,7 @@ fn attempt(what: &str, argument: &str, native: Native<'_>) -> i64 {
                 }
             }
             // Four bytes that are no machine code.
-            "forged-artefact" => say(socket, &framed(b"\xa1hArtefactDnone")),
+            "forged-artefact" => say(socket, &framed(b"\xa1hArtefact\xa3dtierhBaselineebytesDnoneeneeds\xa2dfuel\0lmemory_bytes\0")),
             "burn" => burn(),
             "hoard" => hoard(),
             "recurse" => recurse(&[0; 4096]),
@@ -179,6 +210,9 @@ fn recurse(above: &[u8; 4096]) -> i64 {
     let own = std::hint::black_box([above[0].wrapping_add(1); 4096]);
     std::hint::black_box(recurse(&own) + i64::from(own[7]))
 }
+
+/// What asks a program to end.
+const ENDINGS: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
 const PRIVATE: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
 

@@ -108,7 +108,7 @@ fn case_43_machine_code_in_a_modules_place() {
         let folder = tempfile::tempdir().unwrap();
         cached(folder.path()).compile(&small()).unwrap();
         let file = fs::read(artefact(folder.path())).unwrap();
-        assert!(refusal(sandbox, &file[32..]).contains("not a WebAssembly module"), "{:?}", &file[32..64]);
+        assert!(refusal(sandbox, &file[48..]).contains("not a WebAssembly module"), "{:?}", &file[48..64]);
     });
 }
 

@@ -7,6 +7,7 @@ mod isolation;
 mod modules;
 mod pool;
 mod processes;
+mod profile;
 mod run;
 mod tiers;
 mod vectors;

@@ -1,15 +1,15 @@
-//! Workers that wait for a session, and what becomes of workers when their parent goes.
+//! Workers that wait for a session, and what becomes of workers when their parent goes or somebody asks everybody to end.
 #![expect(unsafe_code, reason = "waiting for the end of a process that is nobody's child is a system call without a safe wrapper")]
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 
-use super::common::{command, echo, finish, load, sandbox, worker};
+use super::common::{command, echo, finish, load, open, sandbox, told, worker};
 use station_protocol::receipt::Outcome;
-use station_sandbox::Sandbox;
+use station_sandbox::{CompileError, Config, Load, Reply, Sandbox, Step};
 
 fn is_alive(process: u32) -> bool {
     fs::metadata(format!("/proc/{process}")).is_ok()
@@ -148,4 +148,57 @@ fn workers_die_with_a_parent_that_is_killed() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     assert!(watched.iter().all(Watched::ends));
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_ends_neither_jobs_nor_compiles() {
+    use std::os::unix::process::CommandExt;
+    // The parent hears the signals and goes on, as a station that finishes what it began; its compile worker signals the group too.
+    let folder = tempfile::tempdir().unwrap();
+    let native = folder.path().join("none");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_station-sandbox-hostile"), &native).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_station-sandbox-hostile"));
+    command.arg("promise").arg(worker()).arg(native).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+    let mut parent = command.spawn().unwrap();
+    let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "Call(Close { handle: 1 })");
+    for signal in ["-INT", "-TERM", "-HUP", "-QUIT"] {
+        assert!(Command::new("kill").args([signal, "--", &format!("-{}", parent.id())]).status().unwrap().success());
+    }
+    parent.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let job = lines.next().unwrap();
+    assert!(job.starts_with("Done(Done { outcome: Completed,"), "{job}");
+    assert_eq!(lines.next().unwrap(), "Some(BadModule(\"done\"))");
+    assert!(parent.wait().unwrap().success());
+}
+
+#[test]
+fn a_worker_is_in_a_group_of_its_own_and_ignores_what_is_sent_to_it_alone() {
+    let mut session = open(&command("(call $tell (call $close (i32.const 1)))"));
+    assert!(matches!(session.start(load()).unwrap(), Step::Call(_)));
+    let process = session.killer().process().unwrap();
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // After the name, which ends with the last bracket: state, parent, group.
+    let group = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(2).unwrap();
+    assert_eq!(group, process.to_string());
+    for signal in ["-INT", "-TERM", "-HUP", "-QUIT"] {
+        assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
+    }
+    assert_eq!(told(&finish(session.step(Reply::Number(5)).unwrap())), [5]);
+    // Its parent's word holds.
+    assert!(matches!(session.start(load()).unwrap(), Step::Call(_)));
+    let watched = Watched::new(process);
+    session.killer().kill();
+    assert!(watched.ends());
+}
+
+#[test]
+fn workers_of_both_kinds_ignore_what_is_sent_to_them_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let native = folder.path().join("seccomp-landlock-namespaces");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_station-sandbox-hostile"), &native).unwrap();
+    let hostile = Sandbox::new(Config { program: native, cache_dir: None });
+    assert_eq!(hostile.compile(b"signals").err(), Some(CompileError::BadModule("done".into())));
+    let mut session = hostile.open(&sandbox().compile(&echo()).unwrap()).unwrap();
+    assert_eq!(finish(session.start(Load { input: b"signals".to_vec(), ..load() }).unwrap()).output, b"done");
 }

@@ -1,9 +1,9 @@
 //! Two compilers, one result; and when the better code comes.
 
-use super::common::{command, finish, load, sandbox, worker};
+use super::common::{command, finish, guest, load, sandbox, worker};
 use super::vectors::programs;
 use station_protocol::receipt::Outcome;
-use station_sandbox::{CompileError, Config, Load, Purse, Sandbox, Tier};
+use station_sandbox::{CompileError, CompileLimit, Config, Load, Purse, Sandbox, Tier};
 use std::sync::Arc;
 
 #[test]
@@ -73,6 +73,50 @@ fn a_stranger_has_no_code_made_better_outside_the_queue() {
         let wish = sandbox.wish([1; 32], Arc::new(Stranger));
         assert_eq!(sandbox.compile_for(&module, &wish).unwrap().tier(), Tier::Baseline);
         sandbox.wait_for_background();
+    }
+}
+
+/// A function that does one thing again and again, which an optimiser does once.
+fn repetitive() -> Vec<u8> {
+    let again = "(local.set $i (i32.xor (local.get $i) (i32.trunc_sat_f64_u (f64.sqrt (local.get $x)))))".repeat(3_000);
+    guest(
+        &format!("(memory (export \"memory\") 1) (func $again (param $x f64) (result i32) (local $i i32) {again} (local.get $i))"),
+        "(call $tell (call $again (f64.const 49)))",
+    )
+}
+
+#[test]
+fn where_baseline_code_is_too_large_optimised_code_is_made_and_does_the_same() {
+    const ROOM: usize = 256 << 10;
+    let folder = tempfile::tempdir().unwrap();
+    let config = |program| Config { program, cache_dir: Some(folder.path().to_owned()) };
+    let small = Sandbox::with_artefact_limit(config(worker()), ROOM);
+    let module = repetitive();
+    let too_much = Some(CompileError::TooCostly(CompileLimit::MachineCode));
+    assert_eq!(small.compile_at(&module, Tier::Baseline).err(), too_much);
+    let begun = small.compiles().0;
+    let artefact = small.compile(&module);
+    // The refusal of the tier alone was remembered for the tier; a sandbox of its own shows what a station does.
+    assert_eq!((artefact.err(), small.compiles().0), (too_much.clone(), begun));
+    let small = Sandbox::with_artefact_limit(config(worker()), ROOM);
+    let artefact = small.compile(&module).unwrap();
+    assert_eq!(artefact.tier(), Tier::Optimised);
+    let run = |sandbox: &Sandbox, artefact: &_| finish(sandbox.open(artefact).unwrap().start(super::common::load()).unwrap());
+    let large = sandbox();
+    let baseline = large.compile(&module).unwrap();
+    assert_eq!(baseline.tier(), Tier::Baseline);
+    assert_eq!(run(&small, &artefact), run(&large, &baseline));
+    // Made once, kept as what it is.
+    assert_eq!(small.compile(&module).unwrap().tier(), Tier::Optimised);
+    assert_eq!(small.compiles().0, 1);
+    let offline = Sandbox::with_artefact_limit(config("/nonexistent".into()), ROOM);
+    assert_eq!(offline.compile(&module).unwrap().tier(), Tier::Optimised);
+    // Where no tier fits, the module is told so, and it is not tried again.
+    let none = Sandbox::with_artefact_limit(Config { program: worker(), cache_dir: None }, 1 << 10);
+    for _ in 0..2 {
+        let refused = none.compile(&module).unwrap_err();
+        assert_eq!(refused.to_string(), "compiling it takes more than the 64 MiB of machine code that a station keeps of a module");
+        assert_eq!((Some(refused), none.compiles().0), (too_much.clone(), 1));
     }
 }
 

@@ -79,6 +79,29 @@ fn fd_write_to_stdout_and_to_an_invalid_fd() {
     assert_eq!(told(&Done { output: done.output[10..].to_vec(), ..done }), [BADF; 5]);
 }
 
+/// Writes one byte of `value` with each of 1,025 buffers, all of which name the byte at 60,000, and puts out how that went.
+fn buffers(call: &str) -> String {
+    format!(
+        "(loop $more
+            (i32.store (i32.shl (local.get $i) (i32.const 3)) (i32.const 60000))
+            (i32.store offset=4 (i32.shl (local.get $i) (i32.const 3)) (i32.const 1))
+            (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1025))))
+         (i32.store8 (i32.const 60000) (i32.const 0x78)) (local.set $n {call}) (call $tell (local.get $n)) (call $tell (i32.load (i32.const 60004)))"
+    )
+}
+
+#[test]
+fn of_more_buffers_than_a_call_takes_the_first_are_written_and_read() {
+    let write = |count: u32| buffers(&format!("(call $fd_write (i32.const 1) (i32.const 0) (i32.const {count}) (i32.const 60004))"));
+    for (count, written) in [(1_023, 1_023), (1_024, 1_024), (1_025, 1_024), (u32::MAX, 1_024)] {
+        let done = run(&[], "", &write(count), load());
+        assert_eq!(done.output, [&vec![b'x'; written][..], &[0; 4], &u32::try_from(written).unwrap().to_le_bytes()].concat(), "{count}");
+    }
+    let read = buffers("(call $fd_read (i32.const 0) (i32.const 0) (i32.const 1025) (i32.const 60004))");
+    let done = run(&[], "", &read, Load { input: vec![7; 2_000], ..load() });
+    assert_eq!(told(&done), [0, 1_024]);
+}
+
 #[test]
 fn proc_exit_success_and_failure() {
     let exit = |code: u32| run(&[], "", &format!("(call $proc_exit (i32.const {code})) unreachable"), load()).outcome;

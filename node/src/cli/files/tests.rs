@@ -62,3 +62,29 @@ fn a_file_without_end_is_read_to_the_bound() {
     let refused = read(Path::new("/dev/zero")).expect_err("it has no end");
     assert!(refused.message.contains("16777216"), "{}", refused.message);
 }
+
+#[test]
+fn a_file_in_another_encoding_is_refused_by_its_line_with_what_to_do() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("e.toml");
+    fs::write(&file, b"module = \"noop\"\nname = \"M\xfcnchen\"\n").expect("written");
+    let latin = read_text(&file).expect_err("Latin-1").message;
+    assert!(latin.contains("line 2") && latin.contains("'ü' in Latin-1") && latin.contains("iconv"), "{latin}");
+    fs::write(&file, "module = \"noop\"\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).expect("written");
+    let wide = read_text(&file).expect_err("UTF-16").message;
+    assert!(wide.contains("line 1: the file is written in UTF-16"), "{wide}");
+}
+
+#[test]
+fn a_list_longer_than_other_files_is_read_piece_by_piece_and_named_where_it_is_wrong() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("list.ndjson");
+    let mut text = "\"https://host.example/with-a-path-that-makes-it-longer\"\n".repeat(320_000);
+    assert!(text.len() as u64 > FILE_BYTES_MAX);
+    fs::write(&file, &text).expect("written");
+    assert_eq!(read_inputs(&file, FileKind::Ndjson).map_err(|failure| failure.message).expect("it is read").count(), 320_000);
+    text.push_str("oops\n");
+    fs::write(&file, &text).expect("written");
+    let refused = read_inputs(&file, FileKind::Ndjson).expect_err("no JSON").message;
+    assert!(refused.contains("list.ndjson: line 320001 of the inputs: not JSON"), "{refused}");
+}

@@ -6,6 +6,82 @@ use crate::printable::is_unprintable;
 /// Red, a cleared screen, another title, and a line that looks like ours.
 const HOSTILE: &str = "it imports \x1b[31menv\x1b[2J\x1b]0;t\x07.abort\nverdict  runs on this profile";
 
+/// A run that ended so, having written that.
+fn ran(outcome: &str, written: &[u8]) -> Trial {
+    Trial {
+        outcome: outcome.to_owned(),
+        completed: outcome == "completed",
+        output: results::Output::read(OutputForm::DagCbor, written),
+        output_bytes: written.len() as u64,
+        output_form: OutputForm::DagCbor,
+        written: written.to_vec(),
+        log: String::new(),
+        fuel: 7,
+        duration_ms: 1,
+        limits: Limits::default(),
+    }
+}
+
+#[derive(clap::Parser)]
+struct Words {
+    #[command(flatten)]
+    args: RunArgs,
+}
+
+fn planned(words: &[&str]) -> Result<Plan, Failure> {
+    let words = <Words as clap::Parser>::try_parse_from(["run", "noop"].iter().chain(words)).expect("good arguments");
+    plan(&words.args)
+}
+
+#[test]
+fn text_that_is_no_dag_cbor_is_shown_with_its_length_and_what_to_say() {
+    let text = words(&ran("completed", b"Hello, world!\n"), true);
+    assert!(text.contains("form     14 bytes, not DAG-CBOR: "), "{text}");
+    assert!(text.contains("say output = \"text\"") && text.contains("output   \"Hello, world!\\n\"\n"), "{text}");
+    let good = words(&ran("completed", &[0xa1, 0x61, b'a', 1]), true);
+    assert!(good.contains("form     4 bytes, DAG-CBOR\n") && good.ends_with("output   {\"a\":1}\n"), "{good}");
+    assert!(!words(&ran("completed", b"Hello"), false).contains("output   "), "--raw prints it elsewhere");
+    let json = serde_json::to_value(ran("completed", b"Hello")).expect("it has JSON");
+    assert_eq!((&json["output_raw"]["text"], json.get("output"), &json["output_bytes"]), (&serde_json::json!("Hello"), None, &serde_json::json!(5)));
+}
+
+#[test]
+fn a_run_that_a_limit_ended_says_which_how_much_and_how_to_have_more() {
+    for (outcome, parts) in [
+        ("out_of_fuel", ["1000000000 of fuel", "--fuel", "up to 10000000000000 with [limits] fuel"]),
+        ("output_too_large", ["64KiB", "--output", "up to 1MiB with [limits] output"]),
+        ("timed_out", ["longer than 1m", "--wall", "up to 1h with [limits] wall"]),
+        ("bad_module", ["64MiB of memory", "--memory", "up to 4GiB with [limits] memory"]),
+    ] {
+        let text = words(&ran(outcome, b""), true);
+        assert!(parts.iter().all(|part| text.contains(part)), "{outcome}: {text}");
+    }
+    assert!(!words(&ran("completed", b"\xf6"), true).contains("limit "));
+}
+
+#[test]
+fn limits_and_input_come_from_the_experiment_and_then_from_what_stands_beside_it() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("e.toml");
+    let text = "module = \"noop\"\ninput = \"json\"\noutput = \"text\"\n[jobs]\nfile = \"i.csv\"\n[pure]\ntrust = \"fixed:2\"\n\
+                [limits]\nfuel = 5_000_000_000\nwall = \"2m\"\n";
+    std::fs::write(&file, text).expect("written");
+    std::fs::write(dir.path().join("i.csv"), "to;name\n9;a\n10;b\n").expect("written");
+    let named = ["--experiment", file.to_str().expect("UTF-8")];
+    let plan = planned(&named).expect("a good file");
+    assert_eq!((plan.limits.fuel, plan.limits.wall_ms, plan.limits.memory_bytes), (5_000_000_000, 120_000, 64 << 20));
+    assert_eq!((plan.form, plan.pure, plan.stdin.as_slice()), (OutputForm::Text, true, &b"{\"name\":\"a\",\"to\":9}"[..]));
+    let other =
+        planned(&[&named[..], &["--fuel", "7", "--memory", "1MiB", "--output", "2KiB", "--wall", "3s", "--input", "[1]"]].concat()).expect("good");
+    let Limits { fuel, memory_bytes, output_bytes, wall_ms, .. } = other.limits;
+    assert_eq!((fuel, memory_bytes, output_bytes, wall_ms, other.stdin.as_slice()), (7, 1 << 20, 2 << 10, 3_000, &b"[1]"[..]));
+    let raw = planned(&["--stdin", dir.path().join("i.csv").to_str().expect("UTF-8")]).expect("a file");
+    assert_eq!((raw.stdin.as_slice(), raw.form, raw.pure), (&b"to;name\n9;a\n10;b\n"[..], OutputForm::DagCbor, false));
+    assert_eq!(planned(&[]).expect("nothing").stdin, [0xa0]);
+    let refused = planned(&["--fuel", "99999999999999"]).expect_err("more than there is");
+    assert!(refused.message.contains("fuel") && refused.exit == Exit::Usage, "{}", refused.message);
+}
+
 #[test]
 fn a_refusal_cannot_say_that_the_module_runs() {
     let report = Inspection { cid: "bafy".to_owned(), bytes: 8, profile: "p", refused: Some(HOSTILE.to_owned()) };
@@ -17,11 +93,12 @@ fn a_refusal_cannot_say_that_the_module_runs() {
 #[test]
 fn a_guests_log_and_output_are_told_apart_from_what_the_station_says() {
     let log = format!("{HOSTILE}\noutcome  completed\r\n\u{202e}fuel     1");
-    let trial = Trial { outcome: "trapped".to_owned(), output: serde_json::json!({ "a": "\u{9b}2J" }), log, fuel: 7, duration_ms: 1 };
-    let text = words(&trial);
+    let output = results::Output::Value(serde_json::json!({ "a": "\u{9b}2J" }));
+    let trial = Trial { log, output, ..ran("trapped", b"") };
+    let text = words(&trial, true);
     let begins = |word: &str| text.lines().filter(|line| line.starts_with(word)).count();
     assert_eq!([begins("outcome"), begins("fuel"), begins("verdict"), begins("log"), begins("output")], [1, 1, 0, 4, 1], "{text}");
     assert!(text.chars().all(|c| c == '\n' || !is_unprintable(c)), "{text:?}");
     let long = Trial { log: "é".repeat(100_000), ..trial };
-    assert!(words(&long).chars().count() < LOG_CHARS_MAX + 200);
+    assert!(words(&long, true).chars().count() < LOG_CHARS_MAX + 300);
 }

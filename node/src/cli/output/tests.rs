@@ -97,7 +97,7 @@ fn a_failure_is_json_with_its_code_where_json_is_wanted() {
     let kept = Kept::default();
     let output = Output::to(true, Box::new(kept.clone()));
     assert_eq!(output.end(Err(Failure::new("no").with(Exit::NotRunning))), Exit::NotRunning);
-    assert_eq!(kept.text(), "{\"code\":3,\"error\":\"no\"}\n");
+    assert_eq!(kept.text(), "{\"code\":3,\"error\":\"no\",\"type\":\"failure\"}\n");
     let silent = Kept::default();
     assert_eq!(Output::to(false, Box::new(silent.clone())).end(Err(Failure::new("no"))), Exit::Failed);
     assert_eq!(silent.text(), "", "sentences go to standard error");

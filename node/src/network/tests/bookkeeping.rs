@@ -461,6 +461,23 @@ fn bootstrap_is_dialled_ever_more_rarely() {
 }
 
 #[test]
+fn a_bootstrap_node_of_another_network_is_dialled_ever_more_rarely_too() {
+    let (mut backoff, mut now, mut waits) = (Backoff::dial(0), Instant::now(), Vec::new());
+    backoff.restart(now);
+    for _ in 0..8 {
+        assert!(backoff.due(now));
+        // It is connected, says that it is of another network, and is let go.
+        backoff.stop();
+        backoff.go_on(now);
+        backoff.ensure(now);
+        let next = backoff.next().expect("again");
+        waits.push((next - now).as_secs());
+        now = next;
+    }
+    assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]) && waits.ends_with(&[60, 60]), "{waits:?}");
+}
+
+#[test]
 fn nobody_is_everybodys_first_choice() {
     let id = |number: u8| NodeId([number; 32]);
     let mut chosen = BTreeMap::new();

@@ -58,8 +58,8 @@ fn answers(network: &mut Network, from: NodeId, answer: Response) -> Response {
 fn records(network: &mut Network, from: NodeId) -> usize {
     let key = SigningKey::from_bytes(&secret(200));
     let record = key.sign(&name("lab"), PeerRecord { node: key.node(), topic: name("t"), at: List::default(), made: Time(MINUTE) });
-    match answers(network, from, Response::Peers { records: List::first(std::iter::repeat_n(record, PEERS_MAX)) }) {
-        Response::Peers { records } => records.len(),
+    match answers(network, from, Response::Peers { time: Time(0), records: List::first(std::iter::repeat_n(record, PEERS_MAX)) }) {
+        Response::Peers { records, .. } => records.len(),
         other => panic!("{other:?}"),
     }
 }

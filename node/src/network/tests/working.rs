@@ -1,12 +1,13 @@
 //! Requests, answers and content streams between stations, and what a peer that does not keep to the protocol gets.
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use ipld_core::ipld::Ipld;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, StreamProtocol, Swarm};
 use station_protocol::accounts::Charge;
 use station_protocol::address::Address;
 use station_protocol::bounded::{Bytes, List, Text};
-use station_protocol::codec::encode;
+use station_protocol::codec::{self, encode};
 use station_protocol::content::{RAW, cid_of};
 use station_protocol::durable::Ticket;
 use station_protocol::receipt::{Isolation, Outcome, Receipt};
@@ -162,6 +163,43 @@ async fn a_request_that_cannot_be_decoded_is_reported() {
     assert_eq!(misconduct(vec![0, 0, 0, 2, 0xff, 0xff]).await, PeerAction::Invalid);
 }
 
+/// A request that no version before this knows, or that this one has otherwise.
+fn later_requests() -> Vec<Vec<u8>> {
+    let map = |key: &str, value: Ipld| codec::encode(&Ipld::Map([(key.to_owned(), value)].into()));
+    let claim = Ipld::Map([("experiment".to_owned(), Ipld::Null), ("more".to_owned(), Ipld::Integer(1))].into());
+    vec![map("subscribe", Ipld::Map([].into())), map("claim", claim), codec::encode("unheard-of"), codec::encode(&7_u64)]
+}
+
+#[tokio::test]
+async fn a_request_of_a_later_version_is_not_served_and_nobody_is_let_go_for_it() {
+    let mut lab = Lab::new(vec![config(&["t"])]).await;
+    let (mut swarm, _) = raw_peer(9).await;
+    let address: Multiaddr = lab.at[0][0].to_string().parse().expect("a multiaddr");
+    swarm.dial(address).expect("dials");
+    let mut control = swarm.behaviour().new_control();
+    drive(swarm);
+    let asking = async move {
+        let mut answers = Vec::new();
+        for body in later_requests().into_iter().cycle().take(12) {
+            let mut stream = control.open_stream(peer_of(node(1)), WORK).await.expect("the station still speaks work");
+            let frame = [&u32::try_from(body.len()).expect("short").to_be_bytes()[..], &body].concat();
+            stream.write_all(&frame).await.expect("written");
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.expect("an answer");
+            answers.push(codec::decode::<Response>(&answer[4..], 64).expect("a response"));
+        }
+        answers
+    };
+    let mut asking = Box::pin(tokio::spawn(asking));
+    let answers = loop {
+        tokio::select! {
+            answers = &mut asking => break answers.expect("it ends"),
+            (_, event) = lab.step() => assert!(!matches!(event, Event::Misbehaved { .. } | Event::Asked { .. }), "{event:?}"),
+        }
+    };
+    assert_eq!(answers, vec![Response::Unserved; 12]);
+}
+
 #[tokio::test]
 async fn an_answer_that_cannot_be_decoded_is_no_answer_and_reported() {
     let mut lab = Lab::new(vec![config(&["t"])]).await;
@@ -293,6 +331,7 @@ fn large_deliver() -> Deliver {
         receipt: key.sign(&name("lab"), receipt(lease)),
         output: Some(Bytes::new(vec![7; 40 << 10]).expect("within the bound")),
         transcript: None,
+        log: None,
     };
     let receipts = List::first([delivery(1), delivery(2)]);
     Deliver { experiment: cid_of(RAW, b"experiment"), receipts, holding: List::default(), free: 1, cursor: 0, returned: List::default() }

@@ -9,6 +9,7 @@ use crate::clock::NOON;
 use crate::outside::fake::{Counting, Fake, get, read_head, response};
 use crate::outside::http::{Fetcher, Permit};
 use crate::outside::tls::Tls;
+use crate::outside::trouble::Trouble;
 use crate::outside::vicinity::Vicinity;
 
 struct Polite {
@@ -30,11 +31,11 @@ impl Permit for Polite {
     fn count_redirect(&self) -> bool {
         true
     }
-    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>> {
-        Box::pin(async move { self.politeness.admit(visit, &self.errand()).await.map_err(|_| FetchError::Quota) })
+    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Trouble>> {
+        Box::pin(async move { self.politeness.admit(visit, &self.errand()).await.map_err(|_| FetchError::Quota.into()) })
     }
-    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), FetchError>> {
-        Box::pin(async move { self.politeness.arrive(visit, ip, &self.errand()).await.map_err(|_| FetchError::Quota) })
+    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), Trouble>> {
+        Box::pin(async move { self.politeness.arrive(visit, ip, &self.errand()).await.map_err(|_| FetchError::Quota.into()) })
     }
     fn is_spent(&self) -> bool {
         false

@@ -17,14 +17,14 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn a_fresh_home_has_a_secret_key_and_the_default_settings() {
     let (_dir, home) = home();
-    assert!(matches!(home.key(), Err(HomeError::None(_))));
+    assert!(matches!(home.key(), Err(HomeError::None { .. })));
     home.init().expect("the folder can be written");
     assert_ne!(home.key().expect("a key"), [0; 32]);
     assert_eq!(mode(&home.path("key")), 0o600);
     assert_eq!(home.config().expect("settings"), Config::default());
     let (policy, default) = (home.policy().expect("a policy"), Policy::default());
     assert_eq!((policy.budget, policy.network, policy.roles), (default.budget, default.network, default.roles));
-    assert!(matches!(home.network(), Err(HomeError::NoNetwork(_))));
+    assert!(matches!(home.network(), Err(HomeError::NoNetwork { .. })));
 }
 
 /// Everything below a folder, with its mode.
@@ -103,7 +103,7 @@ fn an_init_that_was_interrupted_anywhere_can_be_run_again() {
         let obstacle = home.path(&format!(".{file}.new"));
         fs::create_dir_all(&obstacle).expect("a folder");
         assert!(matches!(home.init(), Err(HomeError::Io { .. })), "{file}");
-        assert!(matches!(home.key(), Err(HomeError::None(_))), "the key comes last, so there is no station yet: {file}");
+        assert!(matches!(home.key(), Err(HomeError::None { .. })), "the key comes last, so there is no station yet: {file}");
         fs::remove_dir(&obstacle).expect("an empty folder");
         home.init().expect("it goes on");
         assert!(home.key().is_ok() && home.config().is_ok() && home.policy().is_ok(), "{file}");

@@ -23,11 +23,3 @@ async fn its_own_interfaces_include_loopback() {
     let all = RealOutside::new(BTreeSet::new()).interfaces().unwrap();
     assert!(all.iter().any(|interface| interface.ip.is_loopback() && interface.prefix >= 8), "{all:?}");
 }
-
-#[test]
-fn the_resolver_reads_no_file_of_hosts_and_remembers_few_answers() {
-    let mut options = ResolverOpts::default();
-    modest(&mut options);
-    assert!(matches!(options.use_hosts_file, ResolveHosts::Never));
-    assert_eq!(options.cache_size, ANSWERS_CACHED_MAX);
-}

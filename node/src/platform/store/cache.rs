@@ -65,7 +65,7 @@ impl Cache {
     pub(super) fn put(&mut self, dag: &Dag, room: u64) {
         let name = name(&dag.root);
         let Some(bytes) = pack::pack(dag) else {
-            tracing::warn!(cid = %dag.root, "what was fetched is no DAG and is not cached");
+            tracing::warn!(what = "cache", cid = %dag.root, "what was fetched is no DAG and is not cached");
             return;
         };
         let length = bytes.len() as u64;
@@ -82,7 +82,7 @@ impl Cache {
         });
         match written {
             Ok(()) => self.add(name, length),
-            Err(error) => tracing::warn!(cid = %dag.root, %error, "content could not be cached"),
+            Err(error) => tracing::warn!(what = "cache", cid = %dag.root, %error, "content could not be cached"),
         }
         self.keep_within(room);
     }

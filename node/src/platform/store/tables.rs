@@ -124,3 +124,14 @@ pub(super) fn load(records: &Database, table: Table) -> Result<Records, redb::Er
     }
     Ok(records)
 }
+
+/// The blobs that records of `table` own, each once.
+pub(super) fn owned(records: &Database, table: Table) -> Result<Vec<Cid>, redb::Error> {
+    let (owned, table) = (records.begin_read()?.open_table(OWNED)?, number(table));
+    let mut cids = BTreeSet::new();
+    for entry in owned.range((table, &[][..], &[][..])..(table + 1, &[][..], &[][..]))? {
+        let (found, ()) = entry.map(|(found, value)| (found, value.value()))?;
+        cids.extend(Cid::read_bytes(found.value().2));
+    }
+    Ok(cids.into_iter().collect())
+}

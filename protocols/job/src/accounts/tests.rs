@@ -310,13 +310,13 @@ fn of_an_answer_as_much_is_left_as_was_paid_for_and_no_part_is_asked_for_after_o
     let key = SigningKey::from_bytes(&[7; 32]);
     let topic = crate::bounded::Name::new("topic").expect("a name");
     let record = key.sign(&topic, PeerRecord { node: key.node(), topic: topic.clone(), at: List::default(), made: START });
-    let answer = Response::Peers { records: List::first(std::iter::repeat_n(record, 200)) };
+    let answer = Response::Peers { time: Time(0), records: List::first(std::iter::repeat_n(record, 200)) };
     let (mut accounts, payer, mut asked) = (Accounts::default(), stranger(1, 1), 0);
     let mut left = |answer: &Response| match told::paid(answer.clone(), |charge, amount| {
         asked += 1;
         accounts.charge(&payer, charge, amount, START).is_ok()
     }) {
-        Response::Peers { records } => records.len(),
+        Response::Peers { records, .. } => records.len(),
         other => panic!("{other:?}"),
     };
     let told: Vec<usize> = (0..7).map(|_| left(&answer)).collect();

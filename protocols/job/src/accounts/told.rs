@@ -21,7 +21,9 @@ pub fn paid(answer: Response, mut pays: impl FnMut(Charge, u64) -> bool) -> Resp
     let mut is_paid = |price: [(Charge, u64); 2]| price.into_iter().all(|(charge, amount)| pays(charge, amount));
     match answer {
         Response::Calls { calls } => Response::Calls { calls: List::first(calls.into_vec().into_iter().take_while(|_| is_paid(CALL))) },
-        Response::Peers { records } => Response::Peers { records: List::first(records.into_vec().into_iter().take_while(|_| is_paid(RECORD))) },
+        Response::Peers { records, time } => {
+            Response::Peers { time, records: List::first(records.into_vec().into_iter().take_while(|_| is_paid(RECORD))) }
+        }
         other => other,
     }
 }

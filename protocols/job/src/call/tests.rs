@@ -34,6 +34,8 @@ fn experiment() -> Experiment {
         deadline: Time(0),
         contact: Text::default(),
         commitment: Hash32::default(),
+        input: crate::experiment::InputForm::DagCbor,
+        output: crate::experiment::OutputForm::DagCbor,
         previous: None,
     }
 }

@@ -53,6 +53,14 @@ fn a_small_topic_is_counted_exactly_and_a_large_one_within_a_tenth() {
 }
 
 #[test]
+fn a_topic_is_never_counted_below_the_stations_that_are_here() {
+    for met in [0, 1, 3, 40] {
+        assert_eq!(census().count(met), met as u64 + 1, "nothing was told");
+    }
+    assert_eq!(told((0..10).map(|number| record(number, NOW))).count(3), 10, "more are told of than are here");
+}
+
+#[test]
 fn stations_that_share_networks_are_counted_within_a_tenth() {
     // A thousand in a hundred networks, and as many behind twenty relays among those with addresses of their own.
     let shared = |number: u32| record_at(number, NOW, Some(&format!("45.1.{}.{}", number % 100, 1 + number / 100)));

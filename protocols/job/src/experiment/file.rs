@@ -11,18 +11,18 @@ use serde::{Deserialize, Deserializer, de};
 use crate::bounded::{List, Name, Text};
 use crate::capability::Needs;
 use crate::content::Content;
-use crate::experiment::{Class, EXECUTIONS_MAX, EngineProfile, FIELDS_MAX, Labels, Measurement, Spread, Trust};
-use crate::human::{self, HumanError, Size, Span};
+use crate::experiment::{Class, EXECUTIONS_MAX, EngineProfile, FIELDS_MAX, InputForm, Labels, Measurement, OutputForm, Spread, Trust, WHOLE};
+use crate::human::{Size, Span};
 use crate::jobs::{Jobs, JobsError};
 use crate::limits::{LimitError, Limits};
 use crate::requester::Draft;
-use crate::time::{DAY, MINUTE, SECOND, Time};
+use crate::time::{DAY, MINUTE, SECOND};
 
 mod inputs;
 #[cfg(test)]
 mod tests;
 
-pub use inputs::{jobs_from_csv, jobs_from_ndjson};
+pub use inputs::{ColumnKind, FileKind, INPUTS_BYTES_MAX, Listed, Reader, not_utf8};
 
 /// Largest experiment file: long lists of targets, but not the data itself.
 pub const FILE_BYTES_MAX: usize = 16 << 20;
@@ -45,7 +45,7 @@ pub enum FileError {
     /// Names line, column and key.
     #[error("{0}")]
     Toml(String),
-    #[error("write exactly one of [pure], [measurement] and [self_verifying]; found {found}")]
+    #[error("write exactly one of [pure] and [measurement]; found {found}")]
     Classes { found: usize },
     #[error("[self_verifying] is not implemented yet: write [pure] or [measurement]")]
     SelfVerifying,
@@ -53,20 +53,20 @@ pub enum FileError {
     PureWithNeeds,
     #[error("module = {0:?} is none: write a bundled name, a path like \"./my.wasm\", or a CID")]
     Module(String),
+    #[error("module = {0:?} begins like a CID and is none: copy it whole, as `station module inspect` prints it")]
+    Cid(String),
     #[error("{key} is too long: {length} bytes are more than {max}")]
     TooLong { key: &'static str, length: usize, max: usize },
     #[error("stations = {0} is outside 1 to {EXECUTIONS_MAX}")]
     Stations(u32),
     #[error("[limits] {0}")]
     Limit(#[from] LimitError),
-    #[error("run.{key}: {source}")]
-    Moment { key: &'static str, source: HumanError },
-    #[error("run.deadline is outside 10s to 30d: write something like \"10m\"; for longer, publish again with every = \"1d\"")]
-    Deadline,
-    #[error("run.every is shorter than run.deadline: a run must end before the next begins")]
-    EveryTooShort,
-    #[error("run.until stands without run.every: write how often, like every = \"30m\", or remove it")]
-    UntilWithoutEvery,
+    #[error("run.deadline = \"{0}\" is outside \"10s\" to \"30d\": write something like \"10m\"")]
+    Deadline(Span),
+    #[error("run.{0} is not implemented yet, nothing recurs: remove it, and publish the experiment again for each run")]
+    Recurrence(&'static str),
+    #[error("where.labels.{0} is an empty list, which no station satisfies: write {0} = [\"…\"], or remove it")]
+    NoValues(Name),
     #[error("[jobs] has neither lists nor a file: write a list like gateway = [\"https://…\"], or file = \"inputs.ndjson\"")]
     NoJobs,
     #[error("[jobs] has lists and a file: keep one of them")]
@@ -75,10 +75,16 @@ pub enum FileError {
     NotAList { key: String },
     #[error("jobs.{key} holds a date: write it as text, in quotes")]
     Date { key: String },
-    #[error("jobs.file = {0:?} is neither .csv, .ndjson nor .jsonl: rename it to what it is")]
+    #[error("jobs.file = {0:?} is neither .csv, .tsv, .ndjson nor .jsonl: rename it to what it is")]
     FileKind(String),
     #[error("jobs.target = {0:?} is no key of the inputs: write one of the keys under [jobs]")]
     Target(String),
+    #[error("jobs.text names {0:?}, which is no column of the file")]
+    TextColumn(String),
+    #[error("jobs.text is a list of columns of a CSV file, like text = [\"zip\"]")]
+    TextColumns,
+    #[error("measurement.{key} names {field:?}, but with output = \"{form}\" there is one field, {WHOLE:?}: name that, or none")]
+    OutputField { key: &'static str, field: String, form: &'static str },
     #[error("the text of {0} is missing")]
     InputsMissing(String),
     #[error("line {line} of the inputs: {reason}")]
@@ -105,6 +111,9 @@ impl std::str::FromStr for ModuleRef {
         if text.contains(['/', '\\']) || text.ends_with(".wasm") {
             return Ok(Self::Path(text.to_owned()));
         }
+        if ["bafy", "bafk", "Qm"].iter().any(|begins| text.starts_with(begins)) {
+            return Err(FileError::Cid(text.chars().take(80).collect()));
+        }
         Name::new(text).map(Self::Bundled).map_err(|_| FileError::Module(text.chars().take(80).collect()))
     }
 }
@@ -117,13 +126,9 @@ enum Inputs {
     File {
         path: String,
         kind: FileKind,
+        /// Columns that stay text, whatever stands in them.
+        text: Vec<String>,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FileKind {
-    Csv,
-    Ndjson,
 }
 
 /// An experiment as its file says it, every default filled in.
@@ -137,13 +142,12 @@ pub struct ExperimentFile {
     pub deadline_ms: u64,
     /// Jobs dealt and not settled at a time: a gentle experiment names a small number.
     pub at_once: Option<u32>,
-    /// Publish again that often.
-    pub every_ms: Option<u64>,
-    /// No run begins after it.
-    pub until: Option<Time>,
     pub limits: Limits,
     pub needs: Needs,
     pub labels: Labels,
+    /// How the guest gets its input and what it writes.
+    pub input: InputForm,
+    pub output: OutputForm,
     /// The input key that names each job's target.
     pub target: Option<Text<64>>,
     inputs: Inputs,
@@ -158,10 +162,14 @@ impl ExperimentFile {
         let file: File = toml::from_str(text).map_err(|error| FileError::Toml(error.to_string().trim_end().to_owned()))?;
         let module: ModuleRef = file.module.parse()?;
         let class = class(file.pure, file.measurement, file.self_verifying)?;
+        check_fields(&class, file.output)?;
         if matches!(class, Class::Pure(_)) && !file.needs.is_empty() {
             return Err(FileError::PureWithNeeds);
         }
-        let (deadline_ms, every_ms, until) = file.run.check()?;
+        let deadline_ms = file.run.check()?;
+        if let Some((label, _)) = file.r#where.labels.iter().find(|(_, values)| values.is_empty()) {
+            return Err(FileError::NoValues(label.clone()));
+        }
         let (inputs, target) = inputs_of(file.jobs)?;
         let name = file.name.unwrap_or_else(|| file.module.clone());
         let limits = Limits::from(file.limits);
@@ -174,11 +182,11 @@ impl ExperimentFile {
             class,
             deadline_ms,
             at_once: file.run.at_once,
-            every_ms,
-            until,
             limits,
             needs: file.needs,
             labels: file.r#where.labels,
+            input: file.input,
+            output: file.output,
             target,
             inputs,
         })
@@ -186,20 +194,27 @@ impl ExperimentFile {
 
     /// The file that holds the inputs, relative to this one; none when they stand here.
     #[must_use]
-    pub fn inputs_file(&self) -> Option<&str> {
+    pub fn inputs_file(&self) -> Option<(&str, FileKind)> {
         match &self.inputs {
             Inputs::Here(_) => None,
-            Inputs::File { path, .. } => Some(path),
+            Inputs::File { path, kind, .. } => Some((path, *kind)),
         }
     }
 
-    /// The jobs; `inputs` is the text of [`ExperimentFile::inputs_file`] where there is one.
-    pub fn jobs(&self, inputs: Option<&str>) -> Result<Jobs, FileError> {
-        let jobs = match (&self.inputs, inputs) {
+    /// Reads the text of [`ExperimentFile::inputs_file`]. A long one is read piece by piece with a [`Reader`].
+    pub fn list(&self, text: &[u8]) -> Result<Listed, FileError> {
+        let kind = self.inputs_file().map_or(FileKind::Ndjson, |(_, kind)| kind);
+        let mut reader = Reader::new(kind);
+        reader.push(text)?;
+        reader.finish()
+    }
+
+    /// The jobs; `listed` is what [`ExperimentFile::inputs_file`] holds where there is one.
+    pub fn jobs(&self, listed: Option<Listed>) -> Result<Jobs, FileError> {
+        let jobs = match (&self.inputs, listed) {
             (Inputs::Here(jobs), _) => jobs.clone(),
             (Inputs::File { path, .. }, None) => return Err(FileError::InputsMissing(path.clone())),
-            (Inputs::File { kind: FileKind::Csv, .. }, Some(text)) => jobs_from_csv(text)?,
-            (Inputs::File { kind: FileKind::Ndjson, .. }, Some(text)) => jobs_from_ndjson(text)?,
+            (Inputs::File { text, .. }, Some(listed)) => listed.into_jobs(text)?,
         };
         match &self.target {
             Some(key) if jobs.target(0, key).is_none() => Err(FileError::Target(key.to_string())),
@@ -221,6 +236,8 @@ impl ExperimentFile {
             labels: self.labels,
             contact: self.contact,
             deadline_ms: self.deadline_ms,
+            input: self.input,
+            output: self.output,
             jobs,
             target: self.target,
             previous: None,
@@ -238,6 +255,10 @@ struct File {
     module: String,
     #[serde(default)]
     contact: String,
+    #[serde(default)]
+    input: InputForm,
+    #[serde(default)]
+    output: OutputForm,
     jobs: BTreeMap<String, toml::Value>,
     pure: Option<PureFile>,
     measurement: Option<MeasurementFile>,
@@ -255,12 +276,13 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PureFile {
-    #[serde(default = "standard", deserialize_with = "trust")]
+    #[serde(default = "two_agree", deserialize_with = "trust")]
     trust: Trust,
 }
 
-fn standard() -> Trust {
-    Trust::Standard
+/// One station alone proves nothing to who does not trust it.
+fn two_agree() -> Trust {
+    Trust::Fixed(2)
 }
 
 fn trust<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trust, D::Error> {
@@ -269,7 +291,7 @@ fn trust<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trust, D::Error> 
 
 /// The text is no trust.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no trust: write \"final\", \"standard\", \"cheap\" or \"fixed:N\" with N from 1 to {EXECUTIONS_MAX}")]
+#[error("{0:?} is no trust: write \"fixed:N\" with N from 1 to {EXECUTIONS_MAX}, like \"fixed:2\": so many stations agree to the byte")]
 pub struct TrustError(String);
 
 impl std::str::FromStr for Trust {
@@ -277,13 +299,7 @@ impl std::str::FromStr for Trust {
 
     fn from_str(text: &str) -> Result<Self, TrustError> {
         let fixed = |count: &str| count.parse().ok().filter(|count| (1..=EXECUTIONS_MAX).contains(&u32::from(*count))).map(Self::Fixed);
-        let trust = match text {
-            "final" => Some(Self::Final),
-            "standard" => Some(Self::Standard),
-            "cheap" => Some(Self::Cheap),
-            other => other.strip_prefix("fixed:").and_then(fixed),
-        };
-        trust.ok_or_else(|| TrustError(text.to_owned()))
+        text.strip_prefix("fixed:").and_then(fixed).ok_or_else(|| TrustError(text.to_owned()))
     }
 }
 
@@ -333,31 +349,39 @@ fn class(pure: Option<PureFile>, measurement: Option<MeasurementFile>, verifying
     }
 }
 
+/// Refuses fields that no output of this form has.
+fn check_fields(class: &Class, output: OutputForm) -> Result<(), FileError> {
+    let form = match output {
+        OutputForm::DagCbor | OutputForm::Json => return Ok(()),
+        OutputForm::Text => "text",
+        OutputForm::Bytes => "bytes",
+    };
+    let Class::Measurement(measurement) = class else { return Ok(()) };
+    let named = [("exact", &measurement.exact), ("report", &measurement.report)];
+    let strange = named.into_iter().find_map(|(key, fields)| fields.iter().find(|field| field.as_str() != WHOLE).map(|field| (key, field)));
+    strange.map_or(Ok(()), |(key, field)| Err(FileError::OutputField { key, field: field.to_string(), form }))
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RunFile {
     deadline: Option<Span>,
-    every: Option<Span>,
-    until: Option<String>,
+    every: Option<toml::Value>,
+    until: Option<toml::Value>,
     at_once: Option<u32>,
 }
 
 impl RunFile {
-    /// Deadline, interval, end.
-    fn check(&self) -> Result<(u64, Option<u64>, Option<Time>), FileError> {
-        let deadline_ms = self.deadline.map_or(DEADLINE_MS_DEFAULT, |span| span.0);
-        if !(DEADLINE_MS_MIN..=RUN_MS_MAX).contains(&deadline_ms) {
-            return Err(FileError::Deadline);
+    /// The deadline in milliseconds.
+    fn check(&self) -> Result<u64, FileError> {
+        if self.every.is_some() {
+            return Err(FileError::Recurrence("every"));
         }
-        if self.every.is_some_and(|every| every.0 < deadline_ms) {
-            return Err(FileError::EveryTooShort);
+        if self.until.is_some() {
+            return Err(FileError::Recurrence("until"));
         }
-        if self.until.is_some() && self.every.is_none() {
-            return Err(FileError::UntilWithoutEvery);
-        }
-        let until = self.until.as_deref().map(human::moment).transpose();
-        let until = until.map_err(|source| FileError::Moment { key: "until", source })?;
-        Ok((deadline_ms, self.every.map(|every| every.0), until))
+        let deadline = self.deadline.unwrap_or(Span(DEADLINE_MS_DEFAULT));
+        if (DEADLINE_MS_MIN..=RUN_MS_MAX).contains(&deadline.0) { Ok(deadline.0) } else { Err(FileError::Deadline(deadline)) }
     }
 }
 
@@ -407,16 +431,22 @@ fn inputs_of(mut jobs: BTreeMap<String, toml::Value>) -> Result<(Inputs, Option<
         _ => None,
     };
     let target = word("target").map(|text| fitting("jobs.target", text)).transpose()?;
-    let inputs = match (word("file"), jobs.is_empty()) {
+    let path = word("file");
+    let text = if path.is_some() { jobs.remove("text") } else { None };
+    let inputs = match (path, jobs.is_empty()) {
         (None, true) => return Err(FileError::NoJobs),
         (Some(_), false) => return Err(FileError::ListsAndFile),
         (Some(path), true) => {
-            let kind = match path.rsplit_once('.').map(|(_, extension)| extension) {
-                Some("csv") => FileKind::Csv,
+            let kind = match path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
+                Some("csv" | "tsv") => FileKind::Csv,
                 Some("ndjson" | "jsonl") => FileKind::Ndjson,
                 _ => return Err(FileError::FileKind(path)),
             };
-            Inputs::File { path, kind }
+            let text: Vec<String> = text.map_or(Ok(Vec::new()), toml::Value::try_into).map_err(|_| FileError::TextColumns)?;
+            if kind == FileKind::Ndjson && !text.is_empty() {
+                return Err(FileError::TextColumns);
+            }
+            Inputs::File { path, kind, text }
         }
         (None, false) => Inputs::Here(inputs::product(jobs)?),
     };

@@ -8,6 +8,7 @@ fn record() -> Record {
         method: Method::Head,
         url: Text::cut(&"u".repeat(RECORD_URL_BYTES_MAX)),
         error: Some(FetchError::TooManyRedirects),
+        detail: Some(Text::cut(&"d".repeat(DETAIL_BYTES_MAX))),
         status: Some(u64::MAX),
         ip: Some(Text::cut(&"f".repeat(45))),
         reused: true,
@@ -76,7 +77,7 @@ fn a_head_without_a_response_says_null() {
     assert_eq!(&result[4 + length..], b"body");
     let value: serde_cbor::Value = serde_cbor::from_slice(&result[4..4 + length]).unwrap();
     let serde_cbor::Value::Map(map) = value else { panic!("not a map") };
-    assert_eq!(map.len(), 13);
+    assert_eq!(map.len(), 14);
     assert_eq!(map[&serde_cbor::Value::Text("error".into())], serde_cbor::Value::Text("refused_address".into()));
     assert_eq!(map[&serde_cbor::Value::Text("status".into())], serde_cbor::Value::Null);
 }

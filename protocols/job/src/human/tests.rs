@@ -76,3 +76,40 @@ fn moments_are_counted_from_the_epoch() {
         assert!(moment(text).unwrap_err().to_string().contains("2026-12-31T00:00:00Z"), "{text}");
     }
 }
+
+#[test]
+fn a_time_is_written_as_the_moment_it_is() {
+    for (ms, text) in [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+        (951_825_600_001, "2000-02-29T12:00:00.001Z"),
+        (1_798_675_200_000, "2026-12-31T00:00:00.000Z"),
+        (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+    ] {
+        assert_eq!(rfc3339(Time(ms)), text);
+        assert_eq!(moment(text), Ok(Time(ms / 1_000 * 1_000)));
+    }
+    for day in (0..60_000).step_by(7) {
+        assert_eq!(moment(&rfc3339(Time(day * DAY))), Ok(Time(day * DAY)));
+    }
+    assert!(rfc3339(Time(u64::MAX)).ends_with('Z'), "whatever a record says");
+}
+
+#[test]
+fn hours_change_at_their_ends_and_never_where_they_are_the_whole_day() {
+    let hours = |text: &str| text.parse::<Hours>().expect("hours");
+    let at = |minute: u64| Time(40 * DAY + minute * MINUTE);
+    let cases = [
+        ("22:00-06:00", at(0), at(6 * 60)),
+        ("22:00-06:00", at(6 * 60), at(22 * 60)),
+        ("22:00-06:00", at(23 * 60), at(30 * 60)),
+        ("08:00-24:00", at(9 * 60), at(24 * 60)),
+        ("08:00-24:00", at(0), at(8 * 60)),
+    ];
+    for (text, now, change) in cases {
+        let hours = hours(text);
+        assert_eq!(hours.change_after(now), Some(change), "{text}");
+        assert_ne!(hours.contain(change), hours.contain(Time(change.0 - 1)), "{text}: it is a change");
+    }
+    assert_eq!(Hours::ALWAYS.change_after(at(5)), None);
+}

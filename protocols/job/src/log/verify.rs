@@ -36,9 +36,10 @@ pub struct Summary {
 }
 
 /// What no Log proves, in plain words: all of it is its requester's word.
-pub const UNPROVED: [&str; 5] = [
+pub const UNPROVED: [&str; 6] = [
     "in which network the requester saw a station",
     "what labels a station claimed",
+    "when the requester dealt a lease and when its receipt came",
     "whom the requester asked and refused",
     "how a lease without a receipt ended",
     "that no receipt was left out",
@@ -259,7 +260,7 @@ impl<'a> Verifier<'a> {
         if let Some((twice, _, _)) = job.lost.iter().find(|(lease, _, _)| !self.lost.insert(*lease)) {
             return Err(LogError::Lost(*twice));
         }
-        if !quorum::is_due(&experiment.class, &with_outputs(job, blob), &job.verdict.decision) {
+        if !quorum::is_due(experiment, &with_outputs(job, blob), &job.verdict.decision) {
             return Err(LogError::Verdict(index));
         }
         self.summary.receipts += job.receipts.len() as u64;

@@ -42,8 +42,15 @@ fn asks(module: &[u8], targets: &[&str]) -> Experiment {
         deadline: Time(0),
         contact: Text::default(),
         commitment: Hash32::default(),
+        input: crate::experiment::InputForm::DagCbor,
+        output: crate::experiment::OutputForm::DagCbor,
         previous: None,
     }
+}
+
+/// A pure experiment with `module`.
+pub(super) fn pure_of(module: &[u8]) -> Experiment {
+    Experiment { module: Content::raw(module), ..pure() }
 }
 
 fn pure() -> Experiment {
@@ -218,27 +225,14 @@ fn mistakes_are_named_with_what_to_write() {
 }
 
 #[test]
-fn allowing_and_denying_give_a_file_that_says_so() {
-    let module = Subject::Module("primes".into());
-    let cid = cid_of(RAW, b"primes");
-    let permitted = |policy: &Policy, host: &str| policy.permits(&node(1), &cid, Capability::Http, host, 443);
-
-    let first = policy(&policy(EXAMPLE).allow(&module, Capability::Http, &patterns(&["a"])));
-    let second = policy(&first.allow(&module, Capability::Http, &patterns(&["a", "b"])));
-    assert!(permitted(&first, "a") && !permitted(&first, "b"));
-    assert!(permitted(&second, "a") && permitted(&second, "b"));
-    assert_eq!(second.text().matches("primes").count(), 1, "one rule grows");
-    assert_eq!((&second.budget, &second.roles), (&policy(EXAMPLE).budget, &policy(EXAMPLE).roles));
-
-    let without = policy(&second.deny(&module, Some(Capability::Http)));
-    assert!(!permitted(&without, "a"));
-    assert_eq!(without.judge(&pure()), Ok(Needs::new()));
-
-    let requester = Subject::Requester(node(1));
-    let banned = policy(&second.deny(&requester, None));
-    assert_eq!(banned.judge(&pure()), Err(DeclineReason::Banned));
-    let again = policy(&banned.allow(&requester, Capability::Http, &patterns(&["c"])));
-    assert!(permitted(&again, "c") && permitted(&again, "a"));
+fn what_no_rule_allows_is_named() {
+    let policy = policy(EXAMPLE);
+    let lacks = |module: &[u8], targets: &[&str]| {
+        policy.lacking(&asks(module, targets)).into_iter().map(|(_, target)| target.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(lacks(b"new", &["dweb.link", "elsewhere.example", "dweb.link:80"]), ["elsewhere.example", "dweb.link:80"]);
+    assert_eq!(lacks(b"other", &["dweb.link"]), ["dweb.link"]);
+    assert!(lacks(b"new", &["a.ipfs.io"]).is_empty());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::Time;
 use crate::bounded::Text;
 use crate::capability::Capability;
 use crate::cluster::Cluster;
@@ -32,6 +33,8 @@ fn held(lease: u64, node: u8, cluster: u8, outcome: Outcome, output: &[u8], regi
     HeldReceipt {
         receipt: key.sign(&Name::new("test").unwrap(), receipt),
         cluster: Cluster::V4([10, 0, cluster]),
+        dealt: Time(0),
+        came: Time(0),
         labels: Labels::of(labels).unwrap(),
         output: Some(Bytes::new(output.to_vec()).unwrap()),
         transcript: None,
@@ -212,4 +215,26 @@ fn failures_never_outvote_an_answer_and_make_none_certain() {
     assert_eq!((two.certified, two.groups[0].receipts.len()), (true, 2));
     let none = &strata_of(&[crash(0), crash(1), crash(2)])[0];
     assert_eq!((none.certified, none.groups.len()), (false, 1));
+}
+
+#[test]
+fn the_fields_of_an_output_are_those_of_the_form_that_was_promised() {
+    let class = measurement(2);
+    let rule = |output| Rule { class: &class, output };
+    let said = |output: &[u8]| vec![held(1, 1, 1, Outcome::Completed, output, None), held(2, 2, 2, Outcome::Completed, output, None)];
+    let exact = |form: OutputForm, output: &[u8]| match decide(rule(form), &said(output)) {
+        Some(Decision::Measured { strata, .. }) => strata[0].groups[0].exact.clone(),
+        other => panic!("{other:?}"),
+    };
+    let ok = BTreeMap::from([(Text::cut("verdict"), Bytes::new(codec::encode("ok")).unwrap())]);
+    assert_eq!(exact(OutputForm::Json, b" {\"verdict\": \"ok\", \"ms\": 7}\n"), ok);
+    assert_eq!(exact(OutputForm::DagCbor, &map(&[("verdict", "ok")])), ok, "two forms that say the same decide the same");
+    assert!(exact(OutputForm::DagCbor, b"{\"verdict\": \"ok\"}").is_empty() && exact(OutputForm::Json, b"oops").is_empty());
+    let class =
+        Class::Measurement(Measurement { stations: 2, spread: Spread::Network, exact: List::first([Text::cut("output")]), report: List::default() });
+    let whole = |output: &[u8]| decide(Rule { class: &class, output: OutputForm::Text }, &said(output));
+    let text = BTreeMap::from([(Text::cut("output"), Bytes::new(codec::encode("42\n")).unwrap())]);
+    assert!(matches!(whole(b"42\n"), Some(Decision::Measured { strata, .. }) if strata[0].groups[0].exact == text && strata[0].certified));
+    assert!(is_due(Rule { class: &class, output: OutputForm::Text }, &said(b"42\n"), &whole(b"42\n").unwrap()));
+    assert!(!is_due(Rule { class: &class, output: OutputForm::Json }, &said(b"42\n"), &whole(b"42\n").unwrap()), "whoever verifies needs the form");
 }

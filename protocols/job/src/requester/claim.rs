@@ -98,7 +98,7 @@ impl Run {
             }
             return Ok(None);
         }
-        if now >= self.experiment.body.deadline {
+        if cx.world(now) >= self.experiment.body.deadline {
             return Err(ClaimRefused::Closed);
         }
         if !asked {
@@ -120,6 +120,7 @@ impl Run {
         }
         self.claimants.insert(from.node, self.newcomer(from, claim, now));
         self.explanation.claimants += 1;
+        self.takes_part(from.node);
         cx.note(Note::Claimed { experiment: self.id, node: from.node });
         Ok(None)
     }
@@ -219,6 +220,7 @@ impl Run {
             claimant.seen = now;
             self.claimants.insert(node, claimant);
             self.explanation.claimants += 1;
+            self.takes_part(node);
             cx.note(Note::Claimed { experiment: self.id, node });
         }
         self.window = Window::Drawn { not_drawn };

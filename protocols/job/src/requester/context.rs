@@ -9,6 +9,7 @@ use cid::Cid;
 
 use super::{Action, Config, Effect, Note};
 use crate::bounded::Name;
+use crate::clock::Shift;
 use crate::cluster::Cluster;
 use crate::content::sha256;
 use crate::durable::{Commit, Key, RECORD_BYTES_MAX, Ticket};
@@ -16,6 +17,7 @@ use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, SigningKey};
 use crate::peer_action::PeerAction;
 use crate::receipt::LeaseNumber;
+use crate::time::Time;
 use crate::work::{At, Response};
 
 /// An output or transcript that is on its way.
@@ -34,6 +36,8 @@ pub(super) struct Context {
     seed: [u8; 32],
     drawn: u64,
     pub(super) at: At,
+    /// How far the world's time is ahead of what the driver hands in.
+    pub(super) shift: Shift,
     pub(super) stations: BTreeMap<Name, u64>,
     /// Bytes of receipts that all open experiments held when this event came.
     pub(super) held_bytes: usize,
@@ -53,6 +57,7 @@ impl Context {
             seed,
             drawn: 0,
             at: At::default(),
+            shift: Shift::default(),
             stations: BTreeMap::new(),
             held_bytes: 0,
             fetches: BTreeMap::new(),
@@ -61,6 +66,11 @@ impl Context {
             commit: Commit::default(),
             acts: Vec::new(),
         }
+    }
+
+    /// The world's time, as messages and records say it, when the station's own is `now`.
+    pub(super) fn world(&self, now: Time) -> Time {
+        self.shift.theirs(now)
     }
 
     /// 32 bytes that nobody can know; `salt` keeps two runs with one seed apart.

@@ -62,7 +62,7 @@ impl Run {
             return Ok(again);
         }
         let count = self.allowance(cx, node, free, holding, now);
-        if count == 0 || now >= self.experiment.body.deadline {
+        if count == 0 || cx.world(now) >= self.experiment.body.deadline {
             return Err(None);
         }
         let mut jobs = self.pick(cx, node, count, now);
@@ -181,7 +181,7 @@ impl Run {
     /// The same for jobs that name a target: each station begins elsewhere, and always with the targets whose caps it is under.
     fn pick_by_target(&mut self, cx: &Context, node: NodeId, target: &str, count: usize, now: Time) -> Vec<u64> {
         while self.hungry.len() < TARGET_WINDOW && self.open_next(cx).is_some() {}
-        let day = now.day().to_be_bytes();
+        let day = cx.world(now).day().to_be_bytes();
         let start = self.claimants.get(&node).map_or(0, |claimant| claimant.walk);
         let around = self.hungry.range(start..).chain(self.hungry.range(..start)).copied().take(WALK_MAX);
         let around: Vec<u64> = around.collect();
@@ -285,7 +285,8 @@ impl Run {
             claimant.outstanding.insert(number);
             claimant.idle = 0;
             (claimant.dealt, claimant.busy) = (now, now);
-            self.leases.insert(number, Leased { index: *index, node, cluster, dealt: now, until, renewed: false, named: None });
+            self.leases
+                .insert(number, Leased { index: *index, node, cluster, dealt: now, recorded: cx.world(now), until, renewed: false, named: None });
             self.ends.insert((until, number));
             self.watch(*index);
             leases.push(Lease { index: *index, input, duration_ms });

@@ -8,6 +8,7 @@ use super::context::{Context, Fetching};
 use super::records::{Tag, numbered};
 use super::run::{Named, Part, Run};
 use super::settle::outputs_to_blobs;
+use super::untold::tell;
 use super::{Effect, Note, Peer};
 use crate::bounded::{Bytes, List};
 use crate::cluster::Cluster;
@@ -22,7 +23,7 @@ use crate::peer_action::PeerAction;
 use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber};
 use crate::time::{MINUTE, SECOND, Time};
 use crate::verdict::JobVerdict;
-use crate::work::{ACK_VERDICTS_MAX, Ack, Deliver, Delivery, RELAYED_BYTES_MAX, ReceiptRefused, Response, ReturnReason};
+use crate::work::{ACK_VERDICTS_MAX, Ack, Deliver, Delivery, ReceiptRefused, Response, ReturnReason};
 use crate::worker::FetchFailure;
 
 /// How long an output may take after its receipt.
@@ -37,8 +38,6 @@ pub(super) const FETCHES_MAX: usize = 64;
 const FETCHES_PER_CLUSTER_MAX: usize = 8;
 /// The last ones are for clusters that have none, so that those who deliver seldom need not wait for those who deliver much.
 const FETCHES_KEPT: usize = 16;
-/// Bytes of verdicts in one Ack, a quarter of a frame.
-const VERDICT_BYTES_MAX: usize = 512 << 10;
 
 /// What becomes of one delivered receipt.
 enum Judgement {
@@ -101,7 +100,7 @@ impl Run {
         let (receipt, number) = (&delivery.receipt, delivery.receipt.body.lease);
         if self.held.contains(number) {
             return match self.held_receipt(receipt.body.index, number) {
-                Some(held) if held.receipt.body != receipt.body => contradicts(cx, from, held.receipt.author, delivery),
+                Some(held) if !held.receipt.body.says_as(&receipt.body) => contradicts(cx, from, held.receipt.author, delivery),
                 _ => Judgement::Held,
             };
         }
@@ -110,7 +109,7 @@ impl Run {
             return Judgement::Refused(if known { ReceiptRefused::Late } else { ReceiptRefused::NoLease });
         };
         if let Some(named) = &leased.named {
-            if named.receipt.body != receipt.body {
+            if !named.receipt.body.says_as(&receipt.body) {
                 return contradicts(cx, from, leased.node, delivery);
             }
             self.fetch(cx, number);
@@ -119,7 +118,7 @@ impl Run {
         let index = leased.index;
         match check(cx, &self.experiment.body, self.id, from.node, index, delivery) {
             Ok((output, transcript)) => {
-                let named = Named { receipt: receipt.clone(), output, transcript, fetch: None };
+                let named = Named { receipt: receipt.clone(), came: cx.world(now), output, transcript, log: delivery.log.clone(), fetch: None };
                 self.name(cx, number, named, now)
             }
             Err(reason) => {
@@ -237,15 +236,21 @@ impl Run {
             Part::None | Part::Missing | Part::Stored => None,
         };
         let (output, transcript) = (inline(named.output), inline(named.transcript));
-        let mut held = HeldReceipt { receipt: named.receipt, cluster: leased.cluster, labels, output, transcript };
+        let mut held =
+            HeldReceipt { receipt: named.receipt, cluster: leased.cluster, dealt: leased.recorded, came: named.came, labels, output, transcript };
         // No pure verdict looks into an output: where memory is full of them they stand in blobs.
         if self.is_full_of_receipts(cx) && matches!(self.experiment.body.class, Class::Pure(_)) {
             outputs_to_blobs(cx, &self.id, std::slice::from_mut(&mut held));
+        }
+        if let Some(log) = named.log {
+            let is_answer = held.receipt.body.outcome.is_answer();
+            self.logs.keep(cx, &self.id, number, leased.index, is_answer, log.into_vec());
         }
         let record = codec::encode(&held);
         let bytes = record.len();
         cx.put(numbered(Tag::Held, &self.id, number), record);
         self.held.insert(number);
+        self.explanation.ended(&held.receipt.body.outcome);
         cx.note(Note::Held { experiment: self.id, node: leased.node, lease: number, index: leased.index });
         cx.report(leased.node, PeerAction::Useful);
         self.losers.delivered(leased.cluster);
@@ -274,26 +279,10 @@ impl Run {
     /// Verdicts the station has not read, and the cursor after them.
     fn unread(&mut self, from: Peer, cursor: u64) -> (List<JobVerdict, ACK_VERDICTS_MAX>, u64) {
         let last = self.settled.len();
-        let Some(claimant) = self.claimants.get_mut(&from.node) else { return (List::default(), last) };
-        while claimant.unread.front().is_some_and(|(ordinal, _)| *ordinal < cursor) {
-            claimant.unread.pop_front();
+        match self.claimants.get_mut(&from.node) {
+            Some(claimant) => tell(&mut claimant.unread, from, cursor, last),
+            None => (List::default(), last),
         }
-        let most = if from.is_relayed { RELAYED_BYTES_MAX / 4 } else { VERDICT_BYTES_MAX };
-        let (mut verdicts, mut bytes, mut after) = (Vec::new(), 0, last);
-        for (ordinal, verdict) in &claimant.unread {
-            let more = codec::encode(&**verdict).len();
-            // One that fits no relayed frame is to be found in the Log.
-            if more > most {
-                continue;
-            }
-            bytes += more;
-            if verdicts.len() == ACK_VERDICTS_MAX || bytes > most {
-                after = *ordinal;
-                break;
-            }
-            verdicts.push((**verdict).clone());
-        }
-        (List::first(verdicts), after)
     }
 }
 

@@ -11,6 +11,7 @@ use super::claim::refuse;
 use super::context::Context;
 use super::deliver::FETCHES_MAX;
 use super::run::{Closed, Run, Window};
+use super::untold::{UNTOLD_BYTES_ALL_MAX, Untold};
 use super::{Action, Config, Draft, Effect, Event, Note, Peer, PublishError, View, open};
 use crate::bounded::List;
 use crate::durable::{RestoreError, Ticket};
@@ -76,7 +77,16 @@ impl Requester {
                     for run in self.open.values_mut() {
                         run.call_out(&mut self.cx, now);
                     }
+                    let world = self.cx.world(now);
+                    for closed in self.closed.values_mut().filter(|closed| closed.is_missed(world)) {
+                        closed.call_again(&mut self.cx, now);
+                    }
                 }
+            }
+            Event::Clock(shift) => {
+                self.cx.shift = shift;
+                // The last Calls may be of a time that others take for the future, or for over.
+                self.open.values_mut().filter(|run| !run.is_over(shift.theirs(now))).for_each(|run| run.call_out(&mut self.cx, now));
             }
             Event::Tick => {}
         }
@@ -91,7 +101,7 @@ impl Requester {
     /// When to send [`Event::Tick`] if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        let open = self.open.values().map(Run::next_deadline);
+        let open = self.open.values().map(|run| run.next_deadline(self.cx.shift));
         let closed = self.closed.values().filter_map(|closed| closed.renew_at);
         open.chain(closed).min()
     }
@@ -116,7 +126,8 @@ impl Requester {
         if let Some(closed) = self.closed.get(id) {
             let record = &closed.record;
             let (pages, explanation) = (record.pages.clone(), closed.explanation.clone());
-            return Some(View { call: record.call.clone(), status, explanation, pages, settled: Vec::new() });
+            let (published, closed_at, logs) = (record.published, Some(record.at), closed.logs.all());
+            return Some(View { call: record.call.clone(), status, explanation, published, closed: closed_at, logs, pages, settled: Vec::new() });
         }
         let run = self.open.get(id)?;
         let settled = run.page.entries.iter().filter_map(|entry| match entry {
@@ -124,7 +135,16 @@ impl Requester {
             Entry::Late(_) => None,
         });
         let (pages, explanation) = (run.pages.clone(), run.explanation.clone());
-        Some(View { call: run.call.clone(), status, explanation, pages, settled: settled.collect() })
+        Some(View {
+            call: run.call.clone(),
+            status,
+            explanation,
+            published: run.published,
+            closed: None,
+            logs: run.logs.all(),
+            pages,
+            settled: settled.collect(),
+        })
     }
 
     fn due(&mut self, now: Time) {
@@ -136,7 +156,7 @@ impl Requester {
                 if matches!(&run.window, Window::Collecting { closes, .. } if *closes <= now) {
                     run.close_window(&mut self.cx, now);
                 }
-                let over = run.is_over(now);
+                let over = run.is_over(self.cx.world(now));
                 if !over {
                     run.keep_calling(&mut self.cx, now);
                 }
@@ -148,12 +168,13 @@ impl Requester {
         }
         for closed in self.closed.values_mut() {
             closed.keep_calling(&mut self.cx, now);
+            closed.untold.expire(closed.record.at, self.cx.world(now));
         }
     }
 
     /// Closes what the event brought to its end, and hands out its actions.
     fn finish(&mut self, now: Time) {
-        let over: Vec<ExperimentId> = self.open.iter().filter(|(_, run)| run.is_over(now)).map(|(id, _)| *id).collect();
+        let over: Vec<ExperimentId> = self.open.iter().filter(|(_, run)| run.is_over(self.cx.world(now))).map(|(id, _)| *id).collect();
         for id in over {
             self.close(id, now);
         }
@@ -178,6 +199,18 @@ impl Requester {
         }
         let closed = run.close(&mut self.cx, now);
         self.closed.insert(id, closed);
+        self.bound_untold();
+    }
+
+    /// Of all that stations have not heard after the end, that of the experiments closed first goes.
+    fn bound_untold(&mut self) {
+        let mut bytes: usize = self.closed.values().map(|closed| closed.untold.bytes()).sum();
+        while bytes > UNTOLD_BYTES_ALL_MAX {
+            let telling = self.closed.values_mut().filter(|closed| closed.untold.bytes() > 0);
+            let Some(oldest) = telling.min_by_key(|closed| closed.record.at) else { return };
+            bytes -= oldest.untold.bytes();
+            oldest.untold = Untold::default();
+        }
     }
 
     fn publish(&mut self, publish: Ticket, draft: Draft, module: Vec<Cid>, now: Time) {
@@ -206,7 +239,7 @@ impl Requester {
             },
             Request::Decline(decline) => {
                 if let Some(run) = self.open.get_mut(&decline.experiment) {
-                    *run.explanation.declines.entry(decline.reason).or_default() += 1;
+                    run.declined(from.node, decline.reason);
                     self.cx.note(Note::Declined { experiment: decline.experiment, node: from.node, reason: decline.reason });
                 }
                 self.cx.act(Effect::Answer { ask, response: Response::Noted });
@@ -225,7 +258,12 @@ impl Requester {
 
     /// What was held stays held; the rest came too late, or belongs to nobody here.
     fn deliver_closed(&mut self, ask: Ticket, from: Peer, deliver: &Deliver) {
-        let record = self.closed.get(&deliver.experiment).map(|closed| &closed.record);
+        let mut closed = self.closed.get_mut(&deliver.experiment);
+        let (verdicts, cursor) = match &mut closed {
+            Some(closed) => closed.untold.tell(from, deliver.cursor),
+            None => (List::default(), deliver.cursor),
+        };
+        let record = closed.as_ref().map(|closed| &closed.record);
         let (mut held, mut refused) = (Vec::new(), Vec::new());
         for lease in deliver.receipts.iter().map(|delivery| delivery.receipt.body.lease) {
             match record {
@@ -241,8 +279,8 @@ impl Requester {
             held: List::first(held),
             refused: List::first(refused),
             again_ms: *crate::work::WAIT_MS.end(),
-            verdicts: List::default(),
-            cursor: record.map_or(deliver.cursor, |record| record.settled),
+            verdicts,
+            cursor,
             leases: None,
             no_more,
         };

@@ -19,6 +19,7 @@ mod context;
 mod deal;
 mod deliver;
 mod gauges;
+mod logs;
 mod losers;
 mod machine;
 mod open;
@@ -31,6 +32,7 @@ mod settle;
 mod share;
 #[cfg(test)]
 mod tests;
+mod untold;
 
 pub use machine::{CLOSED_MAX, OPEN_MAX, Requester};
 pub use ranges::Ranges;
@@ -38,15 +40,17 @@ pub use ranges::Ranges;
 use crate::bounded::{Name, Text};
 use crate::call::Call;
 use crate::capability::Needs;
+use crate::clock::Shift;
 use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::durable::{self, Ticket};
-use crate::experiment::{Class, EngineProfile, ExperimentId, Labels};
+use crate::experiment::{Class, EngineProfile, ExperimentId, InputForm, Labels, OutputForm};
 use crate::identity::{NodeId, Signed};
 use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::peer_action::PeerAction;
-use crate::receipt::LeaseNumber;
+use crate::receipt::{LeaseNumber, Outcome};
+use crate::time::Time;
 use crate::verdict::JobVerdict;
 use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, Status};
 use crate::worker::FetchFailure;
@@ -74,6 +78,8 @@ pub struct Draft {
     pub jobs: Jobs,
     /// Input key naming the target.
     pub target: Option<Text<64>>,
+    pub input: InputForm,
+    pub output: OutputForm,
     pub previous: Option<Cid>,
     /// Jobs dealt and not settled at a time, where it is to be fewer than the machine allows itself.
     pub at_once: Option<u32>,
@@ -106,6 +112,8 @@ pub enum Event {
     Counted { topic: Name, stations: u64 },
     /// This station's own addresses, best first.
     Addresses(At),
+    /// How far the world's time is ahead of the one that events come with; before the first of these not at all.
+    Clock(Shift),
     /// The deadline asked for by `next_deadline` has come.
     Tick,
 }
@@ -225,10 +233,26 @@ pub struct Explanation {
     /// Claims from addresses that are not global, on a public network: all of them are one cluster.
     pub unplaced: u64,
     pub refusals: BTreeMap<ClaimRefused, u64>,
+    /// Stations that said why they do not claim, by the last reason of each.
     pub declines: BTreeMap<DeclineReason, u64>,
+    /// Executions that ended without an answer, by how. Of more than [`FAILURES_MAX`] ways the first are told apart.
+    pub failures: BTreeMap<Outcome, u64>,
     /// How many stations the topic counts, and how many of them the present Call asks.
     pub stations: u64,
     pub sampled: u64,
+}
+
+/// Ways to fail that one experiment tells apart: a guest chooses its exit code.
+pub const FAILURES_MAX: usize = 16;
+
+impl Explanation {
+    /// One more execution ended so.
+    pub(crate) fn ended(&mut self, outcome: &Outcome) {
+        let is_told = !outcome.is_answer() && (self.failures.len() < FAILURES_MAX || self.failures.contains_key(outcome));
+        if is_told {
+            *self.failures.entry(outcome.clone()).or_default() += 1;
+        }
+    }
 }
 
 /// One experiment as its requester sees it now.
@@ -237,8 +261,13 @@ pub struct View {
     pub call: Signed<Call>,
     pub status: Status,
     pub explanation: Explanation,
+    /// By this requester's clock.
+    pub published: Time,
+    pub closed: Option<Time>,
     /// Pages of the Log that are durable, in order.
     pub pages: Vec<Cid>,
+    /// The ends of guests' logs that stations brought, by lease: in the store. Nobody signed them, and nothing rests on them.
+    pub logs: BTreeMap<LeaseNumber, Cid>,
     /// Settled jobs that no page holds yet.
     pub settled: Vec<crate::log::SettledJob>,
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cid::Cid;
 
 use super::context::Context;
+use super::logs::Logs;
 use super::losers::Losers;
 use super::overdue::Typical;
 use super::records::{ExperimentRef, SeqRecord, Tag, key};
@@ -22,6 +23,7 @@ use crate::experiment::{Class, Experiment, JobsRef, Trust};
 use crate::identity::{Hash32, Signed};
 use crate::sampling;
 use crate::time::{MINUTE, SECOND, Time};
+use crate::work::At;
 
 /// Room that a Call keeps for addresses: two short ones, without which nobody finds the requester.
 const ADDRESS_ROOM: usize = 256;
@@ -30,13 +32,13 @@ pub(super) const RENEW_MS_MIN: u64 = 2 * SECOND;
 /// Longest pause: below the 10 min a Call is valid.
 pub(super) const RENEW_MS_MAX: u64 = 8 * MINUTE;
 /// Pause before the sample is widened when too few claimed.
-const WIDEN_MS: u64 = 2 * SECOND;
+pub(super) const WIDEN_MS: u64 = 2 * SECOND;
 /// How much wider each time.
-const WIDEN_BY: u64 = 4;
+pub(super) const WIDEN_BY: u64 = 4;
 /// Jobs a claimant should have before more claimants are wanted: one batch.
-const EXECUTIONS_PER_CLAIMANT: u64 = 32;
+pub(super) const EXECUTIONS_PER_CLAIMANT: u64 = 32;
 /// More claimants than this only cost the requester connections.
-const WANTED_MAX: u64 = 256;
+pub(super) const WANTED_MAX: u64 = 256;
 /// A cluster without leases that was not heard from for so long does not count as a claimant.
 const ACTIVE_MS: u64 = 2 * MINUTE;
 /// How long a claimant without leases is worked with: jobs wait for the caps of their targets, and a bare claim holds no place for ever.
@@ -62,12 +64,14 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         class: draft.class,
         jobs: JobsRef { root: draft.jobs.root(), count: draft.jobs.count(), target: draft.target },
         labels: draft.labels,
-        deadline: now.plus(draft.deadline_ms),
+        deadline: cx.world(now).plus(draft.deadline_ms),
         contact: draft.contact,
         commitment: Hash32(sha256(&[&secret.0])),
+        input: draft.input,
+        output: draft.output,
         previous: draft.previous,
     };
-    experiment.check_called(now)?;
+    experiment.check_called(cx.world(now))?;
     let (executions, most) = (experiment.class.executions(), attempts_max(&experiment));
     if executions > most {
         return Err(PublishError::TooManyReceipts { executions, most });
@@ -83,7 +87,7 @@ pub(super) fn publish(cx: &mut Context, draft: Draft, module: Vec<Cid>, now: Tim
         cx.bring(blocks.clone(), cid, bytes);
     }
     let mut run = Run::new(cx, experiment, secret, draft.jobs, draft.at_once, now);
-    let record = ExperimentRef { experiment: &run.experiment, secret, jobs: &run.jobs, at_once: run.at_once };
+    let record = ExperimentRef { experiment: &run.experiment, secret, published: run.published, jobs: &run.jobs, at_once: run.at_once };
     cx.put(key(Tag::Experiment, &run.id, &[]), codec::encode(&record));
     run.claim_below = first_sample(run.wanted(), run.stations(cx).unwrap_or(1));
     run.call_out(cx, now);
@@ -141,8 +145,8 @@ impl Run {
             claim_below: u64::MAX,
             wanted: 1,
             at: List::default(),
-            nbf: now,
-            exp: now.plus(CALL_VALID_MS_MAX),
+            nbf: cx.world(now),
+            exp: cx.world(now).plus(CALL_VALID_MS_MAX),
         };
         Self {
             id: experiment.body.id(),
@@ -151,6 +155,7 @@ impl Run {
             experiment,
             secret,
             jobs,
+            published: cx.world(now),
             at_once,
             seq: 0,
             claim_below: u64::MAX,
@@ -159,6 +164,7 @@ impl Run {
             widen_at: now.plus(WIDEN_MS),
             turned_away: false,
             explanation: Explanation::default(),
+            decliners: BTreeMap::new(),
             claimants: BTreeMap::new(),
             losers: Losers::default(),
             window: Window::Unopened,
@@ -173,6 +179,7 @@ impl Run {
             typical: Typical::default(),
             proved_at: Time(0),
             held_bytes: 0,
+            logs: Logs::default(),
             settled: super::ranges::Ranges::default(),
             held: super::ranges::Ranges::default(),
             page: OpenPage::default(),
@@ -215,7 +222,7 @@ impl Run {
         self.seq += 1;
         self.turned_away = false;
         let wanted = u32::try_from(self.wanted()).unwrap_or(u32::MAX);
-        self.call = call(cx, &self.experiment, self.seq, &CallState::Open, (self.claim_below, wanted), now);
+        self.call = call(cx, &self.experiment, self.seq, &CallState::Open, (self.claim_below, wanted), &cx.at, now);
         let record = SeqRecord { seq: self.seq, claim_below: self.claim_below };
         cx.put(key(Tag::Seq, &self.id, &[]), codec::encode(&record));
         let stations = self.stations(cx).unwrap_or(1);
@@ -270,9 +277,10 @@ pub(super) fn call(
     seq: u64,
     state: &CallState,
     (claim_below, wanted): (u64, u32),
+    at: &At,
     now: Time,
 ) -> Signed<Call> {
-    let mut addresses = cx.at.clone().into_vec();
+    let mut addresses = at.clone().into_vec();
     loop {
         let body = Call {
             experiment: experiment.clone(),
@@ -281,8 +289,8 @@ pub(super) fn call(
             claim_below,
             wanted,
             at: List::first(addresses.clone()),
-            nbf: now,
-            exp: now.plus(CALL_VALID_MS_MAX),
+            nbf: cx.world(now),
+            exp: cx.world(now).plus(CALL_VALID_MS_MAX),
         };
         let signed = cx.key.sign(&cx.config.network, body);
         if codec::encode(&signed).len() <= CALL_BYTES_MAX || addresses.pop().is_none() {

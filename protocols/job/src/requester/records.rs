@@ -10,6 +10,7 @@
 //! | `J` ‖ index | leases outstanding and lost of an open job | until settled |
 //! | `F` ‖ lease | nothing; owns what was fetched of a receipt that is not held yet | until held or lost, or the restart |
 //! | `H` ‖ lease | a held receipt; owns its large parts | until its page |
+//! | `G` ‖ lease | the job, and the CID of the end of a guest's log, which it owns | until forgotten |
 //! | `T` ‖ ordinal | a verdict | until its page |
 //! | `P` ‖ number | a page's CID, and which jobs and leases are in it; owns the page and the large parts of its receipts | until forgotten |
 //! | `C` | the closed experiment; owns the root of its Log | until forgotten: [`super::CLOSED_MAX`] are kept |
@@ -41,13 +42,14 @@ pub(super) enum Tag {
     Job,
     Fetched,
     Held,
+    Log,
     Verdict,
     Page,
     Closed,
 }
 
 impl Tag {
-    const ALL: [(Self, u8); 11] = [
+    const ALL: [(Self, u8); 12] = [
         (Self::Experiment, b'E'),
         (Self::Blocks, b'B'),
         (Self::Seq, b'S'),
@@ -56,6 +58,7 @@ impl Tag {
         (Self::Job, b'J'),
         (Self::Fetched, b'F'),
         (Self::Held, b'H'),
+        (Self::Log, b'G'),
         (Self::Verdict, b'T'),
         (Self::Page, b'P'),
         (Self::Closed, b'C'),
@@ -110,6 +113,7 @@ fn shown(key: &Key) -> String {
 pub(super) struct ExperimentRecord {
     pub(super) experiment: Signed<Experiment>,
     pub(super) secret: Hash32,
+    pub(super) published: Time,
     pub(super) jobs: Jobs,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) at_once: Option<u32>,
@@ -120,6 +124,7 @@ pub(super) struct ExperimentRecord {
 pub(super) struct ExperimentRef<'a> {
     pub(super) experiment: &'a Signed<Experiment>,
     pub(super) secret: Hash32,
+    pub(super) published: Time,
     pub(super) jobs: &'a Jobs,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) at_once: Option<u32>,
@@ -143,10 +148,18 @@ pub(super) struct NodeRecord {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JobRecord {
-    pub(super) outstanding: Vec<(LeaseNumber, NodeId, Cluster)>,
+    /// With when each lease was dealt.
+    pub(super) outstanding: Vec<(LeaseNumber, NodeId, Cluster, Time)>,
     pub(super) lost: Vec<(LeaseNumber, NodeId, Lost)>,
     /// How often each cluster lost it.
     pub(super) losses: Vec<(Cluster, u32)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogRecord {
+    pub(super) index: u64,
+    pub(super) log: Cid,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -173,5 +186,6 @@ pub(super) struct ClosedRecord {
     pub(super) pages: Vec<Cid>,
     pub(super) settled: u64,
     pub(super) held: Ranges,
+    pub(super) published: Time,
     pub(super) at: Time,
 }

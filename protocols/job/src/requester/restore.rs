@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::logs::Logs;
 use super::machine::Requester;
 use super::open::RENEW_MS_MIN;
-use super::records::{self, ClosedRecord, ExperimentRecord, JobRecord, NodeRecord, PageRecord, SeqRecord, Tag, VerdictRecord};
+use super::records::{self, ClosedRecord, ExperimentRecord, JobRecord, LogRecord, NodeRecord, PageRecord, SeqRecord, Tag, VerdictRecord};
 use super::run::{Claimant, Closed, Leased, Losses, OpenJob, Run};
+use super::untold::Untold;
 use super::{Explanation, Peer};
 use crate::call::CallState;
 use crate::durable::{Key, RestoreError};
@@ -30,6 +32,7 @@ struct Found {
     /// Of receipts that died with the process.
     fetched: Vec<Key>,
     held: BTreeMap<LeaseNumber, HeldReceipt>,
+    logs: BTreeMap<LeaseNumber, LogRecord>,
     verdicts: BTreeMap<u64, VerdictRecord>,
     pages: BTreeMap<u64, PageRecord>,
     closed: Option<ClosedRecord>,
@@ -49,6 +52,7 @@ impl Found {
             Tag::Job => _ = self.jobs.insert(records::number(key, rest)?, records::read(key, value)?),
             Tag::Fetched => self.fetched.push(key.clone()),
             Tag::Held => _ = self.held.insert(records::number(key, rest)?, records::read(key, value)?),
+            Tag::Log => _ = self.logs.insert(records::number(key, rest)?, records::read(key, value)?),
             Tag::Verdict => _ = self.verdicts.insert(records::number(key, rest)?, records::read(key, value)?),
             Tag::Page => _ = self.pages.insert(records::number(key, rest)?, records::read(key, value)?),
             Tag::Closed => self.closed = Some(records::read(key, value)?),
@@ -67,6 +71,7 @@ impl Requester {
         for (id, mut found) in all {
             if let Some(record) = found.closed.take() {
                 let mut closed = reopened(id, record)?;
+                found.logs.iter().for_each(|(lease, record)| closed.logs.restore(*lease, record));
                 closed.call_again(&mut self.cx, now);
                 self.closed.insert(id, closed);
                 continue;
@@ -74,6 +79,7 @@ impl Requester {
             let missing = || RestoreError { key: id.to_string(), reason: "it has records but no experiment".to_owned() };
             let record = found.experiment.take().ok_or_else(missing)?;
             let mut run = Run::new(&self.cx, record.experiment, record.secret, record.jobs, record.at_once, now);
+            run.published = record.published;
             run.restore(&mut self.cx, found, now);
             run.call_out(&mut self.cx, now);
             self.open.insert(id, run);
@@ -86,7 +92,8 @@ fn reopened(id: ExperimentId, record: ClosedRecord) -> Result<Closed, RestoreErr
     let CallState::Closed { log } = record.call.body.state else {
         return Err(RestoreError { key: id.to_string(), reason: "its last Call is not closed".to_owned() });
     };
-    Ok(Closed { record, log, renew_at: None, renew_after_ms: RENEW_MS_MIN, explanation: Explanation::default() })
+    let explanation = Explanation::default();
+    Ok(Closed { record, log, logs: Logs::default(), renew_at: None, renew_after_ms: RENEW_MS_MIN, explanation, untold: Untold::default() })
 }
 
 impl Run {
@@ -96,6 +103,7 @@ impl Run {
             self.claim_below = seq.claim_below;
         }
         self.next_lease = found.next_lease;
+        found.logs.iter().for_each(|(lease, record)| self.logs.restore(*lease, record));
         found.fetched.drain(..).for_each(|key| cx.delete(key));
         for (node, record) in found.nodes {
             let from = Peer { node, cluster: record.cluster, is_relayed: false };
@@ -104,6 +112,8 @@ impl Run {
             claimant.held = found.held.values().filter(|held| held.receipt.author == node).count() as u64;
             self.claimants.insert(node, claimant);
         }
+        self.explanation.claimants = self.claimants.len() as u64;
+        found.held.values().for_each(|held| self.explanation.ended(&held.receipt.body.outcome));
         for page in found.pages.into_values() {
             self.settled.absorb(&page.settled);
             self.held.absorb(&page.held);
@@ -145,11 +155,11 @@ impl Run {
         let losses = record.losses.into_iter().map(|(cluster, count)| (cluster, Losses { count, ready: Time(0) }));
         let lost_all = u32::try_from(record.lost.len()).unwrap_or(u32::MAX);
         let mut job = OpenJob { lost: record.lost, lost_all, losses: losses.collect(), dealt: now, ..OpenJob::default() };
-        for (number, node, cluster) in record.outstanding {
+        for (number, node, cluster, recorded) in record.outstanding {
             job.nodes.insert(node);
             job.clusters.insert(cluster);
             job.outstanding.insert(number);
-            self.leases.insert(number, Leased { index, node, cluster, dealt: now, until, renewed: false, named: None });
+            self.leases.insert(number, Leased { index, node, cluster, dealt: now, recorded, until, renewed: false, named: None });
             self.ends.insert((until, number));
             if let Some(claimant) = self.claimants.get_mut(&node) {
                 claimant.outstanding.insert(number);

@@ -3,20 +3,22 @@
 //! Guarantees: state in proportion to the jobs that are dealt and unsettled and to the stations that take part, both bounded;
 //! settled jobs and held leases are ranges. Deliberately lacks rules: the files beside it have them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cid::Cid;
 
 use super::claim::CLAIMANTS_MAX;
 use super::deal::OPEN_JOBS_MAX;
+use super::logs::{LOGS_MAX, Logs};
 use super::losers::Losers;
 use super::overdue::Typical;
 use super::ranges::Ranges;
 use super::records::{ClosedRecord, JobRecord};
+use super::untold::{Unread, Untold};
 use super::{Explanation, Peer};
 use crate::bounded::Bytes;
 use crate::call::Call;
+use crate::clock::Shift;
 use crate::cluster::Cluster;
 use crate::codec;
 use crate::durable::Ticket;
@@ -24,9 +26,10 @@ use crate::experiment::{Experiment, ExperimentId, Labels};
 use crate::identity::{Hash32, NodeId, Signed};
 use crate::jobs::Jobs;
 use crate::log::{Entry, HELD_RECEIPT_BYTES_MAX, HeldReceipt, JOB_RECEIPTS_BYTES_MAX, Lost, PAGES_MAX};
-use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Receipt};
+use crate::receipt::{INLINE_BYTES_MAX, LOG_BYTES_MAX, LeaseNumber, Receipt};
 use crate::time::Time;
-use crate::verdict::{JobVerdict, VERDICT_RECEIPTS_MAX};
+use crate::verdict::VERDICT_RECEIPTS_MAX;
+use crate::work::DeclineReason;
 
 #[derive(Debug)]
 pub(super) struct Run {
@@ -34,6 +37,7 @@ pub(super) struct Run {
     pub(super) experiment: Signed<Experiment>,
     pub(super) secret: Hash32,
     pub(super) jobs: Jobs,
+    pub(super) published: Time,
     /// The researcher's own bound on open jobs.
     pub(super) at_once: Option<u32>,
 
@@ -46,6 +50,8 @@ pub(super) struct Run {
     /// Whether a station was told to come back with a higher seq since the last Call.
     pub(super) turned_away: bool,
     pub(super) explanation: Explanation,
+    /// Who declined, and why the last time.
+    pub(super) decliners: BTreeMap<NodeId, DeclineReason>,
     /// Attempts that one job may have.
     pub(super) attempts_max: u32,
 
@@ -70,6 +76,7 @@ pub(super) struct Run {
     pub(super) proved_at: Time,
     /// Bytes of receipts and outputs held in `open`.
     pub(super) held_bytes: usize,
+    pub(super) logs: Logs,
 
     pub(super) settled: Ranges,
     pub(super) held: Ranges,
@@ -132,7 +139,7 @@ pub(super) struct Claimant {
     /// Whether its record is on disk.
     pub(super) recorded: bool,
     /// Verdicts it has not read.
-    pub(super) unread: VecDeque<(u64, Arc<JobVerdict>)>,
+    pub(super) unread: Unread,
 }
 
 impl Claimant {
@@ -154,7 +161,7 @@ impl Claimant {
             paused_until: Time(0),
             execution_ms: 1_000,
             recorded: false,
-            unread: VecDeque::new(),
+            unread: Unread::new(),
         }
     }
 }
@@ -166,6 +173,8 @@ pub(super) struct Leased {
     pub(super) node: NodeId,
     pub(super) cluster: Cluster,
     pub(super) dealt: Time,
+    /// When it was dealt by the record of it: a restart begins the lease anew, and changes nothing of this.
+    pub(super) recorded: Time,
     pub(super) until: Time,
     /// Its duration began anew once already.
     pub(super) renewed: bool,
@@ -176,8 +185,11 @@ pub(super) struct Leased {
 #[derive(Clone, Debug)]
 pub(super) struct Named {
     pub(super) receipt: Signed<Receipt>,
+    /// When it first came.
+    pub(super) came: Time,
     pub(super) output: Part,
     pub(super) transcript: Part,
+    pub(super) log: Option<Bytes<LOG_BYTES_MAX>>,
     pub(super) fetch: Option<Ticket>,
 }
 
@@ -252,6 +264,9 @@ pub(super) struct Losses {
     pub(super) ready: Time,
 }
 
+/// Stations of which it is known why they declined: 80 KiB.
+pub(super) const DECLINERS_MAX: usize = 2_048;
+
 /// Lost leases that the Log names of one job: enough to see who loses them. Each loss writes them all to the disk, and losses end no job.
 pub(super) const LOST_MAX: usize = 128;
 
@@ -276,20 +291,51 @@ pub(super) fn attempts_max(experiment: &Experiment) -> u32 {
 pub(super) struct Closed {
     pub(super) record: ClosedRecord,
     pub(super) log: Cid,
+    pub(super) logs: Logs,
     /// When to gossip it again, while that is useful.
     pub(super) renew_at: Option<Time>,
     pub(super) renew_after_ms: u64,
     pub(super) explanation: Explanation,
+    pub(super) untold: Untold,
 }
 
 impl Run {
     /// What holds of it after every event: nothing that stations do makes more of it than fits.
     pub(super) fn assert_bounds(&self) {
         assert!(self.claimants.len() <= CLAIMANTS_MAX, "more claimants than fit");
+        assert!(self.decliners.len() <= DECLINERS_MAX, "more decliners than fit");
         assert!(self.open.len() <= OPEN_JOBS_MAX + self.leases.len(), "more open jobs than fit");
         let indexed = self.hungry.len() + self.silent.len();
         assert!(self.ends.len() <= self.leases.len() && indexed <= self.open.len(), "what is indexed is there, and once");
+        assert!(self.logs.len() <= LOGS_MAX, "more logs than fit");
         assert!(self.pages.len() < PAGES_MAX && self.settled.len() <= self.jobs.count(), "more pages or verdicts than there can be");
+    }
+
+    /// `node` said why it does not claim. Each station counts once, however often it says so; keys cost nothing, so that no more than
+    /// [`DECLINERS_MAX`] count, and nothing rests on them but advice.
+    pub(super) fn declined(&mut self, node: NodeId, reason: DeclineReason) {
+        if self.decliners.len() >= DECLINERS_MAX && !self.decliners.contains_key(&node) {
+            return;
+        }
+        if let Some(before) = self.decliners.insert(node, reason) {
+            self.uncount(before);
+        }
+        *self.explanation.declines.entry(reason).or_default() += 1;
+    }
+
+    /// `node` claimed, whatever it said before.
+    pub(super) fn takes_part(&mut self, node: NodeId) {
+        if let Some(reason) = self.decliners.remove(&node) {
+            self.uncount(reason);
+        }
+    }
+
+    fn uncount(&mut self, reason: DeclineReason) {
+        let Some(count) = self.explanation.declines.get_mut(&reason) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.explanation.declines.remove(&reason);
+        }
     }
 
     /// Executions that nobody has yet, all jobs together.
@@ -301,21 +347,21 @@ impl Run {
     pub(super) fn job_record(&self, job: &OpenJob) -> JobRecord {
         let outstanding = job.outstanding.iter().filter_map(|number| {
             let leased = self.leases.get(number)?;
-            Some((*number, leased.node, leased.cluster))
+            Some((*number, leased.node, leased.cluster, leased.recorded))
         });
         let losses = job.losses.iter().map(|(cluster, losses)| (*cluster, losses.count));
         JobRecord { outstanding: outstanding.collect(), lost: job.lost.clone(), losses: losses.collect() }
     }
 
     /// When this experiment next wants to be asked.
-    pub(super) fn next_deadline(&self) -> Time {
+    pub(super) fn next_deadline(&self, shift: Shift) -> Time {
         let ends = self.ends.first().map(|(end, _)| *end);
         let window = match &self.window {
             Window::Collecting { closes, .. } => Some(*closes),
             _ => None,
         };
         let widen = self.may_widen().then_some(self.widen_at);
-        let others = [ends, window, widen, Some(self.closes_at())];
+        let others = [ends, window, widen, Some(shift.ours(self.closes_at()))];
         others.into_iter().flatten().fold(self.renew_at, Ord::min)
     }
 }

@@ -13,12 +13,14 @@ use super::deal::OPEN_JOBS_MAX;
 use super::open::{RENEW_MS_MIN, call};
 use super::records::{ClosedRecord, PageRecord, Tag, VerdictRecord, key, numbered};
 use super::run::{Closed, OpenJob, OpenPage, Run};
+use super::untold::Untold;
 use super::{Effect, Note};
 use crate::bounded::{Bytes, List};
-use crate::call::{CALL_VALID_MS_MAX, CLOCK_TOLERANCE_MS, CallState};
+use crate::call::{CALL_VALID_MS_MAX, CLOCK_TOLERANCE_MS, Call, CallState};
 use crate::codec;
 use crate::content::{DAG_CBOR, cid_of};
 use crate::experiment::ExperimentId;
+use crate::identity::Signed;
 use crate::jobs::BLOCK_BYTES_MAX;
 use crate::log::{Entry, HeldReceipt, PAGE_BYTES_MAX, PAGES_MAX, Page, ROOT_BYTES_MAX, RULES, Root, SettledJob};
 use crate::quorum::{self, End};
@@ -27,7 +29,7 @@ use crate::verdict::{Decision, JobVerdict};
 use crate::work::DELIVERIES_MAX;
 
 /// Unread verdicts kept per station; who reads more slowly finds them in the Log.
-const UNREAD_MAX: usize = 256;
+pub(super) const UNREAD_MAX: usize = 256;
 /// Room in a page for its head.
 const PAGE_HEAD_BYTES: usize = 256;
 /// An entry above this keeps its outputs in blobs of their own, so that a page stays a page.
@@ -43,8 +45,7 @@ impl Run {
     pub(super) fn progress(&mut self, cx: &mut Context, index: u64) {
         let attempts_max = self.attempts_max;
         let Some(job) = self.open.get(&index) else { return };
-        let class = &self.experiment.body.class;
-        let decision = if job.lacking == 0 { quorum::decide(class, &job.receipts) } else { None };
+        let decision = if job.lacking == 0 { quorum::decide(&self.experiment.body, &job.receipts) } else { None };
         if let Some(decision) = decision {
             return self.settle(cx, index, decision);
         }
@@ -54,7 +55,7 @@ impl Run {
         }
         self.hungry.remove(&index);
         if job.outstanding.is_empty() {
-            let decision = quorum::conclude(class, &job.receipts, End::Exhausted);
+            let decision = quorum::conclude(&self.experiment.body, &job.receipts, End::Exhausted);
             return self.settle(cx, index, decision);
         }
         self.watch(index);
@@ -146,15 +147,15 @@ impl Run {
         self.pages.push(cid);
     }
 
-    /// When the experiment ends at the latest: work under way has the clock tolerance.
+    /// When the experiment ends at the latest, in the world's time: work under way has the clock tolerance.
     pub(super) fn closes_at(&self) -> Time {
         let deadline = self.experiment.body.deadline;
         if self.leases.is_empty() { deadline } else { deadline.plus(CLOCK_TOLERANCE_MS) }
     }
 
-    /// Whether nothing more will happen.
-    pub(super) fn is_over(&self, now: Time) -> bool {
-        self.settled.len() >= self.jobs.count() || now >= self.closes_at() || self.pages.len() + PAGES_KEPT >= PAGES_MAX
+    /// Whether nothing more will happen, at this time of the world.
+    pub(super) fn is_over(&self, world: Time) -> bool {
+        self.settled.len() >= self.jobs.count() || world >= self.closes_at() || self.pages.len() + PAGES_KEPT >= PAGES_MAX
     }
 
     /// Expires what is open, writes the last page and the root, and says Closed.
@@ -171,7 +172,7 @@ impl Run {
         for index in self.open.keys().copied().collect::<Vec<_>>() {
             cx.delete(numbered(Tag::Job, &self.id, index));
             let Some(job) = self.open.get(&index).filter(|job| !job.receipts.is_empty()) else { continue };
-            let decision = quorum::conclude(&self.experiment.body.class, &job.receipts, End::Expired);
+            let decision = quorum::conclude(&self.experiment.body, &job.receipts, End::Expired);
             measured += u64::from(!matches!(decision, Decision::Expired { .. }));
             self.settle(cx, index, decision);
         }
@@ -191,12 +192,15 @@ impl Run {
         let closed = key(Tag::Closed, &self.id, &[]);
         cx.bring(closed.clone(), log, bytes);
         self.forget_records(cx);
-        let call = call(cx, &self.experiment, self.seq + 1, &CallState::Closed { log }, (self.claim_below, self.call.body.wanted), now);
-        let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, at: now };
+        let old = Call { state: CallState::Closed { log }, claim_below: self.claim_below, seq: self.seq, ..self.call.body.clone() };
+        let call = call_after(cx, &old, now);
+        let record = ClosedRecord { call, pages: self.pages, settled, held: self.held, published: self.published, at: cx.world(now) };
         cx.put(closed, codec::encode(&record));
         cx.then(Effect::Gossip(Box::new(record.call.clone())));
         cx.note(Note::Closed { experiment: self.id, log });
-        Closed { record, log, renew_at: Some(now.plus(RENEW_MS_MIN)), renew_after_ms: RENEW_MS_MIN, explanation: self.explanation }
+        let untold = Untold::of(self.claimants);
+        let renew_at = Some(now.plus(RENEW_MS_MIN));
+        Closed { record, log, logs: self.logs, renew_at, renew_after_ms: RENEW_MS_MIN, explanation: self.explanation, untold }
     }
 
     /// What Closed replaces. Verdicts and receipts went with the last page; pages and blocks keep their owners.
@@ -220,12 +224,18 @@ impl Closed {
         for number in 0..self.record.pages.len() as u64 {
             cx.delete(numbered(Tag::Page, &id, number));
         }
+        self.logs.forget(cx, &id);
+    }
+
+    /// Whether at this time of the world the last Open Call may still be around, so that saying where the Log is found is worth a Call.
+    pub(super) fn is_missed(&self, world: Time) -> bool {
+        world.since(self.record.at) <= CALL_VALID_MS_MAX
     }
 
     /// Says once more that it is closed, while that is useful.
     pub(super) fn keep_calling(&mut self, cx: &mut Context, now: Time) {
         let Some(at) = self.renew_at.filter(|at| *at <= now) else { return };
-        if at.since(self.record.at) > CLOSING_MS {
+        if cx.world(at).since(self.record.at) > CLOSING_MS {
             self.renew_at = None;
             return;
         }
@@ -234,18 +244,23 @@ impl Closed {
 
     /// Gossips with the next seq, if the last Open Call may still be around.
     pub(super) fn call_again(&mut self, cx: &mut Context, now: Time) {
-        if now.since(self.record.at) > CALL_VALID_MS_MAX {
+        if !self.is_missed(cx.world(now)) {
             self.renew_at = None;
             return;
         }
-        let old = &self.record.call.body;
-        let call = call(cx, &old.experiment, old.seq + 1, &old.state, (old.claim_below, old.wanted), now);
-        self.record.call = call;
+        self.record.call = call_after(cx, &self.record.call.body, now);
         cx.put(key(Tag::Closed, &self.record.call.body.id(), &[]), codec::encode(&self.record));
         cx.then(Effect::Gossip(Box::new(self.record.call.clone())));
         self.renew_after_ms *= 2;
         self.renew_at = Some(now.plus(self.renew_after_ms));
     }
+}
+
+/// The next Call of a closed experiment. Before this process knows its addresses those of the last Call stand in it: without any, nobody
+/// would find the Log.
+fn call_after(cx: &Context, old: &Call, now: Time) -> Signed<Call> {
+    let at = if cx.at.is_empty() { &old.at } else { &cx.at };
+    call(cx, &old.experiment, old.seq + 1, &old.state, (old.claim_below, old.wanted), at, now)
 }
 
 /// Equal outputs stand in an entry once.

@@ -9,6 +9,7 @@ use super::{Admission, Effect, Note, Via, Worker};
 use crate::accounts;
 use crate::bounded::{List, Name};
 use crate::call::{CALL_BYTES_MAX, CLOCK_TOLERANCE_MS, Call, CallState};
+use crate::clock::Shift;
 use crate::cluster::Cluster;
 use crate::experiment::ExperimentId;
 use crate::gauge::Gauge;
@@ -131,9 +132,11 @@ pub(super) enum Kind {
     News,
     /// The same as kept, now heard on gossip for the first time: worth forwarding.
     Repeated,
-    /// Nothing new, too early, too late, or no room.
+    /// Nothing new, or no room.
     Nothing,
-    /// Two bodies of one `seq`: proof E3 against its author.
+    /// Of another time than this station's: too early or too late.
+    Untimely,
+    /// Two bodies of one `seq` that say different things: proof E3 against its author.
     Contradiction,
 }
 
@@ -167,7 +170,7 @@ impl Calls {
         let id = call.body.id();
         let gossiped = source == Source::Gossip;
         if call.body.nbf > now.plus(CLOCK_TOLERANCE_MS) || call.body.exp.plus(CLOCK_TOLERANCE_MS) <= now {
-            return (Kind::Nothing, Vec::new());
+            return (Kind::Untimely, Vec::new());
         }
         let own = source == Source::Own;
         if let Some(kept) = self.kept.get_mut(&id) {
@@ -176,7 +179,9 @@ impl Calls {
             }
             if call.body.seq == kept.call.body.seq {
                 let kind = match call.body == kept.call.body {
-                    false => Kind::Contradiction,
+                    false if !call.body.says_as(&kept.call.body) => Kind::Contradiction,
+                    // Signed anew after a crash, valid for another time.
+                    false => Kind::Nothing,
                     true if gossiped && !std::mem::replace(&mut kept.gossiped, true) => Kind::Repeated,
                     true => Kind::Nothing,
                 };
@@ -290,7 +295,7 @@ impl Worker {
     pub(super) fn take_call(&mut self, call: Signed<Call>, source: Source, from: Option<NodeId>, now: Time) -> Kind {
         let id = call.body.id();
         let history = &self.history;
-        let (kind, gone) = self.calls.offer(&call, source, |author| history.knows(author), now);
+        let (kind, gone) = self.calls.offer(&call, source, |author| history.knows(author), self.world(now));
         for gone in gone {
             self.forget_call(&gone);
         }
@@ -302,6 +307,10 @@ impl Worker {
             Kind::Contradiction => {
                 self.act(Effect::Report { node: call.author, action: PeerAction::Proven });
                 self.note(Note::Contradicted { experiment: id, seq: call.body.seq, requester: call.author });
+            }
+            Kind::Untimely => {
+                let ahead_ms = Shift::between(self.world(now), call.body.nbf).ms();
+                self.note(Note::Untimely { experiment: id, requester: call.author, ahead_ms });
             }
             Kind::Repeated | Kind::Nothing => {}
         }

@@ -20,7 +20,7 @@ use crate::time::{MINUTE, SECOND, Time};
 use crate::work::{Claim, ClaimRefused, Decline, DeclineReason, Leases, Refusal, Request, Response, ReturnReason, WAIT_MS};
 
 /// Dials a second that one Call may cause network-wide.
-const DIALS_PER_S: u64 = 64;
+pub(super) const DIALS_PER_S: u64 = 64;
 /// The longest of these waits, however many stations are told of: a count is no proof, and an experiment must begin.
 pub(super) const STAGGER_MS_MAX: u64 = MINUTE;
 /// How long others get to claim an experiment of this station's own before it does so itself.
@@ -134,7 +134,7 @@ impl Worker {
         }
         let call = &work.call.body;
         let body = &call.experiment.body;
-        if call.deadline().plus(CLOCK_TOLERANCE_MS) < now {
+        if call.deadline().plus(CLOCK_TOLERANCE_MS) < self.world(now) {
             // What is given back after the end is news to nobody.
             self.works.entry(id).and_modify(|work| {
                 work.standing = Standing::Late;
@@ -222,7 +222,7 @@ impl Worker {
 
     /// Whether the station and the outbox have room for more of this requester.
     pub(super) fn may_take_more(&self, work: &Work) -> bool {
-        self.may_work && !self.draining && self.room(work) > 0
+        self.rest().is_none() && self.room(work) > 0
     }
 
     /// When this experiment needs the clock next.
@@ -381,15 +381,6 @@ impl Worker {
         let spread = self.random_up_to(backoff * 2 / 5);
         if let Some(work) = self.works.get_mut(&id) {
             work.send_at = now.plus(backoff * 4 / 5 + spread);
-        }
-    }
-
-    /// Takes nothing new; what waits for a slot goes back, what runs is let run and delivered.
-    pub(super) fn drain(&mut self) {
-        self.draining = true;
-        let ids: Vec<ExperimentId> = self.works.keys().copied().collect();
-        for id in ids {
-            self.return_queued(id, ReturnReason::Drain);
         }
     }
 }

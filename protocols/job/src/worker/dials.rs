@@ -126,7 +126,7 @@ impl Worker {
         if self.is_here(&requester) || at.is_empty() {
             return Ok(at);
         }
-        if work.dials_end() < now {
+        if work.dials_end() < self.world(now) {
             return Err(now.plus(MUTE_MS));
         }
         let payer = self.payer(requester);

@@ -37,7 +37,7 @@ impl Worker {
         assert!(self.outbox_entries <= OUTBOX_MAX, "the outbox is bounded");
         assert!(self.outbox_bytes <= OUTBOX_BYTES_MAX, "the bytes of the outbox are bounded");
         assert!(self.history.len() <= HISTORY_MAX, "known requesters are bounded");
-        assert!(self.executions.len() <= self.config.capacity as usize, "never more run than there are slots");
+        assert!(self.executions.len() <= self.most_slots as usize, "never more run than there are slots");
         assert!(self.deadline.is_some_and(|at| at > now && at <= now.plus(SWEEP_MS)), "the clock is needed soon");
     }
 }

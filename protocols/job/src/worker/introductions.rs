@@ -43,10 +43,12 @@ impl Introductions {
 impl Worker {
     /// The answer to a question for peers: the sample, this station and some of its neighbours, but for what the asker has.
     pub(super) fn known_peers(&mut self, from: NodeId, topic: &Name, have: &[RecordTag], now: Time) -> Response {
+        let world = self.world(now);
         let Some(census) = self.census.get(topic) else { return Response::Unserved };
         let have: BTreeSet<RecordTag> = have.iter().copied().collect();
         let is_asked = |record: &&Signed<PeerRecord>| !have.contains(&RecordTag::of(record));
-        let is_new = |record: &&Signed<PeerRecord>| is_asked(record) && census.record(&record.body.node).is_none() && census.is_current(record, now);
+        let is_new =
+            |record: &&Signed<PeerRecord>| is_asked(record) && census.record(&record.body.node).is_none() && census.is_current(record, world);
         let introductions = &self.peers.introductions;
         let own: Vec<Signed<PeerRecord>> = introductions.own.get(topic).filter(is_new).cloned().into_iter().collect();
         let is_other = |record: &&Signed<PeerRecord>| record.body.topic == *topic && record.body.node != from;
@@ -56,6 +58,6 @@ impl Worker {
             let index = self.random_up_to(others.len() as u64 - 1);
             others.swap_remove(usize::try_from(index).unwrap_or(0));
         }
-        Response::Peers { records: List::first(own.into_iter().chain(others).chain(sample)) }
+        Response::Peers { records: List::first(own.into_iter().chain(others).chain(sample)), time: world }
     }
 }

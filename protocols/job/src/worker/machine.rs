@@ -14,13 +14,15 @@ use super::gauges::works_max;
 use super::outbox::{self, History};
 use super::peers::Peers;
 use super::questions::Question;
+use super::rest::Resting;
 use super::schedule::{Kept, Load};
 use super::turns::Turns;
 use super::whereabouts::Whereabouts;
 use super::work::{Running, Work};
 use super::{Action, Config, Effect, Event, Note};
-use crate::bounded::{Name, Text};
+use crate::bounded::Name;
 use crate::census::Census;
+use crate::clock::Shift;
 use crate::durable::{Commit, Key, RestoreError, Ticket};
 use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, SigningKey};
@@ -47,25 +49,6 @@ pub enum Standing {
     Late,
     /// Closed by its requester.
     Closed,
-}
-
-/// One experiment, for the status page.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    pub experiment: ExperimentId,
-    pub name: Text<64>,
-    pub requester: NodeId,
-    pub topic: Name,
-    /// The highest heard.
-    pub seq: u64,
-    pub standing: Standing,
-    /// Whether any lease was asked for.
-    pub claimed: bool,
-    pub running: usize,
-    /// Leases that wait for a slot or for the module.
-    pub queued: usize,
-    /// Receipts not yet held by the requester.
-    pub outbox: usize,
 }
 
 /// What an answer belongs to.
@@ -116,8 +99,9 @@ pub struct Worker {
     pub(super) rng: ChaCha8Rng,
     actions: VecDeque<Action>,
     tickets: u64,
-    pub(super) may_work: bool,
-    pub(super) draining: bool,
+    pub(super) resting: Resting,
+    /// The most executions at the same time that there were ever room for.
+    pub(super) most_slots: u32,
     pub(super) addresses: At,
     pub(super) whereabouts: Whereabouts,
     pub(super) calls: Calls,
@@ -147,6 +131,8 @@ pub struct Worker {
     /// What the driver was last told of each topic's size.
     pub(super) counted: BTreeMap<Name, u64>,
     pub(super) dials: Dials,
+    /// How far the world's time is ahead of what the driver hands in.
+    pub(super) shift: Shift,
     sweep_at: Time,
     pub(super) deadline: Option<Time>,
 }
@@ -167,8 +153,8 @@ impl Worker {
             rng: ChaCha8Rng::from_seed(seed),
             actions: VecDeque::new(),
             tickets: 0,
-            may_work: true,
-            draining: false,
+            resting: Resting::default(),
+            most_slots: config.capacity,
             addresses: At::default(),
             whereabouts: Whereabouts::default(),
             calls: Calls::default(),
@@ -190,6 +176,7 @@ impl Worker {
             census,
             counted: BTreeMap::new(),
             dials: Dials::default(),
+            shift: Shift::default(),
             sweep_at: now.plus(SWEEP_MS),
             deadline: None,
             config,
@@ -218,12 +205,13 @@ impl Worker {
                     self.renew_records(now);
                 }
             }
-            Event::PolicyChanged(policy) => {
-                self.config.policy = policy;
+            Event::PolicyChanged { policy, capacity } => {
+                (self.config.policy, self.config.capacity) = (*policy, capacity);
+                self.most_slots = self.most_slots.max(capacity);
                 self.judge_all(now);
             }
-            Event::MayWork(may) => self.may_work = may,
-            Event::Drain => self.drain(),
+            Event::Clock(shift) => self.clock_stepped(shift, now),
+            rest @ (Event::Pause { .. } | Event::Resume | Event::OnBattery(_) | Event::Room(_) | Event::Fit(_) | Event::Drain) => self.rested(&rest),
             Event::Tick => {}
         }
         self.settle(now);
@@ -253,11 +241,6 @@ impl Worker {
         self.deadline
     }
 
-    /// All experiments known, in the order of their ids.
-    pub fn summaries(&self) -> impl Iterator<Item = Summary> + '_ {
-        self.works.iter().map(|(id, work)| work.summary(*id))
-    }
-
     /// Why this station does what it does with one experiment.
     #[must_use]
     pub fn standing(&self, experiment: &ExperimentId) -> Option<Standing> {
@@ -276,16 +259,22 @@ impl Worker {
         self.outbox_entries
     }
 
-    /// The counted size of a topic, this station included.
+    /// The counted size of a topic, this station included: never below those that are connected.
     #[must_use]
     pub fn counted(&self, topic: &Name) -> u64 {
         self.census.get(topic).map_or(1, |census| census.count(self.peers.met(topic)))
     }
 
+    /// Stations of a topic that are connected now.
+    #[must_use]
+    pub fn met(&self, topic: &Name) -> u64 {
+        self.peers.met(topic) as u64
+    }
+
     /// Whether a drain has come to its end: nothing runs and nothing waits to be told.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.draining && self.executions.is_empty() && self.outbox_entries == 0 && self.works.values().all(|work| work.returned.is_empty())
+        self.resting.draining && self.executions.is_empty() && self.outbox_entries == 0 && self.works.values().all(|work| work.returned.is_empty())
     }
 
     /// Does whatever is due now, and sets the next deadline.
@@ -294,6 +283,7 @@ impl Worker {
             self.sweep_at = now.plus(SWEEP_MS);
             self.sweep(now);
         }
+        self.look_at_rest(now);
         self.expire_leases(now);
         self.start_ready(now);
         self.make_way(now);
@@ -320,9 +310,24 @@ impl Worker {
         }
     }
 
+    /// The world's time, as messages and records say it, when the station's own is `now`.
+    pub(super) fn world(&self, now: Time) -> Time {
+        self.shift.theirs(now)
+    }
+
+    /// What the world's time decides is judged anew; leases and whatever is waited for go by the station's own.
+    fn clock_stepped(&mut self, shift: Shift, now: Time) {
+        self.shift = shift;
+        // What seemed to be over may not be.
+        self.works.values_mut().filter(|work| work.standing == Standing::Late).for_each(|work| work.standing = Standing::NotSampled);
+        self.sweep(now);
+        self.renew_records(now);
+        self.ask_calls_soon(now);
+    }
+
     fn sweep(&mut self, now: Time) {
         self.dials.sweep(now);
-        let gone = self.calls.expire(now);
+        let gone = self.calls.expire(self.world(now));
         for id in gone {
             if let Some(work) = self.works.get_mut(&id) {
                 work.heard = false;
@@ -345,6 +350,7 @@ impl Worker {
             .chain(self.way_deadline())
             .chain(self.kept_deadline(now))
             .chain(self.seat_deadline(now))
+            .chain(self.rest_deadline(now))
             .fold(self.sweep_at, Time::min);
         // Whatever is due already was either done just now or waits for an event, not for the clock.
         soonest.max(now.plus(1))

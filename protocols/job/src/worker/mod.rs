@@ -18,6 +18,7 @@ use crate::address::Reach;
 use crate::bounded::{Name, Text};
 use crate::call::Call;
 use crate::capability::Needs;
+use crate::clock::Shift;
 use crate::cluster::Cluster;
 use crate::content::Content;
 use crate::durable::{self, Ticket};
@@ -27,6 +28,7 @@ use crate::limits::Limits;
 use crate::peer_action::PeerAction;
 use crate::policy::Policy;
 use crate::receipt::{Isolation, LeaseNumber, Outcome};
+use crate::time::Time;
 use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, ReturnReason};
 
 mod calls;
@@ -39,7 +41,9 @@ mod outbox;
 mod peers;
 mod probes;
 mod questions;
+mod rest;
 mod schedule;
+mod summary;
 mod turns;
 mod used;
 mod way;
@@ -49,8 +53,10 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Standing, Summary, Worker};
+pub use machine::{Standing, Worker};
 pub use outbox::OUTBOX_UNKNOWN_MAX;
+pub use rest::Rest;
+pub use summary::Summary;
 pub use turns::UNKNOWN_STRIDE;
 
 /// What a Worker knows of its station.
@@ -148,9 +154,24 @@ pub enum Event {
         by: Cluster,
         ip: IpAddr,
     },
-    PolicyChanged(Policy),
-    /// What the operator's budget says now: false outside the hours or on battery.
-    MayWork(bool),
+    /// The operator changed what they allow, and how many executions at the same time: what runs beyond that is let run.
+    PolicyChanged {
+        policy: Box<Policy>,
+        capacity: u32,
+    },
+    /// The operator wants no new work: until then, by the world's time, or until they say [`Event::Resume`]. Holds over restarts.
+    Pause {
+        until: Option<Time>,
+    },
+    Resume,
+    /// Whether the machine runs on battery now.
+    OnBattery(bool),
+    /// Whether the disk has room for what work brings.
+    Room(bool),
+    /// Whether this machine can run anything at all.
+    Fit(bool),
+    /// How far the world's time is ahead of the one that events come with; before the first of these not at all.
+    Clock(Shift),
     /// Finish what runs, take nothing new, deliver what there is.
     Drain,
     /// The deadline asked for by `next_deadline` has come.
@@ -164,6 +185,8 @@ pub struct Report {
     pub output: Vec<u8>,
     /// Canonical DAG-CBOR; empty when the job made no host calls.
     pub transcript: Vec<u8>,
+    /// What the guest wrote to standard error, or the end of it.
+    pub log: Vec<u8>,
     pub fuel: u64,
     pub duration_ms: u64,
 }
@@ -194,6 +217,7 @@ pub struct Execution {
     pub granted: Needs,
     /// A pure job sees no clock and no entropy.
     pub pure: bool,
+    /// Standard input.
     pub input: Vec<u8>,
 }
 
@@ -243,6 +267,11 @@ pub enum Effect {
         node: NodeId,
         action: PeerAction,
     },
+    /// What the clock of a connected peer says, to be compared with this station's.
+    PeerTime {
+        node: NodeId,
+        time: Time,
+    },
     Note(Note),
 }
 
@@ -262,6 +291,12 @@ pub enum Note {
         requester: NodeId,
         /// The neighbour that told it first; none of an own Call.
         from: Option<NodeId>,
+    },
+    /// A Call was not kept because it begins so far ahead of this station's clock, or (negative) began so long ago.
+    Untimely {
+        experiment: ExperimentId,
+        requester: NodeId,
+        ahead_ms: i64,
     },
     NotSampled {
         experiment: ExperimentId,
@@ -317,7 +352,7 @@ pub enum Note {
         experiment: ExperimentId,
         log: Cid,
     },
-    /// Two Calls of one requester under one `seq`: proof E3 against it.
+    /// Two Calls of one requester under one `seq` that say different things: proof E3 against it.
     Contradicted {
         experiment: ExperimentId,
         seq: u64,
@@ -327,6 +362,8 @@ pub enum Note {
     Overflow {
         what: &'static str,
     },
+    /// From now on nothing new is taken, for this reason; or it is again.
+    Rests(Option<Rest>),
 }
 
 pub type Action = durable::Action<Effect>;

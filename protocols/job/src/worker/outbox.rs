@@ -1,7 +1,7 @@
 //! Receipts on their way: durable first, then delivered until the requester holds or refuses them.
 //!
 //! Records: `o` ‖ experiment ‖ 0 ‖ lease → [`OutboxRecord`]; `c` ‖ experiment → [`CallRecord`], kept while the experiment has
-//! entries and for as long as a lease number could be misused; `p` ‖ node → held receipts.
+//! entries and for as long as a lease number could be misused; `p` ‖ node → held receipts; `r` → the operator's pause, see `rest`.
 //!
 //! Guarantees: no receipt leaves before its Commit is durable (every Deliver is a `then`); an entry ends with held, refused, a Closed
 //! Call, deadline + 7 days, or where strangers keep more than their half with that of them who has the most; every bound below holds. Deliberately lacks leases: the requester re-sends what is not in `holding`.
@@ -12,6 +12,7 @@ use cid::Cid;
 use serde::{Deserialize, Serialize};
 
 use super::machine::{Asked, Sent, Standing};
+use super::rest::PAUSE_BYTES_MAX;
 use super::used::Used;
 use super::work::Work;
 use super::{Effect, Note, Report, Worker};
@@ -23,7 +24,7 @@ use crate::durable::{Commit, Key, RestoreError};
 use crate::experiment::ExperimentId;
 use crate::identity::{NodeId, Signed};
 use crate::peer_action::PeerAction;
-use crate::receipt::{INLINE_BYTES_MAX, LeaseNumber, Outcome, RECEIPT_BYTES_MAX, Receipt};
+use crate::receipt::{INLINE_BYTES_MAX, LOG_BYTES_MAX, LeaseNumber, Outcome, RECEIPT_BYTES_MAX, Receipt};
 use crate::time::{DAY, Time};
 use crate::work::{Ack, DELIVERIES_MAX, Deliver, Delivery, HOLDING_MAX, RELAYED_BYTES_MAX, REQUEST_BYTES_MAX, ReceiptRefused, Request, WAIT_MS};
 
@@ -144,6 +145,9 @@ pub(super) fn restore(worker: &mut Worker, records: impl Iterator<Item = (Key, V
                 let record: PeerHistory = codec::decode(&value, 64).map_err(|error| bad(error.to_string()))?;
                 worker.history.held.insert(NodeId(node), record.held);
             }
+            Some((b'r', [])) => {
+                worker.resting.pause = Some(codec::decode(&value, PAUSE_BYTES_MAX).map_err(|error| bad(error.to_string()))?);
+            }
             _ => return Err(bad("no record of this machine begins so".to_owned())),
         }
     }
@@ -178,6 +182,15 @@ impl Work {
             entry.next_at = entry.next_at.max(at);
         }
     }
+}
+
+/// The last bytes of a log, as many as may travel and fit into `room`, from the beginning of a character on. None of an empty one.
+fn end_of_log(log: &[u8], room: usize) -> Option<Bytes<LOG_BYTES_MAX>> {
+    let from = log.len() - log.len().min(LOG_BYTES_MAX).min(room);
+    // Only where it is cut: what stands at the beginning is the guest's own.
+    let within = if from == 0 { 0 } else { log[from..].iter().take_while(|byte| **byte & 0xc0 == 0x80).count().min(3) };
+    let end = log[from + within..].to_vec();
+    if end.is_empty() { None } else { Bytes::new(end).ok() }
 }
 
 fn contents(receipt: &Receipt) -> impl Iterator<Item = &Content> {
@@ -227,11 +240,13 @@ impl Worker {
         let mut commit = Commit::default();
         let (output_content, transcript_content) = (receipt.output.clone(), receipt.transcript.clone());
         let receipt = self.key.sign(&self.config.network, receipt);
-        let mut delivery = Delivery { receipt, output: None, transcript: None };
+        let mut delivery = Delivery { receipt, output: None, transcript: None, log: None };
         if report.output.len() + report.transcript.len() <= INLINE_HERE_BYTES_MAX {
+            delivery.log = end_of_log(&report.log, INLINE_HERE_BYTES_MAX - report.output.len() - report.transcript.len());
             delivery.output = output_content.and_then(|_| Bytes::new(report.output).ok());
             delivery.transcript = transcript_content.and_then(|_| Bytes::new(report.transcript).ok());
         } else {
+            delivery.log = end_of_log(&report.log, LOG_BYTES_MAX);
             for (content, bytes) in [(output_content, report.output), (transcript_content, report.transcript)] {
                 if let Some(content) = content {
                     commit.bring(outbox_key(&id, lease), content.cid, bytes);
@@ -329,7 +344,8 @@ impl Worker {
 
     /// Ends what is recorded of experiments whose deadline is a week past.
     pub(super) fn expire_outbox(&mut self, now: Time) {
-        let over = |work: &Work| work.recorded && work.call.body.deadline().plus(KEPT_AFTER_DEADLINE_MS) < now;
+        let world = self.world(now);
+        let over = |work: &Work| work.recorded && work.call.body.deadline().plus(KEPT_AFTER_DEADLINE_MS) < world;
         let ids: Vec<ExperimentId> = self.works.iter().filter(|(_, work)| over(work)).map(|(id, _)| *id).collect();
         for id in ids {
             self.drop_outbox(id);

@@ -1,8 +1,8 @@
 //! Neighbours: who is connected, what they are asked, and what they are told.
 //!
 //! Guarantees: a new connection is asked for Calls and peers at once, so that a late joiner hears open Calls; later one random
-//! topic peer a minute; one station of the sample that is not connected is reached every three; a neighbour gets one answer of each
-//! kind per topic in 30 s. Deliberately lacks dialling: it names peers worth a dial, and the driver decides; who is introduced to whom is
+//! topic peer a minute; one station of the sample that is not connected is reached every three; a neighbour gets two answers of each
+//! kind per topic in 30 s, the second for one that has just restarted. Deliberately lacks dialling: it names peers worth a dial, and the driver decides; who is introduced to whom is
 //! in `introductions`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use super::machine::Sent;
 use super::{Effect, SendFailure, Worker};
 use crate::address::Address;
 use crate::bounded::{List, Name};
-use crate::call;
+use crate::call::{self, CLOCK_TOLERANCE_MS};
 use crate::census::{Census, PeerRecord, RecordRefused};
 use crate::cluster::Cluster;
 use crate::content::sha256;
@@ -40,8 +40,9 @@ const OUTSIDE_EVERY_MS: u64 = 3 * MINUTE;
 const PEERS_LOST_MS: u64 = 2 * SECOND;
 /// How often this station's own record is made anew: half of a record's life.
 const OWN_RECORD_MS: u64 = HOUR;
-/// How often one neighbour gets an answer of one kind for one topic.
-const ANSWER_EVERY_MS: u64 = 30 * SECOND;
+/// In such a time one neighbour gets two answers of one kind for one topic: whoever restarts asks anew, and must not take a refusal for
+/// nothing to tell.
+pub(super) const ANSWER_EVERY_MS: u64 = 30 * SECOND;
 /// Connections remembered: above the limits of connections of a bootstrap node.
 const CONNECTED_MAX: usize = 2_048;
 /// Answers remembered, so that a neighbour is not served too often by reconnecting.
@@ -67,8 +68,8 @@ pub(super) struct Peers {
     asked: BTreeMap<NodeId, BTreeSet<Name>>,
     /// When the random question of each kind and topic is due.
     due: BTreeMap<(Name, Kind), Time>,
-    /// Which neighbour was answered what, when.
-    answered: BTreeMap<(NodeId, Name, Kind), Time>,
+    /// Which neighbour was answered what, when for the last time, and when before that.
+    answered: BTreeMap<(NodeId, Name, Kind), (Time, Option<Time>)>,
     pub(super) introductions: Introductions,
     own_record_at: Option<Time>,
     /// When the newest own record was made: the next one must be later, or nobody takes it.
@@ -97,17 +98,22 @@ impl Peers {
     /// Whether `from` may have an answer now; remembers that it got one.
     fn may_answer(&mut self, from: NodeId, topic: &Name, kind: Kind, now: Time) -> bool {
         let key = (from, topic.clone(), kind);
-        if self.answered.get(&key).is_some_and(|last| now.since(*last) < ANSWER_EVERY_MS) {
+        let known = self.answered.get(&key).copied();
+        if known.and_then(|(_, before)| before).is_some_and(|before| now.since(before) < ANSWER_EVERY_MS) {
             return false;
         }
-        if self.answered.len() >= ANSWERED_MAX {
-            self.answered.retain(|_, last| now.since(*last) < ANSWER_EVERY_MS);
+        if known.is_none() && self.answered.len() >= ANSWERED_MAX {
+            self.forget_answered(now);
+            if self.answered.len() >= ANSWERED_MAX {
+                return false;
+            }
         }
-        if self.answered.len() >= ANSWERED_MAX {
-            return false;
-        }
-        self.answered.insert(key, now);
+        self.answered.insert(key, (now, known.map(|(last, _)| last)));
         true
+    }
+
+    fn forget_answered(&mut self, now: Time) {
+        self.answered.retain(|_, (last, _)| now.since(*last) < ANSWER_EVERY_MS);
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
@@ -133,13 +139,17 @@ impl Worker {
                 work.ask_at = work.ask_at.min(now);
             }
         }
+        for topic in ours.symmetric_difference(&known) {
+            self.count_anew(topic, now, |_| {});
+        }
         for topic in ours.difference(&known) {
             if self.peers.asked.entry(node).or_default().insert(topic.clone()) {
                 self.ask_calls(node, topic);
                 self.ask_peers_of(node, topic);
             }
             self.peers.due.entry((topic.clone(), Kind::Calls)).or_insert(now.plus(CALLS_EVERY_MS));
-            self.peers.due.entry((topic.clone(), Kind::Peers)).or_insert(now.plus(PEERS_EVERY_MS));
+            let peers_after = if self.knows_too_few(topic) { PEERS_SOON_MS } else { PEERS_EVERY_MS };
+            self.peers.due.entry((topic.clone(), Kind::Peers)).or_insert(now.plus(peers_after));
             self.peers.due.entry((topic.clone(), Kind::Outside)).or_insert(now.plus(OUTSIDE_EVERY_MS));
         }
     }
@@ -149,6 +159,7 @@ impl Worker {
         self.peers.introductions.gone(node);
         self.peers.asked.remove(node);
         for topic in self.peers.connected.remove(node).into_iter().flatten() {
+            self.count_anew(&topic, now, |_| {});
             if self.has_few_peers(&topic)
                 && let Some(due) = self.peers.due.get_mut(&(topic, Kind::Peers))
             {
@@ -163,6 +174,12 @@ impl Worker {
         peers < TOPIC_PEERS_ENOUGH && peers + 1 < known
     }
 
+    /// Whether more stations are connected than records are known: a neighbour that answered this key a moment ago, before a restart, tells
+    /// it nothing at once.
+    fn knows_too_few(&self, topic: &Name) -> bool {
+        self.census.get(topic).is_some_and(|census| !census.is_full() && census.known() < self.peers.met(topic) + 1)
+    }
+
     fn ask_calls(&mut self, to: NodeId, topic: &Name) {
         let send = self.ticket();
         self.sends.insert(send, Sent::Calls { to, topic: topic.clone() });
@@ -171,9 +188,18 @@ impl Worker {
     }
 
     /// The random question comes sooner than planned.
-    fn ask_again(&mut self, topic: &Name, at: Time) {
-        if let Some(due) = self.peers.due.get_mut(&(topic.clone(), Kind::Calls)) {
+    fn ask_again(&mut self, topic: &Name, kind: Kind, at: Time) {
+        if let Some(due) = self.peers.due.get_mut(&(topic.clone(), kind)) {
             *due = at.min(*due);
+        }
+    }
+
+    /// Neighbours may have Calls that this station took for too early or too late.
+    pub(super) fn ask_calls_soon(&mut self, now: Time) {
+        for ((_, kind), due) in &mut self.peers.due {
+            if *kind == Kind::Calls {
+                *due = now.min(*due);
+            }
         }
     }
 
@@ -195,7 +221,7 @@ impl Worker {
             let candidates = self.peers.on(&topic);
             let every = match kind {
                 Kind::Calls => CALLS_EVERY_MS,
-                Kind::Peers if self.has_few_peers(&topic) => PEERS_SOON_MS,
+                Kind::Peers if self.has_few_peers(&topic) || self.knows_too_few(&topic) => PEERS_SOON_MS,
                 Kind::Peers => PEERS_EVERY_MS,
                 Kind::Outside => OUTSIDE_EVERY_MS,
             };
@@ -226,7 +252,9 @@ impl Worker {
     /// Signs this station's own records anew.
     pub(super) fn renew_records(&mut self, now: Time) {
         self.peers.own_record_at = Some(now.plus(OWN_RECORD_MS));
-        let made = now.max(self.peers.own_made.plus(1));
+        let world = self.world(now);
+        // Later than the one before, or nobody takes it; but where the clock was set back that one was taken for dated in the future.
+        let made = if self.peers.own_made > world.plus(CLOCK_TOLERANCE_MS) { world } else { world.max(self.peers.own_made.plus(1)) };
         self.peers.own_made = made;
         let direct_and_relayed = List::first(self.addresses.iter().filter(|address| address.node() == self.node).cloned());
         for topic in self.config.topics.clone() {
@@ -235,16 +263,16 @@ impl Worker {
             self.peers.introductions.renewed(record.clone());
             self.count_anew(&topic, now, |census| {
                 // Refused only when the topic is so large that this station is not in the sample.
-                let _ = census.offer(&record, now);
+                let _ = census.offer(&record, world);
             });
         }
     }
 
     /// Changes a census and tells the driver when the count changed.
     pub(super) fn count_anew(&mut self, topic: &Name, now: Time, change: impl FnOnce(&mut Census)) {
-        let met = self.peers.met(topic);
+        let (met, world) = (self.peers.met(topic), self.world(now));
         let Some(census) = self.census.get_mut(topic) else { return };
-        census.sweep(now);
+        census.sweep(world);
         change(census);
         let stations = census.count(met);
         if self.counted.insert(topic.clone(), stations) != Some(stations) {
@@ -256,14 +284,14 @@ impl Worker {
         for topic in self.config.topics.clone() {
             self.count_anew(&topic, now, |_| {});
         }
-        self.peers.answered.retain(|_, last| now.since(*last) < ANSWER_EVERY_MS);
+        self.peers.forget_answered(now);
     }
 
     /// A neighbour's question.
     pub(super) fn asked(&mut self, ask: Ticket, from: NodeId, request: Request, now: Time) {
         let response = match request {
             Request::Calls { topic, have } if self.config.topics.contains(&topic) && self.peers.may_answer(from, &topic, Kind::Calls, now) => {
-                Response::Calls { calls: self.calls.newer(&topic, &have, now) }
+                Response::Calls { calls: self.calls.newer(&topic, &have, self.world(now)) }
             }
             Request::Peers { topic, have } if self.config.topics.contains(&topic) && self.peers.may_answer(from, &topic, Kind::Peers, now) => {
                 self.known_peers(from, &topic, &have, now)
@@ -278,11 +306,11 @@ impl Worker {
         let calls = match answer {
             Ok(Response::Calls { calls }) => calls,
             Ok(Response::Unserved) => {
-                self.ask_again(topic, now.plus(ANSWER_EVERY_MS));
+                self.ask_again(topic, Kind::Calls, now.plus(ANSWER_EVERY_MS));
                 return;
             }
             Err(_) => {
-                self.ask_again(topic, now.plus(CALLS_AGAIN_MS));
+                self.ask_again(topic, Kind::Calls, now.plus(CALLS_AGAIN_MS));
                 return;
             }
             Ok(_) => {
@@ -310,8 +338,15 @@ impl Worker {
     /// The same of peers.
     pub(super) fn peers_answered(&mut self, from: NodeId, topic: &Name, answer: Result<Response, SendFailure>, now: Time) {
         let records = match answer {
-            Ok(Response::Peers { records }) => records.into_vec(),
-            Ok(Response::Unserved) | Err(_) => return,
+            Ok(Response::Peers { records, time }) => {
+                if self.peers.is_connected(&from) {
+                    self.act(Effect::PeerTime { node: from, time });
+                }
+                records.into_vec()
+            }
+            // It says nothing of whom it knows.
+            Ok(Response::Unserved) => return self.ask_again(topic, Kind::Peers, now.plus(ANSWER_EVERY_MS)),
+            Err(_) => return,
             Ok(_) => {
                 self.act(Effect::Report { node: from, action: PeerAction::Invalid });
                 return;
@@ -319,11 +354,12 @@ impl Worker {
         };
         let wants = self.peers.on(topic).len() < TOPIC_PEERS_ENOUGH;
         let (mut invalid, mut sampled, mut introduced) = (false, Vec::new(), Vec::new());
+        let world = self.world(now);
         self.count_anew(topic, now, |census| {
             for record in records {
-                match census.offer(&record, now) {
+                match census.offer(&record, world) {
                     Ok(()) => {}
-                    Err(RecordRefused::NotSmallest) if introduced.len() < INTRODUCED_MAX => match census.vouch(&record, now) {
+                    Err(RecordRefused::NotSmallest) if introduced.len() < INTRODUCED_MAX => match census.vouch(&record, world) {
                         Ok(()) => introduced.push(record),
                         Err(refused) => invalid |= refused.is_invalid(),
                     },

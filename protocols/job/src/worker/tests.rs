@@ -18,15 +18,19 @@ mod answers;
 mod bounds;
 mod calls;
 mod claims;
+mod clock;
 mod deliver;
 mod dials;
+mod document;
 mod modules;
 mod neighbours;
 mod probes;
 mod random;
+mod rest;
 mod run;
 mod schedule;
 mod strangers;
+mod told;
 
 const START: Time = Time(1_800_000_000_000);
 
@@ -77,6 +81,8 @@ fn experiment(requester: u8, tag: &str) -> Experiment {
         deadline: START.plus(HOUR),
         contact: Text::cut("mailto:lab@example.org"),
         commitment: Hash32([7; 32]),
+        input: crate::experiment::InputForm::DagCbor,
+        output: crate::experiment::OutputForm::DagCbor,
         previous: None,
     }
 }
@@ -306,7 +312,7 @@ impl Station {
 
     fn finish_with(&mut self, output: Vec<u8>) {
         let (execution, _) = self.started.pop_front().expect("an execution");
-        let report = Report { outcome: Outcome::Completed, output, transcript: Vec::new(), fuel: 5, duration_ms: 3 };
+        let report = Report { outcome: Outcome::Completed, output, transcript: Vec::new(), log: Vec::new(), fuel: 5, duration_ms: 3 };
         self.handle(Event::Finished { execution, report: Ok(report) });
     }
 

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use super::machine::{Asked, Standing, Summary};
+use super::machine::{Asked, Standing};
 use super::outbox::Entry;
 use super::used::Used;
 use super::{Effect, Execution, FetchFailure, Note, Report, StationFailure, Worker};
@@ -192,10 +192,10 @@ impl Work {
     }
 
     /// Why nothing of it begins any more, if so.
-    fn unwanted(&self, draining: bool) -> Option<ReturnReason> {
+    fn unwanted(&self, gives_back: bool) -> Option<ReturnReason> {
         match self.standing {
             Standing::Declined(_) => Some(ReturnReason::Policy),
-            _ => draining.then_some(ReturnReason::Drain),
+            _ => gives_back.then_some(ReturnReason::Drain),
         }
     }
 
@@ -209,23 +209,6 @@ impl Work {
 
     fn learn_duration(&mut self, ms: u64) {
         self.mean_ms = Some(self.mean_ms.map_or(ms, |mean| (mean.saturating_mul(7).saturating_add(ms)) / 8));
-    }
-
-    pub(super) fn summary(&self, experiment: ExperimentId) -> Summary {
-        let body = &self.call.body.experiment.body;
-        let running = self.running();
-        Summary {
-            experiment,
-            name: body.name.clone(),
-            requester: self.requester(),
-            topic: body.topic.clone(),
-            seq: self.call.body.seq,
-            standing: self.standing,
-            claimed: self.claimed,
-            running,
-            queued: self.leases.len() - running,
-            outbox: self.outbox.len(),
-        }
     }
 }
 
@@ -249,6 +232,7 @@ impl Worker {
             return true;
         }
         self.weigh(now);
+        let gives_back = self.gives_back();
         let room = self.works.get(&id).map_or(0, |work| self.room(work));
         let Some(work) = self.works.get_mut(&id) else { return true };
         let mut taken = 0;
@@ -263,7 +247,7 @@ impl Worker {
             work.leases.insert(number, Held { index: lease.index, input: lease.input.into_vec(), received: now, expires, running: None });
             taken += 1;
         }
-        if let Some(reason) = work.unwanted(self.draining) {
+        if let Some(reason) = work.unwanted(gives_back) {
             self.return_queued(id, reason);
             return true;
         }
@@ -434,7 +418,7 @@ impl Worker {
             limits: body.limits.clone(),
             granted,
             pure: matches!(body.class, Class::Pure(_)),
-            input: held.input.clone(),
+            input: body.input.stdin(held.input.clone()),
         };
         let memory_bytes = body.limits.memory_bytes;
         self.turns.had_turn(requester, now);
@@ -445,7 +429,7 @@ impl Worker {
 
     pub(super) fn finished(&mut self, execution: Ticket, report: Result<Report, StationFailure>, now: Time) {
         let Some(running) = self.executions.remove(&execution) else { return };
-        let (id, lease) = (running.experiment, running.lease);
+        let (id, lease, gives_back) = (running.experiment, running.lease, self.gives_back());
         let Some(requester) = self.works.get(&id).map(Work::requester) else { return };
         if running.stopped {
             self.made_way_at = now;
@@ -470,7 +454,7 @@ impl Worker {
             Err(StationFailure::Outgrown) => self.return_lease(id, lease, ReturnReason::Outgrown),
             Err(StationFailure::TargetBusy) => self.return_lease(id, lease, ReturnReason::TargetBusy),
             // Who cannot pay waits, with its leases.
-            Err(StationFailure::NotNow) => match work.unwanted(self.draining) {
+            Err(StationFailure::NotNow) => match work.unwanted(gives_back) {
                 Some(reason) => self.return_lease(id, lease, reason),
                 None => {
                     if let Some(held) = work.leases.get_mut(&lease) {

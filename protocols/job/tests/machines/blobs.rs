@@ -90,6 +90,7 @@ struct Outbox {
 struct Opened {
     experiment: Signed<Experiment>,
     secret: Ipld,
+    published: Time,
     jobs: Ipld,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at_once: Option<u32>,
@@ -103,11 +104,18 @@ struct Paged {
 }
 
 #[derive(Serialize, Deserialize)]
+struct Logged {
+    index: u64,
+    log: Cid,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Closed {
     call: Signed<Call>,
     pages: Vec<Cid>,
     settled: u64,
     held: Ipld,
+    published: Time,
     at: Time,
 }
 
@@ -126,7 +134,7 @@ impl Named {
     fn of(station: &Station) -> Self {
         let mut named = Self::default();
         for value in station.worker_disk.records.iter().filter(|(key, _)| key.0[0] == b'o').map(|(_, value)| value) {
-            let Delivery { receipt, output, transcript } = decoded::<Outbox>(value).delivery;
+            let Delivery { receipt, output, transcript, log: _ } = decoded::<Outbox>(value).delivery;
             if output.is_none() && transcript.is_none() {
                 named.must.extend(receipt.body.output.iter().chain(&receipt.body.transcript).map(|content| content.cid));
             }
@@ -140,6 +148,7 @@ impl Named {
                     named.receipts(std::slice::from_ref(&held));
                 }
                 b'F' => named.fetched(key, station),
+                b'G' => _ = named.must.insert(decoded::<Logged>(value).log),
                 b'P' => named.page(decoded::<Paged>(value).cid, station),
                 b'C' => {
                     let Closed { call, pages, .. } = decoded(value);

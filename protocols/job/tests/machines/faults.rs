@@ -78,7 +78,9 @@ pub(crate) enum Fault {
     Jump(u64),
     Publish(usize),
     Cancel(usize),
-    MayWork(usize, bool),
+    Room(usize, bool),
+    /// Its operator pauses it for so long.
+    Pause(usize, u64),
     Drain(usize),
     /// From here on nothing goes wrong.
     Heal,
@@ -105,6 +107,8 @@ pub(crate) fn draft(class: Class, jobs: u64, deadline_ms: u64, at_once: Option<u
         deadline_ms,
         jobs: Jobs::explicit((0..jobs).map(|job| Ipld::Integer(i128::from(job))).collect()).expect("jobs"),
         target: None,
+        input: station_protocol::experiment::InputForm::DagCbor,
+        output: station_protocol::experiment::OutputForm::DagCbor,
         previous: None,
         at_once,
     }
@@ -180,7 +184,8 @@ fn some_fault(world: &mut World) -> Fault {
         26..28 => Fault::Jump(luck.below(60_000)),
         28 => Fault::Cancel(a),
         29 => Fault::Drain(a),
-        _ => Fault::MayWork(a, luck.chance(500)),
+        30 => Fault::Pause(a, luck.below(120_000)),
+        _ => Fault::Room(a, luck.chance(500)),
     }
 }
 
@@ -210,7 +215,11 @@ impl World {
                     self.hand_requester(station, requester::Event::Cancel { experiment });
                 }
             }
-            Fault::MayWork(station, may) if self.stations[station].up => self.hand_worker(station, worker::Event::MayWork(may)),
+            Fault::Room(station, enough) if self.stations[station].up => self.hand_worker(station, worker::Event::Room(enough)),
+            Fault::Pause(station, ms) if self.stations[station].up => {
+                let until = Some(self.now.plus(ms));
+                self.hand_worker(station, worker::Event::Pause { until });
+            }
             Fault::Drain(station) if self.stations[station].up => self.hand_worker(station, worker::Event::Drain),
             Fault::Heal => self.heal(),
             _ => {}
@@ -234,7 +243,7 @@ impl World {
                 // Its ticks may have been put off to the end of a stall.
                 self.stations[station].ticks = [None; 2];
                 self.hand_requester(station, requester::Event::Tick);
-                self.hand_worker(station, worker::Event::MayWork(true));
+                self.hand_worker(station, worker::Event::Room(true));
             } else {
                 self.start(station);
             }

@@ -155,6 +155,8 @@ impl World {
             deadline,
             contact: Text::cut(""),
             commitment: Hash32([7; 32]),
+            input: station_protocol::experiment::InputForm::DagCbor,
+            output: station_protocol::experiment::OutputForm::DagCbor,
             previous: None,
         };
         key.sign(&network(), body)
@@ -290,7 +292,7 @@ impl World {
                 key.sign(&network(), PeerRecord { node: key.node(), topic: topic(), at, made })
             })
             .collect();
-        Response::Peers { records: List::first(records) }
+        Response::Peers { time: Time(0), records: List::first(records) }
     }
 
     /// What a lying peer says to a requester.
@@ -342,7 +344,12 @@ impl World {
             duration_ms: u64::MAX,
             software: Text::cut("hostile"),
         };
-        Delivery { receipt: key.sign(&name("elsewhere"), receipt), output: Some(Bytes::new(b"false".to_vec()).expect("small")), transcript: None }
+        Delivery {
+            receipt: key.sign(&name("elsewhere"), receipt),
+            output: Some(Bytes::new(b"false".to_vec()).expect("small")),
+            transcript: None,
+            log: None,
+        }
     }
 }
 

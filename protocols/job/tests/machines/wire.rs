@@ -51,6 +51,8 @@ impl World {
                     }
                 }
             }
+            // All stations of this world have one clock.
+            worker::Effect::PeerTime { .. } => {}
             worker::Effect::Note(note) => {
                 if let Some(notes) = &mut self.notes {
                     notes.push((self.now, station, note));
@@ -289,6 +291,8 @@ impl World {
         let (outcome, output) = if timed_out { (Outcome::TimedOut, Vec::new()) } else { (Outcome::Completed, output) };
         let words = if self.weather.bulky && job.index.is_multiple_of(3) { 70_000 } else { 20 };
         let transcript = if job.pure { Vec::new() } else { codec::encode(&"a".repeat(words)) };
-        Report { outcome, output, transcript, fuel: if job.pure { 7 } else { self.luck.below(9) }, duration_ms: self.luck.below(3_000) }
+        // Some say nothing, some more than travels.
+        let log = vec![b'l'; usize::try_from(job.index % 3).unwrap_or(0) * 3_000];
+        Report { outcome, output, transcript, log, fuel: if job.pure { 7 } else { self.luck.below(9) }, duration_ms: self.luck.below(3_000) }
     }
 }

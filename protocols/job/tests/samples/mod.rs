@@ -1,4 +1,5 @@
-//! Fixed messages of every kind, from which the test vectors are made.
+//! Fixed messages of every kind, from which the test vectors are made. `refused` has those that must be refused, `derived` what follows from
+//! messages.
 //!
 //! Guarantees: the same values on every machine. Deliberately lacks surprises: edge values are the business of the attacks in
 //! `src/codec/tests.rs`.
@@ -13,7 +14,8 @@ use station_protocol::census::{PeerRecord, RecordTag};
 use station_protocol::cluster::Cluster;
 use station_protocol::codec;
 use station_protocol::content::{Content, DAG_CBOR, RAW, cid_of, sha256};
-use station_protocol::experiment::{Class, Experiment, JobsRef, Labels, Measurement, Spread, Trust};
+use station_protocol::experiment::{Class, Experiment, InputForm, JobsRef, Labels, Measurement, OutputForm, Spread, Trust};
+use station_protocol::hostcall::{FetchError, Method, Record, Transcript};
 use station_protocol::identity::{Body, Hash32, Signed, SigningKey};
 use station_protocol::jobs::Jobs;
 use station_protocol::limits::Limits;
@@ -25,6 +27,9 @@ use station_protocol::work::{
     Ack, Claim, ClaimRefused, Decline, DeclineReason, Deliver, Delivery, Lease, Leases, ReceiptRefused, Refusal, Request, Response, ReturnReason,
     Status,
 };
+
+pub(crate) mod derived;
+pub(crate) mod refused;
 
 pub(crate) const NETWORK: &str = "example";
 /// Seed of the key that signs as the requester.
@@ -111,12 +116,22 @@ fn experiment() -> Experiment {
         deadline: Time(1_798_675_200_000),
         contact: text("mailto:lab@example.org"),
         commitment: Hash32(sha256(&[&[3; 32]])),
+        input: InputForm::DagCbor,
+        output: OutputForm::DagCbor,
         previous: None,
     }
 }
 
 fn pure_experiment() -> Experiment {
-    Experiment { needs: Needs::new(), class: Class::Pure(Trust::Fixed(3)), labels: Labels::new(), previous: Some(experiment().id()), ..experiment() }
+    Experiment {
+        needs: Needs::new(),
+        class: Class::Pure(Trust::Fixed(3)),
+        labels: Labels::new(),
+        input: InputForm::Json,
+        output: OutputForm::Text,
+        previous: Some(experiment().id()),
+        ..experiment()
+    }
 }
 
 fn call(state: CallState) -> Call {
@@ -168,7 +183,8 @@ fn ack() -> Ack {
 }
 
 fn deliver() -> Deliver {
-    let delivery = Delivery { receipt: sign(WORKER, &receipt()), output: Some(bytes(b"output")), transcript: None };
+    let delivery =
+        Delivery { receipt: sign(WORKER, &receipt()), output: Some(bytes(b"output")), transcript: None, log: Some(bytes(b"3 of 4 blocks\n")) };
     Deliver {
         experiment: experiment().id(),
         receipts: list(vec![delivery]),
@@ -200,10 +216,58 @@ fn peer_record() -> PeerRecord {
     PeerRecord { node: key(WORKER).node(), topic: name("ipfs-gateways"), at: list(vec![address(WORKER)]), made: Time(1_798_670_000_000) }
 }
 
+/// The record of a station behind a relay, over IPv6.
+fn relayed_record() -> PeerRecord {
+    let at = format!("/ip6/2001:db8::7/tcp/4710/p2p/{}/p2p-circuit/p2p/{}", key(3).node(), key(WORKER).node());
+    PeerRecord { at: list(vec![Address::parse(&at).unwrap()]), ..peer_record() }
+}
+
+/// 1.0 is no 1, and -0.0 no 0.
+fn floats() -> Ipld {
+    let floats = [("one", 1.0), ("zero", -0.0), ("third", 1.0 / 3.0), ("huge", 1e300), ("tiny", 5e-324)];
+    let mut map: std::collections::BTreeMap<String, Ipld> = floats.into_iter().map(|(key, float)| (key.to_owned(), Ipld::Float(float))).collect();
+    map.insert("integer".to_owned(), Ipld::Integer(1));
+    Ipld::Map(map)
+}
+
+fn transcript() -> Transcript {
+    let answered = Record {
+        op: text("http.fetch"),
+        method: Method::Get,
+        url: text("https://ipfs.io/ipfs/bafkqablimvwgy3y"),
+        error: None,
+        status: Some(200),
+        ip: Some(text("192.0.2.80")),
+        reused: false,
+        dns_us: Some(1_200),
+        connect_us: Some(9_000),
+        tls_us: Some(18_000),
+        ttfb_us: Some(40_000),
+        total_us: Some(41_000),
+        bytes: 5,
+        body_sha256: Some(Hash32(sha256(&[b"hello"]))),
+    };
+    let failed = Record {
+        error: Some(FetchError::Timeout),
+        status: None,
+        ip: None,
+        dns_us: None,
+        connect_us: None,
+        tls_us: None,
+        ttfb_us: None,
+        bytes: 0,
+        body_sha256: None,
+        ..answered.clone()
+    };
+    Transcript { records: list(vec![answered, failed]) }
+}
+
 fn page() -> Page {
     let held = HeldReceipt {
         receipt: sign(WORKER, &receipt()),
         cluster: Cluster::V4([192, 0, 2]),
+        dealt: Time(1_798_670_001_000),
+        came: Time(1_798_670_003_250),
         labels: Labels::new(),
         output: Some(bytes(b"output")),
         transcript: None,
@@ -217,6 +281,8 @@ fn page() -> Page {
     let late = HeldReceipt {
         receipt: sign(WORKER, &Receipt { lease: 5, ..receipt() }),
         cluster: Cluster::Private,
+        dealt: Time(1_798_670_001_000),
+        came: Time(1_798_670_090_000),
         labels: Labels::of([(name("region"), list(vec![name("eu")]))]).unwrap(),
         output: None,
         transcript: None,
@@ -249,7 +315,7 @@ fn responses() -> Vec<Sample> {
     let status = Status { experiment: id, jobs: 2, settled: 1, held: 3, outstanding: 4, claimants: 5, pages: 1, log };
     vec![
         response("response-calls", Response::Calls { calls: list(vec![sign(REQUESTER, &call(CallState::Open))]) }),
-        response("response-peers", Response::Peers { records: list(vec![sign(WORKER, &peer_record())]) }),
+        response("response-peers", Response::Peers { time: Time(1_798_670_060_000), records: list(vec![sign(WORKER, &peer_record())]) }),
         response("response-leases", Response::Leases(sign(REQUESTER, &leases()))),
         response("response-wait", Response::Wait { ms: 1_000 }),
         response("response-refused", Response::Refused(sign(REQUESTER, &refusal()))),
@@ -284,5 +350,8 @@ pub(crate) fn all() -> Vec<Sample> {
     all.push(Sample { name: "jobs-product-input-1", kind: "input", bytes: product().input(1).unwrap(), signed: None });
     all.push(block("jobs-explicit-root", "jobs root", &explicit(), 0));
     all.push(block("jobs-explicit-chunk", "jobs chunk", &explicit(), 1));
+    all.push(plain("input-floats", "input", &floats()));
+    all.push(plain("transcript", "transcript", &transcript()));
+    all.push(sealed("peer-record-relayed", WORKER, &relayed_record()));
     all
 }

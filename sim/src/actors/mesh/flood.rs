@@ -65,6 +65,8 @@ pub(super) fn call(subject: &Subject<'_>, key: &SigningKey, at: impl IntoIterato
         deadline: now.plus(DEADLINE_MS),
         contact: Text::cut("mailto:nobody@example.org"),
         commitment: Hash32([0; 32]),
+        input: station_protocol::experiment::InputForm::DagCbor,
+        output: station_protocol::experiment::OutputForm::DagCbor,
         previous: None,
     };
     let call = Call {

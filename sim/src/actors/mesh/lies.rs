@@ -52,9 +52,10 @@ impl Liar {
     pub(super) fn answer(&mut self, node: NodeId, request: &Request, deeds: &mut Deeds) -> Response {
         match request {
             Request::Peers { topic, .. } if self.records.get(topic).is_some_and(|records| !records.is_empty()) => {
-                let records = List::first(self.records[topic].iter().cloned());
+                let told = &self.records[topic];
+                let (time, records) = (told[0].body.made, List::first(told.iter().cloned()));
                 deeds.records += records.len() as u64;
-                Response::Peers { records }
+                Response::Peers { records, time }
             }
             Request::Claim(claim) if !self.input.is_empty() => {
                 let leases = self.leases(claim.experiment, node, claim.free, deeds);

@@ -94,6 +94,8 @@ fn call(seq: u64) -> Signed<Call> {
         deadline: Time(10 * MINUTE),
         contact: Text::cut("mailto:lab@example.org"),
         commitment: Hash32([0; 32]),
+        input: station_protocol::experiment::InputForm::DagCbor,
+        output: station_protocol::experiment::OutputForm::DagCbor,
         previous: None,
     };
     let (nbf, exp) = (Time(0), Time(10 * MINUTE));
@@ -309,7 +311,7 @@ fn ground_records_are_good_and_those_of_the_smallest_hashes() {
     let mut liar = liar(Strategy::GroundCensus { keys: 1_000 });
     let (node, mut deeds) = (SigningKey::from_bytes(&secret(0)).node(), Deeds::default());
     let question = Request::Peers { topic: name("t"), have: List::default() };
-    let station_protocol::work::Response::Peers { records } = liar.answer(node, &question, &mut deeds) else { panic!("no answer") };
+    let station_protocol::work::Response::Peers { records, .. } = liar.answer(node, &question, &mut deeds) else { panic!("no answer") };
     let census = Census::new(&name("lab"), &name("t"), node, station_protocol::address::Reach::Global);
     assert!(records.iter().all(|record| census.vouch(record, Time(1_800_000_000_000)).is_ok()));
     assert_eq!((records.len() as u64, deeds.records), (256, 256));

@@ -36,6 +36,8 @@ fn measurement(hosts: &[&str]) -> (ExperimentId, Experiment) {
         deadline: Time(0),
         contact: Text::cut("mailto:a@example.org"),
         commitment: Hash32(sha256(&[])),
+        input: station_protocol::experiment::InputForm::DagCbor,
+        output: station_protocol::experiment::OutputForm::DagCbor,
         previous: None,
     };
     (experiment.id(), experiment)

@@ -185,7 +185,7 @@ impl GatewayCheck {
     fn judge(&self, head: &FetchHead, body: &[u8]) -> &'static str {
         use FetchError as E;
         match (head.error, head.status) {
-            (None, None) | (Some(E::NotGranted | E::RefusedAddress | E::Quota | E::BadRequest), _) => "refused_by_host",
+            (None, None) | (Some(E::NotGranted | E::RefusedAddress | E::Quota | E::BadRequest | E::StationFailed), _) => "refused_by_host",
             (Some(E::Dns | E::Connect | E::Tls), _) => "unreachable",
             (Some(E::Timeout | E::Cancelled), _) => "timeout",
             (Some(E::TooLarge), _) => "too_large",

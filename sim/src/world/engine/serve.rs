@@ -51,7 +51,7 @@ fn open(sandbox: &Sandbox, module: &[u8]) -> Result<Session, Said> {
     let artefact = sandbox.compile(module).map_err(|error| match error {
         CompileError::BadModule(reason) => Said::BadModule(reason),
         CompileError::TooCostly(CompileLimit::ProcessorTime | CompileLimit::WallTime) => Said::TooCostly(Outcome::TimedOut),
-        CompileError::TooCostly(CompileLimit::Memory) => Said::TooCostly(Outcome::OutOfMemory),
+        CompileError::TooCostly(CompileLimit::Memory | CompileLimit::MachineCode) => Said::TooCostly(Outcome::OutOfMemory),
         error @ (CompileError::Failed(_) | CompileError::Busy | CompileError::Unpaid | CompileError::Ended) => Said::Failed(error.to_string()),
     })?;
     sandbox.open(&artefact).map_err(|error| Said::Failed(error.to_string()))

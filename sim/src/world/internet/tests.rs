@@ -11,13 +11,14 @@ use station_node::outside::quota::Quotas;
 use station_node::outside::request::user_agent;
 use station_node::outside::tls::Tls;
 use station_node::outside::toll::{Purse, Way};
+use station_node::outside::trouble::Trouble;
 use station_node::outside::vicinity::Vicinity;
 use station_node::store::{Batch, MemoryStore, Store};
 use station_node::tasks::Tasks;
 use station_protocol::bounded::{List, Text};
 use station_protocol::content::sha256;
 use station_protocol::experiment::{Experiment, Labels};
-use station_protocol::hostcall::{FetchError, FetchRequest, Method};
+use station_protocol::hostcall::{FetchRequest, Method};
 use station_protocol::policy::Policy;
 use station_protocol::sampling::TARGET_QUOTA_PER_DAY;
 use station_protocol::time::{SECOND, Time};
@@ -172,16 +173,16 @@ impl Permit for Manners {
     fn count_redirect(&self) -> bool {
         true
     }
-    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), FetchError>> {
+    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
             let Some(polite) = &self.polite else { return Ok(()) };
-            polite.admit(visit, &self.errand()).await.map_err(|_| FetchError::Quota)
+            polite.admit(visit, &self.errand()).await.map_err(Trouble::from)
         })
     }
-    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), FetchError>> {
+    fn arrive<'a>(&'a self, visit: Visit<'a>, ip: IpAddr) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
             let Some(polite) = &self.polite else { return Ok(()) };
-            polite.arrive(visit, ip, &self.errand()).await.map_err(|_| FetchError::Quota)
+            polite.arrive(visit, ip, &self.errand()).await.map_err(Trouble::from)
         })
     }
     fn is_spent(&self) -> bool {

@@ -28,6 +28,8 @@ pub enum What {
     Start { stations: Vec<NodeIndex> },
     /// The processes stand still while the world goes on, or go on.
     Pause { stations: Vec<NodeIndex>, paused: bool },
+    /// Their operators pause them, or have them go on. Who is down then is not asked.
+    Rest { stations: Vec<NodeIndex>, resting: bool },
     /// The wall clocks are so far ahead from now on; a running station counts on from the time of its start.
     Skew { stations: Vec<NodeIndex>, by_ms: i64 },
 }
@@ -43,6 +45,8 @@ impl What {
             Self::Start { .. } => "start",
             Self::Pause { paused: true, .. } => "pause",
             Self::Pause { paused: false, .. } => "resume",
+            Self::Rest { resting: true, .. } => "rest",
+            Self::Rest { resting: false, .. } => "work",
             Self::Skew { .. } => "skew",
         }
     }
@@ -79,6 +83,10 @@ pub(super) fn effects(scenario: &Scenario, drawn: &[Station], kind: &Kind, first
         Kind::Pause(paused) => {
             let stations = numbers(&paused.who, paused.share);
             (vec![What::Pause { stations: stations.clone(), paused: true }], vec![What::Pause { stations, paused: false }])
+        }
+        Kind::Rest(resting) => {
+            let stations = numbers(&resting.who, resting.share);
+            (vec![What::Rest { stations: stations.clone(), resting: true }], vec![What::Rest { stations, resting: false }])
         }
         Kind::Skew(skew) => {
             let (stations, by) = (numbers(&skew.who, skew.share), i64::try_from(skew.by.0).unwrap_or(i64::MAX));

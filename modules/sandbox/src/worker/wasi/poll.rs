@@ -6,7 +6,7 @@
 use super::{Bytes, Called, Env, Guest, cost, errno, split};
 
 /// Most subscriptions in one call.
-const SUBSCRIPTIONS_MAX: i32 = 64;
+pub(crate) const SUBSCRIPTIONS_MAX: i32 = 64;
 const SUBSCRIPTION_BYTES: usize = 48;
 const EVENT_BYTES: usize = 32;
 /// The flag that makes a time-out a point in time.

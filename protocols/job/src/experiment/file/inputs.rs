@@ -1,15 +1,136 @@
-//! Inputs from what people write: TOML lists, CSV, NDJSON.
+//! Inputs from what people write: TOML lists, CSV, NDJSON. Files are read piece by piece.
 //!
-//! Guarantees: every error names the key or the line. Deliberately lacks guessing: a CSV cell is text, whatever it looks like.
+//! Guarantees: every error names the key or the line; of a file only the encoded inputs and one line are in memory. A column of a CSV
+//! file is one of numbers where every cell is a number that is written again exactly as it stands, so that nothing of it can be lost;
+//! any other column is text. Deliberately lacks more guessing: no dates, no truths, no decimal commas.
 
 use std::collections::BTreeMap;
 
 use ipld_core::ipld::Ipld;
 
 use crate::bounded::Text;
-use crate::jobs::{EXPLICIT_BYTES_MAX, Jobs, JobsError};
+use crate::jobs::{self, EXPLICIT_BYTES_MAX, Jobs, JobsError};
 
 use super::{FileError, fitting};
+
+mod csv;
+mod ndjson;
+mod utf8;
+
+use csv::{Csv, Table};
+use ndjson::Ndjson;
+use utf8::Utf8;
+pub use utf8::not_utf8;
+
+/// Largest file of inputs.
+pub const INPUTS_BYTES_MAX: usize = EXPLICIT_BYTES_MAX;
+/// Longest line or row: an input of 16 KiB takes far less, however it is written.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// What a file of inputs is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A row of names, then a row for each input.
+    Csv,
+    /// A JSON value on each line.
+    Ndjson,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ColumnKind {
+    /// Whole numbers of 64 bits.
+    Whole,
+    /// Numbers with a point.
+    Decimal,
+    Text,
+}
+
+/// Reads a file of inputs.
+#[derive(Debug)]
+pub struct Reader {
+    utf8: Utf8,
+    rows: Rows,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Rows {
+    Csv(Box<Csv>),
+    Ndjson(Ndjson),
+}
+
+impl Reader {
+    #[must_use]
+    pub fn new(kind: FileKind) -> Self {
+        let rows = match kind {
+            FileKind::Csv => Rows::Csv(Box::default()),
+            FileKind::Ndjson => Rows::Ndjson(Ndjson::default()),
+        };
+        Self { utf8: Utf8::default(), rows, bytes: 0 }
+    }
+
+    /// The next bytes of the file, cut anywhere.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.bytes += bytes.len();
+        if self.bytes > INPUTS_BYTES_MAX {
+            return Err(FileError::Jobs(JobsError::TooManyBytes));
+        }
+        let text = self.utf8.push(bytes)?;
+        self.rows(&text)
+    }
+
+    /// What the file holds.
+    pub fn finish(mut self) -> Result<Listed, FileError> {
+        let rest = self.utf8.finish()?;
+        self.rows(&rest)?;
+        match self.rows {
+            Rows::Csv(csv) => csv.finish().map(Listed::Table),
+            Rows::Ndjson(ndjson) => ndjson.finish().map(Listed::Values),
+        }
+    }
+
+    fn rows(&mut self, text: &str) -> Result<(), FileError> {
+        match &mut self.rows {
+            Rows::Csv(csv) => csv.push(text),
+            Rows::Ndjson(ndjson) => ndjson.push(text),
+        }
+    }
+}
+
+/// The inputs of a file, before anybody said which columns stay text.
+#[derive(Debug)]
+pub enum Listed {
+    Values(jobs::Builder),
+    Table(Table),
+}
+
+impl Listed {
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Values(inputs) => inputs.count(),
+            Self::Table(table) => table.inputs.count(),
+        }
+    }
+
+    /// Columns with what they hold; none of NDJSON.
+    #[must_use]
+    pub fn columns(&self) -> Vec<(String, ColumnKind)> {
+        match self {
+            Self::Values(_) => Vec::new(),
+            Self::Table(table) => table.columns.iter().map(|column| (column.name.clone(), column.kind())).collect(),
+        }
+    }
+
+    /// The jobs; `text` names columns of numbers that are text all the same.
+    pub fn into_jobs(self, text: &[String]) -> Result<Jobs, FileError> {
+        match self {
+            Self::Values(inputs) => Ok(inputs.finish()?),
+            Self::Table(table) => table.into_jobs(text),
+        }
+    }
+}
 
 /// The product of TOML lists.
 pub(super) fn product(lists: BTreeMap<String, toml::Value>) -> Result<Jobs, FileError> {
@@ -36,104 +157,13 @@ fn ipld(key: &str, value: toml::Value) -> Result<Ipld, FileError> {
     })
 }
 
-/// One job per line, each a JSON value. Empty lines are skipped.
-pub fn jobs_from_ndjson(text: &str) -> Result<Jobs, FileError> {
-    bounded(text)?;
-    let mut inputs = Vec::new();
-    for (line, json) in (1..).zip(text.lines()) {
-        if !json.trim().is_empty() {
-            inputs.push(serde_json::from_str(json).map_err(|error| FileError::Line { line, reason: format!("not JSON: {error}") })?);
-        }
-    }
-    Ok(Jobs::explicit(inputs)?)
-}
-
-/// One job per row after the first, which names the columns: a map from column to text. Commas separate, double quotes quote (and
-/// double to mean themselves), as in RFC 4180.
-pub fn jobs_from_csv(text: &str) -> Result<Jobs, FileError> {
-    bounded(text)?;
-    let mut rows = Rows { text: text.trim_start_matches('\u{feff}'), line: 1 };
-    let (_, header) = rows.next_row()?.ok_or(JobsError::Empty)?;
-    if let Some(column) = header.iter().enumerate().find_map(|(n, name)| header[..n].contains(name).then_some(name)) {
-        return Err(FileError::Line { line: 1, reason: format!("the column {column:?} stands there twice: rename one") });
-    }
-    let mut inputs = Vec::new();
-    while let Some((line, row)) = rows.next_row()? {
-        if row == [""] {
-            continue;
-        }
-        if row.len() != header.len() {
-            let reason = format!("{} cells under {} columns: add or quote what is missing", row.len(), header.len());
-            return Err(FileError::Line { line, reason });
-        }
-        inputs.push(Ipld::Map(header.iter().cloned().zip(row.into_iter().map(Ipld::String)).collect()));
-    }
-    Ok(Jobs::explicit(inputs)?)
-}
-
-/// Texts from which more inputs than allowed would come are refused before they are taken apart.
-fn bounded(text: &str) -> Result<(), JobsError> {
-    if text.len() > EXPLICIT_BYTES_MAX { Err(JobsError::TooManyBytes) } else { Ok(()) }
-}
-
-/// What is left of a CSV text, and the line it begins on.
-struct Rows<'a> {
-    text: &'a str,
-    line: usize,
-}
-
-impl Rows<'_> {
-    /// The line a row begins on, and its cells.
-    fn next_row(&mut self) -> Result<Option<(usize, Vec<String>)>, FileError> {
-        if self.text.is_empty() {
-            return Ok(None);
-        }
-        let first = self.line;
-        let mut cells = Vec::new();
-        loop {
-            cells.push(self.next_cell()?);
-            match self.text.strip_prefix(',') {
-                Some(rest) => self.text = rest,
-                None => break,
-            }
-        }
-        let rest = self.text.strip_prefix('\r').unwrap_or(self.text);
-        match rest.strip_prefix('\n') {
-            Some(rest) => self.text = rest,
-            None if rest.is_empty() => self.text = rest,
-            None => return Err(self.error("text after a closing quote: double the quotes inside a cell")),
-        }
-        self.line += 1;
-        Ok(Some((first, cells)))
-    }
-
-    fn next_cell(&mut self) -> Result<String, FileError> {
-        let Some(mut rest) = self.text.strip_prefix('"') else {
-            let end = self.text.find([',', '\n']).unwrap_or(self.text.len());
-            let (cell, rest) = self.text.split_at(end);
-            let cell = if rest.starts_with(',') { cell } else { cell.strip_suffix('\r').unwrap_or(cell) };
-            self.text = rest;
-            return Ok(cell.to_owned());
-        };
-        let mut cell = String::new();
-        loop {
-            let Some((before, after)) = rest.split_once('"') else { return Err(self.error("a quote is never closed")) };
-            cell.push_str(before);
-            match after.strip_prefix('"') {
-                Some(after) => {
-                    cell.push('"');
-                    rest = after;
-                }
-                None => {
-                    self.line += cell.matches('\n').count();
-                    self.text = after;
-                    return Ok(cell);
-                }
-            }
-        }
-    }
-
-    fn error(&self, reason: &str) -> FileError {
-        FileError::Line { line: self.line, reason: reason.to_owned() }
+/// A rule of the jobs that one line breaks, with the line.
+fn on_line(line: usize) -> impl Fn(JobsError) -> FileError {
+    move |error| match error {
+        JobsError::InputTooLarge { .. } | JobsError::NotEncodable { .. } => FileError::Line { line, reason: error.to_string() },
+        other => FileError::Jobs(other),
     }
 }
+
+#[cfg(test)]
+mod tests;

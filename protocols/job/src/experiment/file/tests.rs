@@ -23,8 +23,6 @@ report   = ["ttfb_ms", "throughput_kbps"]
 
 [run]
 deadline = "5m"
-every    = "30m"
-until    = "2026-12-31T00:00:00Z"
 
 [limits]
 fuel = 2_000_000_000
@@ -58,7 +56,6 @@ fn map(entries: &[(&str, &str)]) -> Ipld {
 fn the_example_becomes_the_draft_it_describes() {
     let file = ExperimentFile::parse(EXAMPLE).unwrap();
     assert_eq!(file.module, ModuleRef::Bundled(Name::new("gateway-check").unwrap()));
-    assert_eq!((file.every_ms, file.until), (Some(30 * MINUTE), Some(Time(1_798_675_200_000))));
     assert_eq!(file.inputs_file(), None);
     let jobs = file.jobs(None).unwrap();
     assert_eq!(jobs.count(), 2);
@@ -81,10 +78,10 @@ fn the_example_becomes_the_draft_it_describes() {
 #[test]
 fn all_but_module_jobs_and_class_has_a_default() {
     let file = ExperimentFile::parse(SMALL).unwrap();
-    assert_eq!(file.class, Class::Pure(Trust::Standard));
+    assert_eq!(file.class, Class::Pure(Trust::Fixed(2)));
     assert_eq!((file.name.as_str(), file.topic.as_str(), file.deadline_ms), ("primes", TOPIC_DEFAULT, DEADLINE_MS_DEFAULT));
     assert_eq!(file.limits, Limits::default());
-    assert!(file.needs.is_empty() && file.labels.is_empty() && file.every_ms.is_none() && file.contact.is_empty());
+    assert!(file.needs.is_empty() && file.labels.is_empty() && file.contact.is_empty());
     let measured = ExperimentFile::parse(&SMALL.replace("[pure]", "[measurement]")).unwrap();
     assert!(matches!(measured.class, Class::Measurement(Measurement { stations: STATIONS_DEFAULT, .. })));
 }
@@ -103,17 +100,18 @@ fn a_module_is_a_name_a_path_or_a_cid() {
         assert_eq!(text.parse(), Ok(expected));
     }
     assert!(error(&SMALL.replace("primes", "Not A Name")).contains("./my.wasm"));
+    assert!(error(&SMALL.replace("primes", &cid.to_string()[..20])).contains("copy it whole"));
 }
 
 #[test]
-fn trust_is_one_of_four_words() {
+fn trust_is_a_number_of_stations_and_offers_nothing_that_is_refused() {
     let trust = |text: &str| ExperimentFile::parse(&format!("{SMALL}trust = \"{text}\"")).map(|file| file.class);
-    let rows = [("final", Trust::Final), ("standard", Trust::Standard), ("cheap", Trust::Cheap), ("fixed:3", Trust::Fixed(3))];
-    for (text, expected) in rows {
-        assert_eq!(trust(text), Ok(Class::Pure(expected)));
-    }
-    for text in ["fixed:0", "fixed:1001", "fixed:", "fixed:-1", "much"] {
-        assert!(trust(text).unwrap_err().to_string().contains("fixed:N"), "{text}");
+    assert_eq!(trust("fixed:3"), Ok(Class::Pure(Trust::Fixed(3))));
+    for text in ["fixed:0", "fixed:1001", "fixed:", "fixed:-1", "much", "final", "standard", "cheap"] {
+        let error = trust(text).unwrap_err().to_string();
+        assert!(error.contains("fixed:N"), "{text}: {error}");
+        let offered = error.split_once("is no trust").unwrap().1;
+        assert!(!["final", "standard", "cheap"].iter().any(|word| offered.contains(word)), "{error}");
     }
 }
 
@@ -139,15 +137,24 @@ fn mistakes_are_named_with_what_to_write() {
         (with("[limits]\nfuel = -1"), &["line 6", "fuel"]),
         (with("[run]\ndeadline = \"1s\""), &["run.deadline", "10m"]),
         (with("[run]\ndeadline = \"10\""), &["line 6", "\"10m\""]),
-        (with("[run]\nevery = \"1m\""), &["run.every", "run.deadline"]),
-        (with("[run]\nuntil = \"2026-12-31T00:00:00Z\""), &["run.until", "every ="]),
-        (with("[run]\nevery = \"1h\"\nuntil = \"soon\""), &["run.until", "2026-12-31T00:00:00Z"]),
+        (with("[run]\ndeadline = \"90d\""), &["run.deadline", "90d", "30d"]),
+        (with("[run]\nevery = \"1h\""), &["run.every", "publish the experiment again"]),
+        (with("[run]\nuntil = \"2026-12-31T00:00:00Z\""), &["run.until", "publish the experiment again"]),
+        (with("[where]\nlabels = { region = [] }"), &["where.labels.region", "empty"]),
+        (with("[where]\nlabels = { Region = [\"eu\"] }"), &["line 6", "Region", "a-z"]),
+        (with("[where]\nlabels = { region = [\"EU\"] }"), &["line 6", "EU", "a-z"]),
+        (with("[where]\nlabels = { region = \"eu\" }"), &["line 6", "eu", "sequence"]),
+        (with("[limits]\nmemory = \"64GiB\""), &["memory", "64GiB", "4GiB"]),
+        (with("[limits]\nwall = \"2h\""), &["wall", "2h", "1h"]),
         (with("[where]\nregion = \"eu\""), &["line 6", "region", "labels"]),
         (jobs(""), &["[jobs]", "file ="]),
         (jobs("n = 1"), &["jobs.n", "n = ["]),
         (jobs("n = []"), &["\"n\"", "empty"]),
         (jobs("n = [1979-05-27]"), &["jobs.n", "quotes"]),
-        (jobs("n = [nan]"), &["value 0 of \"n\""]),
+        (jobs("n = [nan]"), &["value 0 of \"n\"", "NaN and infinity"]),
+        (jobs("file = \"a.csv\"\ntext = \"n\""), &["jobs.text"]),
+        (jobs("file = \"a.ndjson\"\ntext = [\"n\"]"), &["jobs.text"]),
+        (format!("output = \"xml\"\n{SMALL}"), &["xml", "text"]),
         (jobs("file = \"a.txt\""), &["a.txt", ".ndjson"]),
         (jobs("file = \"a.csv\"\nn = [1]"), &["lists and a file"]),
         (jobs("file = \"a.csv\""), &["a.csv is missing"]),
@@ -163,50 +170,29 @@ fn mistakes_are_named_with_what_to_write() {
 }
 
 #[test]
-fn rows_of_a_csv_become_maps_of_text() {
-    let text = "\u{feff}host,note\r\nexample.org,plain\n\n\"a, b\",\"say \"\"hi\"\"\nthere\"\r\n,\n";
-    let jobs = jobs_from_csv(text).unwrap();
-    let expected = [
-        map(&[("host", "example.org"), ("note", "plain")]),
-        map(&[("host", "a, b"), ("note", "say \"hi\"\nthere")]),
-        map(&[("host", ""), ("note", "")]),
-    ];
-    assert_eq!((0..jobs.count()).map(|index| input(&jobs, index)).collect::<Vec<_>>(), expected);
-}
-
-#[test]
-fn a_broken_csv_names_the_line() {
-    let rows = [
-        ("a,b\n1,2\n3\n", "line 3"),
-        ("a,b\n\"1\n1\",2\n3\n", "line 4"),
-        ("a\n\"1\n", "line 2"),
-        ("a\n\"1\"x\n", "line 2"),
-        ("a,a\n1,2\n", "line 1"),
-        ("", "at least one"),
-        ("a,b\n", "at least one"),
-    ];
-    for (text, word) in rows {
-        let error = jobs_from_csv(text).unwrap_err().to_string();
-        assert!(error.contains(word), "{text:?}: {error}");
-    }
-}
-
-#[test]
-fn lines_of_ndjson_become_values() {
-    let jobs = jobs_from_ndjson("{\"a\": [1, -2, 0.5, null, true]}\n\n\"text\"\r\n").unwrap();
-    let list = vec![Ipld::Integer(1), Ipld::Integer(-2), Ipld::Float(0.5), Ipld::Null, Ipld::Bool(true)];
-    assert_eq!(input(&jobs, 0), Ipld::Map([("a".to_owned(), Ipld::List(list))].into()));
-    assert_eq!((input(&jobs, 1), jobs.count()), (Ipld::String("text".into()), 2));
-    assert!(jobs_from_ndjson("1\n\n{").unwrap_err().to_string().contains("line 3"));
-    assert_eq!(jobs_from_ndjson(""), Err(FileError::Jobs(JobsError::Empty)));
-}
-
-#[test]
 fn a_file_of_inputs_is_read_as_its_name_says() {
     let file = |name: &str| ExperimentFile::parse(&SMALL.replace("n = [1, 2]", &format!("file = \"{name}\"\ntarget = \"host\""))).unwrap();
     let csv = file("targets.csv");
-    assert_eq!(csv.inputs_file(), Some("targets.csv"));
-    assert_eq!(csv.jobs(Some("host\na\nb\n")).unwrap().target(1, "host").as_deref(), Some("b"));
-    assert_eq!(file("x.jsonl").jobs(Some("{\"host\": \"c\"}")).unwrap().count(), 1);
-    assert_eq!(csv.jobs(Some("name\na\n")), Err(FileError::Target("host".into())));
+    assert_eq!(csv.inputs_file(), Some(("targets.csv", FileKind::Csv)));
+    assert_eq!(file("A.CSV").inputs_file(), Some(("A.CSV", FileKind::Csv)));
+    assert_eq!(csv.jobs(Some(csv.list(b"host\na\nb\n").unwrap())).unwrap().target(1, "host").as_deref(), Some("b"));
+    let lines = file("x.jsonl");
+    assert_eq!(lines.jobs(Some(lines.list(b"{\"host\": \"c\"}").unwrap())).unwrap().count(), 1);
+    assert_eq!(csv.jobs(Some(csv.list(b"name\na\n").unwrap())), Err(FileError::Target("host".into())));
+}
+
+#[test]
+fn what_a_guest_reads_and_writes_is_part_of_the_experiment() {
+    let plain = ExperimentFile::parse(SMALL).unwrap();
+    assert_eq!((plain.input, plain.output), (InputForm::DagCbor, OutputForm::DagCbor));
+    let text = ExperimentFile::parse(&format!("input = \"json\"\noutput = \"text\"\n{SMALL}")).unwrap();
+    assert_eq!((text.input, text.output), (InputForm::Json, OutputForm::Text));
+    let jobs = text.jobs(None).unwrap();
+    let draft = text.into_draft(Content::raw(b"module"), jobs, Name::new("station-wasm-2").unwrap());
+    assert_eq!((draft.input, draft.output), (InputForm::Json, OutputForm::Text));
+    let measured = |output: &str, exact: &str| {
+        error(&format!("output = \"{output}\"\n{}", SMALL.replace("[pure]", &format!("[measurement]\nexact = [\"{exact}\"]"))))
+    };
+    assert!(measured("text", "verdict").contains("measurement.exact names \"verdict\""));
+    assert!(measured("bytes", "verdict").contains("one field, \"output\""));
 }

@@ -261,6 +261,8 @@ fn a_held_receipt_is_no_larger_than_its_bound() {
     let held = crate::log::HeldReceipt {
         receipt: key(1).sign(&name("test"), body),
         cluster: crate::cluster::Cluster::Own(key(1).node()),
+        dealt: crate::Time(u64::MAX),
+        came: crate::Time(u64::MAX),
         labels: region,
         output: None,
         transcript: None,

@@ -271,7 +271,7 @@ impl Case {
             assert!(job.receipts.len() + job.outstanding.len() <= run.attempts_max as usize + VAIN_MAX);
             assert_eq!(job.clusters.len(), job.nodes.len(), "one seat each");
         }
-        assert!(run.next_deadline() <= self.world.now.plus(crate::time::DAY), "it looks again within a day");
+        assert!(run.next_deadline(crate::clock::Shift::default()) <= self.world.now.plus(crate::time::DAY), "it looks again within a day");
     }
 
     /// Checks every effect that was performed.

@@ -56,6 +56,8 @@ pub(super) fn draft(class: Class, jobs: i128) -> Draft {
         deadline_ms: 3_600_000,
         jobs: Jobs::explicit((0..jobs).map(Ipld::Integer).collect()).unwrap(),
         target: None,
+        input: crate::experiment::InputForm::DagCbor,
+        output: crate::experiment::OutputForm::DagCbor,
         previous: None,
         at_once: None,
     }
@@ -140,9 +142,9 @@ impl World {
         commit.then
     }
 
-    /// Records of closed experiments beside the closed one and those that own its blobs.
+    /// Records of closed experiments beside the closed one and those that own its blobs and logs.
     pub(super) fn left_behind(&self) -> usize {
-        self.disk.keys().filter(|key| !matches!(key.0[0], b'C' | b'B' | b'P')).count()
+        self.disk.keys().filter(|key| !matches!(key.0[0], b'C' | b'B' | b'P' | b'G')).count()
     }
 
     /// The process dies: Commits that wait are lost, and a new machine reads the disk.
@@ -321,5 +323,5 @@ pub(super) fn delivery(id: ExperimentId, station: u8, lease: LeaseNumber, index:
 
 pub(super) fn signed(station: u8, receipt: Receipt, output: Option<&[u8]>) -> Delivery {
     let output = output.map(|output| Bytes::new(output.to_vec()).unwrap());
-    Delivery { receipt: key(station).sign(&name("test"), receipt), output, transcript: None }
+    Delivery { receipt: key(station).sign(&name("test"), receipt), output, transcript: None, log: None }
 }

@@ -168,7 +168,7 @@ fn leases_that_come_too_late_bring_no_module() {
     station.answer(send, leases());
     assert!(station.fetches.is_empty() && station.worker.works[&lab.id].leases.is_empty());
     let (mut station, send) = asked(&lab);
-    station.handle(Event::PolicyChanged(denied()));
+    station.handle(Event::PolicyChanged { policy: Box::new(denied()), capacity: 2 });
     station.answer(send, leases());
     assert!(station.fetches.is_empty() && station.worker.works[&lab.id].leases.is_empty());
     // Past the deadline nothing is judged any more, and the policy holds all the same.
@@ -177,7 +177,7 @@ fn leases_that_come_too_late_bring_no_module() {
     let short = Lab::of(body, REQUESTER);
     let (mut station, send) = asked(&short);
     station.pass(2 * MINUTE);
-    station.handle(Event::PolicyChanged(denied()));
+    station.handle(Event::PolicyChanged { policy: Box::new(denied()), capacity: 2 });
     station.answer(send, short.leases(0, 1, HOUR));
     assert!(station.fetches.is_empty() && !station.worker.works[&short.id].leases.is_empty());
 }
@@ -239,7 +239,7 @@ fn only_the_execution_that_holds_a_lease_ends_it_and_each_is_told_to_stop_once()
     assert_eq!((deliver.returned.len(), station.stopped.len()), (1, 1));
     station.answer(send, lab.ack_with(|ack| ack.leases = Some(lab.batch(0, 1, HOUR))));
     assert_eq!(station.started.len(), 1, "the lease came again");
-    let report = Report { outcome: Outcome::Completed, output: Vec::new(), transcript: Vec::new(), fuel: 5, duration_ms: 3 };
+    let report = Report { outcome: Outcome::Completed, output: Vec::new(), transcript: Vec::new(), log: Vec::new(), fuel: 5, duration_ms: 3 };
     station.handle(Event::Finished { execution: first, report: Ok(report) });
     assert_eq!(station.worker.outbox_len(), 0, "the stopped one speaks for nobody");
     station.finish();

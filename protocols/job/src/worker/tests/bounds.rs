@@ -60,7 +60,8 @@ fn questions_about_topics_of_others_are_not_served() {
 fn an_answer_to_another_question_or_of_another_topic_is_reported() {
     let lab = Lab::new(REQUESTER, "asked");
     let from = key(50).node();
-    let answers = |first: bool| if first { Response::Peers { records: List::default() } } else { Response::Calls { calls: List::default() } };
+    let answers =
+        |first: bool| if first { Response::Peers { time: Time(0), records: List::default() } } else { Response::Calls { calls: List::default() } };
     for first in [true, false] {
         let mut station = Station::new(config());
         let (calls, peers) = meet(&mut station, from);
@@ -90,7 +91,7 @@ fn peers_that_are_told_are_dialled_where_they_may_be_and_out_of_the_purse_of_who
     let mut station = Station::new(Config { reach: Reach::Global, ..config() });
     let from = key(50).node();
     let (_, peers) = meet(&mut station, from);
-    station.answer(peers, Response::Peers { records: List::first([record(60, "10.0.0.1")]) });
+    station.answer(peers, Response::Peers { time: Time(0), records: List::first([record(60, "10.0.0.1")]) });
     assert!(named(&station).is_empty(), "a door in its own home");
     let mut dialled = 0;
     for round in 0..8_u8 {
@@ -98,7 +99,7 @@ fn peers_that_are_told_are_dialled_where_they_may_be_and_out_of_the_purse_of_who
         station.handle(Event::Disconnected { node: from });
         let (_, peers) = meet(&mut station, from);
         let records = (0..8).map(|place| record(61 + 8 * round + place, &format!("45.{round}.{place}.1")));
-        station.answer(peers, Response::Peers { records: List::first(records) });
+        station.answer(peers, Response::Peers { time: Time(0), records: List::first(records) });
         dialled += named(&station).iter().map(|(_, at)| at.len()).sum::<usize>();
     }
     assert_eq!(dialled as u64, Charge::Dials.payer().burst);
@@ -106,7 +107,7 @@ fn peers_that_are_told_are_dialled_where_they_may_be_and_out_of_the_purse_of_who
     let mut station = Station::new(Config { reach: Reach::Global, ..config() });
     (0..12).for_each(|number| station.handle(Event::Connected { node: nobody(number), topics: vec![name("topic")] }));
     let (_, peers) = meet(&mut station, from);
-    station.answer(peers, Response::Peers { records: List::first([record(60, "45.1.1.1")]) });
+    station.answer(peers, Response::Peers { time: Time(0), records: List::first([record(60, "45.1.1.1")]) });
     assert!(named(&station).is_empty());
 }
 
@@ -116,7 +117,7 @@ fn its_own_record_names_only_its_own_addresses() {
     let at = [STATION, 77].map(|number| address(key(number).node(), "45.1.1.1"));
     station.handle(Event::Addresses(List::first(at.clone())));
     station.handle(Event::Asked { ask: Ticket(1), from: key(50).node(), request: Request::Peers { topic: name("topic"), have: List::default() } });
-    let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("no records") };
+    let Some(Effect::Answer { response: Response::Peers { records, .. }, .. }) = station.others.pop() else { panic!("no records") };
     assert_eq!(records[0].body.at.to_vec(), at[..1]);
 }
 
@@ -340,7 +341,7 @@ fn of_a_large_sample_sixteen_or_so_tell_why_they_decline() {
     let mut station = Station::new(telling);
     let (_, peers) = meet(&mut station, key(50).node());
     let records = (0..250_u8).map(|number| record(number, &format!("45.{number}.1.1")));
-    station.answer(peers, Response::Peers { records: List::first(records) });
+    station.answer(peers, Response::Peers { time: Time(0), records: List::first(records) });
     station.worker.census.get_mut(&name("topic")).expect("its topic").prove(1_000);
     for number in 0..20_u8 {
         station.pass(2 * SECOND);

@@ -19,9 +19,27 @@ fn two_bodies_of_one_seq_prove_the_author_a_liar_and_the_first_counts() {
     let lab = Lab::new(REQUESTER, "liar");
     let mut station = Station::new(config());
     station.hear(lab.call(1, START));
-    station.hear(lab.call_with(1, START, |call| call.wanted = 9));
+    station.hear(lab.call_with(1, START, |call| call.claim_below = 9));
     assert_eq!(station.judged(), Admission::Ignore);
     assert_eq!(station.reports(), [(lab.key.node(), PeerAction::Proven)]);
+    let log = crate::content::cid_of(crate::content::DAG_CBOR, b"log");
+    let changes: [&dyn Fn(&mut Call); 2] = [&|call| call.state = CallState::Closed { log }, &|call| call.at = List::default()];
+    for change in changes {
+        let mut station = Station::new(config());
+        station.hear(lab.call(1, START));
+        station.hear(lab.call_with(1, START, change));
+        assert_eq!(station.reports(), [(lab.key.node(), PeerAction::Proven)]);
+    }
+}
+
+#[test]
+fn a_call_signed_again_after_a_crash_is_ignored_and_nobody_is_blamed() {
+    let lab = Lab::new(REQUESTER, "crashed");
+    let mut station = Station::new(config());
+    station.hear(lab.call(1, START));
+    station.hear(lab.call_with(1, START.plus(SECOND), |call| call.wanted = 9));
+    assert_eq!(station.judged(), Admission::Ignore);
+    assert_eq!(station.reports(), []);
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_policy_that_becomes_stricter_stops_what_runs_and_returns_it() {
     let lab = Lab::new(REQUESTER, "stricter");
     let mut station = Station::with_leases(config(), &lab, 1, 60_000);
     let denying = Policy::parse(&format!("[[deny]]\nrequester = \"{}\"", lab.key.node()), &BTreeMap::new()).expect("a policy");
-    station.handle(Event::PolicyChanged(denying));
+    station.handle(Event::PolicyChanged { policy: Box::new(denying), capacity: 2 });
     assert_eq!(station.stopped.len(), 1);
     let (_, deliver) = station.deliver();
     assert_eq!(deliver.returned.to_vec(), [(0, crate::work::ReturnReason::Policy)]);
@@ -323,18 +323,6 @@ fn an_experiment_of_ones_own_is_claimed_at_once_by_an_anchor_and_after_ten_secon
 }
 
 #[test]
-fn outside_the_operators_hours_nothing_is_claimed_and_afterwards_at_once() {
-    let lab = Lab::new(REQUESTER, "hours");
-    let mut station = Station::new(config());
-    station.handle(Event::MayWork(false));
-    station.hear(lab.call(1, START));
-    station.pass(MINUTE);
-    assert!(station.sent.is_empty());
-    station.handle(Event::MayWork(true));
-    station.claim();
-}
-
-#[test]
 fn many_sampled_stations_spread_their_first_dial() {
     let lab = Lab::new(REQUESTER, "spread");
     let mut station = Station::new(config());
@@ -342,7 +330,7 @@ fn many_sampled_stations_spread_their_first_dial() {
         let node = key(author).node();
         let at = List::first([address(node, &format!("198.51.{author}.1"))]);
         let record = crate::census::PeerRecord { node, topic: name("topic"), at, made: START };
-        let answer = Response::Peers { records: List::first([key(author).sign(&name("test"), record)]) };
+        let answer = Response::Peers { time: Time(0), records: List::first([key(author).sign(&name("test"), record)]) };
         station.worker.peers_answered(key(9).node(), &name("topic"), Ok(answer), START);
     }
     station.drain();

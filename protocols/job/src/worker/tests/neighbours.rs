@@ -51,17 +51,55 @@ fn an_answer_with_a_call_that_is_not_one_is_reported_and_not_kept() {
 }
 
 #[test]
-fn one_neighbour_is_answered_once_in_half_a_minute() {
+fn who_comes_and_goes_counts_at_once_though_nobody_told_a_record() {
+    let mut station = Station::new(config());
+    assert_eq!(station.worker.counted(&name("topic")), 1);
+    for (number, node) in (1..).zip([50, 51, 52]) {
+        meet(&mut station, node);
+        assert_eq!((station.worker.met(&name("topic")), station.worker.counted(&name("topic"))), (number, number + 1));
+    }
+    let mut told = station.others.iter().filter_map(|effect| if let Effect::Counted { stations, .. } = effect { Some(*stations) } else { None });
+    assert_eq!(told.next_back(), Some(4), "the requester is told too");
+    station.handle(Event::Disconnected { node: key(50).node() });
+    assert_eq!(station.worker.counted(&name("topic")), 3);
+}
+
+#[test]
+fn who_is_told_nothing_by_its_neighbours_asks_again_in_half_a_minute() {
+    let mut station = Station::new(config());
+    let (_, peers) = meet(&mut station, 50);
+    // It answered this key a moment ago, before a restart.
+    station.answer(peers, Response::Unserved);
+    station.sent.clear();
+    station.pass(31 * SECOND);
+    assert!(asks(&station).1.is_some(), "{:?}", station.sent);
+}
+
+#[test]
+fn one_neighbour_is_answered_twice_in_half_a_minute_for_it_may_have_restarted() {
     let mut station = Station::new(config());
     let mut served = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..7 {
         let request = Request::Calls { topic: name("topic"), have: List::default() };
         station.handle(Event::Asked { ask: Ticket(1), from: key(51).node(), request });
         let Some(Effect::Answer { response, .. }) = station.others.pop() else { panic!("an answer") };
         served.push(!matches!(response, Response::Unserved));
-        station.pass(15 * SECOND);
+        station.pass(10 * SECOND);
     }
-    assert_eq!(served, [true, false, true]);
+    assert_eq!(served, [true, true, false, true, true, false, true]);
+}
+
+#[test]
+fn unserved_is_not_taken_for_nothing_and_the_same_is_asked_again_half_a_minute_later() {
+    let mut station = Station::new(config());
+    let (calls, peers) = meet(&mut station, 50);
+    station.answer(calls, Response::Unserved);
+    station.answer(peers, Response::Unserved);
+    station.sent.clear();
+    station.pass(30 * SECOND - 1);
+    assert!(matches!(asks(&station), (None, None)));
+    station.pass(1);
+    assert!(matches!(asks(&station), (Some(_), Some(_))), "both questions");
 }
 
 #[test]
@@ -93,7 +131,7 @@ fn the_count_grows_with_the_records_that_neighbours_tell() {
     let (_, send) = meet(&mut station, 50);
     station.others.clear();
     let records = [record(10, START, "192.0.2.1"), record(11, START, "192.0.3.1")];
-    station.answer(send, Response::Peers { records: List::first(records) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first(records) });
     assert!(station.others.iter().any(|effect| matches!(effect, Effect::Counted { stations: 3, .. })), "two and itself");
 }
 
@@ -102,14 +140,14 @@ fn at_most_two_peers_of_one_network_and_four_of_one_answer_are_worth_a_dial() {
     let mut station = Station::new(config());
     let (_, send) = meet(&mut station, 50);
     let one_network = (10..20).map(|node| record(node, START, &format!("192.0.2.{node}")));
-    station.answer(send, Response::Peers { records: List::first(one_network) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first(one_network) });
     let named = |station: &Station| {
         station.others.iter().rev().find_map(|effect| if let Effect::Neighbours { peers, .. } = effect { Some(peers.len()) } else { None })
     };
     assert_eq!(named(&station), Some(2));
     let (_, send) = meet(&mut station, 51);
     let many = (20..40).map(|node| record(node, START, &format!("198.51.{node}.1")));
-    station.answer(send, Response::Peers { records: List::first(many) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first(many) });
     assert_eq!(named(&station), Some(4));
 }
 
@@ -119,7 +157,7 @@ fn its_own_record_follows_its_addresses() {
     let own = address(key(STATION).node(), "192.0.2.9");
     station.handle(Event::Addresses(List::first([own.clone()])));
     station.handle(Event::Asked { ask: Ticket(1), from: key(51).node(), request: Request::Peers { topic: name("topic"), have: List::default() } });
-    let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("Peers") };
+    let Some(Effect::Answer { response: Response::Peers { records, .. }, .. }) = station.others.pop() else { panic!("Peers") };
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].body.at.to_vec(), [own]);
     records[0].verify(&name("test")).expect("signed");
@@ -145,7 +183,7 @@ fn full_sample(above: &[NodeId]) -> Vec<Signed<PeerRecord>> {
 
 fn told(station: &mut Station, to: u8) -> Vec<NodeId> {
     station.handle(Event::Asked { ask: Ticket(1), from: key(to).node(), request: Request::Peers { topic: name("topic"), have: List::default() } });
-    let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("Peers") };
+    let Some(Effect::Answer { response: Response::Peers { records, .. }, .. }) = station.others.pop() else { panic!("Peers") };
     records.iter().map(|record| record.body.node).collect()
 }
 
@@ -160,9 +198,9 @@ fn in_a_large_topic_an_answer_introduces_its_author_and_its_neighbours_while_the
     let (own, neighbour) = (key(STATION).node(), key(50).node());
     let sample = full_sample(&[own, neighbour]);
     let (_, send) = meet(&mut station, 60);
-    station.answer(send, Response::Peers { records: List::first(sample) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first(sample) });
     let (_, send) = meet(&mut station, 50);
-    station.answer(send, Response::Peers { records: List::first([record(50, START, "192.0.2.1")]) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first([record(50, START, "192.0.2.1")]) });
     let names = told(&mut station, 70);
     assert_eq!(names.len(), crate::census::SAMPLE_MAX + 2);
     assert_eq!(names[..2], [own, neighbour]);
@@ -177,10 +215,10 @@ fn in_a_large_topic_the_introduced_are_worth_a_dial_before_the_sample() {
     let strangers: Vec<u8> = (80..84).collect();
     let above: Vec<NodeId> = strangers.iter().map(|node| key(*node).node()).collect();
     let (_, send) = meet(&mut station, 60);
-    station.answer(send, Response::Peers { records: List::first(full_sample(&above)) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first(full_sample(&above)) });
     let (_, send) = meet(&mut station, 61);
     let introduced = strangers.iter().map(|node| record(*node, START, &format!("203.0.{node}.1")));
-    station.answer(send, Response::Peers { records: List::first(introduced) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first(introduced) });
     let mut names = named(&station);
     names.sort();
     let mut wanted = above;
@@ -193,12 +231,12 @@ fn a_forged_introduction_is_reported_and_not_dialled() {
     let mut station = Station::new(config());
     let stranger = key(80).node();
     let (_, send) = meet(&mut station, 60);
-    station.answer(send, Response::Peers { records: List::first(full_sample(&[stranger])) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first(full_sample(&[stranger])) });
     station.others.clear();
     let (_, send) = meet(&mut station, 61);
     let mut forged = record(80, START, "203.0.113.1");
     forged.signature.0[3] ^= 1;
-    station.answer(send, Response::Peers { records: List::first([forged]) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first([forged]) });
     assert_eq!(named(&station), []);
     assert_eq!(station.reports(), [(key(61).node(), PeerAction::Invalid)]);
 }
@@ -208,10 +246,10 @@ fn a_station_that_lost_its_peers_dials_those_it_has_known_for_long() {
     let mut station = Station::new(config());
     let records = || List::first([record(10, START, "192.0.2.1")]);
     let (_, send) = meet(&mut station, 50);
-    station.answer(send, Response::Peers { records: records() });
+    station.answer(send, Response::Peers { time: Time(0), records: records() });
     station.others.clear();
     let (_, send) = meet(&mut station, 51);
-    station.answer(send, Response::Peers { records: records() });
+    station.answer(send, Response::Peers { time: Time(0), records: records() });
     assert_eq!(named(&station), [key(10).node()]);
 }
 
@@ -220,11 +258,11 @@ fn a_record_is_told_to_whom_lacks_it_and_again_when_it_was_made_anew() {
     let mut station = Station::new(config());
     let (_, send) = meet(&mut station, 50);
     let (kept, renewed) = (record(10, START, "192.0.2.1"), record(11, START, "192.0.3.1"));
-    station.answer(send, Response::Peers { records: List::first([kept.clone(), renewed.clone()]) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first([kept.clone(), renewed.clone()]) });
     let ask = |station: &mut Station, from: u8, have: Vec<RecordTag>| -> BTreeSet<NodeId> {
         let request = Request::Peers { topic: name("topic"), have: List::first(have) };
         station.handle(Event::Asked { ask: Ticket(1), from: key(from).node(), request });
-        let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("Peers") };
+        let Some(Effect::Answer { response: Response::Peers { records, .. }, .. }) = station.others.pop() else { panic!("Peers") };
         records.iter().map(|record| record.body.node).collect()
     };
     let [own, kept_by, renewed_by] = [STATION, 10, 11].map(|secret| key(secret).node());
@@ -234,7 +272,7 @@ fn a_record_is_told_to_whom_lacks_it_and_again_when_it_was_made_anew() {
     let (_, send) = meet(&mut station, 53);
     let asked = station.sent.iter().find_map(|out| if let Request::Peers { have, .. } = &out.request { Some(have.len()) } else { None });
     assert_eq!(asked, Some(3), "it names what it has itself");
-    station.answer(send, Response::Peers { records: List::first([record(11, START.plus(1), "192.0.3.1")]) });
+    station.answer(send, Response::Peers { time: Time(0), records: List::first([record(11, START.plus(1), "192.0.3.1")]) });
     assert_eq!(ask(&mut station, 54, have), BTreeSet::from([own, renewed_by]));
 }
 
@@ -243,7 +281,7 @@ fn a_station_that_lost_neighbours_asks_for_others_at_once_and_one_with_few_of_th
     let mut station = Station::new(config());
     let sends: Vec<Ticket> = (50..62).map(|node| meet(&mut station, node).1).collect();
     let others = (10..30).map(|node| record(node, START, &format!("198.51.{node}.1")));
-    station.answer(sends[0], Response::Peers { records: List::first(others) });
+    station.answer(sends[0], Response::Peers { time: Time(0), records: List::first(others) });
     let asked_after = |station: &mut Station, ms: u64| {
         station.sent.clear();
         station.pass(ms);
@@ -265,7 +303,7 @@ fn where_all_of_a_small_topic_are_neighbours_nobody_asks_for_more() {
     let mut station = Station::new(config());
     let sends: Vec<Ticket> = (50..53).map(|node| meet(&mut station, node).1).collect();
     let all = (50..53).map(|node| record(node, START, &format!("198.51.{node}.1")));
-    station.answer(sends[0], Response::Peers { records: List::first(all) });
+    station.answer(sends[0], Response::Peers { time: Time(0), records: List::first(all) });
     station.sent.clear();
     station.pass(3 * MINUTE);
     assert!(asks(&station).1.is_some(), "as often as ever");
@@ -284,7 +322,7 @@ fn sixteen_current_records_are_introduced_and_of_one_station_the_newest() {
             from: key(from).node(),
             request: Request::Peers { topic: name("topic"), have: List::default() },
         });
-        let Some(Effect::Answer { response: Response::Peers { records }, .. }) = station.others.pop() else { panic!("no records") };
+        let Some(Effect::Answer { response: Response::Peers { records, .. }, .. }) = station.others.pop() else { panic!("no records") };
         records.into_vec()
     };
     let made = START.plus(5);

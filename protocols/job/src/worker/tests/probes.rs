@@ -60,7 +60,7 @@ fn no_topic_keeps_another_from_reaching_somebody_outside() {
             let PeerRecord { node, at, made, .. } = invented(number).body;
             invented_key(number).sign(&name("test"), PeerRecord { node, topic: topic.clone(), at, made })
         });
-        station.answer(send, Response::Peers { records: List::first(told) });
+        station.answer(send, Response::Peers { time: Time(0), records: List::first(told) });
     }
     let mut reached = std::collections::BTreeSet::new();
     for _ in 0..20 {
@@ -103,7 +103,7 @@ fn a_record_is_looked_for_only_where_this_network_reaches() {
         let at = List::first(["10.0.0.1".to_owned(), format!("45.{number}.1.1")].map(|ip| address(node, &ip)));
         key(number).sign(&name("test"), PeerRecord { node, topic: name("topic"), at, made: START })
     });
-    station.answer(asked, Response::Peers { records: List::first(records) });
+    station.answer(asked, Response::Peers { time: Time(0), records: List::first(records) });
     let out = probe(&mut station).expect("a probe");
     assert_eq!(out.at.iter().map(|address| address.ip().to_string().starts_with("45.")).collect::<Vec<_>>(), [true]);
 }
@@ -113,7 +113,7 @@ fn a_station_whose_neighbours_say_nothing_still_reaches_one_of_the_sample_every_
     let mut station = Station::new(Config { reach: Reach::Global, ..config() });
     station.handle(Event::Connected { node: key(50).node(), topics: vec![name("topic")] });
     let asked = station.sent.iter().find(|out| matches!(out.request, Request::Peers { .. })).map(|out| out.send).expect("asks for peers");
-    station.answer(asked, Response::Peers { records: List::first((0..8).map(invented)) });
+    station.answer(asked, Response::Peers { time: Time(0), records: List::first((0..8).map(invented)) });
     let mut reached = std::collections::BTreeSet::new();
     for _ in 0..4 {
         station.sent.clear();

@@ -33,7 +33,10 @@ enum Step {
     Part(u8),
     Ask(u8),
     HoldDisk(bool),
-    MayWork(bool),
+    Room(bool),
+    /// For so long, or without an end.
+    Pause(Option<u64>),
+    Resume,
     Crash,
     Drain,
 }
@@ -52,7 +55,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4_u8).prop_map(Step::Part),
         1 => (0..4_u8).prop_map(Step::Ask),
         2 => any::<bool>().prop_map(Step::HoldDisk),
-        1 => any::<bool>().prop_map(Step::MayWork),
+        1 => any::<bool>().prop_map(Step::Room),
+        1 => prop::option::of(0..120_000_u64).prop_map(Step::Pause),
+        2 => Just(Step::Resume),
         1 => Just(Step::Crash),
         1 => prop::bool::weighted(0.05).prop_map(|drain| if drain { Step::Drain } else { Step::Pass(1) }),
     ]
@@ -110,7 +115,8 @@ impl World {
             }
             Step::Finish { ok, bytes } => {
                 if let Some(execution) = self.running.pop_front() {
-                    let report = Report { outcome: Outcome::Completed, output: vec![1; bytes], transcript: vec![], fuel: 1, duration_ms: 1 };
+                    let report =
+                        Report { outcome: Outcome::Completed, output: vec![1; bytes], transcript: vec![], log: vec![], fuel: 1, duration_ms: 1 };
                     let report = if ok { Ok(report) } else { Err(StationFailure::Sandbox) };
                     self.station.handle(Event::Finished { execution, report });
                 }
@@ -129,7 +135,9 @@ impl World {
             }
             Step::HoldDisk(true) => self.station.disk_held = true,
             Step::HoldDisk(false) => self.station.release_disk(),
-            Step::MayWork(may) => self.station.handle(Event::MayWork(may)),
+            Step::Room(enough) => self.station.handle(Event::Room(enough)),
+            Step::Pause(ms) => self.station.handle(Event::Pause { until: ms.map(|ms| now.plus(ms)) }),
+            Step::Resume => self.station.handle(Event::Resume),
             Step::Drain => self.station.handle(Event::Drain),
             Step::Crash => {
                 let disk = std::mem::take(&mut self.station.disk);

@@ -217,7 +217,7 @@ fn unknown_requesters_together_get_a_tenth_of_the_turns() {
     for _ in 0..22 {
         let (execution, job) = station.started.pop_front().expect("one runs");
         turns[usize::from(job.requester != known.key.node())] += 1;
-        let report = Report { outcome: Outcome::Completed, output: Vec::new(), transcript: Vec::new(), fuel: 1, duration_ms: 1 };
+        let report = Report { outcome: Outcome::Completed, output: Vec::new(), transcript: Vec::new(), log: Vec::new(), fuel: 1, duration_ms: 1 };
         station.handle(Event::Finished { execution, report: Ok(report) });
     }
     assert!((1..=3).contains(&turns[1]), "known and unknown turns: {turns:?}");

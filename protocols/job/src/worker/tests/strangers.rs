@@ -285,7 +285,7 @@ pub(super) fn misled_by(of: u32) -> Station {
     let records = keys.into_iter().map(|(_, number)| invented(number));
     station.handle(Event::Connected { node: key(50).node(), topics: vec![name("topic")] });
     let asked = station.sent.iter().find(|out| matches!(out.request, Request::Peers { .. })).map(|out| out.send).expect("asks for peers");
-    station.answer(asked, Response::Peers { records: List::first(records) });
+    station.answer(asked, Response::Peers { time: Time(0), records: List::first(records) });
     station
 }
 
@@ -345,7 +345,7 @@ fn who_is_introduced_is_met_although_the_sample_is_all_invented() {
         let at = List::first([address(node, &format!("45.7.{number}.1"))]);
         key(number).sign(&name("test"), PeerRecord { node, topic: name("topic"), at, made: station.now })
     });
-    station.answer(asked.expect("asks for peers"), Response::Peers { records: List::first(real.clone()) });
+    station.answer(asked.expect("asks for peers"), Response::Peers { time: Time(0), records: List::first(real.clone()) });
     let named: Vec<NodeId> = station
         .others
         .iter()

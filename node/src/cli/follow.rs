@@ -1,0 +1,183 @@
+//! `station watch`, and what `publish` shows: one experiment until it is closed, why it stands still, and what Ctrl-C leaves behind.
+//!
+//! Guarantees: every line of JSON has a type; a heading has reasons under it; whoever stops watching is told whether the experiment goes on
+//! and how to return. Deliberately lacks pushing: it asks four times a second.
+
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::client::Client;
+use super::output::{Exit, Failure, Output};
+use super::pick::{Source, not_running, short};
+use super::show::{WhichArgs, tell, verdict_code};
+use crate::api::types::{ExperimentBody, PublishedBody};
+use crate::numbers::{count, span};
+use crate::platform::home::Home;
+use crate::printable::Line;
+use crate::results::Results;
+
+/// How often a watcher asks: often enough to feel live, rare enough to cost nothing.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+/// Without progress for so long, the reasons are shown.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
+
+/// A line of `publish --json` and `watch --json`: first what was published, then how it goes, last its results.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Told<'a> {
+    Published(&'a PublishedBody),
+    Progress(&'a ExperimentBody),
+    Results(&'a Results),
+}
+
+/// Who carries an experiment while it is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// A station that goes on without this process.
+    Station,
+    /// This process itself.
+    Here,
+}
+
+pub(super) async fn watch(home: &Home, args: &WhichArgs, output: &Output) -> Result<Exit, Failure> {
+    let source = Source::of(home).await?;
+    let id = source.pick(home, &args.id).await?;
+    if let Source::Running(client) = &source {
+        return follow(home, client, &id, Carrier::Station, output).await;
+    }
+    if !source.experiment(home, &id).await?.closed {
+        return Err(not_running(home, &id));
+    }
+    Ok(end(home, &source.results(&id).await?, output))
+}
+
+/// Shows progress until the experiment is closed, then its table; the exit code says whether every job got an answer.
+pub(super) async fn follow(home: &Home, client: &Client, id: &str, carrier: Carrier, output: &Output) -> Result<Exit, Failure> {
+    let watching = observe(home, client, id, output);
+    match carrier {
+        // Whoever carries it says what becomes of it.
+        Carrier::Here => watching.await,
+        Carrier::Station => {
+            let watched = tokio::select! {
+                watched = watching => watched,
+                () = super::run::signal() => return Err(interrupted(home, id)),
+            };
+            watched.map_err(|failure| if failure.exit == Exit::NotRunning { stopped(home, id) } else { failure })
+        }
+    }
+}
+
+fn interrupted(home: &Home, id: &str) -> Failure {
+    let (watch, cancel) = (home.call(&format!("watch {}", short(id))), home.call(&format!("cancel {}", short(id))));
+    Failure::new(format!("no longer watching; the experiment goes on in the running station: `{watch}` returns to it, `{cancel}` ends it"))
+        .with(Exit::Interrupted)
+}
+
+fn stopped(home: &Home, id: &str) -> Failure {
+    let (resume, run) = (home.call("publish --resume"), home.call("run"));
+    let id = short(id);
+    Failure::new(format!("the station that carried experiment {id} has stopped; it is kept: go on with `{resume}`, or with `{run}`"))
+        .with(Exit::NotRunning)
+}
+
+/// A line on the terminal that is gone when this is, however it ends.
+struct Shown(ProgressBar);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+async fn observe(home: &Home, client: &Client, id: &str, output: &Output) -> Result<Exit, Failure> {
+    let path = format!("/v1/experiments/{id}");
+    let mut seen: ExperimentBody = client.get(&path).await?;
+    let shown = Shown(output.line());
+    let (begun, clock) = (tokio::time::Instant::now(), crate::clock::Clock::start());
+    let (mut moved, mut told) = (begun, Vec::new());
+    progress(&seen, output);
+    loop {
+        let left = seen.deadline.saturating_sub(clock.now().0);
+        shown.0.set_message(line(&seen, elapsed_ms(begun), left, output.error_width()));
+        if seen.closed {
+            break;
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+        let next: ExperimentBody = client.get(&path).await?;
+        if (next.settled, next.held, next.outstanding) != (seen.settled, seen.held, seen.outstanding) {
+            moved = tokio::time::Instant::now();
+            progress(&next, output);
+        }
+        seen = next;
+        if moved.elapsed() > STUCK_AFTER && told != seen.advice {
+            let lines = standstill(&seen, elapsed_ms(moved));
+            shown.0.suspend(|| lines.iter().for_each(|line| output.say(line)));
+            told.clone_from(&seen.advice);
+        }
+    }
+    drop(shown);
+    let results: Results = client.get(&format!("{path}/results")).await?;
+    Ok(end(home, &results, output))
+}
+
+/// The last that is told.
+fn end(home: &Home, results: &Results, output: &Output) -> Exit {
+    if output.is_json() {
+        output.show(&Told::Results(results), |_| String::new());
+    } else {
+        tell(home, results, output);
+    }
+    verdict_code(results)
+}
+
+fn progress(seen: &ExperimentBody, output: &Output) {
+    if output.is_json() {
+        output.show(&Told::Progress(seen), |_| String::new());
+    }
+}
+
+fn elapsed_ms(since: tokio::time::Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Columns that the bar takes where there is room.
+const BAR: u64 = 20;
+/// In a terminal narrower than this there is none.
+const WIDTH_FOR_BAR: usize = 100;
+
+/// How it stands in one line of at most `width` columns, the most important first.
+fn line(seen: &ExperimentBody, elapsed_ms: u64, left_ms: u64, width: usize) -> String {
+    let mut line = format!("{} of {} settled", seen.settled, count(seen.jobs, "job"));
+    if width >= WIDTH_FOR_BAR {
+        let full = usize::try_from(seen.settled.saturating_mul(BAR) / seen.jobs.max(1)).unwrap_or(0);
+        line = format!("{line} [{}{}]", "█".repeat(full), " ".repeat(usize::try_from(BAR).unwrap_or(0).saturating_sub(full)));
+    }
+    let times = [format!("after {}", span(elapsed_ms)), format!("{} to the deadline", span(left_ms))];
+    let work = [
+        format!("{} running", count(seen.outstanding, "execution")),
+        format!("{} held", count(seen.held, "receipt")),
+        format!("{} claimed", count(seen.claimants, "station")),
+    ];
+    for part in times.into_iter().chain(work) {
+        let longer = format!("{line} · {part}");
+        if longer.chars().count() > width {
+            break;
+        }
+        line = longer;
+    }
+    line.chars().take(width).collect()
+}
+
+/// Why nothing moves: nothing is said where nobody knows.
+fn standstill(seen: &ExperimentBody, still_ms: u64) -> Vec<String> {
+    if seen.advice.is_empty() {
+        return Vec::new();
+    }
+    let heading = format!("nothing moved for {}:", span(still_ms));
+    std::iter::once(heading).chain(seen.advice.iter().map(|advice| format!("  {}", Line(advice)))).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! How an operator's page is laid out in a terminal: labelled paragraphs that fit its width, and numbers as people read them.
+//!
+//! Guarantees: no line is longer than the width, but for a word that is. Deliberately lacks colours and what is said.
+
+use station_protocol::time::{DAY, HOUR, MINUTE, SECOND};
+
+/// Where nobody knows the width.
+const WIDTH: usize = 100;
+/// Below this labels stand on lines of their own.
+const NARROW: usize = 60;
+/// Columns of a label.
+const LABEL: usize = 13;
+
+/// Labelled paragraphs, one after the other.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    width: usize,
+    text: String,
+    last: Option<&'static str>,
+}
+
+impl Sheet {
+    #[must_use]
+    pub(super) fn new(width: Option<usize>) -> Self {
+        Self { width: width.unwrap_or(WIDTH).max(20), text: String::new(), last: None }
+    }
+
+    /// A paragraph under `label`; following ones of the same label stand below it.
+    pub(super) fn line(&mut self, label: &'static str, text: &str) {
+        let again = self.last.replace(label) == Some(label);
+        if self.width < NARROW {
+            if !again {
+                self.text.push_str(&format!("{label}\n"));
+            }
+            self.wrapped("  ", "    ", text);
+        } else {
+            let head = format!("{:LABEL$}", if again { "" } else { label });
+            self.wrapped(&head, &" ".repeat(LABEL + 2), text);
+        }
+    }
+
+    fn wrapped(&mut self, first: &str, next: &str, text: &str) {
+        let mut line = first.to_owned();
+        let mut is_empty = true;
+        for word in text.split(' ') {
+            if !is_empty && line.chars().count() + 1 + word.chars().count() > self.width {
+                self.text.push_str(line.trim_end());
+                self.text.push('\n');
+                next.clone_into(&mut line);
+                is_empty = true;
+            }
+            if !is_empty {
+                line.push(' ');
+            }
+            line.push_str(word);
+            is_empty = false;
+        }
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    #[must_use]
+    pub(super) fn text(self) -> String {
+        self.text
+    }
+}
+
+/// `1.2 MiB`.
+#[must_use]
+pub(super) fn size(bytes: u64) -> String {
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
+            if tenths >= 1_000 || tenths % 10 == 0 { format!("{} {name}", tenths / 10) } else { format!("{}.{} {name}", tenths / 10, tenths % 10) }
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
+/// `3 h 12 min`: the two largest units.
+#[must_use]
+pub(super) fn duration(ms: u64) -> String {
+    let units = [("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", SECOND)];
+    let Some(at) = units.iter().position(|(_, unit)| ms >= *unit) else { return "0 s".to_owned() };
+    let (name, unit) = units[at];
+    let rest = units.get(at + 1).map(|(name, small)| (name, ms % unit / small)).filter(|(_, count)| *count > 0);
+    let more = rest.map(|(name, count)| format!(" {count} {name}")).unwrap_or_default();
+    format!("{} {name}{more}", ms / unit)
+}
+
+/// Seconds with a tenth where there are few.
+#[must_use]
+pub(super) fn seconds(ms: u64) -> String {
+    if ms < 100 * SECOND { format!("{}.{} s", ms / SECOND, ms % SECOND / 100) } else { format!("{} s", ms / SECOND) }
+}
+
+/// `2026-11-30 14:05 UTC`.
+#[must_use]
+pub(super) fn moment_of(ms: u64) -> String {
+    let (year, month, day) = date(ms / DAY);
+    let minute = ms % DAY / MINUTE;
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minute / 60, minute % 60)
+}
+
+/// `2026-11-30`.
+#[must_use]
+pub(super) fn day_of(ms: u64) -> String {
+    let (year, month, day) = date(ms / DAY);
+    format!("{year}-{month:02}-{day:02}")
+}
+
+/// Year, month and day by the proleptic Gregorian calendar: years that begin in March put the leap day last.
+fn date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// `1 job`, `2 jobs`.
+#[must_use]
+pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// The end of a node id: the beginning is the same in all.
+#[must_use]
+pub(super) fn short(id: &str) -> String {
+    let from = id.chars().count().saturating_sub(6);
+    if from == 0 { id.to_owned() } else { format!("…{}", id.chars().skip(from).collect::<String>()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_say_them() {
+        assert_eq!([0, 1_023, 1_024, 1_300, 1 << 20, 3 << 29, 2 << 30].map(size), ["0 B", "1023 B", "1 KiB", "1.2 KiB", "1 MiB", "1.5 GiB", "2 GiB"]);
+        assert_eq!([0, 59_999, 61_000, 3 * HOUR, 26 * HOUR].map(duration), ["0 s", "59 s", "1 min 1 s", "3 h", "1 d 2 h"]);
+        assert_eq!([0, 1_250, 250_000].map(seconds), ["0.0 s", "1.2 s", "250 s"]);
+        assert_eq!(moment_of(0), "1970-01-01 00:00 UTC");
+        assert_eq!(moment_of(1_798_675_200_000 - 1), "2026-12-30 23:59 UTC");
+        assert_eq!(day_of(1_709_164_800_000), "2024-02-29");
+        assert_eq!((short("12D3KooWabcdef").as_str(), short("abc").as_str()), ("…abcdef", "abc"));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for width in [20, 40, 59, 60, 80] {
+            let mut sheet = Sheet::new(Some(width));
+            sheet.line("budgets", &"some words and 12 numbers ".repeat(8));
+            sheet.line("budgets", "again");
+            let text = sheet.text();
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            assert_eq!(text.matches("budgets").count(), 1);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Dials the bootstrap addresses of a home whose station does not run, to see who answers.
+//!
+//! Guarantees: nobody is dialled but the addresses that the operator named; the key is made for this and forgotten. Deliberately lacks topics,
+//! a store, and any answer to who asks.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::home::{Home, HomeError, entropy};
+use super::transport;
+use crate::network::knocks::{Bootstrap, Knock};
+use crate::network::{Network, NetworkConfig, NetworkError, peer_id};
+use crate::tasks::Tasks;
+
+/// Why nobody was dialled.
+#[derive(Debug, thiserror::Error)]
+pub enum KnockError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error("the transport: {0}")]
+    Transport(String),
+}
+
+/// Between two looks at what came.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The network's name, and what came of dialling each of its bootstrap addresses within `patience`.
+pub async fn bootstraps(home: &Home, patience: Duration) -> Result<(String, Vec<Bootstrap>), KnockError> {
+    let (file, own) = (home.network()?, station_protocol::SigningKey::from_bytes(&home.key()?).node());
+    let secret = entropy();
+    let key = peer_id::keypair(secret);
+    let transport = transport::build(&key).map_err(|error| KnockError::Transport(error.to_string()))?;
+    let is_own = |address: &&libp2p::Multiaddr| address.iter().last() == Some(libp2p::multiaddr::Protocol::P2p(peer_id::peer_of(own)));
+    let (mine, others): (Vec<_>, Vec<_>) = file.bootstrap.iter().partition(is_own);
+    let config = NetworkConfig {
+        bootstrap: others.into_iter().cloned().collect(),
+        use_relays: false,
+        reach: file.reach(),
+        dcutr: false,
+        ..NetworkConfig::new(file.name.clone(), Vec::new())
+    };
+    let tasks = Tasks::new();
+    let mut network = Network::new(config, &key, transport, tasks.clone())?;
+    let end = Instant::now() + patience;
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            // What they ask and say is not for the doctor.
+            _ = network.next() => {}
+            now = looks.tick() => {
+                if now >= end || network.bootstraps().iter().all(is_known) {
+                    break;
+                }
+            }
+        }
+    }
+    let mut found = network.bootstraps();
+    found.extend(mine.into_iter().map(|address| Bootstrap { address: address.clone(), knock: Knock::Own, identified: true, ago_ms: 0 }));
+    drop(network);
+    tasks.close();
+    Ok((file.name.to_string(), found))
+}
+
+/// Whether waiting longer tells more: a connection is none into this network until its other end said which it is of.
+fn is_known(bootstrap: &Bootstrap) -> bool {
+    bootstrap.knock.is_bad() || bootstrap.knock == Knock::Own || (bootstrap.knock == Knock::Connected && bootstrap.identified)
+}

@@ -1,0 +1,58 @@
+//! The numbers that PROTOCOL.md gives for requesters are the machine's.
+
+use super::super::open::{EXECUTIONS_PER_CLAIMANT, RENEW_MS_MAX, RENEW_MS_MIN, WANTED_MAX, WIDEN_BY, WIDEN_MS};
+use super::super::settle::{CLOSING_MS, UNREAD_MAX};
+use super::super::untold::{UNTOLD_MS, VERDICT_BYTES_MAX};
+use super::super::{CLOSED_MAX, OPEN_MAX};
+use crate::lease::GRACE_MS;
+use crate::log::RULES;
+use crate::receipt::INLINE_BYTES_MAX;
+use crate::requester::run::attempts_max;
+use crate::time::{MINUTE, SECOND};
+use crate::verdict::{EXACT_BYTES_MAX, VERDICT_RECEIPTS_MAX};
+use crate::work::{HOLDING_MAX, RELAYED_BYTES_MAX};
+
+const DOCUMENT: &str = include_str!("../../../PROTOCOL.md");
+
+fn thousands(number: usize) -> String {
+    if number < 1_000 { number.to_string() } else { format!("{},{:03}", number / 1_000, number % 1_000) }
+}
+
+#[test]
+fn the_page_says_how_requesters_call_deal_and_tell() {
+    let page = DOCUMENT.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentences = [
+        format!("divided by {EXECUTIONS_PER_CLAIMANT}, at most {WANTED_MAX}, and as many"),
+        format!(
+            "renewed after {}, {}, {} … s and at last every {} min",
+            RENEW_MS_MIN / SECOND,
+            2 * RENEW_MS_MIN / SECOND,
+            4 * RENEW_MS_MIN / SECOND,
+            RENEW_MS_MAX / MINUTE
+        ),
+        format!("when after {} s too few clusters claimed", WIDEN_MS / SECOND),
+        format!("At most {UNREAD_MAX} unread ones are kept of one station"),
+        format!("of more than {} bytes ({} over a relay)", thousands(VERDICT_BYTES_MAX), thousands(RELAYED_BYTES_MAX / 4)),
+        format!("of the last {} experiments that it closed", thousands(CLOSED_MAX)),
+        format!("never more than {HOLDING_MAX} at once"),
+        format!("from sending it plus {} s", GRACE_MS / SECOND),
+        format!("(`rules: {RULES}`)"),
+        format!("An output above {} bytes has no fields", thousands(INLINE_BYTES_MAX)),
+        format!("or where those are more than {EXACT_BYTES_MAX} to the DAG-CBOR"),
+        format!("A list of numbers ends at {}.", thousands(VERDICT_RECEIPTS_MAX)),
+    ];
+    for sentence in sentences {
+        assert!(page.contains(&sentence), "PROTOCOL.md lacks: {sentence}");
+    }
+    assert!(WIDEN_BY == 4 && page.contains("then `claim_below` is four times as large"));
+    assert!(CLOSING_MS == MINUTE / 2 && page.contains("is repeated for half a minute"));
+    assert!(UNTOLD_MS == 10 * MINUTE && page.contains("they are told for ten minutes more"));
+    assert!(OPEN_MAX < CLOSED_MAX);
+    let mut world = super::world::World::new();
+    for stations in [1_u16, 3, 100] {
+        let id = world.publish(super::world::draft(super::world::fixed(stations), 1));
+        let body = &world.machine.view(&id).unwrap().call.body.experiment.body;
+        assert_eq!(attempts_max(body), 2 * u32::from(stations) + 8);
+    }
+    assert!(page.contains("(2N + 8, and fewer where"));
+}
