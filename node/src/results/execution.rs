@@ -27,7 +27,7 @@ pub struct ExecutionRow {
     pub node: String,
     pub region: Option<String>,
     pub outcome: String,
-    /// Whether it says what was decided; nothing where nothing was.
+    /// Whether it says what was decided; nothing where nothing was, or the verdict says nothing of it.
     pub agrees: Option<bool>,
     pub fuel: u64,
     pub duration_ms: u64,
@@ -106,9 +106,9 @@ pub struct RequestRow {
 }
 
 impl ExecutionRow {
-    /// `supporting`: the leases that say what was decided. `log`: what the station brought of the guest's.
+    /// `agrees`: whether it says what was decided. `log`: what the station brought of the guest's.
     #[must_use]
-    pub(super) fn new(held: &HeldReceipt, supporting: Option<&[u64]>, form: OutputForm, log: Option<&Vec<u8>>) -> Self {
+    pub(super) fn new(held: &HeldReceipt, agrees: Option<bool>, form: OutputForm, log: Option<&Vec<u8>>) -> Self {
         let receipt = &held.receipt.body;
         let within = |time: Time| Time(time.0.clamp(held.dealt.0, held.came.0.max(held.dealt.0)));
         let started = held.dealt.plus(receipt.started_ms);
@@ -116,7 +116,7 @@ impl ExecutionRow {
             node: receipt.node.to_string(),
             region: held.labels.region().map(ToString::to_string),
             outcome: outcome_word(&receipt.outcome),
-            agrees: supporting.map(|supporting| supporting.contains(&receipt.lease)),
+            agrees,
             fuel: receipt.fuel,
             duration_ms: receipt.duration_ms,
             output: output(held, form),
