@@ -52,7 +52,7 @@ pub(super) struct Run {
     pub(super) explanation: Explanation,
     /// Who declined, and why the last time.
     pub(super) decliners: BTreeMap<NodeId, DeclineReason>,
-    /// Receipts that one job may have.
+    /// Attempts that one job may have.
     pub(super) attempts_max: u32,
 
     pub(super) claimants: BTreeMap<NodeId, Claimant>,
@@ -233,15 +233,19 @@ impl OpenJob {
     /// Executions to deal now. What is lost is no attempt: stations that return all they get or keep silent cannot use up those of others,
     /// up to [`LOSSES_MAX`] of them.
     pub(super) fn missing(&self, attempts_max: u32) -> u32 {
-        if self.lost_all >= LOSSES_MAX {
+        if self.lost_all >= LOSSES_MAX
+            || self.receipts.len() + self.outstanding.len() >= usize::try_from(attempts_max).unwrap_or(usize::MAX) + VAIN_MAX
+        {
             return 0;
         }
         self.lacking.saturating_sub(count(self.outstanding.len())).min(attempts_max.saturating_sub(self.attempts()))
     }
 
-    /// Executions that were tried, and those that are.
+    /// Executions that were tried, and those that are. A receipt that counts for nothing, like one of a run that was ended, is none: nobody
+    /// uses up the attempts of others by saying so, up to [`VAIN_MAX`] times.
     pub(super) fn attempts(&self) -> u32 {
-        count(self.receipts.len() + self.outstanding.len())
+        let counts = self.receipts.iter().filter(|held| held.receipt.body.outcome.is_comparable()).count();
+        count(counts + self.outstanding.len())
     }
 }
 
@@ -270,12 +274,15 @@ pub(super) const LOST_MAX: usize = 128;
 /// cluster, 32 clusters and 256 stations at least have tried it by then.
 pub(super) const LOSSES_MAX: u32 = 512;
 
-/// Receipts that one job may have: twice what it wants for disagreement and loss, 8 more for jobs that want few; and no more than stand in
+/// Receipts of one job beyond its attempts that count for nothing: one of each cluster.
+pub(super) const VAIN_MAX: usize = 64;
+
+/// Attempts that one job may have: twice what it wants for disagreement and loss, 8 more for jobs that want few; and no more than stand in
 /// one entry of the Log, with what is kept of the labels.
 pub(super) fn attempts_max(experiment: &Experiment) -> u32 {
     let wanted = experiment.class.executions().saturating_mul(2).saturating_add(8);
     let each = HELD_RECEIPT_BYTES_MAX + codec::encode(&experiment.labels).len();
-    let most = (JOB_RECEIPTS_BYTES_MAX / each).min(VERDICT_RECEIPTS_MAX);
+    let most = (JOB_RECEIPTS_BYTES_MAX / each).min(VERDICT_RECEIPTS_MAX).saturating_sub(VAIN_MAX);
     wanted.min(u32::try_from(most).unwrap_or(u32::MAX))
 }
 

@@ -15,7 +15,7 @@ use super::outbox::{self, History};
 use super::peers::Peers;
 use super::questions::Question;
 use super::rest::Resting;
-use super::schedule::Load;
+use super::schedule::{Kept, Load};
 use super::turns::Turns;
 use super::whereabouts::Whereabouts;
 use super::work::{Running, Work};
@@ -117,8 +117,12 @@ pub struct Worker {
     pub(super) outbox_entries: usize,
     pub(super) outbox_bytes: u64,
     pub(super) turns: Turns,
-    /// Until when a slot is kept for the next lease of who has a history.
-    pub(super) kept: BTreeMap<NodeId, Time>,
+    /// Until when the next lease is awaited of who has a history and whose job has ended.
+    pub(super) ended: BTreeMap<NodeId, Time>,
+    /// When the last job ended that was told to stop.
+    pub(super) made_way_at: Time,
+    /// Since when a slot is kept idle for a requester whose turn it is.
+    pub(super) kept: BTreeMap<NodeId, Kept>,
     /// For whom memory is being freed.
     pub(super) reserved: Option<ExperimentId>,
     pub(super) load: Load,
@@ -163,6 +167,8 @@ impl Worker {
             outbox_entries: 0,
             outbox_bytes: 0,
             turns: Turns::default(),
+            ended: BTreeMap::new(),
+            made_way_at: Time(0),
             kept: BTreeMap::new(),
             reserved: None,
             load: Load::default(),
@@ -342,7 +348,7 @@ impl Worker {
             .chain(self.again_deadline())
             .chain(self.probe_deadline())
             .chain(self.way_deadline())
-            .chain(self.kept.values().copied())
+            .chain(self.kept_deadline(now))
             .chain(self.seat_deadline(now))
             .chain(self.rest_deadline(now))
             .fold(self.sweep_at, Time::min);

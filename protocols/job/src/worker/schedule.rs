@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Worker;
 use super::machine::Standing;
 use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_KNOWN_MAX, OUTBOX_MAX, OUTBOX_STRANGERS_BYTES_MAX, OUTBOX_STRANGERS_MAX, OUTBOX_UNKNOWN_MAX};
+use super::questions::Question;
 use super::turns::Candidate;
 use super::work::Work;
 use crate::content::Content;
@@ -22,6 +23,14 @@ const AHEAD_MS: u64 = SECOND;
 const AHEAD_MAX: u64 = 64;
 /// How long a slot is kept for the next lease of a requester with a history: a delivery and its answer, and a slow disk at the other end.
 const KEPT_MS: u64 = SECOND;
+
+/// A slot that is kept for a requester.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    since: Time,
+    /// Its lease did not come in time.
+    in_vain: bool,
+}
 
 /// Leases and receipts, and their bytes at most.
 #[derive(Clone, Copy, Debug, Default)]
@@ -163,25 +172,70 @@ impl Worker {
         if self.is_reserved(now) {
             return;
         }
-        self.kept.retain(|_, until| *until > now);
-        let mut kept: Vec<NodeId> = self.kept.keys().copied().filter(|requester| self.expects_more(requester, now)).collect();
+        let mut expected = self.expected(now);
+        self.kept.retain(|requester, _| expected.contains_key(requester));
+        self.lapse(now, &mut expected);
         let mut free = (self.config.capacity as usize).saturating_sub(self.executions.len());
         while free > 0 {
-            let waiting = self.candidates(&kept);
-            let Some(chosen) = self.turns.next(&waiting) else { return };
+            let waiting = self.candidates(&expected);
+            let Some(chosen) = self.turns.next(&waiting).filter(|_| waiting.iter().any(|candidate| candidate.ready)) else { return };
             free -= 1;
             if !chosen.ready {
-                kept.retain(|requester| *requester != chosen.requester);
+                self.kept.entry(chosen.requester).or_insert(Kept { since: now, in_vain: false });
+                expected.remove(&chosen.requester);
                 continue;
             }
-            let until = self.kept.remove(&chosen.requester).filter(|_| waiting.len() > 1);
-            self.turns.take(chosen, until.map_or(0, |until| KEPT_MS.saturating_sub(until.since(now))));
+            let kept = self.kept.remove(&chosen.requester).filter(|kept| !kept.in_vain && waiting.len() > 1);
+            self.turns.take(chosen, kept.map_or(0, |kept| now.since(kept.since)));
             self.start_one(chosen.requester, now);
         }
     }
 
-    /// Requesters with a lease that could run, and of those in `kept` the others.
-    fn candidates(&self, kept: &[NodeId]) -> Vec<Candidate> {
+    /// No slot is kept any longer for those whose leases did not come in time, and they pay for it once.
+    fn lapse(&mut self, now: Time, expected: &mut BTreeMap<NodeId, Candidate>) {
+        for (requester, kept) in self.kept.iter_mut().filter(|(_, kept)| kept.since.plus(KEPT_MS) <= now) {
+            if let Some(candidate) = expected.remove(requester)
+                && !std::mem::replace(&mut kept.in_vain, true)
+            {
+                self.turns.kept_in_vain(candidate.party(), KEPT_MS);
+            }
+        }
+    }
+
+    /// When the first slot is kept no longer.
+    pub(super) fn kept_deadline(&self, now: Time) -> Option<Time> {
+        self.kept.values().map(|kept| kept.since.plus(KEPT_MS)).filter(|at| *at > now).min()
+    }
+
+    /// Requesters whose lease may be here in a moment. Of who is known: it is or will be asked for now, or comes with what its last job's end is
+    /// answered with. Of a stranger, where a job has just made way: it is asked for, or waits for its module; at other times modules that are long on
+    /// their way would keep others' work away.
+    fn expected(&mut self, now: Time) -> BTreeMap<NodeId, Candidate> {
+        self.ended.retain(|_, until| *until > now);
+        let made_way = now.since(self.made_way_at) <= KEPT_MS;
+        let mut expected: BTreeMap<NodeId, Candidate> = BTreeMap::new();
+        for work in self.works.values().filter(|work| work.standing == Standing::Open && self.fits(work)) {
+            let candidate = Candidate { ready: false, ..self.candidate(work) };
+            let requester = candidate.requester;
+            let is_claimed = self.in_flight.get(&requester).is_some_and(Question::is_fresh_claim);
+            let is_open = work.heard && work.rest_until <= now && work.leases.is_empty();
+            let could_ask =
+                || !self.in_flight.contains_key(&requester) && work.ask_at.max(work.send_at).max(work.dial_at) <= now && self.may_take_more(work);
+            let is_next = if candidate.known {
+                is_open && (is_claimed || could_ask() || self.ended.contains_key(&requester))
+            } else {
+                made_way && (work.awaits_module() || (is_open && is_claimed))
+            };
+            if is_next {
+                let known = expected.entry(requester).or_insert(candidate);
+                known.wall_ms = known.wall_ms.min(candidate.wall_ms);
+            }
+        }
+        expected
+    }
+
+    /// Requesters with a lease that could run, and of the `expected` the others.
+    fn candidates(&self, expected: &BTreeMap<NodeId, Candidate>) -> Vec<Candidate> {
         let left = self.memory_left();
         let mut waiting: BTreeMap<NodeId, Candidate> = BTreeMap::new();
         for work in self.works.values().filter(|work| work.ready().is_some() && work.memory_bytes() <= left) {
@@ -189,8 +243,8 @@ impl Worker {
             let known = waiting.entry(candidate.requester).or_insert(candidate);
             known.wall_ms = known.wall_ms.min(candidate.wall_ms);
         }
-        for requester in kept {
-            waiting.entry(*requester).or_insert(Candidate { requester: *requester, known: true, wall_ms: 0, ready: false });
+        for (requester, candidate) in expected {
+            waiting.entry(*requester).or_insert(*candidate);
         }
         waiting.into_values().collect()
     }
@@ -216,17 +270,11 @@ impl Worker {
         }
     }
 
-    /// An execution of `requester` ended: who is known and asked for more has its slot for a moment longer, until its next lease is here.
+    /// An execution of `requester` ended: the next lease of who is known comes with the answer to its receipt.
     pub(super) fn keep_slot(&mut self, requester: NodeId, now: Time) {
         if self.is_known(&requester) {
-            self.kept.insert(requester, now.plus(KEPT_MS));
+            self.ended.insert(requester, now.plus(KEPT_MS));
         }
-    }
-
-    /// Whether more leases of `requester` may be on their way.
-    fn expects_more(&self, requester: &NodeId, now: Time) -> bool {
-        let mut works = self.works.values().filter(|work| work.requester() == *requester);
-        works.any(|work| work.heard && work.standing == Standing::Open && work.rest_until <= now)
     }
 
     /// How many executions of one experiment this station would take on beyond what it holds.
@@ -242,11 +290,12 @@ impl Worker {
         let free_slots = if self.fits(work) { slots.saturating_sub(elsewhere) } else { 0 };
         // Who has nothing here may hold one lease although the slots are taken, so that long jobs cannot shut the others out: it waits its
         // turn. Among strangers that is a requester, who would fill all places with its experiments otherwise.
+        let opens = self.seat_opens(work, now).is_none_or(|at| at <= now);
         let may_wait = if known {
-            (self.load.known_sharing as u64) < slots.saturating_mul(2)
+            opens && (self.load.known_sharing as u64) < slots.saturating_mul(2)
         } else {
             let (sharing, requester) = (&self.load.sharing, work.requester());
-            self.seat_opens(work, now).is_none_or(|at| at <= now)
+            opens
                 && !sharing.contains(&requester)
                 && (sharing.len() as u64) < slots.saturating_mul(2)
                 && self.turns.place(&requester, work.wall_ms()) <= self.load.next_place

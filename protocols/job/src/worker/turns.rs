@@ -21,7 +21,7 @@ pub(super) enum Party {
     Unknown,
 }
 
-/// A stranger's job that made way has had so many turns more for each second that it ran: strangers weigh a tenth in time too.
+/// A stranger's job counts as so many turns for each second that it ran, one of who is known as one: turns are time.
 const TURNS_PER_S: u64 = UNKNOWN_STRIDE;
 
 /// A requester that waits for a slot.
@@ -36,7 +36,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    fn party(&self) -> Party {
+    pub(super) fn party(&self) -> Party {
         if self.known { Party::Known(self.requester) } else { Party::Unknown }
     }
 }
@@ -46,8 +46,8 @@ impl Candidate {
 pub(super) struct Turns {
     now: u64,
     passes: BTreeMap<Party, u64>,
-    /// When each requester had its turn last, or came.
-    since: BTreeMap<NodeId, Time>,
+    /// When each requester had its turn last, or came; and when before.
+    since: BTreeMap<NodeId, (Time, Time)>,
 }
 
 impl Turns {
@@ -67,17 +67,25 @@ impl Turns {
 
     /// Where it stands in line with a job that may take so long: earlier goes first. Who never came stands behind all.
     pub(super) fn place(&self, requester: &NodeId, wall_ms: u64) -> Time {
-        self.since.get(requester).map_or(Time(u64::MAX), |since| since.plus(wall_ms))
+        self.since.get(requester).map_or(Time(u64::MAX), |(since, _)| since.plus(wall_ms))
     }
 
     /// A Call of it is heard: with the first it comes.
     pub(super) fn arrives(&mut self, requester: NodeId, now: Time) {
-        self.since.entry(requester).or_insert(now);
+        self.since.entry(requester).or_insert((now, now));
     }
 
     /// It has its turn now, or comes to its end: whatever it made of it.
     pub(super) fn had_turn(&mut self, requester: NodeId, now: Time) {
-        self.since.insert(requester, now);
+        let before = self.since.get(&requester).map_or(now, |(since, _)| *since);
+        self.since.insert(requester, (now, before));
+    }
+
+    /// What it was given could not run: its turn is as long ago as before.
+    pub(super) fn had_none(&mut self, requester: &NodeId) {
+        if let Some((since, before)) = self.since.get_mut(requester) {
+            *since = *before;
+        }
     }
 
     /// Forgets those of whom there is nothing here: if they come again they are newcomers.
@@ -85,11 +93,21 @@ impl Turns {
         self.since.retain(|requester, _| is_here(requester));
     }
 
-    /// A job ran for so long while others waited.
-    pub(super) fn ran_while_others_waited(&mut self, party: Party, ran_ms: u64) {
+    /// A job ran for so long.
+    pub(super) fn ran(&mut self, party: Party, ran_ms: u64) {
         let turns_per_s = if party == Party::Unknown { TURNS_PER_S } else { 1 };
-        let pass = self.passes.entry(party).or_insert(self.now);
-        *pass = pass.saturating_add(turns_per_s.saturating_mul(ran_ms / SECOND));
+        self.pays(party, turns_per_s.saturating_mul(ran_ms / SECOND));
+    }
+
+    /// A slot was kept idle for so long, and nothing came.
+    pub(super) fn kept_in_vain(&mut self, party: Party, kept_ms: u64) {
+        self.pays(party, kept_ms / KEPT_TURN_MS);
+    }
+
+    fn pays(&mut self, party: Party, turns: u64) {
+        let now = self.now;
+        let pass = self.passes.entry(party).or_insert(now);
+        *pass = (*pass).max(now).saturating_add(turns);
     }
 
     /// It has its turn, for which a slot was kept idle for `kept_ms`.

@@ -1,8 +1,8 @@
 //! Which jobs make way for others that wait for their slot or their memory, and when.
 //!
-//! Guarantees: a stranger's job makes way after a minute for who has a history, and among strangers after twice as long each time, so that it
-//! ends some day; one of a requester with a history after ten minutes, for a history costs one receipt. Memory that was freed for a job is
-//! taken by no other. Deliberately lacks pauses: a job that makes way begins anew.
+//! Guarantees: a job makes way after a minute, and after twice as long each time, so that it ends some day; a stranger's for who has a history
+//! always after a minute, and the other way round after four at least, for a history costs one receipt. Memory that was freed for a job is taken
+//! by no other. Deliberately lacks pauses: a job that makes way begins anew.
 
 use super::Worker;
 use super::turns::Party;
@@ -17,9 +17,9 @@ use crate::work::ReturnReason;
 const MAKES_WAY_AFTER_MS: u64 = MINUTE;
 /// How often that time is doubled for who waits without a history: to an hour and four minutes, longer than any job.
 const MAKES_WAY_DOUBLINGS: u32 = 6;
-/// The same of a requester with a history: a history costs one receipt.
-const KNOWN_MAKES_WAY_AFTER_MS: u64 = 10 * MINUTE;
-const KNOWN_MAKES_WAY_DOUBLINGS: u32 = 3;
+/// A job of a requester with a history makes way later for one without: after four minutes, and then as often doubled to the same hour.
+const KNOWN_MAKES_WAY_AFTER_MS: u64 = 4 * MINUTE;
+const KNOWN_MAKES_WAY_DOUBLINGS: u32 = 4;
 /// A job that has run for so long may go on for much longer: behind it short leases end before their turn.
 const LONG_MS: u64 = 5 * SECOND;
 
@@ -52,15 +52,14 @@ impl Worker {
         self.config.policy.budget.memory.0.saturating_sub(taken) >= work.memory_bytes()
     }
 
-    /// How long a job of `work` runs before it makes way for one of `other`.
+    /// How long a job of `work` runs before it makes way for one of `other`; of nobody in particular, for whoever has to wait longest.
     fn quantum_ms(&self, work: &Work, other: Option<&NodeId>) -> u64 {
-        if self.is_known(&work.requester()) {
-            return KNOWN_MAKES_WAY_AFTER_MS << work.made_way.min(KNOWN_MAKES_WAY_DOUBLINGS);
-        }
-        if other.is_some_and(|other| self.is_known(other)) {
-            MAKES_WAY_AFTER_MS
-        } else {
-            MAKES_WAY_AFTER_MS << work.made_way.min(MAKES_WAY_DOUBLINGS)
+        let is_known = |other: &NodeId| self.is_known(other);
+        let after = |first_ms: u64, doublings: u32| first_ms << work.made_way.min(doublings);
+        match (is_known(&work.requester()), other.is_some_and(is_known)) {
+            (false, true) => MAKES_WAY_AFTER_MS,
+            (true, false) => after(KNOWN_MAKES_WAY_AFTER_MS, KNOWN_MAKES_WAY_DOUBLINGS),
+            _ => after(MAKES_WAY_AFTER_MS, MAKES_WAY_DOUBLINGS),
         }
     }
 
@@ -113,38 +112,41 @@ impl Worker {
         if self.executions.len() < self.config.capacity as usize && self.fits(work) {
             return None;
         }
-        let mut first = None;
+        let (requester, mut first) = (work.requester(), None);
         for running in self.executions.values() {
             let theirs = self.works.get(&running.experiment)?;
             // One that ends leaves its slot in a moment.
             if running.stopped || now < running.started.plus(LONG_MS) {
                 return None;
             }
-            let over = running.started.plus(self.quantum_ms(theirs, None).min(theirs.wall_ms()));
+            let over = running.started.plus(self.quantum_ms(theirs, Some(&requester)).min(theirs.wall_ms()));
             first = Some(first.map_or(over, |first: Time| first.min(over)));
         }
         first
     }
 
-    /// When what strangers may wait for changes next.
+    /// When what others may wait for changes next.
     pub(super) fn seat_deadline(&self, now: Time) -> Option<Time> {
+        let known = self.works.values().map(Work::requester).find(|requester| self.is_known(requester));
         let changes = self.executions.values().filter_map(|running| {
             let work = self.works.get(&running.experiment)?;
-            Some([LONG_MS, self.quantum_ms(work, None).min(work.wall_ms())].map(|ms| running.started.plus(ms)))
+            let over = [None, known.as_ref()].map(|other| self.quantum_ms(work, other).min(work.wall_ms()));
+            Some([LONG_MS, over[0], over[1]].map(|ms| running.started.plus(ms)))
         });
         changes.flatten().filter(|at| *at > now).min()
     }
 
-    /// Gives back what strangers' leases cannot be done in their time, behind long jobs of others: that is no loss, and they are asked again.
+    /// Gives back leases that cannot be done in their time, behind long jobs of others: that is no loss and was no turn, and who gave them is
+    /// asked again.
     pub(super) fn give_back_what_waits(&mut self, now: Time) {
         let is_hopeless = |work: &Work| {
             let opens = self.seat_opens(work, now).filter(|at| *at > now);
             work.running() == 0 && opens.is_some_and(|opens| work.first_expiry().is_some_and(|end| end < opens.plus(work.wall_ms())))
         };
-        let held = self.works.iter().filter(|(_, work)| !work.leases.is_empty());
-        let strangers = held.filter(|(_, work)| !self.is_known(&work.requester()) && is_hopeless(work));
-        for id in strangers.map(|(id, _)| *id).collect::<Vec<_>>() {
+        let held = self.works.iter().filter(|(_, work)| !work.leases.is_empty() && is_hopeless(work));
+        for (id, requester) in held.map(|(id, work)| (*id, work.requester())).collect::<Vec<_>>() {
             self.return_queued(id, ReturnReason::MadeWay);
+            self.turns.had_none(&requester);
         }
     }
 
@@ -159,9 +161,9 @@ impl Worker {
         }
     }
 
-    /// A job of `requester` ran for so long while others waited.
-    pub(super) fn ran_while_others_waited(&mut self, requester: NodeId, ran_ms: u64) {
+    /// A job of `requester` ran for so long.
+    pub(super) fn ran(&mut self, requester: NodeId, ran_ms: u64) {
         let party = if self.is_known(&requester) { Party::Known(requester) } else { Party::Unknown };
-        self.turns.ran_while_others_waited(party, ran_ms);
+        self.turns.ran(party, ran_ms);
     }
 }

@@ -167,6 +167,11 @@ impl Work {
         self.leases.values().filter(|held| held.running.is_some()).count()
     }
 
+    /// Whether it has leases and only its module is missing.
+    pub(super) fn awaits_module(&self) -> bool {
+        self.module == Module::Fetching && !self.leases.is_empty()
+    }
+
     /// The first lease that may begin.
     pub(super) fn ready(&self) -> Option<LeaseNumber> {
         if self.module != Module::Here {
@@ -360,8 +365,6 @@ impl Worker {
         self.stop(execution);
         if let Some(work) = self.works.get_mut(&id) {
             (work.rest_until, work.made_way) = (now.plus(ran_ms), work.made_way.saturating_add(1));
-            let requester = work.requester();
-            self.ran_while_others_waited(requester, ran_ms);
         }
         self.return_lease(id, lease, ReturnReason::MadeWay);
         self.return_queued(id, ReturnReason::MadeWay);
@@ -381,8 +384,16 @@ impl Worker {
             over.extend(work.leases.iter().filter(|(_, held)| held.expires <= now).map(|(lease, held)| (*id, *lease, held.running)));
         }
         for (id, lease, running) in over {
-            if let Some(ticket) = running {
-                self.stop(ticket);
+            match (running, self.works.get(&id)) {
+                (Some(ticket), _) => self.stop(ticket),
+                // Others' jobs had the slots: that is no loss of the station's, and was no turn.
+                (None, Some(work)) if work.module == Module::Here => {
+                    let requester = work.requester();
+                    self.turns.had_none(&requester);
+                    self.return_lease(id, lease, ReturnReason::MadeWay);
+                    continue;
+                }
+                _ => {}
             }
             self.return_lease(id, lease, ReturnReason::Expired);
         }
@@ -419,8 +430,13 @@ impl Worker {
     pub(super) fn finished(&mut self, execution: Ticket, report: Result<Report, StationFailure>, now: Time) {
         let Some(running) = self.executions.remove(&execution) else { return };
         let (id, lease, gives_back) = (running.experiment, running.lease, self.gives_back());
+        let Some(requester) = self.works.get(&id).map(Work::requester) else { return };
+        if running.stopped {
+            self.made_way_at = now;
+        }
+        self.turns.had_turn(requester, now);
+        self.ran(requester, now.since(running.started));
         let Some(work) = self.works.get_mut(&id) else { return };
-        self.turns.had_turn(work.requester(), now);
         // A lease that was stopped and came again is another one: only the execution that holds it may finish it.
         let Some(held) = work.leases.get(&lease).filter(|held| held.running == Some(execution)) else { return };
         if held.expires <= now {

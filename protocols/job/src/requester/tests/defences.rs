@@ -397,6 +397,53 @@ fn of_one_job_the_losses_of_a_bounded_number_of_networks_are_remembered_and_thos
 }
 
 #[test]
+fn receipts_that_count_for_nothing_use_up_no_attempts_of_others() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(2), 1));
+    for station in 10..30 {
+        let leases = leased(world.claim(id, station, &[]));
+        let body = crate::receipt::Receipt {
+            outcome: crate::receipt::Outcome::TimedOut,
+            output: None,
+            ..receipt(id, station, leases[0].0, leases[0].1, b"")
+        };
+        world.deliver(id, station, vec![signed(station, body, None)]);
+    }
+    assert_eq!(run(&mut world, id).settled.len(), 0);
+    for station in [1, 2] {
+        let leases = leased(world.claim(id, station, &[]));
+        world.deliver(id, station, vec![delivery(id, station, leases[0].0, leases[0].1, b"o")]);
+    }
+    let agreed = world
+        .effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Note(crate::requester::Note::Settled { verdict, .. }) if verdict.decision.agreement().is_some()));
+    assert_eq!(agreed.count(), 1);
+    // They end some day all the same.
+    let most = run_vain();
+    assert!(most <= 64 + 12, "{most}");
+}
+
+/// How many receipts one job takes of stations that say nothing else.
+fn run_vain() -> usize {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(2), 1));
+    let mut taken = 0;
+    for station in 1..=255 {
+        let leases = match world.claim(id, station, &[]) {
+            Response::Leases(leases) => numbered(leases.body),
+            _ => return taken,
+        };
+        let Some((number, lease)) = leases.first() else { return taken };
+        let body =
+            crate::receipt::Receipt { outcome: crate::receipt::Outcome::Killed, output: None, ..receipt(id, station, *number, lease.index, b"") };
+        world.deliver(id, station, vec![signed(station, body, None)]);
+        taken += 1;
+    }
+    taken
+}
+
+#[test]
 fn whoever_says_that_its_jobs_make_way_waits_longer_each_time_and_is_not_blamed() {
     let mut world = World::new();
     let id = world.publish(draft(fixed(1), 8));

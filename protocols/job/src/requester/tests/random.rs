@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::super::run::LOST_MAX;
+use super::super::run::{LOST_MAX, VAIN_MAX};
 use super::world::*;
 use crate::bounded::List;
 use crate::cluster::Cluster;
@@ -267,7 +267,8 @@ impl Case {
             assert!(claimant.labels.text_bytes() <= 80 && claimant.outstanding.len() <= crate::work::HOLDING_MAX && claimant.unread.len() <= 256);
         }
         for job in run.open.values() {
-            assert!(job.lost.len() <= LOST_MAX && job.receipts.len() + job.outstanding.len() <= run.attempts_max as usize);
+            assert!(job.lost.len() <= LOST_MAX && job.attempts() <= run.attempts_max);
+            assert!(job.receipts.len() + job.outstanding.len() <= run.attempts_max as usize + VAIN_MAX);
             assert_eq!(job.clusters.len(), job.nodes.len(), "one seat each");
         }
         assert!(run.next_deadline(crate::clock::Shift::default()) <= self.world.now.plus(crate::time::DAY), "it looks again within a day");

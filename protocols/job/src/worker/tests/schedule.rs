@@ -21,7 +21,9 @@ fn take_one(station: &mut Station, lab: &Lab) {
     let (send, free) = station.sent.iter().find_map(claim).expect("it claims although its slots are taken");
     assert!(free > 0);
     station.answer(send, lab.leases(0, 1, 4 * HOUR));
-    station.fetched();
+    if !station.fetches.is_empty() {
+        station.fetched();
+    }
 }
 
 /// From here on a job is a long one.
@@ -55,8 +57,8 @@ fn a_strangers_endless_job_makes_way_for_others_once_it_ran_for_a_minute() {
 }
 
 #[test]
-fn who_is_known_makes_way_after_ten_minutes_and_after_twice_as_long_each_time() {
-    for (made_way, minutes) in [(0, 10), (1, 20), (2, 40), (3, 80), (9, 80)] {
+fn for_a_stranger_who_is_known_makes_way_after_four_minutes_and_after_twice_as_long_each_time() {
+    for (made_way, minutes) in [(0, 4), (1, 8), (2, 16), (4, 64), (9, 64)] {
         let (known, stranger) = (lab_with_wall(REQUESTER, "known", 4 * HOUR), lab_with_wall(42, "short", SECOND));
         let mut station = Station::with_more_leases(Config { capacity: 1, ..config() }, &known, 1, 4 * HOUR);
         station.worker.works.get_mut(&known.id).expect("here").made_way = made_way;
@@ -282,12 +284,12 @@ fn a_job_makes_way_for_one_that_waits_for_its_memory_and_nobody_else_takes_it() 
 
 #[test]
 fn behind_a_long_job_of_a_known_requester_no_stranger_is_asked_before_it_ends() {
-    let (known, stranger) = (lab_with_wall(REQUESTER, "known", 8 * MINUTE), lab_with_wall(42, "short", SECOND));
+    let (known, stranger) = (lab_with_wall(REQUESTER, "known", 3 * MINUTE), lab_with_wall(42, "short", SECOND));
     let mut station = Station::with_more_leases(Config { capacity: 1, ..config() }, &known, 1, HOUR);
     station.pass(LONG);
     station.sent.clear();
     station.hear(stranger.call(1, station.now));
-    station.pass(8 * MINUTE - LONG - 1);
+    station.pass(3 * MINUTE - LONG - 1);
     assert!(!asked(&station).contains(&stranger.id));
     station.pass(1);
     assert!(asked(&station).contains(&stranger.id));
@@ -322,4 +324,62 @@ fn a_short_lease_for_which_a_job_makes_way_is_not_given_back_before_that_ended()
     station.pass(SECOND);
     station.handle(Event::Finished { execution, report: Err(StationFailure::Stopped) });
     assert_eq!(station.started.front().map(|(_, job)| job.experiment), Some(short.id));
+}
+
+#[test]
+fn a_slot_is_kept_for_a_newcomer_whose_module_is_on_its_way_and_whose_turn_it_is() {
+    let (long, evil, newcomer) = (lab_with_wall(41, "long", HOUR), lab_with_wall(42, "evil", HOUR), lab_with_wall(43, "new", MINUTE));
+    for seconds in [0, 1] {
+        let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &long, 1, 4 * HOUR);
+        let (execution, _) = station.started.pop_front().expect("it runs");
+        station.pass(MINUTE);
+        take_one(&mut station, &evil);
+        station.handle(Event::Finished { execution, report: Err(StationFailure::Stopped) });
+        let (execution, _) = station.started.pop_front().expect("it runs");
+        let (send, _) = station.deliver_to(&long);
+        station.answer(send, long.ack_with(|_| {}));
+        // The first one waits again.
+        station.pass(MINUTE);
+        take_one(&mut station, &long);
+        assert_eq!(station.stopped.len(), 2);
+        station.sent.clear();
+        station.hear(newcomer.call(1, station.now));
+        let claim = |out: &Out| matches!(&out.request, Request::Claim(claim) if claim.experiment == newcomer.id).then_some(out.send);
+        let send = station.sent.iter().find_map(claim).expect("a slot is about to be free");
+        station.answer(send, newcomer.leases(0, 1, 90 * SECOND));
+        station.handle(Event::Finished { execution, report: Err(StationFailure::Stopped) });
+        assert!(station.started.is_empty(), "its module is on its way");
+        station.pass(seconds * SECOND);
+        station.fetched();
+        let first = if seconds == 0 { newcomer.id } else { long.id };
+        assert_eq!(station.started.front().map(|(_, job)| job.experiment), Some(first), "a second at most");
+    }
+}
+
+#[test]
+fn a_newcomer_has_its_turn_after_one_job_of_a_known_requester_however_many_it_has() {
+    let (known, stranger) = (lab_with_wall(REQUESTER, "known", 40 * SECOND), lab_with_wall(42, "short", MINUTE));
+    let mut station = Station::with_more_leases(Config { capacity: 1, ..config() }, &known, 8, HOUR);
+    station.pass(4 * SECOND);
+    take_one(&mut station, &stranger);
+    station.pass(36 * SECOND);
+    station.finish();
+    assert_eq!(station.started.front().map(|(_, job)| job.experiment), Some(stranger.id), "turns are time");
+}
+
+#[test]
+fn a_lease_that_waited_until_its_end_is_no_loss() {
+    let (long, other) = (lab_with_wall(41, "long", 4 * HOUR), Lab::new(42, "other"));
+    let mut station = Station::with_leases(Config { capacity: 1, ..config() }, &long, 1, 4 * HOUR);
+    station.hear(other.call(1, station.now));
+    let claim = |out: &Out| matches!(&out.request, Request::Claim(claim) if claim.experiment == other.id).then_some(out.send);
+    if let Some(send) = station.sent.iter().find_map(claim) {
+        station.answer(send, other.leases(0, 1, 2 * SECOND));
+        station.fetched();
+        station.pass(2 * SECOND);
+        let (_, deliver) = station.deliver_to(&other);
+        assert_eq!(deliver.returned.to_vec(), [(0, ReturnReason::MadeWay)]);
+    } else {
+        panic!("it is asked: {:?}", station.sent);
+    }
 }

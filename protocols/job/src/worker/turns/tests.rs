@@ -20,20 +20,20 @@ fn count(turns: &mut Turns, waiting: &[Candidate], rounds: u64) -> Vec<u64> {
 }
 
 #[test]
-fn a_strangers_job_that_ran_long_while_others_waited_costs_strangers_ten_turns_a_second() {
+fn a_strangers_job_costs_strangers_ten_turns_a_second() {
     let mut turns = Turns::default();
     let waiting = [waits(1, true), waits(2, false)];
     turns.take(waiting[0], 0);
-    turns.ran_while_others_waited(Party::Unknown, 60 * SECOND);
+    turns.ran(Party::Unknown, 60 * SECOND);
     assert_eq!(count(&mut turns, &waiting, 599), [599, 0]);
     assert_eq!(count(&mut turns, &waiting, 3)[1], 1);
 }
 
 #[test]
-fn a_known_requesters_job_that_ran_long_while_others_waited_costs_it_a_turn_a_second() {
+fn a_known_requesters_job_costs_it_a_turn_a_second() {
     let mut turns = Turns::default();
     let waiting = [waits(1, true), waits(2, true)];
-    turns.ran_while_others_waited(Party::Known(node(1)), 60 * SECOND);
+    turns.ran(Party::Known(node(1)), 60 * SECOND);
     assert_eq!(count(&mut turns, &waiting, 60), [0, 60]);
 }
 
@@ -43,6 +43,18 @@ fn a_slot_that_was_kept_idle_is_paid_for_in_turns() {
     let waiting = [waits(1, true), waits(2, true)];
     turns.take(waiting[0], 950);
     assert_eq!(count(&mut turns, &waiting, 10), [0, 10]);
+}
+
+#[test]
+fn who_waited_in_vain_has_its_old_place() {
+    let mut turns = Turns::default();
+    turns.arrives(node(1), Time(0));
+    turns.had_turn(node(1), Time(5_000));
+    assert_eq!(turns.place(&node(1), 1), Time(5_001));
+    turns.had_none(&node(1));
+    assert_eq!(turns.place(&node(1), 1), Time(1));
+    turns.kept_in_vain(Party::Known(node(1)), SECOND);
+    assert_eq!(turns.order(&waits(1, true)).0, 10);
 }
 
 #[test]
