@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often something is said about one thing.
-pub const EVERY: Duration = Duration::from_secs(1);
+pub(crate) const EVERY: Duration = Duration::from_secs(1);
 /// Things remembered: more than a station has connections. Further ones share one place.
 const THINGS_MAX: usize = 1_024;
 
@@ -23,7 +23,7 @@ struct Said {
 }
 
 #[derive(Debug)]
-pub struct Sparing<K> {
+pub(crate) struct Sparing<K> {
     things: BTreeMap<K, Said>,
     /// All that there was no place for.
     others: Option<Said>,
@@ -37,7 +37,7 @@ impl<K> Default for Sparing<K> {
 
 impl<K: Ord> Sparing<K> {
     /// Whether something may be said about `thing` now: then how often it was not said since the last time.
-    pub fn say(&mut self, thing: K, now: Instant) -> Option<u64> {
+    pub(crate) fn say(&mut self, thing: K, now: Instant) -> Option<u64> {
         if !self.things.contains_key(&thing) && self.things.len() >= THINGS_MAX {
             self.things.retain(|_, said| said.left_out > 0 || now.saturating_duration_since(said.at) < EVERY);
         }
@@ -64,7 +64,7 @@ impl<K: Ord> Sparing<K> {
     }
 
     /// Of up to `most` things about which nothing was said for a second, how often it was not said: each is told once, and forgotten.
-    pub fn owed(&mut self, most: usize, now: Instant) -> Vec<(K, u64)>
+    pub(crate) fn owed(&mut self, most: usize, now: Instant) -> Vec<(K, u64)>
     where
         K: Clone,
     {

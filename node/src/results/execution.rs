@@ -93,6 +93,8 @@ pub struct RequestRow {
     pub method: String,
     pub url: String,
     pub error: Option<String>,
+    /// Why, in the words of the station's host.
+    pub detail: Option<String>,
     pub status: Option<u64>,
     pub ip: Option<String>,
     pub reused: bool,
@@ -198,6 +200,7 @@ fn request(record: &station_protocol::hostcall::Record) -> RequestRow {
         method: to_word(&record.method),
         url: record.url.to_string(),
         error: record.error.as_ref().map(to_word),
+        detail: record.detail.as_ref().map(ToString::to_string),
         status: record.status,
         ip: record.ip.as_ref().map(ToString::to_string),
         reused: record.reused,

@@ -13,8 +13,6 @@ mod notes;
 
 /// A hash or CID is cut to this: enough to tell two apart.
 const HASH_WIDTH: usize = 13;
-/// Cells of a page are cut to this, in the middle.
-const CELL_WIDTH_MAX: usize = 44;
 /// Longest text that a terminal shows of one value; what is longer is no word.
 const VALUE_WIDTH_MAX: usize = 400;
 /// Dissenting stations named in one cell; the rest are counted.
@@ -233,11 +231,7 @@ fn clean(text: &str) -> String {
     text.chars().filter(|c| *c == '\n' || !is_unprintable(*c)).collect()
 }
 
-/// The same within [`CELL_WIDTH_MAX`] characters.
-pub(super) fn cut(text: &str) -> String {
-    cut_to(text, CELL_WIDTH_MAX)
-}
-
+/// The same within `width` characters, cut in the middle.
 fn cut_to(text: &str, width: usize) -> String {
     let clean: Vec<char> = text.chars().filter(|c| !is_unprintable(*c)).collect();
     if clean.len() <= width {
@@ -250,17 +244,17 @@ fn cut_to(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use super::cut_to;
 
     #[test]
     fn a_guests_output_cannot_move_the_cursor() {
-        assert_eq!(cut("ok\x1b[2J\r\n"), "ok[2J");
-        assert_eq!(cut("ok\u{202e}ko\u{2066}"), "okko");
+        assert_eq!(cut_to("ok\x1b[2J\r\n", 44), "ok[2J");
+        assert_eq!(cut_to("ok\u{202e}ko\u{2066}", 44), "okko");
     }
 
     #[test]
     fn long_cells_keep_both_ends() {
-        let text = cut(&format!("{}end", "x".repeat(100)));
-        assert!(text.starts_with("xxx") && text.ends_with("end") && text.chars().count() == super::CELL_WIDTH_MAX);
+        let text = cut_to(&format!("{}end", "x".repeat(100)), 44);
+        assert!(text.starts_with("xxx") && text.ends_with("end") && text.chars().count() == 44);
     }
 }

@@ -236,6 +236,7 @@ fn transcript() -> Transcript {
         method: Method::Get,
         url: text("https://ipfs.io/ipfs/bafkqablimvwgy3y"),
         error: None,
+        detail: None,
         status: Some(200),
         ip: Some(text("192.0.2.80")),
         reused: false,
@@ -249,6 +250,7 @@ fn transcript() -> Transcript {
     };
     let failed = Record {
         error: Some(FetchError::Timeout),
+        detail: Some(text("no answer within 10 s")),
         status: None,
         ip: None,
         dns_us: None,
