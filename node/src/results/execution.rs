@@ -27,7 +27,7 @@ pub struct ExecutionRow {
     pub node: String,
     pub region: Option<String>,
     pub outcome: String,
-    /// Whether it says what was decided; nothing where nothing was.
+    /// Whether it says what was decided; nothing where nothing was, or the verdict says nothing of it.
     pub agrees: Option<bool>,
     pub fuel: u64,
     pub duration_ms: u64,
@@ -93,6 +93,8 @@ pub struct RequestRow {
     pub method: String,
     pub url: String,
     pub error: Option<String>,
+    /// Why, in the words of the station's host.
+    pub detail: Option<String>,
     pub status: Option<u64>,
     pub ip: Option<String>,
     pub reused: bool,
@@ -106,9 +108,9 @@ pub struct RequestRow {
 }
 
 impl ExecutionRow {
-    /// `supporting`: the leases that say what was decided. `log`: what the station brought of the guest's.
+    /// `agrees`: whether it says what was decided. `log`: what the station brought of the guest's.
     #[must_use]
-    pub(super) fn new(held: &HeldReceipt, supporting: Option<&[u64]>, form: OutputForm, log: Option<&Vec<u8>>) -> Self {
+    pub(super) fn new(held: &HeldReceipt, agrees: Option<bool>, form: OutputForm, log: Option<&Vec<u8>>) -> Self {
         let receipt = &held.receipt.body;
         let within = |time: Time| Time(time.0.clamp(held.dealt.0, held.came.0.max(held.dealt.0)));
         let started = held.dealt.plus(receipt.started_ms);
@@ -116,7 +118,7 @@ impl ExecutionRow {
             node: receipt.node.to_string(),
             region: held.labels.region().map(ToString::to_string),
             outcome: outcome_word(&receipt.outcome),
-            agrees: supporting.map(|supporting| supporting.contains(&receipt.lease)),
+            agrees,
             fuel: receipt.fuel,
             duration_ms: receipt.duration_ms,
             output: output(held, form),
@@ -198,6 +200,7 @@ fn request(record: &station_protocol::hostcall::Record) -> RequestRow {
         method: to_word(&record.method),
         url: record.url.to_string(),
         error: record.error.as_ref().map(to_word),
+        detail: record.detail.as_ref().map(ToString::to_string),
         status: record.status,
         ip: record.ip.as_ref().map(ToString::to_string),
         reused: record.reused,

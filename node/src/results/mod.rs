@@ -13,7 +13,7 @@ mod output;
 pub mod stats;
 pub mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -250,6 +250,8 @@ struct Said {
     verdict: Verdict,
     /// Leases of the receipts that say so, where something was decided.
     supporting: Option<Vec<u64>>,
+    /// Leases of receipts of which the verdict says nothing: it keeps the first groups and strata.
+    left_out: Vec<u64>,
     agree: usize,
     of: usize,
     outcome: Option<String>,
@@ -258,8 +260,9 @@ struct Said {
 
 fn row(job: &SettledJob, facts: &Facts<'_>, report: &[String]) -> Row {
     let form = facts.experiment.output;
-    let Said { verdict, supporting, agree, of, outcome, answer } = said(job, form);
-    let execution = |held: &HeldReceipt| ExecutionRow::new(held, supporting.as_deref(), form, facts.logs.get(&held.receipt.body.lease));
+    let Said { verdict, supporting, left_out, agree, of, outcome, answer } = said(job, form);
+    let agrees = |lease: u64| supporting.as_ref().filter(|_| !left_out.contains(&lease)).map(|supporting| supporting.contains(&lease));
+    let execution = |held: &HeldReceipt| ExecutionRow::new(held, agrees(held.receipt.body.lease), form, facts.logs.get(&held.receipt.body.lease));
     let executions: Vec<ExecutionRow> = job.receipts.iter().map(execution).collect();
     let readings = report.iter().filter_map(|field| Some((field.clone(), reading(field, &executions)?))).collect();
     let wanted = facts.experiment.class.executions() as usize;
@@ -269,7 +272,7 @@ fn row(job: &SettledJob, facts: &Facts<'_>, report: &[String]) -> Row {
 fn said(job: &SettledJob, form: OutputForm) -> Said {
     let undecided = |verdict| {
         let (agree, of) = largest_of(&job.receipts);
-        Said { verdict, supporting: None, agree, of, outcome: None, answer: None }
+        Said { verdict, supporting: None, left_out: Vec::new(), agree, of, outcome: None, answer: None }
     };
     match &job.verdict.decision {
         Decision::Measured { strata, .. } => measured(strata, job, form).unwrap_or_else(|| undecided(Verdict::Undecided)),
@@ -287,6 +290,7 @@ fn said(job: &SettledJob, form: OutputForm) -> Said {
                 .and_then(|held| execution::output(held, form))
                 .map(Answer::from),
             supporting: Some(certificate.to_vec()),
+            left_out: Vec::new(),
         },
     }
 }
@@ -321,11 +325,13 @@ fn measured(strata: &[Stratum], job: &SettledJob, form: OutputForm) -> Option<Sa
     };
     let raw = if largest.exact.is_empty() { unread() } else { None };
     let answer = largest.exact.iter().map(|(field, value)| (field.to_string(), from_cbor(value))).collect::<serde_json::Map<_, _>>();
+    let counted: Vec<u64> = usable(&job.receipts).into_iter().map(|held| held.receipt.body.lease).collect();
+    let kept: BTreeSet<u64> = groups().flat_map(|group| group.receipts.iter().copied()).collect();
     Some(Said {
         verdict,
         agree: supporting.len(),
-        // A verdict keeps the first groups and strata: those that it leaves out were asked, too.
-        of: usable(&job.receipts).len(),
+        of: counted.len(),
+        left_out: counted.into_iter().filter(|lease| !kept.contains(lease)).collect(),
         outcome: Some(outcome_word(&largest.outcome)),
         answer: (verdict != Verdict::Failed).then(|| raw.unwrap_or(Answer::Value(Value::Object(answer)))),
         // Where places or stations differ nobody is right because more say so.

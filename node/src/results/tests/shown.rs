@@ -39,6 +39,7 @@ fn every_result_says_when_and_where_and_tells_the_stations_word_from_what_was_se
         method: Method::Get,
         url: Text::cut(url),
         error,
+        detail: error.map(|_| Text::cut("the name has no address")),
         status: error.is_none().then_some(200),
         ip: None,
         reused: false,
@@ -64,7 +65,7 @@ fn every_result_says_when_and_where_and_tells_the_stations_word_from_what_was_se
     assert_eq!([&station["isolation"], &station["software"], &station["profile"]], ["full", "station/test", "station-wasm-2"]);
     let requests = &station["requests"];
     assert_eq!((&requests["count"], &requests["body_bytes"], &requests["errors"]), (&json!(2), &json!(512), &json!({ "dns": 1 })));
-    assert_eq!(requests["records"][1]["url"], "https://b.example/");
+    assert_eq!([&requests["records"][1]["url"], &requests["records"][1]["detail"]], ["https://b.example/", "the name has no address"]);
     assert_eq!([&line["published_at"], &line["closed_at"]], ["2026-12-30T22:33:19.000Z", "2026-12-30T22:33:21.000Z"]);
     assert_eq!((&line["topic"], line["module"]["cid"].is_string()), (&json!("topic"), true));
     let csv = csv::render(&results);
