@@ -157,8 +157,11 @@ fn rules<'a>(page: &'a Document<&str>, kind: &'static str) -> Result<impl Iterat
     Ok(tables.into_iter().flat_map(ArrayOfTables::iter))
 }
 
+/// The capability and the targets of a rule that went, as they were written.
+type Gone = (String, Vec<String>);
+
 /// Takes out the rules that `goes` names, with the comment right above each: the text, and their capabilities and targets as written.
-fn remove(text: &str, kind: &'static str, goes: impl Fn(&Table) -> bool) -> Result<(String, Vec<(String, Vec<String>)>), EditError> {
+fn remove(text: &str, kind: &'static str, goes: impl Fn(&Table) -> bool) -> Result<(String, Vec<Gone>), EditError> {
     let page = parse(text)?;
     let (mut gone, mut spans) = (Vec::new(), Vec::new());
     for rule in rules(&page, kind)?.filter(|rule| goes(rule)) {
