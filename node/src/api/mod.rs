@@ -171,17 +171,17 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         topics: status.topics.into_iter().map(|(topic, count)| (topic.to_string(), count)).collect(),
         running: status.running,
         outbox: status.outbox,
-        calls: status.calls.into_iter().map(call).collect(),
+        calls: status.calls.into_iter().map(|summary| call(&summary)).collect(),
         own: status.own.iter().map(Cid::to_string).collect(),
         accounts: status.accounts.into_iter().map(|(charge, figure)| (charge.words().to_owned(), account(figure))).collect(),
         bounds: status.bounds.into_iter().map(|gauge| (gauge.what.to_owned(), BoundBody { now: gauge.len, max: gauge.max })).collect(),
     }))
 }
 
-fn call(call: worker::Summary) -> CallBody {
+fn call(call: &worker::Summary) -> CallBody {
     let needs = call.needs.iter().flat_map(|(capability, targets)| targets.iter().map(move |target| format!("{capability} {target}")));
     CallBody {
-        standing: explain::standing(&call),
+        standing: explain::standing(call),
         module_name: operator::module_name(&call.module),
         module: call.module.to_string(),
         needs: needs.collect(),

@@ -29,9 +29,15 @@ pub enum OfflineError {
     #[error(transparent)]
     Restore(#[from] station_protocol::durable::RestoreError),
     #[error(transparent)]
-    Read(#[from] HandleError),
+    Read(Box<HandleError>),
     #[error("{0:?} is not an experiment's id")]
     NotAnId(String),
+}
+
+impl From<HandleError> for OfflineError {
+    fn from(error: HandleError) -> Self {
+        Self::Read(Box::new(error))
+    }
 }
 
 /// What the store in a home has of its requester's experiments.

@@ -107,7 +107,7 @@ impl Jobs {
     /// These inputs in this order.
     pub fn explicit(inputs: Vec<Ipld>) -> Result<Self, JobsError> {
         let mut builder = Builder::default();
-        inputs.iter().try_for_each(|input| builder.push(input))?;
+        inputs.into_iter().try_for_each(|input| builder.push(&input))?;
         builder.finish()
     }
 

@@ -36,7 +36,7 @@ pub const LIMITS_MAX: Limits =
 
 /// A limit is zero where work needs some, or above [`LIMITS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} is {}, outside {} to {}", written(name, value), written(name, min), written(name, max))]
+#[error("{}", self.words())]
 pub struct LimitError {
     pub name: &'static str,
     pub value: u64,
@@ -44,12 +44,19 @@ pub struct LimitError {
     pub max: u64,
 }
 
+impl LimitError {
+    fn words(&self) -> String {
+        let written = |value| written(self.name, value);
+        format!("{} is {}, outside {} to {}", self.name, written(self.value), written(self.min), written(self.max))
+    }
+}
+
 /// A limit as the experiment file has it: a size, a span, or a number.
-fn written(name: &str, value: &u64) -> String {
+fn written(name: &str, value: u64) -> String {
     match name {
         "fuel" => value.to_string(),
-        "wall" => Span(*value).to_string(),
-        _ => Size(*value).to_string(),
+        "wall" => Span(value).to_string(),
+        _ => Size(value).to_string(),
     }
 }
 

@@ -48,7 +48,7 @@ fn caption(count: usize) -> String {
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a job are far below 2^53")]
 fn cells(index: u64, execution: &ExecutionRow) -> Vec<Cell> {
     let (seen, stated) = (&execution.seen, &execution.station);
-    let requests = stated.requests.as_ref().map_or_else(|| "–".to_owned(), |requests| requests.words());
+    let requests = stated.requests.as_ref().map_or_else(|| "–".to_owned(), super::super::execution::Requests::words);
     vec![
         Cell::text(&index.to_string()),
         Cell::html(short_name(execution)),

@@ -3,7 +3,6 @@
 use super::world::*;
 use crate::bounded::Bytes;
 use crate::content::{Content, DAG_CBOR, cid_of};
-use crate::experiment::ExperimentId;
 use crate::log::{Entry, verify};
 use crate::requester::Config;
 use crate::requester::context::Context;

@@ -28,6 +28,6 @@ fn the_page_says_how_stations_ask_and_answer() {
     for sentence in sentences {
         assert!(page.contains(&sentence), "PROTOCOL.md lacks: {sentence}");
     }
-    assert!(STAGGER_MS_MAX == MINUTE && RECORD_AGE_MS_MAX == 2 * HOUR && RECORD_IPS_MAX == 2, "a minute, two hours, two machines");
+    assert_eq!((STAGGER_MS_MAX, RECORD_AGE_MS_MAX, RECORD_IPS_MAX), (MINUTE, 2 * HOUR, 2), "a minute, two hours, two machines");
     assert!(page.contains("lives for two hours after `made`") && page.contains("at most two machines directly"));
 }
