@@ -98,9 +98,9 @@ fn an_output_that_is_not_in_its_form_is_shown_as_it_is_with_the_reason_in_every_
     assert_eq!((&line["answer_raw"]["text"], &line["answer_raw"]["bytes"]), (&json!("Hello, world!\n"), &json!(14)));
     let execution = &line["executions"][0];
     assert!(execution.get("output").is_none() && line.get("answer").is_none(), "nothing becomes null: {line}");
-    assert_eq!(execution["output_raw"]["at_byte"], 0);
+    assert_eq!(execution["output_raw"]["at_byte"], 9);
     assert!(
-        execution["output_raw"]["reason"].as_str().is_some_and(|reason| reason.contains("not DAG-CBOR") && reason.contains("at byte 0")),
+        execution["output_raw"]["reason"].as_str().is_some_and(|reason| reason.contains("not DAG-CBOR") && reason.contains("at byte 9")),
         "{line}"
     );
     let (csv, table, page) = (csv::render(&results), table::render(&results, true, None), html::render(&results, html::Check::Kept));

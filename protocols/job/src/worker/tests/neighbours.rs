@@ -282,6 +282,8 @@ fn a_station_that_lost_neighbours_asks_for_others_at_once_and_one_with_few_of_th
     let sends: Vec<Ticket> = (50..62).map(|node| meet(&mut station, node).1).collect();
     let others = (10..30).map(|node| record(node, START, &format!("198.51.{node}.1")));
     station.answer(sends[0], Response::Peers { time: Time(0), records: List::first(others) });
+    // Once soon, for it knew none of those that it met.
+    station.pass(30 * SECOND);
     let asked_after = |station: &mut Station, ms: u64| {
         station.sent.clear();
         station.pass(ms);
@@ -304,6 +306,7 @@ fn where_all_of_a_small_topic_are_neighbours_nobody_asks_for_more() {
     let sends: Vec<Ticket> = (50..53).map(|node| meet(&mut station, node).1).collect();
     let all = (50..53).map(|node| record(node, START, &format!("198.51.{node}.1")));
     station.answer(sends[0], Response::Peers { time: Time(0), records: List::first(all) });
+    station.pass(30 * SECOND);
     station.sent.clear();
     station.pass(3 * MINUTE);
     assert!(asks(&station).1.is_some(), "as often as ever");

@@ -4,7 +4,7 @@ use super::*;
 
 /// What a station delivers of a guest that wrote this.
 fn told(output: usize, log: &[u8]) -> crate::work::Delivery {
-    let lab = Lab::new(1, "told");
+    let lab = Lab::new(REQUESTER, "told");
     let mut station = Station::with_leases(config(), &lab, 1, HOUR);
     let (execution, _) = station.started.pop_front().expect("an execution");
     let output = vec![7; output];
@@ -30,7 +30,7 @@ fn the_end_of_a_guests_log_goes_with_its_receipt_as_far_as_it_fits() {
 
 #[test]
 fn a_guest_that_reads_json_gets_its_input_as_json() {
-    let lab = Lab::of(Experiment { input: crate::experiment::InputForm::Json, ..experiment(1, "json") }, 1);
+    let lab = Lab::of(Experiment { input: crate::experiment::InputForm::Json, ..experiment(REQUESTER, "json") }, REQUESTER);
     let station = Station::with_leases(config(), &lab, 1, HOUR);
     let (_, job) = station.started.front().expect("an execution");
     assert_eq!(job.input, b"{}");
