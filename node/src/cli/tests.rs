@@ -234,7 +234,7 @@ async fn the_exit_code_tells_whether_every_job_got_an_answer() {
 async fn results_have_each_format_and_a_named_file_keeps_its_format_under_json() {
     let place = Place::with_station().await;
     place.serve(answering(&["agreed", "agreed"])).await;
-    for (format, begins) in [("table", "input"), ("json", "{"), ("csv", "job,"), ("ndjson", "{\"index\":0"), ("html", "<!doctype html>")] {
+    for (format, begins) in [("table", "input"), ("json", "{"), ("csv", "job,"), ("ndjson", "{\"agree\":0"), ("html", "<!doctype html>")] {
         let (exit, text) = place.run(&["results", ID, "--format", format]).await;
         assert_eq!((exit, text.starts_with(begins)), (Exit::Done, true), "{format}: {text}");
         assert!(!text.contains('\x1b'), "no colour where no terminal reads");

@@ -141,36 +141,4 @@ mod tests {
             assert_eq!(has_name(&address.parse().expect("an address")), named, "{address}");
         }
     }
-
-    #[tokio::test]
-    async fn one_shared_transport_listens_and_is_dialled_through_its_clones() {
-        let [one, other] = [1, 2].map(|byte| Keypair::ed25519_from_bytes([byte; 32]).expect("any 32 bytes are a key"));
-        let mut server = build(&one).expect("a transport");
-        server.listen_on(ListenerId::next(), "/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("loopback");
-        let listening = |server: &mut Both, context: &mut Context<'_>| Pin::new(server).poll(context);
-        let address = futures::future::poll_fn(|context| {
-            loop {
-                match listening(&mut server, context) {
-                    Poll::Ready(TransportEvent::NewAddress { listen_addr, .. }) => return Poll::Ready(listen_addr),
-                    Poll::Ready(_) => {}
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-        })
-        .await;
-        let options = DialOpts { role: libp2p::core::Endpoint::Dialer, port_use: libp2p::core::transport::PortUse::New };
-        let dial = build(&other).expect("a transport").dial(address, options).expect("it can be dialled");
-        let upgrade = futures::future::poll_fn(|context| {
-            loop {
-                match listening(&mut server, context) {
-                    Poll::Ready(TransportEvent::Incoming { upgrade, .. }) => return Poll::Ready(upgrade),
-                    Poll::Ready(_) => {}
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-        });
-        let (dialled, accepted) = futures::join!(dial, async { upgrade.await.await });
-        assert_eq!(dialled.expect("connected").0, one.public().to_peer_id());
-        assert_eq!(accepted.expect("accepted").0, other.public().to_peer_id());
-    }
 }
