@@ -37,7 +37,7 @@ pure = { trust = "fixed:3" }
 requester = "other"
 at = "2m"
 count = 10
-pure = { trust = "standard" }
+pure = { trust = "fixed:2" }
 [churn]
 who = "group:home"
 model = { kind = "turnover", share = "20%", every = "1m", away = "30s" }

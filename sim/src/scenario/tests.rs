@@ -70,7 +70,7 @@ fn an_unknown_key_is_an_error_that_names_it_wherever_it_stands() {
         ("[[group]]\nname = \"x\"\ncount = 1\nbyzantine = { kind = \"late\", by = \"1s\", when = 1 }\n", "when"),
         ("[[group]]\nname = \"x\"\ncount = 1\nbyzantine = { kind = \"sybil\", rate = \"1%\" }\n", "rate"),
         ("[[requester]]\nname = \"x\"\nbyzantine = { kind = \"rude\" }\n", "rude"),
-        ("[[requester]]\nname = \"x\"\n[[work]]\nrequester = \"x\"\nat = \"1s\"\npure = { trust = \"cheap\", x = 1 }\n", "x"),
+        ("[[requester]]\nname = \"x\"\n[[work]]\nrequester = \"x\"\nat = \"1s\"\npure = { trust = \"fixed:2\", x = 1 }\n", "x"),
         ("[[fault]]\nat = \"1s\"\nearthquake = 7\n", "earthquake"),
         ("[[fault]]\nat = \"1s\"\nloss = { who = \"everyone\", share = \"1%\", extra = 1 }\n", "extra"),
         ("[churn]\nmodel = { kind = \"turnover\", share = \"1%\", every = \"1m\", away = \"1s\", odd = 1 }\n", "odd"),
@@ -99,7 +99,7 @@ fn a_name_that_leads_nowhere_is_an_error_that_names_both_ends() {
             "[churn]\nwho = \"group:office\"\nmodel = { kind = \"sessions\", mean = \"1h\", mean_away = \"1m\" }\n".into(),
             ["churn", "\"office\"", "home", "one of"],
         ),
-        (format!("{work}requester = \"lob\"\npure = {{ trust = \"cheap\" }}\n"), ["work 1", "\"lob\"", "lab", "one of"]),
+        (format!("{work}requester = \"lob\"\npure = {{ trust = \"fixed:2\" }}\n"), ["work 1", "\"lob\"", "lab", "one of"]),
         (
             format!(
                 "{work}requester = \"lab\"\nmeasurement = {{ stations = 3 }}\ntargets = [\"a.example\"]\n[[internet.host]]\nname = \"b.example\"\n"

@@ -90,7 +90,7 @@ impl World {
         for station in self.stations.iter().filter(|_| self.hostile.is_none()) {
             let outbox = station.worker_disk.records.keys().filter(|key| key.0.first() == Some(&b'o')).count();
             assert_eq!((outbox, station.worker.provided().count()), (0, 0), "receipts are left on a worker's disk");
-            let closed = station.requester_disk.records.keys().all(|key| matches!(key.0.first(), Some(b'C' | b'B' | b'P')));
+            let closed = station.requester_disk.records.keys().all(|key| matches!(key.0.first(), Some(b'C' | b'B' | b'P' | b'G')));
             assert!(closed, "records of a closed experiment are left on its requester's disk");
         }
         self.model.settled
