@@ -268,7 +268,7 @@ impl Upload {
             return Err(named(&prepare::unknown_module(name)));
         }
         let file_of_module = match &parsed.module {
-            ModuleRef::Path(name) => Some(files::named(path, name, any_path)?),
+            ModuleRef::Path(name) => Some(files::named(path, name, any_path).map_err(absent_module)?),
             ModuleRef::Bundled(_) | ModuleRef::Cid(_) => None,
         };
         let module = file_of_module.as_deref().map(module).transpose()?;
@@ -290,6 +290,14 @@ impl Upload {
     }
 }
 
+/// What is not there can be built.
+fn absent_module(failure: Failure) -> Failure {
+    if !failure.message.contains("No such file") {
+        return failure;
+    }
+    Failure::new(format!("{}; build it with `station module build`", failure.message))
+}
+
 /// What every module in WebAssembly's binary format begins with.
 const WASM_MAGIC: &[u8] = b"\0asm";
 
@@ -304,5 +312,5 @@ fn module(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// A module from disk, refused where no station could take it.
 pub(super) fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
-    files::read(path).map_err(|failure| Failure::new(format!("{}; build it with `station module build`", failure.message)))
+    files::read(path).map_err(absent_module)
 }

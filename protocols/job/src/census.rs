@@ -239,11 +239,11 @@ impl Census {
         Ok(())
     }
 
-    /// How many stations the topic has, of which this one has met `met`: what is told, but at most twice what was proved, and never fewer
-    /// than those that are here.
+    /// How many stations the topic has, of which this one has met `met`: what is told, but at most twice what was proved. Those that are
+    /// here count as told only, for keys of one network cost nothing.
     #[must_use]
     pub fn count(&self, met: usize) -> u64 {
-        self.told().min(self.belief.most(met)).max(met as u64 + 1)
+        self.told().min(self.belief.most(met)).max(1)
     }
 
     /// How many there are if all is true: the records where the sample is not full, else 255·2⁶⁴ ÷ the 256th hash.

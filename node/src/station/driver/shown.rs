@@ -36,7 +36,9 @@ impl Driver {
     }
 
     pub(super) fn around(&self, topic: &Name) -> Around {
-        Around { peers: self.connected.len() as u64, connected: self.worker.met(topic), counted: self.worker.counted(topic) }
+        let connected = self.worker.met(topic);
+        // What its people read speaks of no fewer than are here; what is decided by the count does not follow them.
+        Around { peers: self.connected.len() as u64, connected, counted: self.worker.counted(topic).max(connected + 1) }
     }
 
     pub(super) fn status(&self) -> Status {

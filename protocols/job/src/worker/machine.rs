@@ -259,7 +259,7 @@ impl Worker {
         self.outbox_entries
     }
 
-    /// The counted size of a topic, this station included: never below those that are connected.
+    /// The counted size of a topic, this station included.
     #[must_use]
     pub fn counted(&self, topic: &Name) -> u64 {
         self.census.get(topic).map_or(1, |census| census.count(self.peers.met(topic)))
