@@ -181,7 +181,7 @@ impl World {
             }
             E::Answer { ask, response } => {
                 if let Some((worker, send)) = self.asks.remove(&ask) {
-                    self.events.push_back(Event::Worker(worker, Box::new(worker::Event::Answered { send, answer: Ok(response) })));
+                    self.events.push_back(Event::Worker(worker, Box::new(worker::Event::Answered { send, answer: Ok(response), near: None })));
                 }
             }
             E::Note(requester::Note::Closed { .. }) => self.closed = true,

@@ -17,7 +17,7 @@ use station_protocol::call::Call;
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::Ticket;
 use station_protocol::work::{At, Request, Response};
-use station_protocol::worker::{Admission, SendFailure};
+use station_protocol::worker::{Admission, Near, SendFailure};
 use station_protocol::{NodeId, PeerAction, Signed};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -74,8 +74,8 @@ pub enum Event {
     Call { call: Box<Signed<Call>>, from: NodeId, near: Option<Cluster>, ticket: Ticket },
     /// A station asks; awaits [`Command::Answer`] within the request's time-out.
     Asked { ask: Ticket, from: NodeId, remote: Remote, request: Request },
-    /// What became of a [`Command::Send`]: exactly one for each.
-    Answered { send: Ticket, answer: Result<Response, SendFailure> },
+    /// What became of a [`Command::Send`]: exactly one for each. An answer came over a connection from `near`.
+    Answered { send: Ticket, answer: Result<Response, SendFailure>, near: Option<Near> },
     /// A topic peer is connected. Again when its topics change.
     Connected { node: NodeId, topics: Vec<Name> },
     /// The last connection with a topic peer ended.

@@ -14,7 +14,7 @@ use station_protocol::accounts::told::{self, CALL_SIGNATURES};
 use station_protocol::accounts::{Charge, MESSAGE};
 use station_protocol::cluster::Cluster;
 use station_protocol::work::{RELAYED_BYTES_MAX, Request, Response};
-use station_protocol::worker::SendFailure;
+use station_protocol::worker::{Near, SendFailure};
 use station_protocol::{NodeId, PeerAction};
 use tokio::time::Instant;
 use tracing::debug;
@@ -195,10 +195,12 @@ impl Network {
             request_response::Event::Message { peer, connection_id, message: Message::Request { request, channel, .. } } => {
                 self.asked(&peer, connection_id, request, channel);
             }
-            request_response::Event::Message { message: Message::Response { request_id, response }, .. } => {
+            request_response::Event::Message { connection_id, message: Message::Response { request_id, response }, .. } => {
                 if let Some((send, to)) = self.sends.remove(&request_id) {
+                    let remote = self.peers.remote(to, connection_id);
+                    let near = remote.map(|remote| Near { cluster: remote.cluster(to, self.config.reach), is_relayed: remote.relay.is_some() });
                     let answer = told::paid(response.value, |charge, amount| self.pays(to, charge, amount));
-                    self.events.push_back(Event::Answered { send, answer: Ok(answer) });
+                    self.events.push_back(Event::Answered { send, answer: Ok(answer), near });
                 }
             }
             request_response::Event::OutboundFailure { request_id, error, .. } => {
@@ -207,7 +209,7 @@ impl Network {
                 if matches!(&error, request_response::OutboundFailure::Io(error) if is_garbage(error)) {
                     self.misbehaved(to, PeerAction::Invalid);
                 }
-                self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer) });
+                self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer), near: None });
             }
             request_response::Event::InboundFailure { peer, error, .. } => self.question_failed(&peer, &error),
             _ => {}

@@ -110,7 +110,7 @@ impl Network {
     pub(super) fn request(&mut self, send: Ticket, to: NodeId, request: Request) {
         if self.peers.may_be_relayed(to) && encode(&request).len() > RELAYED_BYTES_MAX {
             debug!(?to, "a request too large for a relay");
-            self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer) });
+            self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer), near: None });
             return;
         }
         let id = self.swarm.behaviour_mut().work.send_request(&peer_of(to), Frame::own(Ok(request)));
@@ -170,7 +170,7 @@ impl Network {
 
     pub(super) fn fail(&mut self, waiting: Waiting, failure: SendFailure) {
         match waiting {
-            Waiting::Send { send, .. } => self.events.push_back(Event::Answered { send, answer: Err(failure) }),
+            Waiting::Send { send, .. } => self.events.push_back(Event::Answered { send, answer: Err(failure), near: None }),
             // Whoever waited may have given up.
             Waiting::Car(told) => drop(told.send(Err(failure))),
         }

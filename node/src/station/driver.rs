@@ -283,7 +283,7 @@ impl Driver {
                 let from = requester::Peer { node: from, cluster: remote.cluster(from, self.network.reach()), is_relayed: remote.relay.is_some() };
                 self.requester.handle(requester::Event::Asked { ask, from, request }, now);
             }
-            N::Answered { send, answer } => self.worker.handle(worker::Event::Answered { send, answer }, now),
+            N::Answered { send, answer, near } => self.worker.handle(worker::Event::Answered { send, answer, near }, now),
             N::Connected { node, topics } => {
                 self.connected.insert(node);
                 self.worker.handle(worker::Event::Connected { node, topics }, now);
@@ -469,7 +469,7 @@ impl Driver {
                 self.worker.handle(worker::Event::CallHeard { call, via: Via::Own }, self.clock.now());
             }
             E::Answer { ask, response } => match self.own_asks.remove(&ask) {
-                Some(send) => self.worker.handle(worker::Event::Answered { send, answer: Ok(response) }, self.clock.now()),
+                Some(send) => self.worker.handle(worker::Event::Answered { send, answer: Ok(response), near: None }, self.clock.now()),
                 None => self.network.perform(network::Command::Answer { ask, response }),
             },
             E::Fetch { fetch, content, from } => self.fetch_output(fetch, content, from),

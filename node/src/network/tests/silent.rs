@@ -93,7 +93,7 @@ async fn a_dial_and_a_handshake_in_which_nothing_is_said_end_after_ten_seconds()
     assert!(early.is_err(), "{early:?}");
     assert_eq!(under_way(), STRANGERS + 1);
     let event = tokio::time::timeout(Duration::from_secs(2), network.next()).await.expect("it ends");
-    assert!(matches!(&event, Event::Answered { send: Ticket(7), answer: Err(SendFailure::Unreachable) }), "{event:?}");
+    assert!(matches!(&event, Event::Answered { send: Ticket(7), answer: Err(SendFailure::Unreachable), .. }), "{event:?}");
     let quiet = tokio::time::timeout(Duration::from_secs(1), network.next()).await;
     assert!(quiet.is_err(), "{quiet:?}");
     assert_eq!(under_way(), 0);

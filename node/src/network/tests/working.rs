@@ -35,7 +35,7 @@ fn send(lab: &mut Lab, from: usize, to: station_protocol::NodeId, at: At) -> Tic
 
 async fn answer(lab: &mut Lab, at: usize) -> Result<Response, SendFailure> {
     lab.until(|_, index, event| match event {
-        Event::Answered { send, answer } if index == at => {
+        Event::Answered { send, answer, .. } if index == at => {
             assert_eq!(send, Ticket(7));
             Some(answer)
         }

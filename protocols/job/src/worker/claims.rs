@@ -7,7 +7,7 @@
 use super::dials::FAILURES_MAX;
 use super::machine::{Asked, Sent, Standing};
 use super::work::Work;
-use super::{Effect, Note, SendFailure, Worker};
+use super::{Effect, Near, Note, SendFailure, Worker};
 use crate::accounts::Acquaintance;
 use crate::bounded::List;
 use crate::call::{CLOCK_TOLERANCE_MS, Call, CallState};
@@ -40,7 +40,8 @@ impl Worker {
         let (requester, own) = (call.author, call.author == self.node);
         let state = call.body.state.clone();
         let is_new = !self.works.contains_key(&id);
-        self.turns.arrives(requester, now);
+        let named = call.body.at.iter().map(|address| Near::of_address(address, self.config.reach)).collect();
+        self.turns.arrives(requester, named, now);
         let work = self.works.entry(id).or_insert_with(|| Work::new(call.clone(), true, now));
         if call.body.seq < work.call.body.seq {
             return;
@@ -274,8 +275,11 @@ impl Worker {
         }
     }
 
-    pub(super) fn answered(&mut self, send: Ticket, answer: Result<Response, SendFailure>, now: Time) {
+    pub(super) fn answered(&mut self, send: Ticket, answer: Result<Response, SendFailure>, near: Option<Near>, now: Time) {
         let Some(sent) = self.sends.remove(&send) else { return };
+        if let (Ok(_), Some(near), Sent::Claim(asked) | Sent::Deliver { asked, .. }) = (&answer, near, &sent) {
+            self.turns.is_at(asked.to, near);
+        }
         match sent {
             Sent::Calls { to, topic } => self.calls_answered(to, &topic, answer, now),
             Sent::Peers { to, topic } => self.peers_answered(to, &topic, answer, now),

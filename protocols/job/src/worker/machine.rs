@@ -193,7 +193,7 @@ impl Worker {
         match event {
             Event::CallHeard { call, via } => self.call_heard(*call, via, now),
             Event::Asked { ask, from, request } => self.asked(ask, from, request, now),
-            Event::Answered { send, answer } => self.answered(send, answer, now),
+            Event::Answered { send, answer, near } => self.answered(send, answer, near, now),
             Event::Fetched { fetch, result } => self.fetched(fetch, result, now),
             Event::Finished { execution, report } => self.finished(execution, report, now),
             Event::Connected { node, topics } => self.connected(node, topics, now),

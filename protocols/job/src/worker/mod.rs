@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use cid::Cid;
 
-use crate::address::Reach;
+use crate::address::{Address, Reach};
 use crate::bounded::{Name, Text};
 use crate::call::Call;
 use crate::capability::Needs;
@@ -102,6 +102,23 @@ pub enum FetchFailure {
     Unwanted,
 }
 
+/// Where an answer came from. Whoever comes through relays of a network does not belong to it: anybody may have a place at many people's relays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Near {
+    pub cluster: Cluster,
+    pub is_relayed: bool,
+}
+
+impl Near {
+    fn own(node: NodeId) -> Self {
+        Self { cluster: Cluster::Own(node), is_relayed: false }
+    }
+
+    fn of_address(address: &Address, reach: Reach) -> Self {
+        Self { cluster: Cluster::of_address(address, reach), is_relayed: address.relay().is_some() }
+    }
+}
+
 /// How a Call reached this station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
@@ -125,9 +142,11 @@ pub enum Event {
         from: NodeId,
         request: Request,
     },
+    /// What became of a [`Effect::Send`]. An answer came over a connection from the network `near`; from this station itself from none.
     Answered {
         send: Ticket,
         answer: Result<Response, SendFailure>,
+        near: Option<Near>,
     },
     /// The content is in the station's store; a module is compiled, too.
     Fetched {

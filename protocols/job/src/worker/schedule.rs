@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Worker;
 use super::machine::Standing;
 use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_KNOWN_MAX, OUTBOX_MAX, OUTBOX_STRANGERS_BYTES_MAX, OUTBOX_STRANGERS_MAX, OUTBOX_UNKNOWN_MAX};
 use super::questions::Question;
 use super::turns::Candidate;
 use super::work::Work;
+use super::{Near, Worker};
 use crate::content::Content;
 use crate::durable::Ticket;
 use crate::identity::NodeId;
@@ -66,8 +66,11 @@ pub(super) struct Load {
     strangers: Weight,
     /// Leases, of strangers only where the module is here.
     at_hand: usize,
-    /// Whose they are: a requester has one turn however many experiments it has.
+    /// Whose they are: a requester has one turn however many experiments it has, and a network however many requesters.
     sharing: BTreeSet<NodeId>,
+    /// The networks of the strangers among them, and of the known requesters.
+    strangers_networks: BTreeSet<Near>,
+    known_networks: BTreeSet<Near>,
     /// Experiments of known requesters among them.
     known_sharing: usize,
     /// Leases and receipts of each requester.
@@ -122,7 +125,10 @@ impl Worker {
             load.known_sharing += usize::from(at_hand > 0 && known);
             load.at_hand += at_hand;
             if at_hand > 0 {
+                let network = self.turns.network(&work.requester());
                 load.sharing.insert(work.requester());
+                let networks = if known { &mut load.known_networks } else { &mut load.strangers_networks };
+                networks.insert(network);
             }
             *load.kept.entry(work.requester()).or_default() += weight.all();
         }
@@ -141,12 +147,17 @@ impl Worker {
         let could = |work: &&Work| {
             let since = work.ask_at.max(work.send_at).max(work.dial_at).max(work.rest_until);
             let is_open = work.heard && work.standing == Standing::Open && since <= now;
-            let (requester, is_taken) =
-                (work.requester(), |requester| self.load.sharing.contains(requester) || self.in_flight.contains_key(requester));
-            is_open && is_stranger(&requester) && !is_taken(&requester) && self.may_take_more(work)
+            let requester = work.requester();
+            let is_taken = || self.has_its_turn(&requester) || self.in_flight.contains_key(&requester);
+            is_open && is_stranger(&requester) && !is_taken() && self.may_take_more(work)
         };
         let places = self.works.values().filter(could).map(|work| self.turns.place(&work.requester(), work.wall_ms()));
         places.min().unwrap_or(Time(u64::MAX))
+    }
+
+    /// Whether leases of this stranger, or of other strangers in its network, run or could.
+    fn has_its_turn(&self, requester: &NodeId) -> bool {
+        self.load.sharing.contains(requester) || self.turns.networks(requester).iter().any(|network| self.load.strangers_networks.contains(network))
     }
 
     /// How many more receipts this station would keep for the requester of `work`. Strangers share their half evenly when it is full: what
@@ -197,7 +208,7 @@ impl Worker {
             if let Some(candidate) = expected.remove(requester)
                 && !std::mem::replace(&mut kept.in_vain, true)
             {
-                self.turns.kept_in_vain(candidate.party(), KEPT_MS);
+                self.turns.kept_in_vain(candidate.requester, candidate.known, KEPT_MS);
             }
         }
     }
@@ -289,15 +300,18 @@ impl Worker {
         let elsewhere = (self.load.at_hand as u64).saturating_sub(counted);
         let free_slots = if self.fits(work) { slots.saturating_sub(elsewhere) } else { 0 };
         // Who has nothing here may hold one lease although the slots are taken, so that long jobs cannot shut the others out: it waits its
-        // turn. Among strangers that is a requester, who would fill all places with its experiments otherwise.
+        // turn. Among strangers that is a network, which would fill all places with its keys otherwise.
         let opens = self.seat_opens(work, now).is_none_or(|at| at <= now);
+        let (requester, places) = (work.requester(), slots.saturating_mul(2));
         let may_wait = if known {
-            opens && (self.load.known_sharing as u64) < slots.saturating_mul(2)
+            // However many keys one network has, another's requester finds a place.
+            let networks = &self.load.known_networks;
+            let is_new = !networks.contains(&self.turns.network(&requester)) && (networks.len() as u64) < places;
+            opens && (is_new || (self.load.known_sharing as u64) < places)
         } else {
-            let (sharing, requester) = (&self.load.sharing, work.requester());
             opens
-                && !sharing.contains(&requester)
-                && (sharing.len() as u64) < slots.saturating_mul(2)
+                && !self.has_its_turn(&requester)
+                && (self.load.sharing.len() as u64) < places
                 && self.turns.place(&requester, work.wall_ms()) <= self.load.next_place
         };
         let fair = u64::from(here == 0 && may_wait);

@@ -106,6 +106,12 @@ impl Lab {
         Self { experiment: key.sign(&name("test"), body), key, id }
     }
 
+    /// Each requester is in a network of its own.
+    fn ip(&self) -> String {
+        let [a, b, ..] = self.key.node().0;
+        format!("198.{a}.{b}.7")
+    }
+
     fn call_with(&self, seq: u64, now: Time, change: impl FnOnce(&mut Call)) -> Signed<Call> {
         let mut call = Call {
             experiment: self.experiment.clone(),
@@ -113,7 +119,7 @@ impl Lab {
             state: CallState::Open,
             claim_below: u64::MAX,
             wanted: 8,
-            at: List::first([address(self.key.node(), "198.51.100.7")]),
+            at: List::first([address(self.key.node(), &self.ip())]),
             nbf: now,
             exp: now.plus(10 * MINUTE),
         };
@@ -280,11 +286,16 @@ impl Station {
     }
 
     fn answer(&mut self, send: Ticket, response: Response) {
-        self.handle(Event::Answered { send, answer: Ok(response) });
+        self.handle(Event::Answered { send, answer: Ok(response), near: None });
+    }
+
+    /// The same from a requester in the network `near`.
+    fn answer_near(&mut self, near: Cluster, send: Ticket, response: Response) {
+        self.handle(Event::Answered { send, answer: Ok(response), near: Some(Near { cluster: near, is_relayed: false }) });
     }
 
     fn fail(&mut self, send: Ticket, failure: SendFailure) {
-        self.handle(Event::Answered { send, answer: Err(failure) });
+        self.handle(Event::Answered { send, answer: Err(failure), near: None });
     }
 
     fn claim(&mut self) -> (Ticket, Claim) {

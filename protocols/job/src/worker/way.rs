@@ -4,9 +4,8 @@
 //! always after a minute, and the other way round after four at least, for a history costs one receipt. Memory that was freed for a job is taken
 //! by no other. Deliberately lacks pauses: a job that makes way begins anew.
 
-use super::Worker;
-use super::turns::Party;
 use super::work::Work;
+use super::{Near, Worker};
 use crate::durable::Ticket;
 use crate::experiment::ExperimentId;
 use crate::identity::NodeId;
@@ -162,8 +161,7 @@ impl Worker {
     }
 
     /// A job of `requester` ran for so long.
-    pub(super) fn ran(&mut self, requester: NodeId, ran_ms: u64) {
-        let party = if self.is_known(&requester) { Party::Known(requester) } else { Party::Unknown };
-        self.turns.ran(party, ran_ms);
+    pub(super) fn ran(&mut self, requester: NodeId, near: Near, ran_ms: u64) {
+        self.turns.ran(requester, near, self.is_known(&requester), ran_ms);
     }
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use super::machine::{Asked, Standing};
 use super::outbox::Entry;
 use super::used::Used;
-use super::{Effect, Execution, FetchFailure, Note, Report, StationFailure, Worker};
+use super::{Effect, Execution, FetchFailure, Near, Note, Report, StationFailure, Worker};
 use crate::bounded::List;
 use crate::call::Call;
 use crate::capability::Needs;
@@ -50,6 +50,8 @@ pub(super) struct Running {
     /// What the guest may have of memory.
     pub(super) memory_bytes: u64,
     pub(super) started: Time,
+    /// Where its requester was then.
+    pub(super) near: Near,
     /// Told to stop: its slot is taken until the driver says it ended.
     pub(super) stopped: bool,
 }
@@ -422,7 +424,8 @@ impl Worker {
         };
         let memory_bytes = body.limits.memory_bytes;
         self.turns.had_turn(requester, now);
-        self.executions.insert(execution, Running { experiment: id, lease, memory_bytes, started: now, stopped: false });
+        self.executions
+            .insert(execution, Running { experiment: id, lease, memory_bytes, started: now, near: self.turns.network(&requester), stopped: false });
         self.act(Effect::Start { execution, job: Box::new(job) });
         self.note(Note::Started { experiment: id, lease, index });
     }
@@ -435,7 +438,7 @@ impl Worker {
             self.made_way_at = now;
         }
         self.turns.had_turn(requester, now);
-        self.ran(requester, now.since(running.started));
+        self.ran(requester, running.near, now.since(running.started));
         let Some(work) = self.works.get_mut(&id) else { return };
         // A lease that was stopped and came again is another one: only the execution that holds it may finish it.
         let Some(held) = work.leases.get(&lease).filter(|held| held.running == Some(execution)) else { return };

@@ -213,6 +213,12 @@ impl World {
             // An answer that comes late is dropped by the driver, and one cannot be repeated that never came.
             return;
         }
+        let near = self.stations[to]
+            .asked
+            .get(&send)
+            .map(|asked| asked.to)
+            .filter(|from| *from != to)
+            .map(|from| worker::Near { cluster: self.stations[from].cluster, is_relayed: false });
         let own = &mut self.stations[to];
         if let Some(Asked { to: from, work: Some(_) }) = own.asked.remove(&send)
             && answer.is_ok()
@@ -222,7 +228,7 @@ impl World {
                 copy.work = None;
             }
         }
-        self.hand_worker(to, worker::Event::Answered { send, answer });
+        self.hand_worker(to, worker::Event::Answered { send, answer, near });
     }
 
     /// Gives a Call to the neighbours of `station`, as far as gossip reaches.

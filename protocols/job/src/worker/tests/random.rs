@@ -191,7 +191,7 @@ impl World {
         if answer.is_ok() && !self.forgotten.remove(&out.send) {
             self.forgotten.extend(self.open.iter().filter(|copy| copy.to == out.to && is_work(copy)).map(|copy| copy.send));
         }
-        self.station.handle(Event::Answered { send: out.send, answer });
+        self.station.handle(Event::Answered { send: out.send, answer, near: None });
     }
 
     /// The promises.

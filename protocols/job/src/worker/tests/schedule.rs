@@ -383,3 +383,89 @@ fn a_lease_that_waited_until_its_end_is_no_loss() {
         panic!("it is asked: {:?}", station.sent);
     }
 }
+
+/// Where all keys of one stranger are.
+const EVIL: Cluster = Cluster::V4([203, 0, 113]);
+const HONEST: Cluster = Cluster::V4([192, 0, 2]);
+
+#[test]
+fn of_a_network_whose_stranger_has_its_turn_no_other_key_is_asked_before_a_newcomer() {
+    let (long, newcomer) = (lab_with_wall(41, "long", HOUR), lab_with_wall(42, "new", MINUTE));
+    let mut station = Station::new(Config { capacity: 1, ..config() });
+    // They came first, and their jobs are shorter; one names where it is, of the other it is known from before.
+    let (named, proven) = (lab_with_wall(44, "named", SECOND), lab_with_wall(45, "proven", SECOND));
+    station.hear(long.call(1, station.now));
+    station.hear(proven.call(1, station.now));
+    let claims: Vec<(Ticket, NodeId)> = station.sent.drain(..).map(|out| (out.send, out.to)).collect();
+    for (send, to) in claims {
+        let answer = if to == proven.key.node() { Response::Wait { ms: 1 } } else { long.leases(0, 1, 4 * HOUR) };
+        station.answer_near(EVIL, send, answer);
+    }
+    station.fetched();
+    station.hear(named.call_with(1, station.now, |call| call.at = List::first([address(named.key.node(), "203.0.113.9")])));
+    station.pass(LONG);
+    station.hear(newcomer.call(1, station.now));
+    station.sent.clear();
+    station.pass(MINUTE - LONG);
+    assert_eq!(asked(&station), [newcomer.id]);
+    // A requester that nothing ties to that network is asked as ever.
+    let free = lab_with_wall(46, "free", SECOND);
+    station.sent.clear();
+    station.hear(free.call(1, station.now));
+    station.pass(3 * SECOND);
+    assert!(asked(&station).contains(&free.id));
+    assert!(!asked(&station).iter().any(|id| [named.id, proven.id].contains(id)));
+}
+
+/// A station of one slot at which this requester, near `near`, has a history and a lease that runs or waits.
+fn take_known(station: &mut Station, lab: &Lab, near: Cluster) {
+    station.hear(lab.call(1, station.now));
+    let claim = |out: &Out| (out.to == lab.key.node() && matches!(out.request, Request::Claim(_))).then_some(out.send);
+    let send = station.sent.iter().find_map(claim).expect("it is asked");
+    station.answer_near(near, send, lab.leases(0, 1, HOUR));
+    station.fetched();
+    station.finish();
+    let (send, _) = station.deliver_to(lab);
+    station.answer_near(near, send, lab.holds(&[0]));
+    station.sent.clear();
+}
+
+#[test]
+fn known_keys_of_one_network_do_not_fill_the_places_of_those_who_wait() {
+    let mut station = Station::new(Config { capacity: 1, ..config() });
+    let keys: Vec<Lab> = (60..64).map(|number| lab_with_wall(number, "one of many", MINUTE)).collect();
+    let honest = lab_with_wall(42, "honest", MINUTE);
+    keys.iter().for_each(|lab| take_known(&mut station, lab, EVIL));
+    take_known(&mut station, &honest, HONEST);
+    // All of them are asked again, and answer with a lease each; the honest one has none yet.
+    station.pass(2 * SECOND);
+    let sent: Vec<Out> = station.sent.drain(..).collect();
+    assert!(sent.iter().any(|out| out.to == honest.key.node()));
+    for out in sent {
+        let evil = keys.iter().find(|lab| lab.key.node() == out.to);
+        let answer = evil.map_or(Response::Wait { ms: 1_000 }, |lab| lab.leases(1, 1, HOUR));
+        station.answer_near(if evil.is_some() { EVIL } else { HONEST }, out.send, answer);
+    }
+    assert!(station.worker.works.values().filter(|work| !work.leases.is_empty()).count() >= 2, "one runs, and others wait");
+    station.pass(SECOND);
+    let claim = |out: &Out| (out.to == honest.key.node()).then_some(out.send);
+    let send = station.sent.iter().find_map(claim).expect("it is asked although all places are taken");
+    station.answer_near(HONEST, send, honest.leases(1, 1, HOUR));
+    station.finish();
+    assert_eq!(station.started.front().map(|(_, job)| job.experiment), Some(honest.id), "it has every second turn");
+}
+
+#[test]
+fn a_stranger_beside_a_busy_known_requester_of_its_network_is_asked_when_its_time_comes() {
+    let (known, stranger) = (lab_with_wall(60, "known", 3 * MINUTE), lab_with_wall(61, "beside it", SECOND));
+    let mut station = Station::new(Config { capacity: 1, ..config() });
+    take_known(&mut station, &known, EVIL);
+    station.pass(2 * SECOND);
+    let (send, _) = station.claim();
+    station.answer_near(EVIL, send, known.leases(1, 1, HOUR));
+    assert_eq!(station.started.len(), 1);
+    station.hear(stranger.call_with(1, station.now, |call| call.at = List::first([address(stranger.key.node(), "203.0.113.9")])));
+    station.sent.clear();
+    station.pass(3 * MINUTE);
+    assert!(asked(&station).contains(&stranger.id));
+}
