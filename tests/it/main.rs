@@ -9,3 +9,4 @@ mod operator;
 mod processes;
 mod strangers;
 mod tidy;
+mod tours;

@@ -5,6 +5,7 @@
 //! test has its own ports. Where the kernel gives no such namespace the work is left out, and says so. Deliberately lacks root and
 //! other machines: all addresses answer from one place.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Set in the namespace.
@@ -24,9 +25,15 @@ pub fn is_alone() -> bool {
 /// When this program has no path.
 #[must_use]
 pub fn again() -> Command {
+    with(&std::env::current_exe().expect("a program has a path"))
+}
+
+/// Another program alone; its arguments are to be added.
+#[must_use]
+pub fn with(program: &Path) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--net", "--kill-child", "sh", "-c", SETUP, "sh"]);
-    command.arg(std::env::current_exe().expect("a program has a path")).env(INSIDE, "1");
+    command.arg(program).env(INSIDE, "1");
     command
 }
 
