@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Asker, Engine, EngineError, Load, Session, Step};
+use crate::engine::{Asker, Done, Engine, EngineError, Load, Session, Step};
 use crate::hostcalls::Broker;
 use crate::ledger::Ledger;
 use crate::library::Library;
@@ -167,17 +167,7 @@ impl Rooms {
         let begun = Instant::now();
         let cpu_before = session.cpu();
         let mut broker = self.host.broker(job);
-        let mut step = beside(&mut broker, session.start(load(job))).await;
-        let done = loop {
-            step = match step {
-                Err(error) => return Err(failed(job, &error)),
-                Ok(Step::Done(done)) => break done,
-                Ok(Step::Call(call)) => {
-                    let reply = broker.answer(call).await;
-                    beside(&mut broker, session.step(reply)).await
-                }
-            };
-        };
+        let done = play(session.as_mut(), load(job), &mut broker).await.map_err(|error| failed(job, &error))?;
         // A worker that died between two jobs was replaced, and with it the clock.
         if let (Some((first, before)), Some((last, after))) = (cpu_before, session.cpu())
             && first == last
@@ -218,6 +208,23 @@ impl Rooms {
     fn keep(&self, experiment: ExperimentId, session: Box<dyn Session>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.entry(experiment).or_default().push(IdleSession { session, since: Instant::now() });
+    }
+}
+
+/// One job from its start to its end: the sandbox's steps, and between them what the broker answers.
+///
+/// # Errors
+/// When the sandbox failed.
+pub(crate) async fn play(session: &mut dyn Session, load: Load, broker: &mut Broker) -> Result<Done, EngineError> {
+    let mut step = beside(broker, session.start(load)).await?;
+    loop {
+        step = match step {
+            Step::Done(done) => return Ok(done),
+            Step::Call(call) => {
+                let reply = broker.answer(call).await;
+                beside(broker, session.step(reply)).await?
+            }
+        };
     }
 }
 

@@ -1,6 +1,7 @@
 //! All integration tests in one program, so that it is linked once.
 
 mod cli;
+mod granted;
 mod hostcalls;
 mod logs;
 mod mesh;

@@ -1,8 +1,11 @@
 //! `station module build|inspect|run`: from source to a module one has seen running, without a network.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
+use station_protocol::bounded::{List, Text};
+use station_protocol::capability::{Capability, Needs, PATTERNS_MAX, PatternError, TargetPattern, UnknownCapability};
 use station_protocol::codec;
 use station_protocol::experiment::file::{ExperimentFile, FileError};
 use station_protocol::experiment::{Class, InputForm, OutputForm, from_json};
@@ -13,9 +16,11 @@ use super::files;
 use super::output::{Exit, Failure, Output};
 use super::publish::read_module;
 use crate::library::BUNDLED;
+use crate::outside::address::judge_pattern;
+use crate::platform::granted::{self, Granted};
 use crate::platform::trial::{self, Inspection, Plan, Trial};
 use crate::printable::Line;
-use crate::results;
+use crate::results::{self, RequestRow};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -30,7 +35,7 @@ pub(super) enum Command {
         /// A .wasm file or a bundled module's name
         module: String,
     },
-    /// Run a module once in the sandbox, without a network
+    /// Run a module once in the sandbox, without a network, or with what --grant lets it ask
     Run(Box<RunArgs>),
 }
 
@@ -65,6 +70,9 @@ pub(super) struct RunArgs {
     /// Run it as a pure job: no clock, no entropy
     #[arg(long)]
     pure: bool,
+    /// Answer its host calls from this machine, as a station would, for these targets: `--grant http dweb.link:443`, as often as there are targets
+    #[arg(long, num_args = 2, value_names = ["CAPABILITY", "TARGET"], conflicts_with = "pure")]
+    grant: Vec<String>,
     /// Let the experiment file name inputs outside of its folder
     #[arg(long, requires = "experiment")]
     any_path: bool,
@@ -124,8 +132,12 @@ async fn trial(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     if args.raw && output.is_json() {
         return Err(Failure::new("--raw and --json both say what standard output gets: keep one of them").with(Exit::Usage));
     }
-    let plan = plan(args)?;
-    let trial = trial::run(bytes(&args.module)?, plan).await?;
+    let (plan, contact) = plan(args)?;
+    let module = bytes(&args.module)?;
+    let trial = match needs(args, plan.pure)? {
+        Some(needs) => granted::run(module, plan, Granted { needs, contact: contact.unwrap_or_else(|| Text::cut("an author at work")) }).await?,
+        None => trial::run(module, plan).await?,
+    };
     if args.raw {
         output.say(words(&trial, false));
         output.bytes(&trial.written);
@@ -137,7 +149,7 @@ async fn trial(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
 }
 
 /// What the arguments ask for: an experiment's values, and those that stand beside it.
-fn plan(args: &RunArgs) -> Result<Plan, Failure> {
+fn plan(args: &RunArgs) -> Result<(Plan, Option<Text<128>>), Failure> {
     let experiment = args.experiment.as_deref().map(|file| Asked::read(file, args)).transpose()?.unwrap_or_default();
     let mut limits = experiment.limits;
     limits.fuel = args.fuel.unwrap_or(limits.fuel);
@@ -150,7 +162,28 @@ fn plan(args: &RunArgs) -> Result<Plan, Failure> {
         (None, Some(json)) => experiment.input.stdin(encoded(json)?),
         (None, None) => experiment.first.map_or_else(|| encoded("{}"), Ok).map(|input| experiment.input.stdin(input))?,
     };
-    Ok(Plan { stdin, form: experiment.output, limits, pure: args.pure || experiment.pure })
+    Ok((Plan { stdin, form: experiment.output, limits, pure: args.pure || experiment.pure }, experiment.contact))
+}
+
+/// What is granted, if anything is. Only what a station could contact is taken.
+fn needs(args: &RunArgs, pure: bool) -> Result<Option<Needs>, Failure> {
+    if args.grant.is_empty() {
+        return Ok(None);
+    }
+    if pure {
+        return Err(Failure::new("the experiment is pure, and a pure job asks nobody: take --grant away, or say [measurement]").with(Exit::Usage));
+    }
+    let mut needs: BTreeMap<Capability, Vec<TargetPattern>> = BTreeMap::new();
+    for pair in args.grant.chunks(2) {
+        let [capability, target] = pair else { continue };
+        let capability: Capability = capability.parse().map_err(|error: UnknownCapability| Failure::new(error.to_string()).with(Exit::Usage))?;
+        let target: TargetPattern = target.parse().map_err(|error: PatternError| Failure::new(error.to_string()).with(Exit::Usage))?;
+        judge_pattern(&target).map_err(|reason| Failure::new(format!("{target} can never be contacted, for {reason}")).with(Exit::Usage))?;
+        needs.entry(capability).or_default().push(target);
+    }
+    let listed = |(capability, targets)| Some((capability, List::new(targets).ok()?));
+    let needs: Option<Needs> = needs.into_iter().map(listed).collect();
+    needs.map(Some).ok_or_else(|| Failure::new(format!("at most {PATTERNS_MAX} targets can be granted")).with(Exit::Usage))
 }
 
 /// JSON as a job's input is encoded.
@@ -168,6 +201,7 @@ struct Asked {
     pure: bool,
     /// Its first job's input.
     first: Option<Vec<u8>>,
+    contact: Option<Text<128>>,
 }
 
 impl Asked {
@@ -181,7 +215,14 @@ impl Asked {
         } else {
             None
         };
-        Ok(Self { limits: file.limits.clone(), input: file.input, output: file.output, pure: matches!(file.class, Class::Pure(_)), first })
+        Ok(Self {
+            limits: file.limits.clone(),
+            input: file.input,
+            output: file.output,
+            pure: matches!(file.class, Class::Pure(_)),
+            first,
+            contact: Some(file.contact.clone()),
+        })
     }
 }
 
@@ -197,6 +238,7 @@ fn words(trial: &Trial, with_output: bool) -> String {
     text.push_str(&format!("fuel     {} of {}\ntime     {} ms\n", trial.fuel, trial.limits.fuel, trial.duration_ms));
     let shown: String = trial.log.chars().take(LOG_CHARS_MAX).collect();
     text.extend(shown.lines().map(|line| format!("log      {}\n", Line(line))));
+    text.extend(trial.requests.iter().flat_map(|asked| &asked.records).map(|record| format!("asked    {}\n", request(record))));
     let form = match &trial.output {
         results::Output::Value(_) => trial.output_form.name().to_owned(),
         results::Output::Raw(raw) => raw.reason.clone(),
@@ -214,6 +256,18 @@ fn words(trial: &Trial, with_output: bool) -> String {
         text.push_str(&format!("output   {}{rest}\n", Line(&begin)));
     }
     text
+}
+
+/// A request in a line: what came of it, from where and how soon. A guest chose the URL.
+fn request(record: &RequestRow) -> String {
+    let came = match (&record.error, record.status) {
+        (Some(error), _) => record.detail.as_ref().map_or_else(|| error.clone(), |detail| format!("{error}: {detail}")),
+        (None, Some(status)) => format!("{status}, {} bytes", record.body_bytes),
+        (None, None) => String::new(),
+    };
+    let ip = record.ip.as_ref().map_or(String::new(), |ip| format!(", from {ip}"));
+    let total = record.total_us.map_or(String::new(), |us| format!(", {} ms", us / 1_000));
+    Line(&format!("{} {} {came}{ip}{total}", record.method, record.url)).to_string()
 }
 
 /// Which limit ended it, how much that was, and how to have more.

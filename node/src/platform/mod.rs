@@ -3,6 +3,7 @@
 //! Deliberately lacks any rule. The simulator has a room of its own in this one's place.
 
 pub mod engine;
+pub mod granted;
 pub mod home;
 pub mod knock;
 pub mod listen;

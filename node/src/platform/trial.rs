@@ -1,6 +1,6 @@
 //! Runs one module once on this machine: what `station module inspect` and `run` show its author.
 //!
-//! Host calls are answered with «no such operation», so a module that measures runs its own error path here.
+//! Host calls are answered with «no such operation», so a module that measures runs its own error path here; [`super::granted`] answers them.
 
 use std::time::Instant;
 
@@ -8,11 +8,11 @@ use serde::Serialize;
 use station_protocol::experiment::OutputForm;
 use station_protocol::limits::Limits;
 use station_protocol::receipt::Outcome;
-use station_sandbox::{CompileError, HostCall, Load, PROFILE, Reply, Sandbox, Step};
+use station_sandbox::{CompileError, Done, HostCall, Load, PROFILE, Reply, Sandbox, Step};
 
 use crate::library::BUNDLED;
 use crate::printable::Line;
-use crate::results::{Output, outcome_word};
+use crate::results::{Output, RequestsRead, outcome_word};
 
 /// WASI's ENOSYS: the errno of an operation this host does not have.
 const ENOSYS: i32 = 52;
@@ -56,6 +56,27 @@ pub struct Trial {
     pub duration_ms: u64,
     /// What it was given.
     pub limits: Limits,
+    /// The host's record of what it asked for, where it was granted something and asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestsRead>,
+}
+
+impl Trial {
+    pub(super) fn of(done: Done, form: OutputForm, limits: Limits, duration_ms: u64) -> Self {
+        Self {
+            completed: matches!(done.outcome, Outcome::Completed),
+            outcome: outcome_word(&done.outcome),
+            output: Output::read(form, &done.output),
+            output_bytes: done.output.len() as u64,
+            output_form: form,
+            written: done.output,
+            log: String::from_utf8_lossy(&done.log).into_owned(),
+            fuel: done.fuel,
+            duration_ms,
+            limits,
+            requests: None,
+        }
+    }
 }
 
 /// How a module is run.
@@ -122,18 +143,7 @@ async fn run_in(sandbox: Sandbox, module: Vec<u8>, plan: Plan) -> Result<Trial, 
                 Step::Call(call) => step = session.step(answer(&call)).map_err(failed)?,
             }
         };
-        Ok(Trial {
-            completed: matches!(done.outcome, Outcome::Completed),
-            outcome: outcome_word(&done.outcome),
-            output: Output::read(form, &done.output),
-            output_bytes: done.output.len() as u64,
-            output_form: form,
-            written: done.output,
-            log: String::from_utf8_lossy(&done.log).into_owned(),
-            fuel: done.fuel,
-            duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-            limits,
-        })
+        Ok(Trial::of(done, form, limits, u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)))
     })
     .await
 }

@@ -178,20 +178,26 @@ fn network(cluster: Cluster) -> String {
 
 fn requests(held: &HeldReceipt) -> Option<Requests> {
     let content = held.receipt.body.transcript.as_ref()?;
-    let read = held.transcript.as_ref().and_then(|bytes| Transcript::decode(bytes).ok()).map(|transcript| {
-        let records = &transcript.records;
+    let read = held.transcript.as_deref().and_then(RequestsRead::of);
+    Some(Requests { cid: content.cid.to_string(), read })
+}
+
+impl RequestsRead {
+    /// Nothing where `transcript` is none.
+    #[must_use]
+    pub fn of(transcript: &[u8]) -> Option<Self> {
+        let records = Transcript::decode(transcript).ok()?.records;
         let mut errors = BTreeMap::new();
         for error in records.iter().filter_map(|record| record.error) {
             *errors.entry(to_word(&error)).or_default() += 1;
         }
-        RequestsRead {
+        Some(Self {
             count: records.len() as u64,
             body_bytes: records.iter().map(|record| record.bytes).fold(0, u64::saturating_add),
             errors,
             records: records.iter().take(RECORDS_MAX).map(request).collect(),
-        }
-    });
-    Some(Requests { cid: content.cid.to_string(), read })
+        })
+    }
 }
 
 fn request(record: &station_protocol::hostcall::Record) -> RequestRow {
