@@ -19,6 +19,7 @@ fn ran(outcome: &str, written: &[u8]) -> Trial {
         fuel: 7,
         duration_ms: 1,
         limits: Limits::default(),
+        requests: None,
     }
 }
 
@@ -30,7 +31,7 @@ struct Words {
 
 fn planned(words: &[&str]) -> Result<Plan, Failure> {
     let words = <Words as clap::Parser>::try_parse_from(["run", "noop"].iter().chain(words)).expect("good arguments");
-    plan(&words.args)
+    plan(&words.args).map(|(plan, _)| plan)
 }
 
 #[test]
