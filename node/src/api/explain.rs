@@ -209,10 +209,8 @@ fn decline(reason: DeclineReason, stations: u64, experiment: &Experiment) -> Opt
         DeclineReason::Target => "allow the capability for other targets only: name fewer targets in [needs]".to_owned(),
         DeclineReason::Budget => "have budgets below the limits: lower [limits]".to_owned(),
         DeclineReason::Labels => format!("do not say {} of themselves: ask for fewer labels in [where]", labels(experiment).join(" and ")),
-        DeclineReason::Quota => "have used up the target's share of the day: spread the jobs over more days or targets".to_owned(),
         DeclineReason::Module => "could not fetch the module, or refused it: try `station module inspect`".to_owned(),
         DeclineReason::Profile => "do not run the module's engine profile: they, or this station, need an update".to_owned(),
-        DeclineReason::Hours => "are outside of their operator's hours, or on battery: they may claim later".to_owned(),
         DeclineReason::Banned => "take nothing from this requester: only their operators can change that".to_owned(),
         _ => return None,
     };

@@ -110,7 +110,7 @@ impl Network {
     pub(super) fn request(&mut self, send: Ticket, to: NodeId, request: Request) {
         if self.peers.may_be_relayed(to) && encode(&request).len() > RELAYED_BYTES_MAX {
             debug!(?to, "a request too large for a relay");
-            self.events.push_back(Event::Answered { send, answer: Err(SendFailure::NoAnswer), near: None });
+            self.events.push_back(Event::Answered { send, answer: Err(SendFailure::TooLarge), near: None });
             return;
         }
         let id = self.swarm.behaviour_mut().work.send_request(&peer_of(to), Frame::own(Ok(request)));

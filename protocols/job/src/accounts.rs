@@ -133,7 +133,7 @@ pub enum Scope {
 pub struct Over {
     pub charge: Charge,
     pub scope: Scope,
-    /// The payer goes on although it is refused, by more than its own whole share: its connections are to be closed.
+    /// The payer goes on although it is refused, by more than its own whole share: its connections are to be closed. Never said of who shares one.
     pub let_go: bool,
 }
 
@@ -217,6 +217,13 @@ enum Own {
     Acquainted,
 }
 
+impl Own {
+    /// Whether nobody else uses it.
+    const fn is_of_one(self) -> bool {
+        matches!(self, Self::Named)
+    }
+}
+
 /// All budgets of a station. Where several exist, each has kinds of its own, or foresees what another will be charged.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
@@ -255,7 +262,8 @@ impl Accounts {
             return Ok(());
         };
         figure.refused = figure.refused.saturating_add(amount);
-        let let_go = self.own_purse(payer, own).annoyed(charge, own_share, amount, now);
+        // Of a purse that several share nobody is let go: others may have used up what it had of patience.
+        let let_go = own.is_of_one() && self.own_purse(payer, own).annoyed(charge, own_share, amount, now);
         let figure = self.figures.entry(charge).or_default();
         figure.let_go = figure.let_go.saturating_add(u64::from(let_go));
         Err(Over { charge, scope, let_go })

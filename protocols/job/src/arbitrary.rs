@@ -291,7 +291,7 @@ prop_compose! {
 }
 
 pub(crate) fn request() -> impl Strategy<Value = Request> {
-    let decline = (cid(), prop_oneof![Just(DeclineReason::Capability), Just(DeclineReason::Hours)]);
+    let decline = (cid(), prop_oneof![Just(DeclineReason::Capability), Just(DeclineReason::Labels)]);
     prop_oneof![
         (name(), list((cid(), any::<u64>()))).prop_map(|(topic, have)| Request::Calls { topic, have }),
         (name(), list(any::<u64>().prop_map(RecordTag))).prop_map(|(topic, have)| Request::Peers { topic, have }),

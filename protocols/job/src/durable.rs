@@ -13,8 +13,6 @@ use cid::Cid;
 pub const COMMITS_WAITING_MAX: usize = 1_024;
 /// Bytes waiting for the disk at which it does so.
 pub const BYTES_WAITING_MAX: usize = 8 << 20;
-/// Blobs up to this size live inside a record rather than in a file of their own.
-pub const RECORD_BLOB_BYTES_MAX: usize = 64 << 10;
 /// Largest blob: one block, the largest that IPFS nodes exchange. A larger one could not be read back.
 pub const BLOB_BYTES_MAX: usize = 2 << 20;
 /// Largest record: it holds the jobs of an experiment, at most 256 MiB. A larger one could not be read back.

@@ -22,5 +22,11 @@ pub fn duration_ms(fetch_bytes: u64, wall_ms: u64, place: u64, free: u32) -> u64
     BASE_MS.saturating_add(fetch).saturating_add(wall_ms).saturating_add(queue).min(LEASE_MS_MAX)
 }
 
+/// The longest lease that is ever dealt of a job: the last of a batch, for a batch has no more leases than were free.
+#[must_use]
+pub fn longest_ms(fetch_bytes: u64, wall_ms: u64) -> u64 {
+    duration_ms(fetch_bytes, wall_ms, 1, 1)
+}
+
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounded::{Bytes, List, Name, Text};
 use crate::content::Content;
-use crate::experiment::{EXECUTIONS_MAX, FIELDS_MAX};
+use crate::experiment::EXECUTIONS_MAX;
 use crate::receipt::{LeaseNumber, Outcome};
 
 /// Receipts of one job that a verdict may name: every execution wanted, and as many again that failed.
@@ -91,5 +91,3 @@ pub struct Group {
 
 /// Longest value of an `exact` field; longer ones are replaced by their CID.
 pub const EXACT_BYTES_MAX: usize = 256;
-/// Most `exact` fields in a group: as many as an experiment may name.
-pub const EXACT_FIELDS_MAX: usize = FIELDS_MAX;

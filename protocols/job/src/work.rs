@@ -100,9 +100,9 @@ pub enum Response {
 #[serde(deny_unknown_fields)]
 pub struct Claim {
     pub experiment: ExperimentId,
-    /// Executions this station runs at the same time for the experiment.
+    /// Executions this station runs at the same time, of all requesters together.
     pub capacity: u32,
-    /// Executions it could begin now.
+    /// Leases it would take now beyond those it holds: of short jobs more than it can begin at once.
     pub free: u32,
     /// Leases it has and has not finished.
     pub holding: List<LeaseNumber, HOLDING_MAX>,
@@ -135,13 +135,9 @@ pub enum DeclineReason {
     Profile,
     /// The labels asked for are not this station's.
     Labels,
-    /// Outside the operator's hours, or on battery.
-    Hours,
-    /// The daily share of the target is used up.
-    Quota,
     /// The requester's key is banned here.
     Banned,
-    /// The module could not be fetched, or did not pass the static checks.
+    /// What came is not the module that the experiment names, or none that a station takes.
     Module,
 }
 
@@ -196,19 +192,17 @@ pub enum ClaimRefused {
     NotDrawn,
     /// Another station of the same cluster has the seat. Until a higher `seq`.
     ClusterTaken,
-    /// This station already ran every job that is left. Until a higher `seq`.
+    /// This station, or its cluster, ran or lost every job that is left. Until a higher `seq`.
     NothingLeft,
     /// The experiment's engine profile is not among the claim's. Final.
     Profile,
     /// The claim's labels are not those asked for. Final.
     Labels,
-    /// The requester does not take this station's results. Final.
-    Banned,
     /// The experiment is closed. Final.
     Closed,
     /// Not an experiment of this requester. Final.
     Unknown,
-    /// The requester is at a limit of its own: as `Wait` 10 s.
+    /// The requester has as many claimants as it can have: as `Wait` 10 s.
     Busy,
 }
 
@@ -216,7 +210,13 @@ impl ClaimRefused {
     /// Whether asking again can help after a Call with a higher `seq`.
     #[must_use]
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Profile | Self::Labels | Self::Banned | Self::Closed | Self::Unknown)
+        matches!(self, Self::Profile | Self::Labels | Self::Closed | Self::Unknown)
+    }
+
+    /// Whether it ends with such a Call, and not with time.
+    #[must_use]
+    pub fn ends_with_a_higher_seq(self) -> bool {
+        !self.is_final() && self != Self::Busy
     }
 }
 
@@ -266,7 +266,8 @@ pub enum ReturnReason {
     Outgrown,
     /// The lease ran out before the guest ended.
     Expired,
-    /// It ran for as long as the job of another requester may at most, which waited for its slot.
+    /// It ran long enough while another requester's job waited for its slot or memory; or it waited behind such a job and would not have been
+    /// done in its time.
     MadeWay,
 }
 

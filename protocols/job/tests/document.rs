@@ -79,9 +79,20 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
     }
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `") && (line.contains("_M") || line.contains("_PER_DAY"))).count();
     assert_eq!(rows, bounds.len(), "every row is compared");
-    for value in [LIMITS_MAX.fuel, LIMITS_MAX.memory_bytes, LIMITS_MAX.wall_ms, LIMITS_MAX.output_bytes, LIMITS_MAX.in_bytes] {
-        assert!(DOCUMENT.contains(&value.to_string()), "{value}");
-    }
+}
+
+#[test]
+fn the_sentence_on_limits_names_each_with_its_bound() {
+    let bounds = [
+        ("fuel", LIMITS_MAX.fuel),
+        ("memory_bytes", LIMITS_MAX.memory_bytes),
+        ("wall_ms", LIMITS_MAX.wall_ms),
+        ("output_bytes", LIMITS_MAX.output_bytes),
+        ("in_bytes", LIMITS_MAX.in_bytes),
+    ];
+    let bounds: Vec<String> = bounds.iter().map(|(name, most)| format!("{name} {most}")).collect();
+    let sentence = format!("Limits of an experiment are at least 1 (`in_bytes` 0) and at most: {}. ", bounds.join(", "));
+    assert!(DOCUMENT.replace('\n', " ").contains(&sentence), "PROTOCOL.md lacks: {sentence}");
 }
 
 #[test]

@@ -158,10 +158,8 @@ fn situations() -> Vec<(Situation, Vec<&'static str>)> {
         (DeclineReason::Capability, "allow no such capability"),
         (DeclineReason::Target, "for other targets only"),
         (DeclineReason::Budget, "budgets below the limits"),
-        (DeclineReason::Quota, "share of the day: spread the jobs"),
         (DeclineReason::Module, "could not fetch the module"),
         (DeclineReason::Profile, "engine profile: they, or this station"),
-        (DeclineReason::Hours, "operator's hours"),
         (DeclineReason::Banned, "take nothing from this requester"),
     ];
     rows.extend(declines.map(|(reason, says)| (enough().declined(reason), vec![says])));
@@ -229,9 +227,9 @@ fn an_open_experiment_has_advice_whatever_happens_and_a_closed_one_none() {
 #[test]
 fn what_advice_rests_on_stands_in_the_same_answer() {
     let file = format!("{MEASURED}[where]\nlabels = {{ region = [\"eu\", \"na\"] }}\n");
-    let body = Situation::of(&file).failed(Outcome::TimedOut).declined(DeclineReason::Hours).around(5, 3, 2).body();
+    let body = Situation::of(&file).failed(Outcome::TimedOut).declined(DeclineReason::Target).around(5, 3, 2).body();
     assert_eq!((body.wanted, body.connected, body.stations, body.published), (3, 3, 4, NOW.0));
     assert_eq!((body.needs, body.labels), (vec!["http ipfs.io".to_owned()], vec!["region = eu or na".to_owned()]));
-    assert_eq!((body.failures["timed_out"], body.declines["hours"]), (2, 2));
+    assert_eq!((body.failures["timed_out"], body.declines["target"]), (2, 2));
     assert!(body.advice.iter().any(|advice| advice.starts_with("2 executions ended with timed_out")), "{:?}", body.advice);
 }

@@ -399,5 +399,5 @@ async fn a_relayed_request_names_its_relay_and_a_large_one_is_refused() {
     let large = Request::Deliver(large_deliver());
     assert!(encode(&large).len() > station_protocol::work::RELAYED_BYTES_MAX);
     lab.stations[2].perform(Command::Send { send: Ticket(7), to: node(2), at: At::default(), request: large });
-    assert_eq!(answer(&mut lab, 2).await, Err(SendFailure::NoAnswer));
+    assert_eq!(answer(&mut lab, 2).await, Err(SendFailure::TooLarge));
 }

@@ -324,3 +324,18 @@ fn of_an_answer_as_much_is_left_as_was_paid_for_and_no_part_is_asked_for_after_o
     assert_eq!(told::paid(Response::Noted, |_, _| panic!("an answer without parts costs nothing")), Response::Noted);
     assert_eq!(asked, 2 * 1_026, "one refusal for each answer that was cut");
 }
+
+#[test]
+fn of_a_purse_that_many_share_nobody_is_let_go_and_whoever_has_its_own_is() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::NotAccepted);
+    for number in 0..u32::try_from(CLUSTER_PAYERS_MAX).expect("small") {
+        let _ = accounts.charge(&stranger(number, 1), charge, 1, START);
+    }
+    // The others of the network use up what they have together, and go on.
+    for _ in 0..1_000 {
+        assert!(!accounts.charge(&stranger(1_000, 1), charge, charge.payer().burst, START).is_err_and(|over| over.let_go));
+    }
+    assert_eq!(accounts.charge(&stranger(1_001, 1), charge, 1, START), Err(Over { charge, scope: Scope::Payer, let_go: false }));
+    let goes_on = (0..1_000).map(|_| accounts.charge(&stranger(1, 1), charge, MESSAGE, START));
+    assert!(goes_on.last().expect("many").is_err_and(|over| over.let_go), "it is remembered by name");
+}

@@ -57,7 +57,7 @@ const V4: [(Ipv4Addr, u32, SpecialUse); 18] = [
 ];
 
 /// Refused IPv6 ranges, by first match; what is left outside of 2000::/3 is refused too.
-const V6: [(Ipv6Addr, u32, SpecialUse); 13] = [
+const V6: [(Ipv6Addr, u32, SpecialUse); 14] = [
     (Ipv6Addr::UNSPECIFIED, 128, SpecialUse::ThisNetwork),
     (Ipv6Addr::LOCALHOST, 128, SpecialUse::Loopback),
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 96, SpecialUse::Translated),
@@ -67,6 +67,7 @@ const V6: [(Ipv6Addr, u32, SpecialUse); 13] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, SpecialUse::Protocol),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, SpecialUse::Documentation),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, SpecialUse::Translated),
+    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48, SpecialUse::Protocol),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, SpecialUse::Documentation),
     (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, SpecialUse::Private),
     (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, SpecialUse::LinkLocal),

@@ -277,6 +277,8 @@ fn the_first_and_last_address_of_each_refused_range_is_refused_and_its_neighbour
         ("2002:7f00:1::", Err(R::Loopback)),
         ("2002:808:808::", Err(R::Translated)),
         ("2003::1", Ok(())),
+        ("2620:4f:8000::1", Err(R::Protocol)),
+        ("2620:4f:8001::1", Ok(())),
         ("3fff::1", Err(R::Documentation)),
         ("3fff:1000::1", Ok(())),
         ("1fff::1", Err(R::NotGlobal)),

@@ -27,9 +27,10 @@ pub(super) const WINDOW_STATIONS: u64 = 64;
 const WINDOW_CLAIMS: u64 = 4;
 /// Claimants kept although not wanted yet, so that a lost lease is dealt anew without a new Call.
 const SPARES: u64 = 32;
-/// Claimants in memory, and claims in a window: more than any experiment wants at once; the largest cluster makes room. Each takes at most
-/// 32 KiB, were every value of 2 KiB of labels asked for: 16 KiB of labels, 256 unread verdicts of 24 bytes, 256 numbers of leases. An
-/// experiment that asks for no labels keeps 200 bytes of them. So all of one experiment take 64 MiB at most.
+/// Claimants in memory, and as many claims in a window: more than any experiment wants at once. Each takes at most 32 KiB, were every value of
+/// 2 KiB of labels asked for: 16 KiB of labels, 256 unread verdicts of 24 bytes, 256 numbers of leases. A verdict is in memory once, whoever
+/// has not read it, and is not counted here. An experiment that asks for no labels keeps 200 bytes of them. So the claimants of one experiment
+/// take 64 MiB at most, and the claims of its window, which have no verdicts and no leases, 32 MiB more until it closes.
 pub(super) const CLAIMANTS_MAX: usize = 2_048;
 /// Claims of one cluster in a window: of them one is drawn at the most, and a /24 full of keys must leave room for others.
 const WINDOW_PER_CLUSTER_MAX: usize = 16;
@@ -59,7 +60,7 @@ impl Run {
             Ok(None) => {}
             Ok(Some(wait_ms)) => return cx.act(Effect::Answer { ask, response: Response::Wait { ms: wait_ms } }),
             Err(reason) => {
-                self.turned_away |= !reason.is_final();
+                self.turned_away |= reason.ends_with_a_higher_seq();
                 *self.explanation.refusals.entry(reason).or_default() += 1;
                 return refuse(cx, ask, self.id, from.node, reason, self.seq);
             }
@@ -115,8 +116,8 @@ impl Run {
         if self.active_clusters(now) >= enough && !self.lacks_others(now) {
             return Err(ClaimRefused::Enough);
         }
-        if self.claimants.len() >= CLAIMANTS_MAX && !self.make_room(cx, from.cluster) {
-            return Err(ClaimRefused::ClusterTaken);
+        if self.claimants.len() >= CLAIMANTS_MAX {
+            self.make_room(cx, from.cluster, now)?;
         }
         self.claimants.insert(from.node, self.newcomer(from, claim, now));
         self.explanation.claimants += 1;
@@ -129,24 +130,30 @@ impl Run {
         Claimant::new(from, claim.labels.of_interest(&self.experiment.body.labels), claim.capacity.max(1), now)
     }
 
-    /// Forgets a claimant of the largest cluster, the idlest first, for one of the cluster `of`. Not when that is the largest itself: keys
-    /// of one network must not push out each other for ever. What the forgotten one has leased it may still deliver.
-    fn make_room(&mut self, cx: &mut Context, of: Cluster) -> bool {
+    /// Forgets a claimant for one of the cluster `of`: one that is not heard from any more, else the idlest of the largest cluster. Not an active
+    /// one when that cluster is `of` itself: keys of one network must not push out each other for ever. One with leases only where its cluster
+    /// has others, so that a network full of keys cannot keep all places; what it has leased it may still deliver.
+    pub(super) fn make_room(&mut self, cx: &mut Context, of: Cluster, now: Time) -> Result<(), ClaimRefused> {
         let mut clusters: BTreeMap<Cluster, usize> = BTreeMap::new();
         self.claimants.values().for_each(|claimant| *clusters.entry(claimant.cluster).or_default() += 1);
-        let Some((largest, most)) = clusters.iter().max_by_key(|(_, count)| **count).map(|(cluster, count)| (*cluster, *count)) else { return true };
-        let of = clusters.get(&of).copied().unwrap_or(0);
-        if of > 0 && of >= most {
-            return false;
-        }
-        let members = self.claimants.iter().filter(|(_, claimant)| claimant.cluster == largest);
-        let Some(idlest) = members.min_by_key(|(_, claimant)| (claimant.outstanding.len(), claimant.held, claimant.seen)).map(|(node, _)| *node)
-        else {
-            return false;
+        let size = |cluster: &Cluster| clusters.get(cluster).copied().unwrap_or(0);
+        let (own, most) = (size(&of), clusters.values().copied().max().unwrap_or(0));
+        let is_largest = own > 0 && own >= most;
+        let may_go = |claimant: &Claimant| match (claimant.is_active(now), is_largest) {
+            (false, true) => claimant.cluster == of,
+            (false, false) => true,
+            (true, largest) => !largest && size(&claimant.cluster) == most && (most > 1 || claimant.outstanding.is_empty()),
         };
+        let idleness = |claimant: &Claimant| {
+            let order = (claimant.is_active(now), std::cmp::Reverse(size(&claimant.cluster)));
+            (order, claimant.outstanding.len(), claimant.held, claimant.seen)
+        };
+        let idlest = self.claimants.iter().filter(|(_, claimant)| may_go(claimant)).min_by_key(|(_, claimant)| idleness(claimant));
+        let full = if is_largest { ClaimRefused::ClusterTaken } else { ClaimRefused::Busy };
+        let idlest = idlest.map(|(node, _)| *node).ok_or(full)?;
         self.claimants.remove(&idlest);
         cx.delete(key(Tag::Node, &self.id, &idlest.0));
-        true
+        Ok(())
     }
 
     /// Whether the sample includes the cluster that `from` is seen in. This station's own jobs are always its own. Who comes through a
@@ -213,7 +220,7 @@ impl Run {
             let mut stations = left.swap_remove(place(left.len()));
             let (node, mut claimant) = stations.swap_remove(place(stations.len()));
             // Those who claimed before there was a window may have filled the table.
-            if self.claimants.len() >= CLAIMANTS_MAX && !self.make_room(cx, claimant.cluster) {
+            if self.claimants.len() >= CLAIMANTS_MAX && self.make_room(cx, claimant.cluster, now).is_err() {
                 continue;
             }
             not_drawn.remove(&node);

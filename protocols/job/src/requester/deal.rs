@@ -4,13 +4,16 @@
 //! jobs of leases are durable before they are sent; work per lease is logarithmic in the open jobs, and jobs open at once are bounded.
 //! Deliberately lacks choice, for which jobs a station wants is never asked, and what the stations of one cluster share: `share` has it.
 
+use std::sync::Arc;
+
 use super::Note;
 use super::context::Context;
 use super::records::{NodeRecord, Tag, key, numbered};
 use super::run::{Claimant, LOSERS_MAX, LOST_MAX, Leased, OpenJob, Run};
 use crate::bounded::{Bytes, List};
+use crate::cluster::Cluster;
 use crate::codec;
-use crate::experiment::Class;
+use crate::experiment::{Class, Labels};
 use crate::identity::NodeId;
 use crate::lease::{GRACE_MS, duration_ms};
 use crate::log::Lost;
@@ -46,7 +49,7 @@ pub(super) const FIRST_MS: u64 = 2 * SECOND;
 const PAUSE_MS_MAX: u64 = MINUTE;
 
 impl Run {
-    /// Leases for `node`: first again what it lost on the way, then new ones. `Err(None)`: nothing now; `Err(Some)`: nothing ever.
+    /// Leases for `node`: first again what it lost on the way, then new ones. `Err(None)`: nothing now; `Err(Some)`: nothing until the next Call.
     pub(super) fn leases_for(
         &mut self,
         cx: &mut Context,
@@ -70,7 +73,7 @@ impl Run {
             jobs = self.pick_overdue(node, count, now);
         }
         if jobs.is_empty() {
-            return Err(None);
+            return Err(self.has_nothing_left(node).then_some(ClaimRefused::NothingLeft));
         }
         Ok(self.grant(cx, node, free, &jobs, now))
     }
@@ -130,6 +133,17 @@ impl Run {
                 cx.delete(numbered(Tag::Fetched, &self.id, number));
             }
         }
+    }
+
+    /// Whether no job is left that the node could ever run: it has none under way, and of each that is open there is a receipt from its cluster,
+    /// or it or its cluster lost the job too often.
+    fn has_nothing_left(&self, node: NodeId) -> bool {
+        let Some(claimant) = self.claimants.get(&node) else { return false };
+        let is_done = |job: &OpenJob| {
+            job.receipts.iter().any(|held| held.receipt.body.node == node || held.cluster == claimant.cluster)
+                || job.is_lost_to(claimant.cluster, node)
+        };
+        claimant.outstanding.is_empty() && self.never_opened() == 0 && self.open.values().all(is_done)
     }
 
     /// How many new leases the node may have now.
@@ -254,8 +268,7 @@ impl Run {
         let (Some(job), Some(claimant)) = (self.open.get(&index), self.claimants.get(&node)) else { return false };
         !job.nodes.contains(&node)
             && (!job.clusters.contains(&claimant.cluster) || is_planted(Mutant::ClusterHasManySeats))
-            && job.losses.get(&claimant.cluster).is_none_or(|losses| losses.count < LOSSES_PER_CLUSTER_MAX)
-            && job.lost.iter().filter(|(_, loser, how)| *loser == node && *how != Lost::MadeWay).count() < LOSSES_PER_NODE_MAX
+            && !job.is_lost_to(claimant.cluster, node)
     }
 
     fn grant(&mut self, cx: &mut Context, node: NodeId, free: u32, jobs: &[u64], now: Time) -> Leases {
@@ -272,7 +285,7 @@ impl Run {
             if place > 0 && bytes > lease_bytes_max(claimant.is_relayed) {
                 break;
             }
-            let (number, cluster) = (self.next_lease, claimant.cluster);
+            let (number, cluster, labels) = (self.next_lease, claimant.cluster, Arc::clone(&claimant.labels));
             self.next_lease += 1;
             let until = now.plus(duration_ms + GRACE_MS);
             job.nodes.insert(node);
@@ -285,8 +298,10 @@ impl Run {
             claimant.outstanding.insert(number);
             claimant.idle = 0;
             (claimant.dealt, claimant.busy) = (now, now);
-            self.leases
-                .insert(number, Leased { index: *index, node, cluster, dealt: now, recorded: cx.world(now), until, renewed: false, named: None });
+            self.leases.insert(
+                number,
+                Leased { index: *index, node, cluster, labels, dealt: now, recorded: cx.world(now), until, renewed: false, named: None },
+            );
             self.ends.insert((until, number));
             self.watch(*index);
             leases.push(Lease { index: *index, input, duration_ms });
@@ -306,10 +321,11 @@ impl Run {
         duration_ms(body.module.bytes, body.limits.wall_ms, place, free)
     }
 
-    fn record_node(&mut self, cx: &mut Context, node: NodeId) {
+    pub(super) fn record_node(&mut self, cx: &mut Context, node: NodeId) {
         let Some(claimant) = self.claimants.get_mut(&node).filter(|claimant| !claimant.recorded) else { return };
         claimant.recorded = true;
-        let record = NodeRecord { cluster: claimant.cluster, labels: claimant.labels.clone(), capacity: claimant.capacity };
+        let labels = Labels::clone(&claimant.labels);
+        let record = NodeRecord { cluster: claimant.cluster, labels, capacity: claimant.capacity, held: claimant.held };
         cx.put(key(Tag::Node, &self.id, &node.0), codec::encode(&record));
     }
 
@@ -321,6 +337,22 @@ impl Run {
 
     /// Ends a lease without a receipt and gives its job back to the pool.
     pub(super) fn lose(&mut self, cx: &mut Context, number: LeaseNumber, how: Lost, now: Time) {
+        let Some((node, cluster)) = self.leases.get(&number).map(|leased| (leased.node, leased.cluster)) else { return };
+        self.losers.lost(cluster, now);
+        self.pause(node, how, now);
+        self.end_lease(cx, number, how, now);
+    }
+
+    /// `node` lost something: its next leases come after a pause, longer each time.
+    pub(super) fn pause(&mut self, node: NodeId, how: Lost, now: Time) {
+        let Some(claimant) = self.claimants.get_mut(&node) else { return };
+        let times = if how == Lost::MadeWay { &mut claimant.made_way } else { &mut claimant.losses };
+        *times = times.saturating_add(1);
+        claimant.paused_until = claimant.paused_until.max(now.plus(pause_ms(*times)));
+    }
+
+    /// The same without a pause for the station and its cluster.
+    pub(super) fn end_lease(&mut self, cx: &mut Context, number: LeaseNumber, how: Lost, now: Time) {
         let Some(leased) = self.leases.remove(&number) else { return };
         self.ends.remove(&(leased.until, number));
         if let Some(named) = leased.named {
@@ -328,12 +360,8 @@ impl Run {
             // What was fetched of it, if anything was.
             cx.delete(numbered(Tag::Fetched, &self.id, number));
         }
-        self.losers.lost(leased.cluster, now);
         if let Some(claimant) = self.claimants.get_mut(&leased.node) {
             claimant.outstanding.remove(&number);
-            let times = if how == Lost::MadeWay { &mut claimant.made_way } else { &mut claimant.losses };
-            *times = times.saturating_add(1);
-            claimant.paused_until = now.plus(pause_ms(*times));
         }
         let attempts_max = self.attempts_max;
         if let Some(job) = self.open.get_mut(&leased.index) {
@@ -374,6 +402,14 @@ impl Run {
             self.lose(cx, number, Lost::Expired, now);
             self.leases.extend(forgotten.map(|leased| (number, leased)));
         }
+    }
+}
+
+impl OpenJob {
+    /// Whether a station, or its cluster, lost it so often that it goes to others only.
+    fn is_lost_to(&self, cluster: Cluster, node: NodeId) -> bool {
+        self.losses.get(&cluster).is_some_and(|losses| losses.count >= LOSSES_PER_CLUSTER_MAX)
+            || self.lost.iter().filter(|(_, loser, how)| *loser == node && *how != Lost::MadeWay).count() >= LOSSES_PER_NODE_MAX
     }
 }
 

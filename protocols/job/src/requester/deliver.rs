@@ -3,6 +3,9 @@
 //! Guarantees: idempotent by lease number; `held` is said only with, or after, the Commit that makes receipt and verified output
 //! durable; a receipt counts only if it was named before its lease ended. Deliberately lacks opinions on results.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::claim::wait_ms;
 use super::context::{Context, Fetching};
 use super::records::{Tag, numbered};
@@ -16,6 +19,7 @@ use crate::codec;
 use crate::content::Content;
 use crate::durable::Ticket;
 use crate::experiment::Class;
+use crate::hostcall::TRANSCRIPT_BYTES_MAX;
 use crate::identity::NodeId;
 use crate::lease::LEASE_MS_MAX;
 use crate::log::{Entry, HeldReceipt, Lost};
@@ -30,8 +34,6 @@ use crate::worker::FetchFailure;
 const OUTPUT_MS: u64 = 5 * MINUTE;
 /// When a receipt that waits for its output is to be delivered again.
 const PENDING_MS: u64 = SECOND;
-/// Largest transcript: 64 host calls with 16 KiB of headers each.
-const TRANSCRIPT_BYTES_MAX: u64 = 1 << 20;
 /// Fetches of outputs at the same time, all experiments together.
 pub(super) const FETCHES_MAX: usize = 64;
 /// Of them for one cluster: stations that serve nothing hold no more.
@@ -68,12 +70,7 @@ impl Run {
                 }
             }
         }
-        for (lease, reason) in &deliver.returned {
-            if self.leases.get(lease).is_some_and(|leased| leased.node == from.node && leased.named.is_none()) {
-                let how = if *reason == ReturnReason::MadeWay { Lost::MadeWay } else { Lost::Returned };
-                self.lose(cx, *lease, how, now);
-            }
-        }
+        self.give_back(cx, from.node, &deliver.returned, now);
         let (leases, no_more) = match self.leases_for(cx, from.node, deliver.free, &deliver.holding, now) {
             Ok(leases) => (Some(leases), None),
             Err(reason) => (None, reason),
@@ -93,6 +90,24 @@ impl Run {
         };
         let signed = cx.key.sign(&cx.config.network, ack);
         cx.answer(ask, Response::Acked(Box::new(signed)));
+    }
+
+    /// Ends the leases that `node` gives back. What one Deliver brings is one loss of the station and of its cluster, however many leases it had
+    /// ahead: one event made them all hopeless.
+    fn give_back(&mut self, cx: &mut Context, node: NodeId, returned: &[(LeaseNumber, ReturnReason)], now: Time) {
+        let mut clusters = BTreeSet::new();
+        let mut ways = Vec::new();
+        for (number, reason) in returned {
+            let Some(leased) = self.leases.get(number).filter(|leased| leased.node == node && leased.named.is_none()) else { continue };
+            let how = if *reason == ReturnReason::MadeWay { Lost::MadeWay } else { Lost::Returned };
+            clusters.insert(leased.cluster);
+            if !ways.contains(&how) {
+                ways.push(how);
+            }
+            self.end_lease(cx, *number, how, now);
+        }
+        clusters.into_iter().for_each(|cluster| self.losers.lost(cluster, now));
+        ways.into_iter().for_each(|how| self.pause(node, how, now));
     }
 
     /// Every receipt was paid for where it came in. One that answers a lease is verified; a forged one ends that lease.
@@ -230,7 +245,7 @@ impl Run {
                 cx.delete(fetched.clone());
             }
         }
-        let labels = self.claimants.get(&leased.node).map(|claimant| claimant.labels.clone()).unwrap_or_default();
+        let labels = Arc::unwrap_or_clone(leased.labels);
         let inline = |part: Part| match part {
             Part::Here(bytes) => Some(bytes),
             Part::None | Part::Missing | Part::Stored => None,
@@ -257,12 +272,14 @@ impl Run {
         if let Some(claimant) = self.claimants.get_mut(&leased.node) {
             claimant.outstanding.remove(&number);
             claimant.held += 1;
+            claimant.recorded &= !claimant.held.is_power_of_two();
             claimant.busy = now;
             (claimant.losses, claimant.made_way) = (0, 0);
             claimant.paused_until = Time(0);
             // What a station says it took is believed no further than the longest lease.
             claimant.execution_ms = (3 * claimant.execution_ms + held.receipt.body.duration_ms.min(LEASE_MS_MAX)) / 4;
         }
+        self.record_node(cx, leased.node);
         match self.open.get_mut(&leased.index) {
             Some(job) => {
                 job.outstanding.remove(&number);
@@ -314,7 +331,7 @@ fn check(
         return Err(ReceiptRefused::Mismatch);
     }
     let output = part(body.output.as_ref(), delivery.output.as_ref(), experiment.limits.output_bytes)?;
-    let transcript = part(body.transcript.as_ref(), delivery.transcript.as_ref(), TRANSCRIPT_BYTES_MAX)?;
+    let transcript = part(body.transcript.as_ref(), delivery.transcript.as_ref(), TRANSCRIPT_BYTES_MAX as u64)?;
     Ok((output, transcript))
 }
 

@@ -159,6 +159,7 @@ impl Run {
             at_once,
             seq: 0,
             claim_below: u64::MAX,
+            at: At::default(),
             renew_at: now,
             renew_after_ms: RENEW_MS_MIN,
             widen_at: now.plus(WIDEN_MS),
@@ -217,13 +218,17 @@ impl Run {
         (clusters.len() as u64) < u64::from(missing)
     }
 
-    /// A Call with the next seq, durable and then gossiped. The next one comes after the pause that is due.
+    /// A Call with the next seq, durable and then gossiped. The next one comes after the pause that is due. Before this process knows its
+    /// addresses those of the last Call stand in it: without any, nobody would find the way.
     pub(super) fn call_out(&mut self, cx: &mut Context, now: Time) {
         self.seq += 1;
         self.turned_away = false;
+        if !cx.at.is_empty() {
+            self.at = cx.at.clone();
+        }
         let wanted = u32::try_from(self.wanted()).unwrap_or(u32::MAX);
-        self.call = call(cx, &self.experiment, self.seq, &CallState::Open, (self.claim_below, wanted), &cx.at, now);
-        let record = SeqRecord { seq: self.seq, claim_below: self.claim_below };
+        self.call = call(cx, &self.experiment, self.seq, &CallState::Open, (self.claim_below, wanted), &self.at, now);
+        let record = SeqRecord { seq: self.seq, claim_below: self.claim_below, at: self.at.clone() };
         cx.put(key(Tag::Seq, &self.id, &[]), codec::encode(&record));
         let stations = self.stations(cx).unwrap_or(1);
         self.explanation.stations = stations;

@@ -4,9 +4,9 @@
 //! |---|---|---|
 //! | `E` | experiment, secret, jobs | until closed |
 //! | `B` | nothing; owns the blocks of the module and of the jobs | until forgotten |
-//! | `S` | seq of the newest Call, its claim_below | until closed |
+//! | `S` | seq of the newest Call, its claim_below, the last addresses | until closed |
 //! | `L` | next lease number | until closed |
-//! | `N` ‖ node | cluster, labels, capacity of a station that has leases | until closed |
+//! | `N` ‖ node | cluster, labels, capacity of a station that has leases; of its receipts the last power of two | until closed |
 //! | `J` ‖ index | leases outstanding and lost of an open job | until settled |
 //! | `F` ‖ lease | nothing; owns what was fetched of a receipt that is not held yet | until held or lost, or the restart |
 //! | `H` ‖ lease | a held receipt; owns its large parts | until its page |
@@ -31,6 +31,7 @@ use crate::log::Lost;
 use crate::receipt::LeaseNumber;
 use crate::time::Time;
 use crate::verdict::JobVerdict;
+use crate::work::At;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
@@ -135,6 +136,17 @@ pub(super) struct ExperimentRef<'a> {
 pub(super) struct SeqRecord {
     pub(super) seq: u64,
     pub(super) claim_below: u64,
+    /// Where this station was last.
+    #[serde(default, skip_serializing_if = "no_addresses")]
+    pub(super) at: At,
+}
+
+fn no_addresses(at: &At) -> bool {
+    at.is_empty()
+}
+
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -143,6 +155,9 @@ pub(super) struct NodeRecord {
     pub(super) cluster: Cluster,
     pub(super) labels: Labels,
     pub(super) capacity: u32,
+    /// Receipts of it that were held when it was written: pages that are written keep no count of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) held: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -151,6 +166,9 @@ pub(super) struct JobRecord {
     /// With when each lease was dealt.
     pub(super) outstanding: Vec<(LeaseNumber, NodeId, Cluster, Time)>,
     pub(super) lost: Vec<(LeaseNumber, NodeId, Lost)>,
+    /// All that were lost, also those that the Log does not name.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) lost_all: u32,
     /// How often each cluster lost it.
     pub(super) losses: Vec<(Cluster, u32)>,
 }

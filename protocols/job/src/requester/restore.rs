@@ -4,6 +4,7 @@
 //! are re-sent when their station asks. Deliberately assumes nothing of the time: a recorded time may be later than now.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::logs::Logs;
 use super::machine::Requester;
@@ -16,7 +17,7 @@ use crate::call::CallState;
 use crate::durable::{Key, RestoreError};
 use crate::experiment::ExperimentId;
 use crate::identity::NodeId;
-use crate::lease::{GRACE_MS, duration_ms};
+use crate::lease::{GRACE_MS, longest_ms};
 use crate::log::{Entry, HeldReceipt};
 use crate::receipt::LeaseNumber;
 use crate::time::Time;
@@ -100,6 +101,7 @@ impl Run {
     fn restore(&mut self, cx: &mut super::context::Context, mut found: Found, now: Time) {
         if let Some(seq) = found.seq {
             self.seq = seq.seq;
+            self.at = seq.at;
             self.claim_below = seq.claim_below;
         }
         self.next_lease = found.next_lease;
@@ -109,7 +111,8 @@ impl Run {
             let from = Peer { node, cluster: record.cluster, is_relayed: false };
             let mut claimant = Claimant::new(from, record.labels, record.capacity, now);
             claimant.recorded = true;
-            claimant.held = found.held.values().filter(|held| held.receipt.author == node).count() as u64;
+            let without_page = found.held.values().filter(|held| held.receipt.author == node).count() as u64;
+            claimant.held = record.held.max(without_page);
             self.claimants.insert(node, claimant);
         }
         self.explanation.claimants = self.claimants.len() as u64;
@@ -148,18 +151,19 @@ impl Run {
         self.fresh = self.settled.next_gap(0);
     }
 
-    /// An open job with its leases, which begin anew.
+    /// An open job with its leases, which begin anew: each as the longest that it may have been, for its place in the batch is not recorded.
     fn reopen(&mut self, index: u64, record: JobRecord, now: Time) {
         let body = &self.experiment.body;
-        let until = now.plus(duration_ms(body.module.bytes, body.limits.wall_ms, 0, 1) + GRACE_MS);
+        let until = now.plus(longest_ms(body.module.bytes, body.limits.wall_ms) + GRACE_MS);
         let losses = record.losses.into_iter().map(|(cluster, count)| (cluster, Losses { count, ready: Time(0) }));
-        let lost_all = u32::try_from(record.lost.len()).unwrap_or(u32::MAX);
+        let lost_all = u32::try_from(record.lost.len()).unwrap_or(u32::MAX).max(record.lost_all);
         let mut job = OpenJob { lost: record.lost, lost_all, losses: losses.collect(), dealt: now, ..OpenJob::default() };
         for (number, node, cluster, recorded) in record.outstanding {
             job.nodes.insert(node);
             job.clusters.insert(cluster);
             job.outstanding.insert(number);
-            self.leases.insert(number, Leased { index, node, cluster, dealt: now, recorded, until, renewed: false, named: None });
+            let labels = self.claimants.get(&node).map(|claimant| Arc::clone(&claimant.labels)).unwrap_or_default();
+            self.leases.insert(number, Leased { index, node, cluster, labels, dealt: now, recorded, until, renewed: false, named: None });
             self.ends.insert((until, number));
             if let Some(claimant) = self.claimants.get_mut(&node) {
                 claimant.outstanding.insert(number);

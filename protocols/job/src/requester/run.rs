@@ -4,6 +4,7 @@
 //! settled jobs and held leases are ranges. Deliberately lacks rules: the files beside it have them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cid::Cid;
 
@@ -29,7 +30,7 @@ use crate::log::{Entry, HELD_RECEIPT_BYTES_MAX, HeldReceipt, JOB_RECEIPTS_BYTES_
 use crate::receipt::{INLINE_BYTES_MAX, LOG_BYTES_MAX, LeaseNumber, Receipt};
 use crate::time::Time;
 use crate::verdict::VERDICT_RECEIPTS_MAX;
-use crate::work::DeclineReason;
+use crate::work::{At, DeclineReason};
 
 #[derive(Debug)]
 pub(super) struct Run {
@@ -44,6 +45,8 @@ pub(super) struct Run {
     pub(super) call: Signed<Call>,
     pub(super) seq: u64,
     pub(super) claim_below: u64,
+    /// The addresses of this station, or where it was last.
+    pub(super) at: At,
     pub(super) renew_at: Time,
     pub(super) renew_after_ms: u64,
     pub(super) widen_at: Time,
@@ -116,7 +119,7 @@ pub(super) struct Claimant {
     pub(super) cluster: Cluster,
     /// Whether it asked through a relay the last time.
     pub(super) is_relayed: bool,
-    pub(super) labels: Labels,
+    pub(super) labels: Arc<Labels>,
     pub(super) capacity: u32,
     pub(super) held: u64,
     pub(super) outstanding: BTreeSet<LeaseNumber>,
@@ -147,7 +150,7 @@ impl Claimant {
         Self {
             cluster: from.cluster,
             is_relayed: from.is_relayed,
-            labels,
+            labels: Arc::new(labels),
             capacity,
             held: 0,
             outstanding: BTreeSet::new(),
@@ -172,6 +175,8 @@ pub(super) struct Leased {
     pub(super) index: u64,
     pub(super) node: NodeId,
     pub(super) cluster: Cluster,
+    /// Those of the station, which may make room for others before it delivers.
+    pub(super) labels: Arc<Labels>,
     pub(super) dealt: Time,
     /// When it was dealt by the record of it: a restart begins the lease anew, and changes nothing of this.
     pub(super) recorded: Time,
@@ -338,10 +343,14 @@ impl Run {
         }
     }
 
+    /// Jobs that are neither settled nor open.
+    pub(super) fn never_opened(&self) -> u64 {
+        self.jobs.count().saturating_sub(self.settled.len()).saturating_sub(self.open.len() as u64)
+    }
+
     /// Executions that nobody has yet, all jobs together.
     pub(super) fn unleased(&self) -> u64 {
-        let never_opened = self.jobs.count().saturating_sub(self.fresh);
-        never_opened.saturating_mul(u64::from(self.experiment.body.class.executions())).saturating_add(self.hungry.len() as u64)
+        self.never_opened().saturating_mul(u64::from(self.experiment.body.class.executions())).saturating_add(self.hungry.len() as u64)
     }
 
     pub(super) fn job_record(&self, job: &OpenJob) -> JobRecord {
@@ -350,7 +359,7 @@ impl Run {
             Some((*number, leased.node, leased.cluster, leased.recorded))
         });
         let losses = job.losses.iter().map(|(cluster, losses)| (*cluster, losses.count));
-        JobRecord { outstanding: outstanding.collect(), lost: job.lost.clone(), losses: losses.collect() }
+        JobRecord { outstanding: outstanding.collect(), lost: job.lost.clone(), lost_all: job.lost_all, losses: losses.collect() }
     }
 
     /// When this experiment next wants to be asked.

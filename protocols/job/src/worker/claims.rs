@@ -89,10 +89,10 @@ impl Worker {
         self.note(Note::Closed { experiment: id, log });
     }
 
-    /// Nothing of `id` is wanted any more: stops, forgets and deletes.
+    /// Nothing of `id` is wanted any more: stops, and deletes what was to be delivered. The numbers that were run stay recorded.
     pub(super) fn end_experiment(&mut self, id: ExperimentId, standing: Standing) {
         self.stop_all(id, None);
-        self.drop_outbox(id);
+        self.end_outbox(id);
         if let Some(work) = self.works.get_mut(&id) {
             work.standing = standing;
             work.returned.clear();
@@ -178,13 +178,18 @@ impl Worker {
         let Some(work) = self.works.get_mut(&id) else { return };
         let news = work.standing != Standing::Declined(reason);
         work.standing = Standing::Declined(reason);
-        let (requester, at) = (work.requester(), work.call.body.at.clone());
         if !work.leases.is_empty() {
             self.stop_all(id, Some(ReturnReason::Policy));
         }
-        if !news {
-            return;
+        if news {
+            self.tell_declined(id, reason, sampled, now);
         }
+    }
+
+    /// What is declined is noted, and told to the requester where the policy tells.
+    pub(super) fn tell_declined(&mut self, id: ExperimentId, reason: DeclineReason, sampled: u64, now: Time) {
+        let Some(work) = self.works.get(&id) else { return };
+        let (requester, at) = (work.requester(), work.call.body.at.clone());
         self.note(Note::Declined { experiment: id, reason });
         if !self.config.policy.network.tell_why || self.in_flight.contains_key(&requester) {
             return;
@@ -228,7 +233,8 @@ impl Worker {
 
     /// When this experiment needs the clock next.
     pub(super) fn work_deadline(&self, work: &Work, now: Time) -> Option<Time> {
-        let expiry = work.first_expiry();
+        let begins = Some(work.way_until).filter(|at| *at > now && !work.leases.is_empty());
+        let expiry = work.first_expiry().into_iter().chain(begins).min();
         if self.in_flight.contains_key(&work.requester()) {
             return expiry;
         }
@@ -279,6 +285,9 @@ impl Worker {
         let Some(sent) = self.sends.remove(&send) else { return };
         if let (Ok(_), Some(near), Sent::Claim(asked) | Sent::Deliver { asked, .. }) = (&answer, near, &sent) {
             self.turns.is_at(asked.to, near);
+            if near.is_relayed {
+                self.frames.narrows(asked.to, now);
+            }
         }
         match sent {
             Sent::Calls { to, topic } => self.calls_answered(to, &topic, answer, now),
@@ -291,6 +300,8 @@ impl Worker {
             Sent::Claim(asked) => self.claim_answered(&asked, answer, now),
             Sent::Deliver { asked, receipts, returned } => match answer {
                 Ok(Response::Acked(ack)) => self.acked(&asked, &receipts, returned, *ack, now),
+                // In smaller pieces, and at once: nothing was lost.
+                Err(SendFailure::TooLarge) if self.frames.narrows(asked.to, now) => {}
                 other => self.claim_answered(&asked, other, now),
             },
         }
@@ -314,8 +325,11 @@ impl Worker {
             Err(failure) => {
                 self.lost(id, now);
                 self.note(Note::Unreachable { experiment: id, failure });
-                self.act(Effect::Report { node: asked.to, action: PeerAction::Tolerable });
-                if failure != SendFailure::NoAnswer {
+                // What was never sent is no fault of whom it was for.
+                if failure != SendFailure::TooLarge {
+                    self.act(Effect::Report { node: asked.to, action: PeerAction::Tolerable });
+                }
+                if matches!(failure, SendFailure::Unreachable | SendFailure::WrongNode) {
                     self.not_found(&id, &asked.at, now);
                 }
             }

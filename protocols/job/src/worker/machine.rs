@@ -10,6 +10,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::calls::Calls;
 use super::dials::Dials;
+use super::executions::Executions;
+use super::frames::Frames;
 use super::gauges::works_max;
 use super::outbox::{self, History};
 use super::peers::Peers;
@@ -18,7 +20,7 @@ use super::rest::Resting;
 use super::schedule::{Kept, Load};
 use super::turns::Turns;
 use super::whereabouts::Whereabouts;
-use super::work::{Running, Work};
+use super::work::Work;
 use super::{Action, Config, Effect, Event, Note};
 use crate::bounded::Name;
 use crate::census::Census;
@@ -107,8 +109,7 @@ pub struct Worker {
     pub(super) calls: Calls,
     /// Experiments whose Call is kept, or that still have something in the outbox.
     pub(super) works: BTreeMap<ExperimentId, Work>,
-    /// Executions the driver has not ended yet, also those whose lease is gone.
-    pub(super) executions: BTreeMap<Ticket, Running>,
+    pub(super) executions: Executions,
     pub(super) fetches: BTreeMap<Ticket, ExperimentId>,
     pub(super) sends: BTreeMap<Ticket, Sent>,
     /// What each requester was asked: one question at a time.
@@ -131,6 +132,7 @@ pub struct Worker {
     /// What the driver was last told of each topic's size.
     pub(super) counted: BTreeMap<Name, u64>,
     pub(super) dials: Dials,
+    pub(super) frames: Frames,
     /// How far the world's time is ahead of what the driver hands in.
     pub(super) shift: Shift,
     sweep_at: Time,
@@ -159,7 +161,7 @@ impl Worker {
             whereabouts: Whereabouts::default(),
             calls: Calls::default(),
             works: BTreeMap::new(),
-            executions: BTreeMap::new(),
+            executions: Executions::default(),
             fetches: BTreeMap::new(),
             sends: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -176,6 +178,7 @@ impl Worker {
             census,
             counted: BTreeMap::new(),
             dials: Dials::default(),
+            frames: Frames::default(),
             shift: Shift::default(),
             sweep_at: now.plus(SWEEP_MS),
             deadline: None,
@@ -338,6 +341,7 @@ impl Worker {
         self.works.retain(|_, work| !work.is_idle());
         let here: BTreeSet<NodeId> = self.works.values().map(Work::requester).collect();
         self.turns.retain(|requester| here.contains(requester));
+        self.frames.sweep(now, |requester| here.contains(requester));
         self.sweep_peers(now);
     }
 
@@ -347,7 +351,7 @@ impl Worker {
             .chain(self.peers.deadline())
             .chain(self.again_deadline())
             .chain(self.probe_deadline())
-            .chain(self.way_deadline())
+            .chain(self.way_deadline(now))
             .chain(self.kept_deadline(now))
             .chain(self.seat_deadline(now))
             .chain(self.rest_deadline(now))

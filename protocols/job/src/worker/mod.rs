@@ -34,6 +34,8 @@ use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Resp
 mod calls;
 mod claims;
 mod dials;
+mod executions;
+mod frames;
 mod gauges;
 mod introductions;
 mod machine;
@@ -87,6 +89,8 @@ pub enum SendFailure {
     WrongNode,
     /// Connected, but no answer in time or a broken one.
     NoAnswer,
+    /// Connected through a relay, which carries no request as large as this one: it was not sent.
+    TooLarge,
 }
 
 /// Content could not be had.
@@ -96,8 +100,6 @@ pub enum FetchFailure {
     /// More bytes than the Content said, or hashes that do not match.
     Mismatch,
     TimedOut,
-    /// The budget for bytes has no room.
-    OverBudget,
     /// It was ended because no lease waited for it; one that came meanwhile has it fetched again.
     Unwanted,
 }

@@ -1,7 +1,7 @@
 //! Receipts on their way: durable first, then delivered until the requester holds or refuses them.
 //!
 //! Records: `o` ‖ experiment ‖ 0 ‖ lease → [`OutboxRecord`]; `c` ‖ experiment → [`CallRecord`], kept while the experiment has
-//! entries and for as long as a lease number could be misused; `p` ‖ node → held receipts; `r` → the operator's pause, see `rest`.
+//! entries and for as long as a lease number could be misused, also after the end; `p` ‖ node → held receipts; `r` → the operator's pause, see `rest`.
 //!
 //! Guarantees: no receipt leaves before its Commit is durable (every Deliver is a `then`); an entry ends with held, refused, a Closed
 //! Call, deadline + 7 days, or where strangers keep more than their half with that of them who has the most; every bound below holds. Deliberately lacks leases: the requester re-sends what is not in `holding`.
@@ -17,7 +17,7 @@ use super::used::Used;
 use super::work::Work;
 use super::{Effect, Note, Report, Worker};
 use crate::bounded::{Bytes, List};
-use crate::call::Call;
+use crate::call::{Call, CallState};
 use crate::codec;
 use crate::content::Content;
 use crate::durable::{Commit, Key, RestoreError};
@@ -26,7 +26,7 @@ use crate::identity::{NodeId, Signed};
 use crate::peer_action::PeerAction;
 use crate::receipt::{INLINE_BYTES_MAX, LOG_BYTES_MAX, LeaseNumber, Outcome, RECEIPT_BYTES_MAX, Receipt};
 use crate::time::{DAY, Time};
-use crate::work::{Ack, DELIVERIES_MAX, Deliver, Delivery, HOLDING_MAX, RELAYED_BYTES_MAX, REQUEST_BYTES_MAX, ReceiptRefused, Request, WAIT_MS};
+use crate::work::{Ack, DELIVERIES_MAX, Deliver, Delivery, HOLDING_MAX, RELAYED_BYTES_MAX, ReceiptRefused, Request, WAIT_MS};
 
 /// Receipts waiting for their requesters, all together.
 pub(super) const OUTBOX_MAX: usize = 4_096;
@@ -137,7 +137,8 @@ pub(super) fn restore(worker: &mut Worker, records: impl Iterator<Item = (Key, V
                 let mut work = Work::new(record.call, false, now);
                 work.used = record.used;
                 work.recorded = true;
-                work.standing = Standing::NotSampled;
+                let is_open = work.call.body.state == CallState::Open;
+                work.standing = if is_open { Standing::NotSampled } else { Standing::Closed };
                 worker.works.insert(id, work);
             }
             Some((b'p', node)) => {
@@ -301,15 +302,17 @@ impl Worker {
     /// where there are none, which takes strangers that became known while they had work here.
     pub(super) fn bound_outbox(&mut self) {
         let mut commit = Commit::default();
-        let mut dropped = false;
+        let mut dropped = BTreeSet::new();
         while let Some(id) = self.load.is_over().then(|| self.largest_share()).flatten() {
             let Some(lease) = self.works.get(&id).and_then(|work| work.outbox.keys().next().copied()) else { break };
             let requester = self.works[&id].requester();
             let bytes = self.works[&id].outbox[&lease].bytes;
-            dropped |= self.remove_entry(id, lease, &mut commit);
+            self.remove_entry(id, lease, &mut commit);
+            dropped.insert(id);
             self.load.dropped(&requester, bytes, self.is_known(&requester));
         }
-        if dropped {
+        if !dropped.is_empty() {
+            commit.puts.extend(dropped.into_iter().filter_map(|id| self.call_record(id)));
             self.commit(commit);
             self.note(Note::Overflow { what: "outbox" });
         }
@@ -327,16 +330,30 @@ impl Worker {
         *node == self.node || self.history.knows(node)
     }
 
+    /// Takes all entries of `id` out.
+    fn remove_entries(&mut self, id: ExperimentId, commit: &mut Commit<Effect>) {
+        let leases: Vec<LeaseNumber> = self.works.get(&id).into_iter().flat_map(|work| work.outbox.keys().copied()).collect();
+        for lease in leases {
+            self.remove_entry(id, lease, commit);
+        }
+    }
+
+    /// Nobody wants the receipts of `id` any more. Its used numbers stay recorded, for its requester may come back with an older disk.
+    pub(super) fn end_outbox(&mut self, id: ExperimentId) {
+        let mut commit = Commit::default();
+        self.remove_entries(id, &mut commit);
+        if !commit.deletes.is_empty() {
+            commit.puts.extend(self.call_record(id));
+            self.commit(commit);
+        }
+    }
+
     /// Deletes everything recorded of `id`.
     pub(super) fn drop_outbox(&mut self, id: ExperimentId) {
         let mut commit = Commit::default();
+        self.remove_entries(id, &mut commit);
         let Some(work) = self.works.get_mut(&id) else { return };
-        let recorded = std::mem::take(&mut work.recorded);
-        let leases: Vec<LeaseNumber> = work.outbox.keys().copied().collect();
-        for lease in leases {
-            self.remove_entry(id, lease, &mut commit);
-        }
-        if recorded {
+        if std::mem::take(&mut work.recorded) {
             commit.deletes.push(call_key(&id));
             self.commit(commit);
         }
@@ -375,9 +392,7 @@ impl Worker {
             }
         };
         let Some(work) = self.works.get(&id) else { return };
-        let relayed = !at.is_empty() && at.iter().all(|address| address.relay().is_some());
-        let frame = if relayed { RELAYED_BYTES_MAX } else { REQUEST_BYTES_MAX };
-        let mut room = frame - DELIVER_OVERHEAD_BYTES;
+        let mut room = self.frames.bytes_max(&requester, &at, now) - DELIVER_OVERHEAD_BYTES;
         let mut receipts: Vec<Delivery> = Vec::new();
         for entry in work.outbox.values().filter(|entry| entry.next_at <= now) {
             if receipts.len() >= DELIVERIES_MAX || entry.frame_bytes > room {

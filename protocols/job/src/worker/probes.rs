@@ -58,7 +58,7 @@ impl Worker {
     pub(super) fn probe_answered(&mut self, to: NodeId, topic: &Name, at: &At, answer: Result<Response, SendFailure>, now: Time) {
         self.probed(&to, topic, answer.is_ok(), now);
         match answer {
-            Err(SendFailure::NoAnswer) => {}
+            Err(SendFailure::NoAnswer | SendFailure::TooLarge) => {}
             Err(_) => at.iter().for_each(|address| self.dials.mute(address, now)),
             answer => self.peers_answered(to, topic, answer, now),
         }

@@ -10,6 +10,7 @@ use super::machine::Standing;
 use super::outbox::{OUTBOX_BYTES_MAX, OUTBOX_KNOWN_MAX, OUTBOX_MAX, OUTBOX_STRANGERS_BYTES_MAX, OUTBOX_STRANGERS_MAX, OUTBOX_UNKNOWN_MAX};
 use super::questions::Question;
 use super::turns::Candidate;
+use super::way::Seats;
 use super::work::Work;
 use super::{Near, Worker};
 use crate::content::Content;
@@ -79,6 +80,7 @@ pub(super) struct Load {
     shares: usize,
     /// Where the stranger stands in line that is to be asked next.
     next_place: Time,
+    seats: Seats,
 }
 
 impl Load {
@@ -121,7 +123,7 @@ impl Worker {
             let known = self.is_known(&work.requester());
             let side = if known { &mut load.known } else { &mut load.strangers };
             side.add(weight);
-            let at_hand = if known || is_at_hand(work) { work.leases.len() } else { 0 };
+            let at_hand = if is_at_hand(work, known, now) { work.leases.len() } else { 0 };
             load.known_sharing += usize::from(at_hand > 0 && known);
             load.at_hand += at_hand;
             if at_hand > 0 {
@@ -133,6 +135,7 @@ impl Worker {
             *load.kept.entry(work.requester()).or_default() += weight.all();
         }
         load.shares = load.kept.keys().filter(|node| !self.is_known(node)).count();
+        load.seats = self.seats();
         self.load = load;
         self.load.next_place = self.next_place(now);
     }
@@ -188,7 +191,7 @@ impl Worker {
         self.lapse(now, &mut expected);
         let mut free = (self.config.capacity as usize).saturating_sub(self.executions.len());
         while free > 0 {
-            let waiting = self.candidates(&expected);
+            let waiting = self.candidates(&expected, now);
             let Some(chosen) = self.turns.next(&waiting).filter(|_| waiting.iter().any(|candidate| candidate.ready)) else { return };
             free -= 1;
             if !chosen.ready {
@@ -246,10 +249,10 @@ impl Worker {
     }
 
     /// Requesters with a lease that could run, and of the `expected` the others.
-    fn candidates(&self, expected: &BTreeMap<NodeId, Candidate>) -> Vec<Candidate> {
+    fn candidates(&self, expected: &BTreeMap<NodeId, Candidate>, now: Time) -> Vec<Candidate> {
         let left = self.memory_left();
         let mut waiting: BTreeMap<NodeId, Candidate> = BTreeMap::new();
-        for work in self.works.values().filter(|work| work.ready().is_some() && work.memory_bytes() <= left) {
+        for work in self.works.values().filter(|work| work.ready(now).is_some() && work.memory_bytes() <= left) {
             let candidate = self.candidate(work);
             let known = waiting.entry(candidate.requester).or_insert(candidate);
             known.wall_ms = known.wall_ms.min(candidate.wall_ms);
@@ -267,15 +270,14 @@ impl Worker {
     }
 
     pub(super) fn memory_left(&self) -> u64 {
-        let taken: u64 = self.executions.values().map(|running| running.memory_bytes).sum();
-        self.config.policy.budget.memory.0.saturating_sub(taken)
+        self.config.policy.budget.memory.0.saturating_sub(self.executions.memory())
     }
 
     /// Of one requester's experiments the one with the fewest running goes first, and of those the one with the shortest limit on time.
     fn start_one(&mut self, requester: NodeId, now: Time) {
         let left = self.memory_left();
         let of_requester = self.works.iter().filter(|(_, work)| work.requester() == requester && work.memory_bytes() <= left);
-        let next = of_requester.filter_map(|(id, work)| work.ready().map(|lease| (work.running(), work.wall_ms(), *id, lease))).min();
+        let next = of_requester.filter_map(|(id, work)| work.ready(now).map(|lease| (work.running(), work.wall_ms(), *id, lease))).min();
         if let Some((.., id, lease)) = next {
             self.start(id, lease, now);
         }
@@ -296,12 +298,12 @@ impl Worker {
         let slots = u64::from(self.config.capacity);
         let here = work.leases.len() as u64;
         let known = self.is_known(&work.requester());
-        let counted = if known || is_at_hand(work) { here } else { 0 };
+        let counted = if is_at_hand(work, known, now) { here } else { 0 };
         let elsewhere = (self.load.at_hand as u64).saturating_sub(counted);
         let free_slots = if self.fits(work) { slots.saturating_sub(elsewhere) } else { 0 };
         // Who has nothing here may hold one lease although the slots are taken, so that long jobs cannot shut the others out: it waits its
         // turn. Among strangers that is a network, which would fill all places with its keys otherwise.
-        let opens = self.seat_opens(work, now).is_none_or(|at| at <= now);
+        let opens = self.seat_opens(&self.load.seats, work, now).is_none_or(|at| at <= now);
         let (requester, places) = (work.requester(), slots.saturating_mul(2));
         let may_wait = if known {
             // However many keys one network has, another's requester finds a place.
@@ -335,7 +337,7 @@ impl Worker {
     }
 }
 
-/// Whether leases of `work` run, or could.
-fn is_at_hand(work: &Work) -> bool {
-    work.ready().is_some() || work.running() > 0
+/// Whether leases of `work` run, or could; of a known requester also whether they could as soon as the module is here.
+fn is_at_hand(work: &Work, known: bool, now: Time) -> bool {
+    (known && now >= work.way_until) || work.ready(now).is_some() || work.running() > 0
 }

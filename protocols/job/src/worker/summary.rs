@@ -13,7 +13,7 @@ use crate::experiment::ExperimentId;
 use crate::identity::NodeId;
 use crate::limits::Limits;
 use crate::policy::Policy;
-use crate::work::DeclineReason;
+use crate::work::{ClaimRefused, DeclineReason};
 
 /// One experiment, for the status page.
 #[derive(Clone, Debug)]
@@ -64,14 +64,15 @@ impl Work {
 }
 
 impl Worker {
-    /// All experiments known, in the order of their ids.
+    /// All experiments known, in the order of their ids, but those that ended and of which the numbers alone are remembered.
     pub fn summaries(&self) -> impl Iterator<Item = Summary> + '_ {
-        self.works.iter().map(|(id, work)| work.summary(*id, &self.config.policy))
+        let is_over = |work: &Work| matches!(work.standing, Standing::Closed | Standing::Final(ClaimRefused::Closed));
+        self.works.iter().filter(move |(_, work)| work.heard || !is_over(work)).map(|(id, work)| work.summary(*id, &self.config.policy))
     }
 
     /// Executions at the same time, and what those that run may have of memory.
     #[must_use]
     pub fn slots(&self) -> (u32, u64) {
-        (self.config.capacity, self.executions.values().map(|running| running.memory_bytes).sum())
+        (self.config.capacity, self.executions.memory())
     }
 }

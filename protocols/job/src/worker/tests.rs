@@ -19,6 +19,7 @@ mod bounds;
 mod calls;
 mod claims;
 mod clock;
+mod cost;
 mod deliver;
 mod dials;
 mod document;
@@ -31,6 +32,7 @@ mod run;
 mod schedule;
 mod strangers;
 mod told;
+mod way;
 
 const START: Time = Time(1_800_000_000_000);
 

@@ -10,7 +10,6 @@ use crate::durable::Ticket;
 use crate::experiment::ExperimentId;
 use crate::identity::NodeId;
 use crate::time::{MINUTE, SECOND, Time};
-use crate::work::ReturnReason;
 
 /// No job makes way earlier: a job of a millisecond must not end others'.
 const MAKES_WAY_AFTER_MS: u64 = MINUTE;
@@ -22,22 +21,36 @@ const KNOWN_MAKES_WAY_DOUBLINGS: u32 = 4;
 /// A job that has run for so long may go on for much longer: behind it short leases end before their turn.
 const LONG_MS: u64 = 5 * SECOND;
 
+/// When long jobs that have all slots leave one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seats {
+    /// From when on all that run are long ones.
+    long_from: Time,
+    /// When the first of them ends or makes way: for a requester with a history, and for a stranger. None where one ends in a moment.
+    known: Option<Time>,
+    strangers: Option<Time>,
+}
+
 impl Worker {
     /// Whether memory is being freed for one experiment, so that nobody else may begin. Once it is free, that begins.
     pub(super) fn is_reserved(&mut self, now: Time) -> bool {
         let Some(id) = self.reserved else { return false };
-        let Some((work, lease)) = self.works.get(&id).and_then(|work| Some((work, work.ready()?))) else {
+        let Some((work, lease)) = self.works.get(&id).and_then(|work| Some((work, work.ready(now)?))) else {
             self.reserved = None;
             return false;
         };
         if work.memory_bytes() > self.memory_left() {
             // Those who make way end in a moment.
-            let waits = self.executions.values().any(|running| running.stopped);
+            let waits = self.executions.is_stopping();
             self.reserved = self.reserved.filter(|_| waits);
             return waits;
         }
         let candidate = self.candidate(work);
         self.reserved = None;
+        // There may be fewer slots than there were.
+        if self.executions.len() >= self.config.capacity as usize {
+            return false;
+        }
         self.turns.take(candidate, 0);
         self.start(id, lease, now);
         false
@@ -45,17 +58,14 @@ impl Worker {
 
     /// Whether `work` would find a slot and memory if nothing else came: what its own requester runs takes no memory from it.
     pub(super) fn fits(&self, work: &Work) -> bool {
-        let requester = work.requester();
-        let is_other = |running: &&super::work::Running| self.works.get(&running.experiment).is_none_or(|work| work.requester() != requester);
-        let taken: u64 = self.executions.values().filter(is_other).map(|running| running.memory_bytes).sum();
+        let taken = self.executions.memory_of_others(&work.requester());
         self.config.policy.budget.memory.0.saturating_sub(taken) >= work.memory_bytes()
     }
 
-    /// How long a job of `work` runs before it makes way for one of `other`; of nobody in particular, for whoever has to wait longest.
-    fn quantum_ms(&self, work: &Work, other: Option<&NodeId>) -> u64 {
-        let is_known = |other: &NodeId| self.is_known(other);
+    /// How long a job of `work` runs before it makes way for one of another requester, who is known or a stranger.
+    fn quantum_ms(&self, work: &Work, for_known: bool) -> u64 {
         let after = |first_ms: u64, doublings: u32| first_ms << work.made_way.min(doublings);
-        match (is_known(&work.requester()), other.is_some_and(is_known)) {
+        match (self.is_known(&work.requester()), for_known) {
             (false, true) => MAKES_WAY_AFTER_MS,
             (true, false) => after(KNOWN_MAKES_WAY_AFTER_MS, KNOWN_MAKES_WAY_DOUBLINGS),
             _ => after(MAKES_WAY_AFTER_MS, MAKES_WAY_DOUBLINGS),
@@ -65,6 +75,11 @@ impl Worker {
     /// Where `waiting` waits for a slot or for memory: which jobs of others make way for it, and when.
     fn makes_way_for(&self, waiting: &Work) -> Option<(Time, Vec<Ticket>)> {
         let (requester, left) = (waiting.requester(), self.memory_left());
+        // Where there are fewer slots than there were, what ends leaves none.
+        if self.executions.len() > self.config.capacity as usize {
+            return None;
+        }
+        let for_known = self.is_known(&requester);
         let lacks_slot = self.executions.len() >= self.config.capacity as usize;
         let mut lacking = waiting.memory_bytes().saturating_sub(left);
         if !lacks_slot && lacking == 0 {
@@ -72,7 +87,7 @@ impl Worker {
         }
         let ends = self.executions.iter().filter_map(|(execution, running)| {
             let work = self.works.get(&running.experiment).filter(|work| work.requester() != requester)?;
-            Some((running.started.plus(self.quantum_ms(work, Some(&requester))), *execution, running.memory_bytes))
+            Some((running.started.plus(self.quantum_ms(work, for_known)), execution, running.memory_bytes))
         });
         let mut ends: Vec<(Time, Ticket, u64)> = ends.collect();
         ends.sort_unstable();
@@ -88,11 +103,11 @@ impl Worker {
     }
 
     /// What makes way next, when, and for which experiment. Nothing does while a job that was told to stop has not ended.
-    fn makes_way(&self) -> Option<(Time, Vec<Ticket>, ExperimentId)> {
-        if self.executions.values().any(|running| running.stopped) {
+    fn makes_way(&self, now: Time) -> Option<(Time, Vec<Ticket>, ExperimentId)> {
+        if self.executions.is_stopping() {
             return None;
         }
-        let waiting = self.works.iter().filter(|(_, work)| work.ready().is_some());
+        let waiting = self.works.iter().filter(|(_, work)| work.ready(now).is_some());
         let ways = waiting.filter_map(|(id, work)| {
             let order = self.turns.order(&self.candidate(work));
             self.makes_way_for(work).map(|(at, ended)| (at, order, ended, *id))
@@ -101,35 +116,41 @@ impl Worker {
     }
 
     /// When something makes way next.
-    pub(super) fn way_deadline(&self) -> Option<Time> {
-        self.makes_way().map(|(at, ..)| at)
+    pub(super) fn way_deadline(&self, now: Time) -> Option<Time> {
+        self.makes_way(now).map(|(at, ..)| at)
+    }
+
+    /// What all that runs says of the slots, looked at once for all that may wait.
+    pub(super) fn seats(&self) -> Seats {
+        let mut seats = Seats::default();
+        for (_, running) in self.executions.iter() {
+            // One that ends leaves its slot in a moment.
+            let Some(theirs) = self.works.get(&running.experiment).filter(|_| !running.stopped) else { return Seats::default() };
+            let over = |for_known: bool| running.started.plus(self.quantum_ms(theirs, for_known).min(theirs.wall_ms()));
+            seats.long_from = seats.long_from.max(running.started.plus(LONG_MS));
+            for (first, over) in [(&mut seats.known, over(true)), (&mut seats.strangers, over(false))] {
+                *first = Some(first.map_or(over, |first| first.min(over)));
+            }
+        }
+        seats
     }
 
     /// Where long jobs of others have what `work` needs: when the first of them ends or makes way. Before that a stranger is not asked for a
     /// lease that would wait, for it might end before its turn.
-    pub(super) fn seat_opens(&self, work: &Work, now: Time) -> Option<Time> {
+    pub(super) fn seat_opens(&self, seats: &Seats, work: &Work, now: Time) -> Option<Time> {
         if self.executions.len() < self.config.capacity as usize && self.fits(work) {
             return None;
         }
-        let (requester, mut first) = (work.requester(), None);
-        for running in self.executions.values() {
-            let theirs = self.works.get(&running.experiment)?;
-            // One that ends leaves its slot in a moment.
-            if running.stopped || now < running.started.plus(LONG_MS) {
-                return None;
-            }
-            let over = running.started.plus(self.quantum_ms(theirs, Some(&requester)).min(theirs.wall_ms()));
-            first = Some(first.map_or(over, |first: Time| first.min(over)));
-        }
-        first
+        let first = if self.is_known(&work.requester()) { seats.known } else { seats.strangers };
+        first.filter(|_| now >= seats.long_from)
     }
 
     /// When what others may wait for changes next.
     pub(super) fn seat_deadline(&self, now: Time) -> Option<Time> {
-        let known = self.works.values().map(Work::requester).find(|requester| self.is_known(requester));
-        let changes = self.executions.values().filter_map(|running| {
+        let has_known = self.works.values().any(|work| self.is_known(&work.requester()));
+        let changes = self.executions.iter().filter_map(|(_, running)| {
             let work = self.works.get(&running.experiment)?;
-            let over = [None, known.as_ref()].map(|other| self.quantum_ms(work, other).min(work.wall_ms()));
+            let over = [false, has_known].map(|for_known| self.quantum_ms(work, for_known).min(work.wall_ms()));
             Some([LONG_MS, over[0], over[1]].map(|ms| running.started.plus(ms)))
         });
         changes.flatten().filter(|at| *at > now).min()
@@ -138,20 +159,21 @@ impl Worker {
     /// Gives back leases that cannot be done in their time, behind long jobs of others: that is no loss and was no turn, and who gave them is
     /// asked again.
     pub(super) fn give_back_what_waits(&mut self, now: Time) {
-        let is_hopeless = |work: &Work| {
-            let opens = self.seat_opens(work, now).filter(|at| *at > now);
-            work.running() == 0 && opens.is_some_and(|opens| work.first_expiry().is_some_and(|end| end < opens.plus(work.wall_ms())))
-        };
-        let held = self.works.iter().filter(|(_, work)| !work.leases.is_empty() && is_hopeless(work));
-        for (id, requester) in held.map(|(id, work)| (*id, work.requester())).collect::<Vec<_>>() {
-            self.return_queued(id, ReturnReason::MadeWay);
-            self.turns.had_none(&requester);
+        let seats = self.seats();
+        let opens = |work: &Work| self.seat_opens(&seats, work, now).filter(|at| *at > now);
+        let is_hopeless = |work: &Work, opens: &Time| work.first_expiry().is_some_and(|end| end < opens.plus(work.wall_ms()));
+        let held = self.works.iter().filter(|(_, work)| !work.leases.is_empty() && work.running() == 0);
+        let behind = held.filter_map(|(id, work)| Some((*id, work.requester(), opens(work).filter(|opens| is_hopeless(work, opens))?)));
+        for (id, requester, opens) in behind.collect::<Vec<_>>() {
+            if self.return_hopeless(id, opens) == 0 {
+                self.turns.had_none(&requester);
+            }
         }
     }
 
     /// Ends what has to make way. Memory that is freed is kept for whom it was freed.
     pub(super) fn make_way(&mut self, now: Time) {
-        let Some((_, ended, id)) = self.makes_way().filter(|(at, ..)| *at <= now) else { return };
+        let Some((_, ended, id)) = self.makes_way(now).filter(|(at, ..)| *at <= now) else { return };
         if self.works.get(&id).is_some_and(|work| work.memory_bytes() > self.memory_left()) {
             self.reserved = Some(id);
         }

@@ -12,10 +12,11 @@
 
 use std::collections::BTreeMap;
 
+use super::executions::Running;
 use super::machine::{Asked, Standing};
 use super::outbox::Entry;
 use super::used::Used;
-use super::{Effect, Execution, FetchFailure, Near, Note, Report, StationFailure, Worker};
+use super::{Effect, Execution, FetchFailure, Note, Report, StationFailure, Worker};
 use crate::bounded::List;
 use crate::call::Call;
 use crate::capability::Needs;
@@ -42,18 +43,12 @@ pub(super) struct Held {
     running: Option<Ticket>,
 }
 
-/// An execution the driver has not ended yet.
-#[derive(Clone, Debug)]
-pub(super) struct Running {
-    pub(super) experiment: ExperimentId,
-    pub(super) lease: LeaseNumber,
-    /// What the guest may have of memory.
-    pub(super) memory_bytes: u64,
-    pub(super) started: Time,
-    /// Where its requester was then.
-    pub(super) near: Near,
-    /// Told to stop: its slot is taken until the driver says it ended.
-    pub(super) stopped: bool,
+#[cfg(test)]
+impl Held {
+    /// The same lease, were it this long.
+    pub(super) fn lasting(self, ms: u64) -> Self {
+        Self { expires: self.received.plus(ms), ..self }
+    }
 }
 
 /// Whether the module is in the station's store, and compiled: only the lease that waits for it has it made ready, so one that no lease
@@ -79,6 +74,8 @@ pub(super) struct Work {
     pub(super) dial_at: Time,
     /// Takes no leases before this: the module could not be had, or the sandbox failed.
     pub(super) rest_until: Time,
+    /// Nothing of it begins before this: a job of it made way for another's after it had run for so long.
+    pub(super) way_until: Time,
     /// How often a job of it made way for another's.
     pub(super) made_way: u32,
     /// Nothing at all is sent before this: the requester said Wait, or did not answer.
@@ -115,6 +112,7 @@ impl Work {
             ask_at: now,
             dial_at: Time(0),
             rest_until: Time(0),
+            way_until: Time(0),
             made_way: 0,
             send_at: Time(0),
             claimed: false,
@@ -175,8 +173,8 @@ impl Work {
     }
 
     /// The first lease that may begin.
-    pub(super) fn ready(&self) -> Option<LeaseNumber> {
-        if self.module != Module::Here {
+    pub(super) fn ready(&self, now: Time) -> Option<LeaseNumber> {
+        if self.module != Module::Here || now < self.way_until {
             return None;
         }
         self.leases.iter().find(|(_, held)| held.running.is_none()).map(|(lease, _)| *lease)
@@ -297,7 +295,8 @@ impl Worker {
         };
         if failure == FetchFailure::Mismatch {
             work.standing = Standing::Declined(DeclineReason::Module);
-            self.note(Note::Declined { experiment: id, reason: DeclineReason::Module });
+            // Whom it asked for leases it tells for certain.
+            self.tell_declined(id, DeclineReason::Module, 1, now);
         } else if work.leases.is_empty() {
             return;
         }
@@ -327,6 +326,17 @@ impl Worker {
         }
     }
 
+    /// Gives back every lease of `id` that waits and would end before it is done, were it to begin at `opens`. How many are left.
+    pub(super) fn return_hopeless(&mut self, id: ExperimentId, opens: Time) -> usize {
+        let Some(work) = self.works.get(&id) else { return 0 };
+        let is_hopeless = |held: &Held| held.running.is_none() && held.expires < opens.plus(work.wall_ms());
+        let hopeless: Vec<LeaseNumber> = work.leases.iter().filter(|(_, held)| is_hopeless(held)).map(|(lease, _)| *lease).collect();
+        for lease in hopeless {
+            self.return_lease(id, lease, ReturnReason::MadeWay);
+        }
+        self.works.get(&id).map_or(0, |work| work.leases.len())
+    }
+
     fn return_lease(&mut self, id: ExperimentId, lease: LeaseNumber, reason: ReturnReason) {
         let Some(work) = self.works.get_mut(&id) else { return };
         if work.leases.remove(&lease).is_none() {
@@ -342,7 +352,7 @@ impl Worker {
 
     /// Stops every execution of `id` and forgets its leases, giving them back for `reason` where there is one.
     pub(super) fn stop_all(&mut self, id: ExperimentId, reason: Option<ReturnReason>) {
-        let running: Vec<Ticket> = self.executions.iter().filter(|(_, running)| running.experiment == id).map(|(ticket, _)| *ticket).collect();
+        let running: Vec<Ticket> = self.executions.iter().filter(|(_, running)| running.experiment == id).map(|(ticket, _)| ticket).collect();
         for ticket in running {
             self.stop(ticket);
         }
@@ -360,22 +370,22 @@ impl Worker {
         }
     }
 
-    /// Another's job needs the slot of `execution`, whose experiment rests for as long as it ran.
+    /// Another's job needs the slot of `execution`, whose experiment rests for as long as it ran. Of what waits it gives back what cannot be
+    /// done after that.
     pub(super) fn end_for_others(&mut self, execution: Ticket, now: Time) {
-        let Some(running) = self.executions.get(&execution) else { return };
+        let Some(running) = self.executions.get(execution) else { return };
         let (id, lease, ran_ms) = (running.experiment, running.lease, now.since(running.started));
         self.stop(execution);
+        let rests_until = now.plus(ran_ms);
         if let Some(work) = self.works.get_mut(&id) {
-            (work.rest_until, work.made_way) = (now.plus(ran_ms), work.made_way.saturating_add(1));
+            (work.rest_until, work.way_until, work.made_way) = (rests_until, rests_until, work.made_way.saturating_add(1));
         }
         self.return_lease(id, lease, ReturnReason::MadeWay);
-        self.return_queued(id, ReturnReason::MadeWay);
+        self.return_hopeless(id, rests_until);
     }
 
     fn stop(&mut self, execution: Ticket) {
-        if let Some(running) = self.executions.get_mut(&execution)
-            && !std::mem::replace(&mut running.stopped, true)
-        {
+        if self.executions.stop(execution) {
             self.act(Effect::Stop { execution });
         }
     }
@@ -424,14 +434,14 @@ impl Worker {
         };
         let memory_bytes = body.limits.memory_bytes;
         self.turns.had_turn(requester, now);
-        self.executions
-            .insert(execution, Running { experiment: id, lease, memory_bytes, started: now, near: self.turns.network(&requester), stopped: false });
+        let near = self.turns.network(&requester);
+        self.executions.insert(execution, Running { experiment: id, requester, lease, memory_bytes, started: now, near, stopped: false });
         self.act(Effect::Start { execution, job: Box::new(job) });
         self.note(Note::Started { experiment: id, lease, index });
     }
 
     pub(super) fn finished(&mut self, execution: Ticket, report: Result<Report, StationFailure>, now: Time) {
-        let Some(running) = self.executions.remove(&execution) else { return };
+        let Some(running) = self.executions.remove(execution) else { return };
         let (id, lease, gives_back) = (running.experiment, running.lease, self.gives_back());
         let Some(requester) = self.works.get(&id).map(Work::requester) else { return };
         if running.stopped {

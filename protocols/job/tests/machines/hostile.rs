@@ -312,7 +312,7 @@ impl World {
                 labels: Labels::of((0..u64::from(many)).map(label)).expect("as large as labels get"),
                 policy: Hash32([1; 32]),
             }),
-            2 => Request::Decline(Decline { experiment, reason: DeclineReason::Quota }),
+            2 => Request::Decline(Decline { experiment, reason: DeclineReason::Target }),
             _ => Request::Deliver(Deliver {
                 experiment,
                 receipts: List::first((0..self.luck.below(4)).map(|lease| self.false_receipt(experiment, lease * 5, key))),

@@ -218,7 +218,8 @@ impl World {
             .get(&send)
             .map(|asked| asked.to)
             .filter(|from| *from != to)
-            .map(|from| worker::Near { cluster: self.stations[from].cluster, is_relayed: false });
+            // Of those who are no honest station nothing is known.
+            .and_then(|from| Some(worker::Near { cluster: self.stations.get(from)?.cluster, is_relayed: false }));
         let own = &mut self.stations[to];
         if let Some(Asked { to: from, work: Some(_) }) = own.asked.remove(&send)
             && answer.is_ok()

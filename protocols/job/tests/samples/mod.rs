@@ -304,7 +304,7 @@ fn requests() -> Vec<Sample> {
         request("request-calls", Request::Calls { topic: name("ipfs-gateways"), have: list(vec![(id, 2)]) }),
         request("request-peers", Request::Peers { topic: name("ipfs-gateways"), have: list(vec![RecordTag::of(&sign(WORKER, &peer_record()))]) }),
         request("request-claim", Request::Claim(claim())),
-        request("request-decline", Request::Decline(Decline { experiment: id, reason: DeclineReason::Hours })),
+        request("request-decline", Request::Decline(Decline { experiment: id, reason: DeclineReason::Labels })),
         request("request-deliver", Request::Deliver(deliver())),
         request("request-status", Request::Status { experiment: id }),
     ]

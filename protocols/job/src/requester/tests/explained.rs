@@ -20,7 +20,7 @@ fn a_station_that_declines_counts_once_by_its_last_reason_and_no_more_when_it_cl
         assert_eq!(decline(&mut world, 1, DeclineReason::Budget), [(DeclineReason::Budget, 1)].into());
     }
     assert_eq!(decline(&mut world, 2, DeclineReason::Budget), [(DeclineReason::Budget, 2)].into());
-    assert_eq!(decline(&mut world, 1, DeclineReason::Hours), [(DeclineReason::Budget, 1), (DeclineReason::Hours, 1)].into());
+    assert_eq!(decline(&mut world, 1, DeclineReason::Labels), [(DeclineReason::Budget, 1), (DeclineReason::Labels, 1)].into());
     world.ask(peer(1), Request::Claim(claim(id, &[])));
     assert_eq!(world.machine.view(&id).unwrap().explanation.declines, [(DeclineReason::Budget, 1)].into());
 }
@@ -31,9 +31,9 @@ fn strangers_keys_that_decline_take_bounded_memory() {
     let id = world.publish(draft(fixed(2), 4));
     for number in 0..DECLINERS_MAX as u64 + 9 {
         let from = Peer { node: NodeId(sha256(&[&number.to_be_bytes()])), ..peer(1) };
-        world.ask(from, Request::Decline(Decline { experiment: id, reason: DeclineReason::Hours }));
+        world.ask(from, Request::Decline(Decline { experiment: id, reason: DeclineReason::Labels }));
     }
-    assert_eq!(world.machine.view(&id).unwrap().explanation.declines[&DeclineReason::Hours], DECLINERS_MAX as u64);
+    assert_eq!(world.machine.view(&id).unwrap().explanation.declines[&DeclineReason::Labels], DECLINERS_MAX as u64);
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod explained;
 mod logs;
 mod overdue;
 mod random;
+mod restarts;
+mod room;
 mod rules;
 mod samples;
 mod strangers;

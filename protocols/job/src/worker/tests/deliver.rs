@@ -101,7 +101,7 @@ fn a_receipt_that_was_not_durable_at_the_crash_never_left_and_is_run_again() {
 }
 
 #[test]
-fn a_closed_call_stops_and_deletes_everything_of_its_experiment() {
+fn a_closed_call_stops_everything_of_its_experiment_and_leaves_the_numbers_that_were_run() {
     let lab = Lab::new(REQUESTER, "closed");
     let mut station = Station::with_more_leases(config(), &lab, 3, 60_000);
     station.finish();
@@ -109,7 +109,104 @@ fn a_closed_call_stops_and_deletes_everything_of_its_experiment() {
     station.hear(lab.call_with(2, station.now, |call| call.state = CallState::Closed { log }));
     assert_eq!(station.worker.outbox_len(), 0);
     assert_eq!(station.stopped.len(), 2);
-    assert!(station.disk.keys().all(|key| key.0[0] == b'p'), "all that is left is that its requester is known");
+    assert!(station.disk.keys().all(|key| matches!(key.0[0], b'p' | b'c')), "its requester is known, and what was run");
+}
+
+/// The station hears an open Call again and takes two leases, 0 and 1. Whether it runs them.
+fn runs_again(mut station: Station, lab: &Lab) -> usize {
+    station.hear(lab.call(9, station.now));
+    let asks = |out: &Out| match &out.request {
+        Request::Claim(claim) => (claim.free > 0).then_some(out.send),
+        Request::Deliver(deliver) => (deliver.free > 0).then_some(out.send),
+        _ => None,
+    };
+    let Some(send) = station.sent.iter().find_map(asks) else { return 0 };
+    station.answer(send, lab.leases(0, 2, 60_000));
+    if !station.fetches.is_empty() {
+        station.fetched();
+    }
+    station.started.len()
+}
+
+#[test]
+fn what_was_run_is_not_run_again_after_the_experiment_was_closed_and_the_station_restarted() {
+    let lab = Lab::new(REQUESTER, "reopened");
+    let mut station = Station::with_leases(config(), &lab, 2, 60_000);
+    station.finish();
+    station.finish();
+    let log = Content::raw(b"log").cid;
+    station.hear(lab.call_with(2, station.now, |call| call.state = CallState::Closed { log }));
+    assert_eq!(runs_again(Station::restored(config(), station.disk, station.now), &lab), 0);
+}
+
+#[test]
+fn what_was_run_is_not_run_again_although_its_receipts_made_room_for_others() {
+    let lab = Lab::new(REQUESTER, "made room");
+    let mut station = Station::with_leases(config(), &lab, 2, 60_000);
+    station.finish();
+    station.finish();
+    station.worker.works.get_mut(&lab.id).expect("here").outbox_bytes = u64::MAX / 2;
+    station.handle(Event::Tick);
+    assert_eq!(station.worker.outbox_len(), 0);
+    assert_eq!(runs_again(Station::restored(config(), station.disk, station.now), &lab), 0);
+}
+
+/// A station with receipts of 1.4 MB for a requester whose Call names a direct address, and its first delivery.
+fn with_a_large_delivery(lab: &Lab) -> (Station, Ticket, Deliver) {
+    let mut station = Station::with_leases(config(), lab, 1, HOUR);
+    station.handle(Event::Connected { node: lab.key.node(), topics: vec![name("topic")] });
+    station.sent.retain(|out| matches!(out.request, Request::Deliver(_)));
+    station.finish();
+    let (send, _) = station.deliver();
+    let leases = lab.ack_with(|ack| {
+        ack.held = List::first([0]);
+        ack.leases = Some(lab.batch(1, 32, HOUR));
+    });
+    station.answer(send, leases);
+    for output in 0..32_u8 {
+        station.finish_with(vec![output; 45_000]);
+    }
+    let (send, _) = station.deliver();
+    station.answer(send, lab.ack_with(|ack| ack.held = List::first([1])));
+    let (send, deliver) = station.deliver();
+    (station, send, deliver)
+}
+
+fn bytes(deliver: Deliver) -> usize {
+    crate::codec::encode(&Request::Deliver(deliver)).len()
+}
+
+#[test]
+fn receipts_for_a_requester_whose_call_names_direct_addresses_get_through_a_relay() {
+    let lab = Lab::new(REQUESTER, "relayed");
+    let (mut station, send, deliver) = with_a_large_delivery(&lab);
+    assert!(bytes(deliver) > crate::work::RELAYED_BYTES_MAX);
+    let reports = station.reports().len();
+    station.fail(send, SendFailure::TooLarge);
+    for lease in 2..33 {
+        let (send, deliver) = station.deliver();
+        assert_eq!(deliver.receipts.iter().map(|delivery| delivery.receipt.body.lease).collect::<Vec<_>>(), [lease]);
+        assert!(bytes(deliver) <= crate::work::RELAYED_BYTES_MAX);
+        station.answer(send, lab.holds(&[lease]));
+    }
+    assert_eq!(station.worker.outbox_len(), 0);
+    assert!(station.reports()[reports..].iter().all(|(_, action)| *action == PeerAction::Useful), "it is nobody's fault");
+}
+
+#[test]
+fn a_requester_that_answers_through_a_relay_is_brought_no_more_than_a_relay_carries() {
+    let lab = Lab::new(REQUESTER, "answered");
+    let (mut station, send, _) = with_a_large_delivery(&lab);
+    let near = Near { cluster: Cluster::V4([198, 51, 100]), is_relayed: true };
+    station.handle(Event::Answered { send, answer: Ok(lab.holds(&[2])), near: Some(near) });
+    station.pass(SECOND);
+    assert!(bytes(station.deliver().1) <= crate::work::RELAYED_BYTES_MAX);
+    // What is refused although it is small is asked again after a while, and not at once.
+    let (mut station, send, _) = with_a_large_delivery(&lab);
+    station.fail(send, SendFailure::TooLarge);
+    let (send, _) = station.deliver();
+    station.fail(send, SendFailure::TooLarge);
+    assert!(station.sent.is_empty());
 }
 
 #[test]
