@@ -69,7 +69,7 @@ pure = {{ trust = "fixed:3" }}
 [[check]]
 eventually = "delivered >= 99%"
 [[check]]
-eventually = "every_job_settles"
+eventually = "every_job_agrees"
 "#
     ));
     assert_eq!(failed(&result), Vec::<Value>::new());
@@ -107,7 +107,7 @@ pure = {{ trust = "fixed:3" }}
 [[check]]
 always = "seats_by_cluster"
 [[check]]
-eventually = "every_job_settles"
+eventually = "every_job_agrees"
 "#
     ));
     assert_eq!(failed(&result), Vec::<Value>::new());
@@ -155,7 +155,7 @@ always = "no_job_settled_twice"
 [[check]]
 always = "bounded_queues"
 [[check]]
-eventually = "every_job_settles"
+eventually = "every_job_agrees"
 "#
     ));
     assert_eq!(failed(&result), Vec::<Value>::new());
@@ -190,7 +190,7 @@ jobs = 3
 wall = "5s"
 pure = {{ trust = "fixed:3" }}
 [[check]]
-eventually = "every_job_settles"
+eventually = "every_job_agrees"
 "#
     ));
     assert_eq!(failed(&result), Vec::<Value>::new());

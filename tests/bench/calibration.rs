@@ -55,15 +55,18 @@ struct Order {
 
 /// Both sides, and how far apart they are.
 pub(crate) fn measure(simulator: &Path, report: &mut Report) {
-    let Some(result) = super::sim::run(simulator, &["run".to_owned(), "sim/scenarios/calibration.toml".to_owned()]) else { return };
-    let mut real = processes();
+    let Some(result) = super::sim::run(simulator, &["run".to_owned(), "sim/scenarios/calibration.toml".to_owned()], report) else { return };
+    let mut real = processes(report);
     real.sort_by(f64::total_cmp);
     if real.is_empty() {
-        return eprintln!("calibration: no job settled in the real processes");
+        return report.failed("calibration: no job settled in the real processes".into());
     }
     for (name, share) in QUANTILES {
         let simulated = result.pointer(&format!("/metrics/latencies/verdict/quantiles/{name}")).and_then(serde_json::Value::as_f64);
-        let Some(simulated) = simulated else { continue };
+        let Some(simulated) = simulated else {
+            report.failed(format!("calibration: the simulator has no {name}"));
+            continue;
+        };
         let rank = (real.len() as f64 * share).ceil() as usize;
         let measured = real[rank.clamp(1, real.len()) - 1];
         report.add_beside(
@@ -79,7 +82,7 @@ pub(crate) fn measure(simulator: &Path, report: &mut Report) {
 }
 
 /// Settle latencies of the real processes, in ms.
-fn processes() -> Vec<f64> {
+fn processes(report: &mut Report) -> Vec<f64> {
     let (plan, _) = plan();
     let reserved: Vec<TcpListener> = plan.stations.iter().map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")).collect();
     let ports: Vec<u16> = reserved.iter().map(|socket| socket.local_addr().expect("an address").port()).collect();
@@ -97,9 +100,12 @@ fn processes() -> Vec<f64> {
     if let Some(requester) = children.last_mut().and_then(|child| child.stdout.take()) {
         BufReader::new(requester).read_line(&mut line).expect("a pipe can be read");
     }
-    for mut child in children {
+    for (number, mut child) in children.into_iter().enumerate() {
         drop(child.stdin.take());
-        child.wait().expect("a child ends");
+        let status = child.wait().expect("a child ends");
+        if !status.success() {
+            report.failed(format!("calibration: station {number} ended with {status}"));
+        }
     }
     serde_json::from_str(&line).unwrap_or_default()
 }

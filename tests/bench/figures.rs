@@ -97,6 +97,9 @@ impl Report {
         n: usize,
         attack: Option<Attack>,
     ) {
+        if !value.is_finite() || anchor.as_ref().is_some_and(|anchor| !anchor.value.is_finite()) {
+            return self.failed(format!("{name}: nothing was read"));
+        }
         let value = (value * 1_000.0).round() / 1_000.0;
         let (unit, target) = (unit.into(), target.map(Cow::Borrowed));
         self.show(Figure { name, value, unit, target, anchor, n, machine: self.machine.clone(), attack });

@@ -38,7 +38,7 @@ struct World {
     closed: bool,
 }
 
-/// Megabytes resident at the end.
+/// The most megabytes that were resident.
 pub(crate) fn million_jobs(short: bool) -> f64 {
     let side = if short { 317 } else { 1_000 };
     let mut world = World::new();
@@ -202,5 +202,5 @@ fn effects<E>(action: Action<E>) -> Vec<E> {
 fn resident_mb() -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kilobytes = text.lines().find(|line| line.starts_with("VmHWM:")).and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) as f64 / 1_024.0
+    kilobytes.map_or(f64::NAN, |kilobytes| kilobytes as f64 / 1_024.0)
 }

@@ -64,12 +64,12 @@ pub(crate) fn build() -> PathBuf {
     executable.expect("cargo names the executable")
 }
 
-/// Proportional set size of a process and all its descendants.
+/// Proportional set size of a process and all its descendants; NaN where the first cannot be read. Others may have ended meanwhile.
 #[expect(clippy::cast_precision_loss, reason = "kilobytes of memory")]
 fn tree_pss_mb(id: u32) -> f64 {
     let of = |id: u32| {
         let text = std::fs::read_to_string(format!("/proc/{id}/smaps_rollup")).unwrap_or_default();
-        text.lines().find(|line| line.starts_with("Pss:")).and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0)
+        text.lines().find(|line| line.starts_with("Pss:")).and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
     };
     let mut tree = vec![id];
     let mut at = 0;
@@ -78,15 +78,17 @@ fn tree_pss_mb(id: u32) -> f64 {
         tree.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
         at += 1;
     }
-    tree.iter().map(|id| of(*id)).sum::<u64>() as f64 / 1_024.0
+    let Some(first) = of(id) else { return f64::NAN };
+    (first + tree[1..].iter().filter_map(|id| of(*id)).sum::<u64>()) as f64 / 1_024.0
 }
 
-/// User and system time of a process so far.
+/// User and system time of a process so far; NaN where it cannot be read.
 #[expect(clippy::cast_precision_loss, reason = "clock ticks of a short life")]
 fn processor_seconds(id: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     let after = text.rsplit_once(") ").map_or("", |(_, after)| after);
-    let ticks: u64 = after.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    let ticks: Vec<u64> = after.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
+    let [user, system] = ticks[..] else { return f64::NAN };
     // Linux counts in hundredths of a second for user space, whatever the kernel's own clock.
-    ticks as f64 / 100.0
+    (user + system) as f64 / 100.0
 }

@@ -125,13 +125,12 @@ fn until_it_waits(process: u32) {
 /// Resident bytes of a process, and those of them that are its own.
 #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]
 fn memory(process: u32) -> (f64, f64) {
-    let text = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
-    let pages = text.split_whitespace().filter_map(|pages| pages.parse::<u64>().ok()).collect::<Vec<_>>();
-    let bytes = |pages: u64| (pages * 4096) as f64;
-    match pages[..] {
-        [_, resident, shared, ..] => (bytes(resident), bytes(resident.saturating_sub(shared))),
-        _ => (f64::NAN, f64::NAN),
-    }
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let bytes = |name: &str| {
+        let kilobytes = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kilobytes.map_or(f64::NAN, |kilobytes| (kilobytes << 10) as f64)
+    };
+    (bytes("VmRSS:"), bytes("RssAnon:"))
 }
 
 /// A step: the parent's answer, the guest's next call; beside as many bytes sent to a process that sends them back.

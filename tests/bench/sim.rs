@@ -98,12 +98,13 @@ pub(crate) fn build(measured: bool) -> PathBuf {
     if measured { own.with_file_name("../measured/station-sim") } else { own.with_file_name("station-sim") }
 }
 
-/// Runs `station-sim` and reads its JSON; none, with the reason on stderr, when it failed.
-pub(crate) fn run(program: &Path, arguments: &[String]) -> Option<Value> {
+/// Runs `station-sim` and reads its JSON. The report is told where there is none, and where a check of the scenario failed.
+pub(crate) fn run(program: &Path, arguments: &[String], report: &mut Report) -> Option<Value> {
     let output = Command::new(program).current_dir(root()).args(arguments).arg("--json").stderr(Stdio::inherit()).output().expect("it starts");
     let parsed = serde_json::from_slice(&output.stdout).ok();
-    if parsed.is_none() {
-        eprintln!("station-sim {} gave no result ({})", arguments.join(" "), output.status);
+    if parsed.is_none() || !output.status.success() {
+        let what = if parsed.is_none() { "gave no result" } else { "failed" };
+        report.failed(format!("station-sim {} {what} ({})", arguments.join(" "), output.status));
     }
     parsed
 }
@@ -130,7 +131,7 @@ fn mesh(program: &Path, mesh: Mesh, report: &mut Report) -> Option<f64> {
     ]
     .map(str::to_owned)
     .to_vec();
-    let result = run(program, &arguments)?;
+    let result = run(program, &arguments, report)?;
     let name = |what: &str| format!("stations_{stations}_{fidelity}_{what}");
     let connections = Anchor { name: "connections_p50".into(), value: number(&result, "/connections/p50").unwrap_or(f64::NAN) };
     let whole = Anchor { name: "with_the_joining".into(), value: number(&result, "/speed/virtual_per_real").unwrap_or(f64::NAN) };
@@ -141,7 +142,7 @@ fn mesh(program: &Path, mesh: Mesh, report: &mut Report) -> Option<f64> {
     if let Some(value) = number(&result, "/speed/resident_mb") {
         report.add_beside(name("rss_mb"), value, "MB", memory_target, 1, connections);
     }
-    let calls = number(&result, "/counts/calls_told").unwrap_or(0.0);
+    let calls = number(&result, "/counts/calls_told").unwrap_or(f64::NAN);
     report.add(name("calls_per_virtual_s"), calls / (duration_s - warmup_s) as f64, "Calls/s", None, calls as usize);
     let samples = |path| number(&result, path).map_or(0, |count| count as usize);
     for (what, path, unit) in [
@@ -180,7 +181,7 @@ fn targets(stations: u32, fidelity: &str) -> (Option<&'static str>, Option<&'sta
 
 /// The scenario of fifty stations with every kind of fault, which CI runs.
 fn faults(program: &Path, report: &mut Report) {
-    let Some(result) = run(program, &["run".to_owned(), "sim/scenarios/ci-50.toml".to_owned()]) else { return };
+    let Some(result) = run(program, &["run".to_owned(), "sim/scenarios/ci-50.toml".to_owned()], report) else { return };
     if let Some(value) = number(&result, "/speed/real_s") {
         report.add("ci_50_real_s", value, "s", Some("< 20"), 1);
     }

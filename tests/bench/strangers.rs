@@ -86,7 +86,7 @@ pub(crate) fn measure(short: bool, only: &[String], report: &mut Report) {
         others.chunks(1).for_each(|part| play(part, &program, short, report));
         floods.chunks(if short { 1 } else { SIDE_BY_SIDE }).for_each(|parts| play(parts, &program, short, report));
     } else {
-        eprintln!("left out: this machine gives no network namespace to its users");
+        report.failed("attacks on a station: this machine gives no network namespace to its users".into());
     }
     if chosen("mesh") {
         machines::delivered(short, report);

@@ -135,7 +135,7 @@ fn tests_wait_for_events_and_do_not_sleep() {
 }
 
 /// Files whose tests are about the machine's own clock or entropy, and take whatever it says.
-const OF_THE_MACHINE: [&str; 3] = ["node/src/clock/tests.rs", "sim/src/det/canary/tests.rs", "tests/it/tidy.rs"];
+const OF_THE_MACHINE: [&str; 2] = ["node/src/clock/tests.rs", "tests/it/tidy.rs"];
 
 #[test]
 fn no_test_takes_its_end_from_the_day_the_place_or_the_machine() {

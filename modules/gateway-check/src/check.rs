@@ -173,12 +173,15 @@ fn words(failure: Failure) -> &'static str {
         Failure::BadRequest => "the request is not one a station sends",
         Failure::TooManyRedirects => "redirected too often",
         Failure::StationFailed => "the station itself could not ask",
+        Failure::Other => "a reason that this module does not know",
     }
 }
 
 fn of_failure(failure: Failure, head: &Head) -> Verdict {
     match failure {
-        Failure::NotGranted | Failure::RefusedAddress | Failure::Quota | Failure::BadRequest | Failure::StationFailed => Verdict::RefusedByHost,
+        Failure::NotGranted | Failure::RefusedAddress | Failure::Quota | Failure::BadRequest | Failure::StationFailed | Failure::Other => {
+            Verdict::RefusedByHost
+        }
         // Of a head that is too large the status is not known: nothing is said of the block.
         Failure::TooLarge if head.status.is_none() => Verdict::HttpError,
         Failure::Dns | Failure::Connect | Failure::Tls => Verdict::Unreachable,

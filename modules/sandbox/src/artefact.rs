@@ -100,6 +100,13 @@ impl Artefact {
         self.tier
     }
 
+    /// Bytes of its machine code.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn code_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// A job of it has used this much fuel.
     pub(crate) fn used(&self, fuel: u64) {
         // Wrapping would only make a hot module cold again.

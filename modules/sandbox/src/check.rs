@@ -45,6 +45,11 @@ pub(crate) const GLOBALS_MAX: u32 = 10_000;
 pub(crate) const SEGMENTS_MAX: u32 = 100_000;
 /// Most elements of all segments together, as many as of one table: each is a reference in the instance.
 pub(crate) const ELEMENTS_MAX: u64 = TABLE_ELEMENTS_MAX as u64;
+/// Most parameters and results of all imports and exports together, by [`Counts::size`]: the parser bounds them itself, and our own exports come
+/// on top.
+pub(crate) const TYPE_SIZE_MAX: u64 = 900_000;
+/// Most pages of a memory: one less than half of what 32 bits address. Above that the engine traps where the specification does not.
+pub(crate) const PAGES_MAX: u64 = (1 << 15) - 1;
 /// Longest constant expression: a sum of a few globals has a tenth of it.
 pub(crate) const CONSTANT_BYTES_MAX: u64 = 256;
 /// Most loops around an operator times locals of the function: each loop may merge each local, and compiling that takes more than linear
@@ -94,8 +99,6 @@ pub enum Refusal {
     Feature { what: &'static str, hint: &'static str },
     #[error("it is not valid: {0}")]
     Invalid(String),
-    #[error("it does not compile: {0}")]
-    NotCompiled(String),
     /// Of a job's limits and not of the profile.
     #[error("it needs {}", size::needed(*needs, *limit))]
     MemoryAtStart { needs: u64, limit: u64 },
@@ -169,8 +172,11 @@ struct Counts {
     /// How many of these are imported, and how many bodies came.
     imported: usize,
     bodies: usize,
-    /// Parameters of each type.
+    /// Parameters of each type, and these with its results.
     parameters: Vec<u64>,
+    values: Vec<u64>,
+    /// Of imports and exports so far.
+    type_size: u64,
     locals: u64,
     branch_targets: u64,
     elements: u64,
@@ -190,6 +196,7 @@ impl Counts {
                     at_most("parameters of one type", ty.params().len() as u64, PARAMETERS_MAX as u64)?;
                     at_most("results of one type", ty.results().len() as u64, RESULTS_MAX as u64)?;
                     self.parameters.push(ty.params().len() as u64);
+                    self.values.push((ty.params().len() + ty.results().len()) as u64);
                     self.types.push(letters(ty.params()).zip(letters(ty.results())));
                 }
             }
@@ -200,7 +207,9 @@ impl Counts {
                 for import in section.into_imports() {
                     let import = import.map_err(invalid)?;
                     at_most("imports", self.functions.len() as u64 + 1, IMPORTS_MAX.into())?;
-                    self.functions.push(self.import(import.module, import.name, import.ty)?);
+                    let ty = self.import(import.module, import.name, import.ty)?;
+                    self.functions.push(ty);
+                    self.size(Some(ty))?;
                 }
                 self.imported = self.functions.len();
             }
@@ -220,7 +229,12 @@ impl Counts {
                     }
                 }
             }
-            Payload::MemorySection(section) => self.memories = section.count(),
+            Payload::MemorySection(section) => {
+                self.memories = section.count();
+                for memory in section {
+                    at_most("pages of memory at the start", memory.map_err(invalid)?.initial, PAGES_MAX)?;
+                }
+            }
             payload @ (Payload::GlobalSection(_) | Payload::ElementSection(_) | Payload::DataSection(_)) => self.initial(payload)?,
             Payload::ExportSection(section) => {
                 at_most("exports", section.count().into(), FUNCTIONS_MAX.into())?;
@@ -270,6 +284,10 @@ impl Counts {
         }
         self.elements += match segment.items {
             ElementItems::Functions(items) => u64::from(items.count()),
+            // The engine keeps functions alone: on `table.init` of anything else it would end the process.
+            ElementItems::Expressions(ty, _) if !ty.is_func_ref() => {
+                return Err(Refusal::Feature { what: "element segments of externref", hint: "" });
+            }
             ElementItems::Expressions(_, items) => {
                 let count = u64::from(items.count());
                 at_most("elements of segments", self.elements + count, ELEMENTS_MAX)?;
@@ -295,7 +313,15 @@ impl Counts {
         matches!(self.types.get(index as usize), Some(Some((p, r))) if p == parameters && r == results)
     }
 
+    /// Counts an import or export: a function of this type, or anything else.
+    fn size(&mut self, function: Option<u32>) -> Result<(), Refusal> {
+        let values = |ty: u32| self.values.get(ty as usize).copied().unwrap_or(0);
+        self.type_size += function.map_or(1, |ty| 2 + values(ty));
+        at_most("parameters and results of imports and exports", self.type_size, TYPE_SIZE_MAX)
+    }
+
     fn export(&mut self, name: &str, kind: ExternalKind, index: u32) -> Result<(), Refusal> {
+        self.size(self.functions.get(index as usize).copied().filter(|_| kind == ExternalKind::Func))?;
         match name {
             "memory" => self.memory_exported = kind == ExternalKind::Memory,
             "_start" => {

@@ -105,6 +105,7 @@ pub(crate) fn compile(spawner: &Spawner, killer: &Killer, bounds: Bounds, module
             Ok(Artefact::new(Arc::from(bytes), tier, needs))
         }
         Ok(CompileReport::TooMuchCode) => Err(CompileError::TooCostly(CompileLimit::MachineCode)),
+        Ok(CompileReport::NotCompiled(reason)) if reason.len() <= REASON_BYTES_MAX => Err(CompileError::Failed(reason)),
         Ok(CompileReport::BadModule(reason)) if reason.len() <= REASON_BYTES_MAX => Err(CompileError::BadModule(reason)),
         Ok(_) => Err(CompileError::Failed("the compile worker broke the rules".into())),
         Err(error) => Err(exceeded(&error, status).map_or_else(

@@ -32,6 +32,8 @@ pub(crate) enum CompileReport {
     BadModule(String),
     /// There is more machine code than was allowed, on each tier that was tried.
     TooMuchCode,
+    /// The compiler has none for a module of the profile, and this is its reason.
+    NotCompiled(String),
 }
 
 /// Machine code, and what is known of it.

@@ -20,7 +20,7 @@ pub const READ_BYTES_MAX: usize = 256 << 10;
 pub const MESSAGE_BYTES_MAX: usize = 256;
 /// Largest checkpoint: one block.
 pub const CHECKPOINT_BYTES_MAX: usize = 1 << 20;
-/// Standard error kept; the rest is dropped in silence, because a log is a courtesy and never a result.
+/// Standard error kept: its end. What came before is dropped in silence, because a log is a courtesy and never a result.
 pub const LOG_BYTES_MAX: usize = 16 << 10;
 
 /// What one run gets.
@@ -92,7 +92,7 @@ pub struct Done {
     pub outcome: Outcome,
     #[serde(with = "serde_bytes")]
     pub output: Vec<u8>,
-    /// Standard error, cut.
+    /// Standard error: the last [`LOG_BYTES_MAX`] bytes of it.
     #[serde(with = "serde_bytes")]
     pub log: Vec<u8>,
     /// Fuel used; all of it where the worker could not say.

@@ -45,10 +45,10 @@ pub(crate) const FRAME_UNITS_MAX: u64 = 1 << 17;
 /// Most stack units of a function that calls nothing and is not counted: one such frame is on the stack at a time.
 pub(crate) const LEAF_UNITS_MAX: u64 = 1 << 10;
 
+/// Pages that 32 bits address: the maximum of a memory that names none. What a job may have is less, see `check::PAGES_MAX`.
+const PAGES_ADDRESSED: u64 = 1 << 16;
 /// Elements by which a table without a maximum of its own may grow.
 pub(crate) const TABLE_GROWTH: u64 = 1 << 15;
-/// Most pages of a memory: all that 32 bits address.
-pub(crate) const PAGES_MAX: u64 = 1 << 16;
 
 /// Why a module has no normal form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,7 +153,7 @@ impl<'a> Parts<'a> {
             Payload::MemorySection(section) => {
                 for memory in section {
                     let mut memory = memory?;
-                    memory.maximum = Some(memory.maximum.unwrap_or(PAGES_MAX));
+                    memory.maximum = Some(memory.maximum.unwrap_or(PAGES_ADDRESSED));
                     self.memories.memory(same.memory_type(memory)?);
                 }
             }

@@ -212,7 +212,7 @@ impl Session {
             match status.and_then(|status| status.code()) {
                 Some(EXIT_OUT_OF_MEMORY) => Outcome::OutOfMemory,
                 Some(EXIT_NATIVE_STACK) => return Err(SandboxError::NativeStack),
-                // The worker's own allocations abort it; the guest's memory grows by other means.
+                // The worker's own allocations abort it, and nothing else does: it exits where it panics. The guest's memory grows by other means.
                 _ if status.and_then(system::ended) == Some(CompileLimit::Memory) => return Err(SandboxError::Memory),
                 _ => Outcome::Killed,
             }

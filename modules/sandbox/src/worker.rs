@@ -21,6 +21,10 @@ use crate::frame::{self, CompileReport, CompileRequest, FromWorker};
 use crate::isolation::{Layers, Purpose};
 use crate::system::{self, Socket};
 
+/// Why a module of the profile has no machine code: the compiler's own affair.
+#[derive(Debug)]
+pub(crate) struct NotCompiled(pub(crate) String);
+
 /// First argument of a worker: nothing a user would type.
 pub(crate) const WORKER_ARGUMENT: &str = "__station_worker";
 /// Second argument.
@@ -34,6 +38,8 @@ pub(crate) const PROBE: &str = "probe";
 pub(crate) const EXIT_FAILED: i32 = 70;
 /// The machine refused memory within the job's limit.
 pub(crate) const EXIT_OUT_OF_MEMORY: i32 = 71;
+/// A panic of ours. The process ends at once: behind the engine's calls a panic would abort, which is how memory that is refused ends it.
+pub(crate) const EXIT_PANICKED: i32 = 101;
 /// The guest's native stack ended before its counted one; the parent reports that the sandbox failed.
 pub(crate) const EXIT_NATIVE_STACK: i32 = 72;
 
@@ -79,6 +85,7 @@ fn enter(wanted: Layers, native: Option<NativeGuest>) {
     if arguments.next().is_none_or(|first| first != WORKER_ARGUMENT) {
         return;
     }
+    end_where_one_panics();
     let kind = arguments.next().unwrap_or_default();
     let purpose = if kind == COMPILE { Purpose::Compile } else { Purpose::Run };
     let Some((socket, held)) = system::shut_in(wanted, purpose) else { std::process::exit(EXIT_FAILED) };
@@ -97,6 +104,11 @@ fn enter(wanted: Layers, native: Option<NativeGuest>) {
         Err(std::io::ErrorKind::InvalidInput.into())
     };
     std::process::exit(if ended.is_ok() { 0 } else { EXIT_FAILED });
+}
+
+/// A panic is named by what it is.
+fn end_where_one_panics() {
+    std::panic::set_hook(Box::new(|_| std::process::exit(EXIT_PANICKED)));
 }
 
 fn compile_natively(mut socket: &Socket, held: Layers, guest: NativeGuest) -> std::io::Result<()> {

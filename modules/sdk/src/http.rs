@@ -17,8 +17,8 @@ pub const OPERATION: &str = "http.fetch";
 pub const MAX_BYTES_DEFAULT: u64 = 4 << 20;
 /// How long a request may take unless told otherwise.
 pub const TIMEOUT_MS_DEFAULT: u64 = 15_000;
-/// How much longer than the request's own time-out the guest waits for the host's word about it.
-const GRACE_MS: u64 = 10_000;
+/// To the end of the execution: polite queues come before the request's own time-out, and the host's word always comes.
+const WAIT_MS: u32 = u32::MAX;
 /// Read from the host at once: large enough that a 2 MiB block costs few calls, small beside a module's memory.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Largest head the host may send: headers are bounded well below it.
@@ -112,9 +112,9 @@ impl Request {
 
     /// Asks the host and returns at once: several requests submitted before the first is read run side by side.
     pub fn submit(&self) -> Result<Pending, Error> {
-        let request = serde_ipld_dagcbor::to_vec(self).map_err(|error| Error::Malformed(error.to_string()))?;
+        let request = crate::encoded(self).map_err(Error::Malformed)?;
         let handle = errno::check(backend::submit(OPERATION, &request)).map_err(|errno| Error::Host { call: HostCall::Submit, errno })?;
-        Ok(Pending { handle, wait_ms: u32::try_from(self.timeout_ms.saturating_add(GRACE_MS)).unwrap_or(u32::MAX) })
+        Ok(Pending { handle })
     }
 }
 
@@ -122,7 +122,6 @@ impl Request {
 #[derive(Debug)]
 pub struct Pending {
     handle: u32,
-    wait_ms: u32,
 }
 
 impl Pending {
@@ -145,7 +144,7 @@ impl Pending {
     }
 
     fn wait(&self) -> Result<(), Error> {
-        errno::check(backend::wait(&[self.handle], self.wait_ms)).map(|_| ()).map_err(|errno| Error::Host { call: HostCall::Wait, errno })
+        errno::check(backend::wait(&[self.handle], WAIT_MS)).map(|_| ()).map_err(|errno| Error::Host { call: HostCall::Wait, errno })
     }
 }
 
@@ -174,9 +173,9 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// What the host saw and measured. Times are in microseconds; `None` for a step that did not happen.
+/// What the host saw and measured. Times are in microseconds; `None` for a step that did not happen. What a newer host says besides, a
+/// module that is published already does not see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Head {
     /// Why there is no complete response; `None` if there is one, whatever its status.
     pub error: Option<Failure>,
@@ -237,6 +236,9 @@ pub enum Failure {
     TooManyRedirects,
     /// The station itself could not ask: its resolver, its network or its disk failed. It says nothing of the target.
     StationFailed,
+    /// A reason that this SDK is too old to know; `detail` has the host's words.
+    #[serde(other)]
+    Other,
 }
 
 /// Which host call failed.
@@ -275,7 +277,7 @@ fn parse(mut stream: Vec<u8>) -> Result<Response, Error> {
         return Err(malformed("the head is too large"));
     }
     let head = rest.get(..length).ok_or_else(|| malformed("the head is cut short"))?;
-    let head = serde_ipld_dagcbor::from_slice(head).map_err(|error| Error::Malformed(error.to_string()))?;
+    let head = crate::decoded(head).map_err(Error::Malformed)?;
     stream.drain(..4 + length);
     Ok(Response { head, body: stream })
 }

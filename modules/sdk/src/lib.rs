@@ -21,6 +21,8 @@ pub mod replay;
 
 mod backend;
 
+/// Longest message of [`progress`]: one line. A host takes no longer one.
+pub const MESSAGE_BYTES_MAX: usize = 256;
 /// Exit code of a module whose input is not what it expects, or that cannot write its output.
 const EXIT_BAD_INPUT: i32 = 2;
 
@@ -46,12 +48,29 @@ pub fn run<In: DeserializeOwned, Out: Serialize>(job: impl FnOnce(In) -> Out) {
 
 /// [`run`] on bytes, for tests: canonical DAG-CBOR in, canonical DAG-CBOR out.
 pub fn run_on<In: DeserializeOwned, Out: Serialize>(input: &[u8], job: impl FnOnce(In) -> Out) -> Result<Vec<u8>, JobError> {
-    serde_ipld_dagcbor::to_vec(&job(decode(input)?)).map_err(|error| JobError::Output(error.to_string()))
+    encoded(&job(decode(input)?)).map_err(JobError::Output)
 }
 
 /// A value from its DAG-CBOR: for modules that meet such bytes elsewhere than in their input.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JobError> {
-    serde_ipld_dagcbor::from_slice(bytes).map_err(|error| JobError::Input(error.to_string()))
+    decoded(bytes).map_err(JobError::Input)
+}
+
+/// A value, or in words why these bytes are none of its type.
+pub(crate) fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_ipld_dagcbor::from_slice(bytes).map_err(|error| match error {
+        // The crate would show it as Rust code.
+        serde_ipld_dagcbor::DecodeError::Msg(words) => words,
+        other => other.to_string(),
+    })
+}
+
+/// Canonical bytes, or in words why the value has none.
+pub(crate) fn encoded<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    serde_ipld_dagcbor::to_vec(value).map_err(|error| match error {
+        serde_ipld_dagcbor::EncodeError::Msg(words) => words,
+        other @ serde_ipld_dagcbor::EncodeError::Write(_) => other.to_string(),
+    })
 }
 
 /// Why a job's bytes could not be turned into the module's types or back.
@@ -68,9 +87,10 @@ fn fail(what: &str, why: &str) -> ! {
     process::exit(EXIT_BAD_INPUT)
 }
 
-/// Tells whoever watches how far this job is: `permille` of 1,000, and a few words. The host may drop reports that come too often.
+/// Tells whoever watches how far this job is: `permille` of 1,000, and a few words, of which the first [`MESSAGE_BYTES_MAX`] bytes
+/// travel. The host may drop reports that come too often.
 pub fn progress(permille: u32, message: &str) {
-    backend::progress(permille, message);
+    backend::progress(permille, &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)]);
 }
 
 /// Gives the host `bytes` to keep beside the job as its partial result; a later one replaces it.
@@ -87,7 +107,7 @@ pub fn log(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Writes one formatted line to the job's log (standard error). The host keeps the first few kilobytes.
+/// Writes one formatted line to the job's log (standard error). The host keeps the last few kilobytes.
 #[macro_export]
 macro_rules! log {
     ($($part:tt)*) => { $crate::log(&format!($($part)*)) };

@@ -37,7 +37,62 @@ fn a_job_turns_its_input_into_its_output() {
 #[test]
 fn an_input_of_another_shape_is_named() {
     let failed = run_on(&encoded(&Sum { sum: 5 }), |Numbers { a, b }| Sum { sum: a + b });
-    assert!(matches!(failed, Err(JobError::Input(why)) if why.contains("sum")));
+    // In words, and not as Rust code.
+    assert_eq!(failed.map_err(|error| error.to_string()), Err("input: unknown field `sum`, expected `a` or `b`".into()));
+    let failed = run_on(&encoded(&Numbers { a: 2, b: 3 }), |Numbers { .. }| std::collections::BTreeMap::from([("share", f64::NAN)]));
+    assert!(matches!(failed, Err(JobError::Output(why)) if !why.contains("Msg")));
+}
+
+#[test]
+fn what_a_newer_host_says_besides_is_no_error() {
+    #[derive(Serialize)]
+    struct Newer {
+        bytes: u64,
+        detail: Option<String>,
+        error: &'static str,
+        headers: Vec<(String, String)>,
+        reused: bool,
+        quic_us: Option<u64>,
+    }
+    let head = Newer { bytes: 0, detail: Some("solar flare".into()), error: "weather", headers: Vec::new(), reused: false, quic_us: Some(7) };
+    let head = encoded(&head);
+    let stream = [&u32::try_from(head.len()).expect("small").to_le_bytes(), head.as_slice()].concat();
+    let response = with(Recording::new().operation(OPERATION, &encoded(&request()), Ok(stream)), || request().send()).expect("an answer");
+    assert_eq!(response.head, Head { error: Some(Failure::Other), detail: Some("solar flare".into()), ..Head::default() });
+}
+
+#[test]
+fn an_answer_in_another_form_is_told_in_words() {
+    let head = encoded(&Sum { sum: 5 });
+    let stream = [&u32::try_from(head.len()).expect("small").to_le_bytes(), head.as_slice()].concat();
+    let failed = with(Recording::new().operation(OPERATION, &encoded(&request()), Ok(stream)), || request().send());
+    assert_eq!(failed, Err(Error::Malformed("missing field `headers`".into())));
+}
+
+#[test]
+fn an_answer_is_waited_for_as_long_as_the_execution_lasts() {
+    let seen = observe(Recording::new().http(&request(), ok_head(), b"late"), || request().send().map(|response| response.body));
+    assert_eq!(seen.value, Ok(b"late".to_vec()));
+    // Not for the request's 500 ms: it may stand in a queue for a minute first.
+    assert!(seen.waits.iter().all(|wait| *wait == u32::MAX) && !seen.waits.is_empty());
+}
+
+#[test]
+fn the_recording_takes_no_more_than_a_station() {
+    let many = Request::get("https://many.example/");
+    let recording = (0..65).fold(Recording::new(), |recording, _| recording.http(&many, ok_head(), b""));
+    let seen = observe(recording, || {
+        progress(1, &"é".repeat(200));
+        let pending: Vec<_> = (0..65).map(|_| many.submit().expect("recorded")).collect();
+        let none = Err(Error::Host { call: HostCall::Wait, errno: errno::INVAL });
+        assert_eq!([first_ready(&pending[..64], 1), first_ready(&pending, 1), first_ready(&[], 1)], [Ok(0), none.clone(), none]);
+        let long = Request::get("https://long.example/").header("accept", &"x".repeat(64 << 10)).submit();
+        assert_eq!(long.map(|_| ()), Err(Error::Host { call: HostCall::Submit, errno: errno::INVAL }));
+        (checkpoint(&vec![0; 1 << 20]), checkpoint(&vec![0; (1 << 20) + 1]))
+    });
+    assert_eq!(seen.value, (Ok(()), Err(errno::INVAL)));
+    assert_eq!(seen.progress, [(1, "é".repeat(128))]);
+    assert_eq!(seen.checkpoints.len(), 1);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use station_protocol::experiment::file::{ExperimentFile, FileError};
 use station_protocol::experiment::{Class, InputForm, OutputForm, from_json};
 use station_protocol::human::{Size, Span};
 use station_protocol::limits::{LIMITS_MAX, Limits};
+use station_sandbox::LOG_BYTES_MAX;
 
 use super::files;
 use super::output::{Exit, Failure, Output};
@@ -226,7 +227,7 @@ impl Asked {
     }
 }
 
-/// Characters of a guest's log that are shown: a screen or two.
+/// Characters of the end of a guest's log that are shown: a screen or two.
 const LOG_CHARS_MAX: usize = 4_096;
 /// The same of an output; `--raw` and `--json` have all of it.
 const OUTPUT_CHARS_MAX: usize = 4_096;
@@ -236,7 +237,11 @@ fn words(trial: &Trial, with_output: bool) -> String {
     let mut text = format!("outcome  {}\n", trial.outcome);
     text.extend(limit(trial).map(|limit| format!("limit    {limit}\n")));
     text.push_str(&format!("fuel     {} of {}\ntime     {} ms\n", trial.fuel, trial.limits.fuel, trial.duration_ms));
-    let shown: String = trial.log.chars().take(LOG_CHARS_MAX).collect();
+    let left_out = trial.log.chars().count().saturating_sub(LOG_CHARS_MAX);
+    if left_out > 0 || trial.log.len() >= LOG_BYTES_MAX {
+        text.push_str("log      … (only the end of it)\n");
+    }
+    let shown: String = trial.log.chars().skip(left_out).collect();
     text.extend(shown.lines().map(|line| format!("log      {}\n", Line(line))));
     text.extend(trial.requests.iter().flat_map(|asked| &asked.records).map(|record| format!("asked    {}\n", request(record))));
     let form = match &trial.output {

@@ -45,7 +45,10 @@ pub enum Invariant {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Goal {
+    /// Each job has a verdict, whatever it says.
     EveryJobSettles,
+    /// Each job has a verdict that says what the work came to: stations agreed, or what was to be measured was.
+    EveryJobAgrees,
     Bound(Bound),
 }
 
@@ -162,7 +165,7 @@ const FIGURES: [(&str, Figure); 6] = [
 ];
 const ORDERS: [(&str, Order); 4] = [("<=", Order::AtMost), (">=", Order::AtLeast), ("<", Order::Below), (">", Order::Above)];
 
-const GOAL: &str = "write \"every_job_settles\" or a bound like \"p99(propagation) < 2s\" (mean, p50, p90, p99, max of propagation, claim, lease, result, \
+const GOAL: &str = "write \"every_job_settles\", \"every_job_agrees\" or a bound like \"p99(propagation) < 2s\" (mean, p50, p90, p99, max of propagation, claim, lease, result, \
                     verdict), \"delivered >= 99%\" (delivered, settled, wrong, dialled) or \"duplicates < 8\" (duplicates, redundancy)";
 
 fn find<T: Copy>(words: &[(&str, T)], word: &str) -> Option<T> {
@@ -281,6 +284,7 @@ impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EveryJobSettles => f.write_str("every_job_settles"),
+            Self::EveryJobAgrees => f.write_str("every_job_agrees"),
             Self::Bound(bound) => bound.fmt(f),
         }
     }
@@ -307,7 +311,11 @@ impl TryFrom<Raw> for Check {
             (Some(invariant), None) if raw.within.is_none() && raw.after.is_none() => Ok(Self::Always(invariant)),
             (Some(_), None) => Err("what holds always has neither within nor after: remove them".into()),
             (None, Some(goal)) => {
-                let goal = if goal == "every_job_settles" { Goal::EveryJobSettles } else { Goal::Bound(goal.parse()?) };
+                let goal = match goal.as_str() {
+                    "every_job_settles" => Goal::EveryJobSettles,
+                    "every_job_agrees" => Goal::EveryJobAgrees,
+                    bound => Goal::Bound(bound.parse()?),
+                };
                 Ok(Self::Eventually { goal, within: raw.within, after: raw.after.unwrap_or_default() })
             }
             _ => Err("a check has exactly one of the keys always and eventually".into()),

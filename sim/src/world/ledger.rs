@@ -86,6 +86,8 @@ pub struct Story {
     pub first_receipt_ms: Option<u64>,
     /// One per job with a verdict; none for those that expired.
     pub settled_ms: Vec<u64>,
+    /// Those of them that say what the work came to.
+    pub agreed_ms: Vec<u64>,
     pub closed_ms: Option<u64>,
     pub agreed: u64,
     pub expired: u64,
@@ -391,6 +393,9 @@ impl Inner {
                 let story = self.story(experiment);
                 if !matches!(verdict.decision, Decision::Expired { .. }) {
                     story.settled_ms.push(now_ms);
+                }
+                if matches!(verdict.decision, Decision::Agreed { .. } | Decision::Measured { .. }) {
+                    story.agreed_ms.push(now_ms);
                 }
                 match &verdict.decision {
                     Decision::Agreed { .. } | Decision::Failed { .. } | Decision::Measured { .. } => story.agreed += 1,

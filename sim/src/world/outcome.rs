@@ -313,15 +313,33 @@ fn invariants(asked: &[Invariant], violations: &[Violation]) -> Vec<CheckResult>
 fn judge(due: &Due, metrics: &Metrics, counted: &[&Story]) -> CheckResult {
     match &due.goal {
         Goal::Bound(bound) => metrics.judge(bound),
-        Goal::EveryJobSettles => {
-            let by_ms = due.by_ms.unwrap_or(u64::MAX);
-            let published: Vec<_> = counted.iter().filter(|story| story.published_ms <= by_ms).collect();
-            let all = published.iter().map(|story| story.jobs).sum::<u64>();
-            let done = published.iter().flat_map(|story| &story.settled_ms).filter(|at| **at <= by_ms).count() as u64;
-            let last = published.iter().flat_map(|story| story.settled_ms.iter().copied()).max().unwrap_or(0);
-            let by = due.by_ms.map_or_else(String::new, |by| format!(" by {:.0} s", by as f64 / 1e3));
-            let detail = format!("{done} of {all}{by}, the last at {:.0} s", last as f64 / 1e3);
-            CheckResult { check: "every_job_settles".to_owned(), passed: all > 0 && done == all, detail }
-        }
+        Goal::EveryJobSettles => verdicts(due, counted, |story| &story.settled_ms),
+        Goal::EveryJobAgrees => verdicts(due, counted, |story| &story.agreed_ms),
+    }
+}
+
+/// Whether each job that was published in time had one of these verdicts in time.
+fn verdicts(due: &Due, counted: &[&Story], times: fn(&Story) -> &[u64]) -> CheckResult {
+    let by_ms = due.by_ms.unwrap_or(u64::MAX);
+    let published: Vec<_> = counted.iter().filter(|story| story.published_ms <= by_ms).collect();
+    let all = published.iter().map(|story| story.jobs).sum::<u64>();
+    let done = published.iter().flat_map(|story| times(story)).filter(|at| **at <= by_ms).count() as u64;
+    let last = published.iter().flat_map(|story| times(story).iter().copied()).max().unwrap_or(0);
+    let by = due.by_ms.map_or_else(String::new, |by| format!(" by {:.0} s", by as f64 / 1e3));
+    let detail = format!("{done} of {all}{by}, the last at {:.0} s", last as f64 / 1e3);
+    CheckResult { check: due.goal.to_string(), passed: all > 0 && done == all, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_without_agreement_settles_and_does_not_agree() {
+        let undecided = Story { jobs: 2, settled_ms: vec![5, 9], agreed_ms: vec![5], ..Story::default() };
+        let agreed = Story { jobs: 1, settled_ms: vec![7], agreed_ms: vec![7], ..Story::default() };
+        let of = |goal, story: &Story| verdicts(&Due { goal, by_ms: None }, &[story], |story| &story.agreed_ms).passed;
+        assert!(!of(Goal::EveryJobAgrees, &undecided) && of(Goal::EveryJobAgrees, &agreed));
+        assert!(verdicts(&Due { goal: Goal::EveryJobSettles, by_ms: None }, &[&undecided], |story| &story.settled_ms).passed);
     }
 }

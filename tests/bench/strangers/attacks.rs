@@ -95,10 +95,10 @@ async fn ground(program: &Path, short: bool, report: &mut Report) {
 #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark")]
 async fn flooded(program: &Path, kind: Flood, short: bool, report: &mut Report) {
     let world = World::start(program).await;
-    let researcher = Researcher::new(&world).await;
-    let quiet = researcher.settle(&world, if short { QUIET_SHORT } else { QUIET }, None).await;
+    let researcher = Researcher::new(&world, report).await;
+    let quiet = researcher.settle(&world, if short { QUIET_SHORT } else { QUIET }, None, report).await;
     let lasting = if short { FLOOD_SHORT } else { FLOOD };
-    let (flooded, beside) = tokio::join!(flood(&world, kind, lasting, true), researcher.settle(&world, usize::MAX, Some(lasting)));
+    let (flooded, beside) = tokio::join!(flood(&world, kind, lasting, true), researcher.settle(&world, usize::MAX, Some(lasting), report));
     let name = format!("{kind:?}").to_lowercase();
     let attack = Attack {
         what: "a flood of one address at a time, with a new key when it is let go".into(),
@@ -184,10 +184,10 @@ async fn held(program: &Path, shakes: bool, short: bool, report: &mut Report) {
 /// How much later a no-op settles while ten keys have the station compile.
 async fn compiler(program: &Path, report: &mut Report) {
     let world = World::start(program).await;
-    let researcher = Researcher::new(&world).await;
-    let quiet = researcher.settle(&world, 5, None).await;
+    let researcher = Researcher::new(&world, report).await;
+    let quiet = researcher.settle(&world, 5, None, report).await;
     let (_liars, _) = hog_the_compiler(&world, 10).await;
-    let beside = researcher.settle(&world, 5, None).await;
+    let beside = researcher.settle(&world, 5, None, report).await;
     report.add_damage(Damage {
         name: "honest_delay_compile_hogs_s".into(),
         value: (quantile(&beside, 1.0) - median(&quiet)) / 1e3,
@@ -209,26 +209,27 @@ struct Researcher {
 }
 
 impl Researcher {
-    async fn new(world: &World) -> Self {
+    async fn new(world: &World, report: &mut Report) -> Self {
         let home = world.honest("researcher", 2).await;
         let running = home.run().await;
         let researcher = Self { home, _running: running };
         // Once through everything: the module is compiled, the connection there.
-        researcher.settle(world, 1, None).await;
+        researcher.settle(world, 1, None, report).await;
         researcher
     }
 
-    /// From publishing one no-op to its end, in milliseconds, again and again.
-    async fn settle(&self, world: &World, times: usize, lasting: Option<Duration>) -> Vec<f64> {
-        let (begun, mut took) = (Instant::now(), Vec::new());
-        while took.len() < times && lasting.is_none_or(|lasting| begun.elapsed() < lasting) {
+    /// From publishing one no-op to its end, in milliseconds, again and again. One that fails has no time, and is a failure of the run.
+    async fn settle(&self, world: &World, times: usize, lasting: Option<Duration>, report: &mut Report) -> Vec<f64> {
+        let (begun, mut took, mut tried) = (Instant::now(), Vec::new(), 0);
+        while tried < times && lasting.is_none_or(|lasting| begun.elapsed() < lasting) {
+            tried += 1;
             let start = Instant::now();
-            // What never settled took as long as anybody waited.
             let (code, said) = world.settle_over(&self.home).await;
-            if code != 0 {
-                eprintln!("an honest experiment ended with {code}: {said}");
+            if code == 0 {
+                took.push(start.elapsed().as_secs_f64() * 1e3);
+            } else {
+                report.failed(format!("an honest experiment ended with {code}: {said}"));
             }
-            took.push(start.elapsed().as_secs_f64() * 1e3);
             tokio::time::sleep(BETWEEN).await;
         }
         took

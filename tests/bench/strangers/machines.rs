@@ -72,7 +72,7 @@ pub(super) fn delivered(short: bool, report: &mut Report) {
         let mut delivered = Vec::new();
         for seed in seeds {
             let arguments = ["run".to_owned(), format!("sim/scenarios/{scenario}.toml"), "--seed".to_owned(), seed.to_string()];
-            let result = sim::run(&program, &arguments);
+            let result = sim::run(&program, &arguments, report);
             delivered.extend(result.and_then(|result| sim::number(&result, "/metrics/figures/delivered")).map(|share| share * 100.0));
         }
         if delivered.is_empty() {

@@ -60,6 +60,7 @@ fn every_number_that_has_a_name_is_the_code_s() {
         ("LOOP_LOCALS_FREE", check::LOOP_LOCALS_FREE),
         // The parser's own: `a_name_has_a_bound` looks.
         ("NAME_BYTES_MAX", 100_000),
+        ("TYPE_SIZE_MAX", check::TYPE_SIZE_MAX),
         ("FRAME_UNITS_MAX", normalise::FRAME_UNITS_MAX),
         ("LOCALS_FREE", cost::LOCALS_FREE),
         ("HOISTED_MAX", plan::HOISTED_MAX),
@@ -78,7 +79,7 @@ fn every_number_that_has_a_name_is_the_code_s() {
         ("PAGE_BYTES", PAGE_BYTES),
         ("TABLE_ELEMENT_BYTES", TABLE_ELEMENT_BYTES),
         ("TABLE_GROWTH", normalise::TABLE_GROWTH),
-        ("PAGES_MAX", normalise::PAGES_MAX),
+        ("PAGES_MAX", check::PAGES_MAX),
         ("HOST_CALL", wasi::cost::CALL),
         ("HOST_VECTOR", wasi::cost::VECTOR),
         ("HOST_BYTES_PER_FUEL", wasi::cost::BYTES_PER_FUEL),

@@ -4,17 +4,16 @@
 
 use std::io;
 
-use super::NativeGuest;
+use super::{NativeGuest, NotCompiled};
 use crate::artefact::Tier;
-use crate::check::Refusal;
 use crate::engine::ABSENT;
 use crate::frame::Made;
 use crate::isolation::Layers;
 use crate::system::Socket;
 
 /// Parents do not get this far: see `compiler`.
-pub(super) fn machine_code(_: &[u8], _: Tier) -> Result<Made, Refusal> {
-    Err(Refusal::NotCompiled(ABSENT.unwrap_or_default().into()))
+pub(super) fn machine_code(_: &[u8], _: Tier) -> Result<Made, NotCompiled> {
+    Err(NotCompiled(ABSENT.unwrap_or_default().into()))
 }
 
 pub(super) fn serve(_: Socket, _: Layers, _: Option<NativeGuest>) -> io::Result<()> {

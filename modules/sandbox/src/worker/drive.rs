@@ -78,7 +78,7 @@ impl Driver {
         let mut memory = vec![0; PAGE_BYTES];
         self.memory.view(&self.store).read(0, &mut memory).expect("one page");
         let guest = self.env.as_mut(&mut self.store);
-        (answers, memory, std::mem::take(&mut guest.output), std::mem::take(&mut guest.log))
+        (answers, memory, std::mem::take(&mut guest.output), std::mem::take(&mut guest.log).into())
     }
 }
 

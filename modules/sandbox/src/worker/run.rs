@@ -17,9 +17,9 @@ use wasmer::{
 
 use super::memory::{Limits, PageLimit};
 use super::wasi::{End, Guest};
-use super::{EXIT_NATIVE_STACK, EXIT_OUT_OF_MEMORY, Native, NativeGuest, station, wasi};
+use super::{EXIT_NATIVE_STACK, EXIT_OUT_OF_MEMORY, Native, NativeGuest, NotCompiled, station, wasi};
 use crate::artefact::{ARTEFACT_BYTES_MAX, Needs, Tier};
-use crate::check::{Refusal, TABLE_ELEMENTS_MAX};
+use crate::check::{PAGES_MAX, Refusal, TABLE_ELEMENTS_MAX};
 use crate::frame::{self, ENVELOPE_BYTES, FromWorker, Made, Start, ToWorker, Turn};
 use crate::isolation::Layers;
 use crate::job::Done;
@@ -30,16 +30,15 @@ pub(crate) const PAGE_BYTES: u64 = 64 << 10;
 /// Memory that a table's element takes, at the start and when it grows: the job pays for the most that its tables may become.
 pub(crate) const TABLE_ELEMENT_BYTES: u64 = 16;
 
-/// Compiles a module in its normal form.
-pub(super) fn machine_code(normal: &[u8], tier: Tier) -> Result<Made, Refusal> {
+/// Compiles a module in its normal form. It is of the profile, so that a reason against it is the compiler's own and no fault of the module.
+pub(super) fn machine_code(normal: &[u8], tier: Tier) -> Result<Made, NotCompiled> {
     let module = Module::from_binary(&engine::compiler(tier), normal).map_err(|error| match error {
         // The system refused the memory, not the compiler the module.
         wasmer::CompileError::Resource(_) => std::process::exit(EXIT_OUT_OF_MEMORY),
-        error => Refusal::NotCompiled(error.to_string()),
+        error => NotCompiled(error.to_string()),
     })?;
-    let not_compiled = |error: &dyn std::fmt::Display| Refusal::NotCompiled(error.to_string());
-    let needs = needs(&module).map_err(|error| not_compiled(&error))?;
-    let bytes = module.serialize().map_err(|error| not_compiled(&error))?.to_vec();
+    let needs = needs(&module).map_err(|error| NotCompiled(error.to_string()))?;
+    let bytes = module.serialize().map_err(|error| NotCompiled(error.to_string()))?.to_vec();
     Ok(Made { bytes, tier, needs })
 }
 
@@ -96,7 +95,7 @@ fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>
     let given = total.saturating_sub_unsigned(needs.fuel);
     // What the tables leave.
     let limit = start.memory_bytes.saturating_sub(table_bytes(module)) / PAGE_BYTES;
-    pages.store(u32::try_from(limit).unwrap_or(u32::MAX).min(1 << 16), Ordering::Relaxed);
+    pages.store(u32::try_from(limit.min(PAGES_MAX)).unwrap_or(u32::MAX), Ordering::Relaxed);
     let mut store = Store::new(engine.clone());
     let guest = FunctionEnv::new(&mut store, Guest::new(start, turn, socket.clone()));
     let (ended, metered) = execute(&mut store, &guest, module, given)?;
@@ -116,7 +115,7 @@ fn job(engine: &Engine, module: &Module, pages: &PageLimit, socket: &Arc<Socket>
             Err(error) => trapped(error.to_trap()),
         },
     };
-    let (output, log) = (std::mem::take(&mut guest.output), std::mem::take(&mut guest.log));
+    let (output, log) = (std::mem::take(&mut guest.output), std::mem::take(&mut guest.log).into());
     Ok((guest.turn, Done { outcome, output, log, fuel: metered.left.map_or(fuel, |left| total.unsigned_abs().saturating_sub(left)) }))
 }
 

@@ -4,6 +4,7 @@
 //! starts at a constant and moves only by its own sleeps, and entropy from its seed; a pointer outside the memory is an errno.
 //! Deliberately lacks files, sockets, signals, arguments beyond a fixed one, and an environment: none is there to leak.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -104,7 +105,8 @@ pub(super) struct Guest {
     /// Of the parent's last frame.
     pub(super) turn: Turn,
     pub(super) output: Vec<u8>,
-    pub(super) log: Vec<u8>,
+    /// The last of what the guest wrote there.
+    pub(super) log: VecDeque<u8>,
     input: Vec<u8>,
     input_at: usize,
     output_bytes_max: u64,
@@ -130,7 +132,7 @@ impl Guest {
             socket,
             turn,
             output: Vec::new(),
-            log: Vec::new(),
+            log: VecDeque::new(),
             input: start.input,
             input_at: 0,
             output_bytes_max: start.output_bytes,
@@ -231,15 +233,21 @@ impl Bytes<'_> {
     }
 
     /// The (pointer, length) pairs of a vector of buffers, all of them inside the memory: at most [`VECTORS_MAX`], the first ones. Where
-    /// these are empty and there are more, a short answer would be none, which means an end: `INVAL`.
-    fn vectors(&self, at: i32, count: i32) -> Result<Vec<(i32, usize)>, i32> {
+    /// these are empty and there are more, a short answer would be none, which means an end: `INVAL`. Each is paid before the list is read,
+    /// also where the call then fails.
+    fn vectors(&mut self, guest: &Guest, at: i32, count: i32) -> Result<Result<Vec<(i32, usize)>, i32>, End> {
         let count = count.cast_unsigned();
         let taken = count.min(VECTORS_MAX);
+        self.pay(guest, u64::from(taken) * cost::VECTOR)?;
+        Ok(self.pairs(at, taken, taken < count))
+    }
+
+    fn pairs(&self, at: i32, taken: u32, are_more: bool) -> Result<Vec<(i32, usize)>, i32> {
         let table = self.copy(at, taken.cast_signed() * 8, VECTORS_MAX as usize * 8)?;
         let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let pairs = table.chunks_exact(8).map(|pair| (word(&pair[..4]).cast_signed(), word(&pair[4..]) as usize)).collect::<Vec<_>>();
         pairs.iter().try_for_each(|(at, len)| self.check(*at, *len))?;
-        if taken < count && pairs.iter().all(|pair| pair.1 == 0) { Err(errno::INVAL) } else { Ok(pairs) }
+        if are_more && pairs.iter().all(|pair| pair.1 == 0) { Err(errno::INVAL) } else { Ok(pairs) }
     }
 }
 
@@ -386,12 +394,12 @@ fn fd_read(mut env: Env<'_>, fd: i32, vectors: i32, count: i32, read: i32) -> Ca
     if fd != 0 || !guest.is_open(fd) {
         return Ok(errno::BADF);
     }
-    let vectors = match memory.vectors(vectors, count).and_then(|vectors| memory.check(read, 4).map(|()| vectors)) {
+    let vectors = match memory.vectors(guest, vectors, count)?.and_then(|vectors| memory.check(read, 4).map(|()| vectors)) {
         Ok(vectors) => vectors,
         Err(errno) => return Ok(errno),
     };
     let wanted = vectors.iter().map(|vector| vector.1).fold(0, usize::saturating_add).min(guest.input.len() - guest.input_at);
-    memory.pay(guest, vectors.len() as u64 * cost::VECTOR + cost::copied(wanted))?;
+    memory.pay(guest, cost::copied(wanted))?;
     let before = guest.input_at;
     for (at, len) in vectors {
         let rest = &guest.input[guest.input_at..];
@@ -407,7 +415,7 @@ fn fd_write(mut env: Env<'_>, fd: i32, vectors: i32, count: i32, written: i32) -
     if !guest.is_open(fd) || fd == 0 {
         return Ok(errno::BADF);
     }
-    let vectors = match memory.vectors(vectors, count).and_then(|vectors| memory.check(written, 4).map(|()| vectors)) {
+    let vectors = match memory.vectors(guest, vectors, count)?.and_then(|vectors| memory.check(written, 4).map(|()| vectors)) {
         Ok(vectors) => vectors,
         Err(errno) => return Ok(errno),
     };
@@ -419,18 +427,32 @@ fn fd_write(mut env: Env<'_>, fd: i32, vectors: i32, count: i32, written: i32) -
     }
     // What is above its limit is not copied, and ends the job or is dropped.
     let kept = if fd == 1 { total.min(usize::try_from(guest.output_bytes_max).unwrap_or(usize::MAX)) } else { total.min(LOG_BYTES_MAX) };
-    memory.pay(guest, vectors.len() as u64 * cost::VECTOR + cost::copied(kept))?;
-    for (at, len) in vectors {
-        if fd == 1 {
+    memory.pay(guest, cost::copied(kept))?;
+    if fd == 1 {
+        for (at, len) in vectors {
             if guest.output.len() as u64 + len as u64 > guest.output_bytes_max {
                 return Err(End::OutputTooLarge.into());
             }
             append(&memory, at, len, &mut guest.output)?;
-        } else {
-            append(&memory, at, len.min(LOG_BYTES_MAX - guest.log.len()), &mut guest.log)?;
         }
+    } else {
+        log(&memory, &vectors, total - kept, &mut guest.log)?;
     }
     Ok(answer(memory.put_u32(written, sum)))
+}
+
+/// Keeps the end of a log. `left_out` bytes of the write are no part of it.
+fn log(memory: &Bytes<'_>, vectors: &[(i32, usize)], mut left_out: usize, to: &mut VecDeque<u8>) -> Result<(), End> {
+    let mut written = Vec::new();
+    for (at, len) in vectors {
+        let skipped = left_out.min(*len);
+        left_out -= skipped;
+        // Within the buffer, which was checked.
+        append(memory, at.wrapping_add(skipped as i32), len - skipped, &mut written)?;
+    }
+    to.drain(..(to.len() + written.len()).saturating_sub(LOG_BYTES_MAX));
+    to.extend(written);
+    Ok(())
 }
 
 /// Copies in chunks, so that a guest cannot make us allocate what it only claims to have.

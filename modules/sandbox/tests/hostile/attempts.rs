@@ -130,6 +130,7 @@ fn attempt(what: &str, argument: &str, native: Native<'_>) -> i64 {
             }
             "exit" => libc::_exit(i32::try_from(number()).unwrap_or(0)),
             "abort" => libc::abort(),
+            "panic" => panics(),
             "spin" => loop {
                 std::hint::spin_loop();
             },
@@ -198,7 +199,8 @@ fn burn() -> i64 {
 fn hoard() -> i64 {
     let mut kept = Vec::new();
     loop {
-        kept.push(std::hint::black_box(vec![1_u8; 16 << 20]));
+        // Never written to: a busy machine refuses it as soon as an idle one.
+        kept.push(std::hint::black_box(Vec::<u8>::with_capacity(16 << 20)));
     }
 }
 
@@ -251,4 +253,9 @@ unsafe fn allocate(mebibytes: i64) -> i64 {
     // SAFETY: new mappings at addresses that the kernel picks.
     let piece = || unsafe { libc::mmap(std::ptr::null_mut(), 64 << 20, libc::PROT_READ | libc::PROT_WRITE, PRIVATE, -1, 0) };
     (0..mebibytes / 64).map(|_| piece() as i64 >> 63).min().unwrap_or(0)
+}
+
+/// As the engine's own functions are called: a panic that left it would abort.
+extern "C" fn panics() -> i64 {
+    panic!("of the engine")
 }

@@ -62,6 +62,8 @@ fn a_native_stack_or_memory_of_ours_that_ends_is_no_outcome_of_the_job_and_the_n
         assert!(matches!(ends("exit 72"), Err(SandboxError::NativeStack)));
         // How an allocation that is refused ends a process.
         assert!(matches!(ends("abort"), Err(SandboxError::Memory)));
+        // A panic that is no allocation's, where it would abort.
+        assert!(matches!(ends("panic"), Ok(Step::Done(Done { outcome: Outcome::Killed, .. }))));
         // The machine's word for a job within its limit, and a worker that only went.
         assert!(matches!(ends("exit 71"), Ok(Step::Done(Done { outcome: Outcome::OutOfMemory, .. }))));
         assert!(matches!(ends("exit"), Ok(Step::Done(Done { outcome: Outcome::Killed, .. }))));

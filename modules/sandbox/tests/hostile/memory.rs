@@ -10,8 +10,9 @@ const MEMORY: &str = "(memory (export \"memory\") 1)";
 
 #[test]
 fn case_11_a_memory_that_starts_with_all_there_is() {
-    let module = guest("(memory (export \"memory\") 65536)", "");
-    attack(|sandbox| assert_eq!(job(sandbox, &module, load()).outcome, Outcome::BadModule));
+    let module = |pages: u32| guest(&format!("(memory (export \"memory\") {pages})"), "");
+    attack(|sandbox| assert_eq!(job(sandbox, &module(32_767), load()).outcome, Outcome::BadModule));
+    attack(|sandbox| assert!(refusal(sandbox, &module(32_768)).contains("32767 is the most")));
 }
 
 #[test]

@@ -118,6 +118,9 @@ fn host_calls_cost_what_they_do() {
     };
     assert_eq!(written(8_000, 1) - written(0, 1), 1_000);
     assert_eq!(written(8_000, 1_000) - written(8_000, 1), 999 * 8);
+    // Who fails pays for the buffers that he named, too.
+    let failed = |vectors: u32| fuel(&format!("(drop (call $fd_write (i32.const 2) (i32.const 65535) (i32.const {vectors}) (i32.const 0)))"));
+    assert_eq!(failed(1_000) - failed(1), 999 * 8);
     let polled = |count: u32| fuel(&format!("(drop (call $poll_oneoff (i32.const 0) (i32.const 8000) (i32.const {count}) (i32.const 32000)))"));
     assert_eq!(polled(64) - polled(1), 63 * 32);
 }
@@ -126,5 +129,13 @@ fn host_calls_cost_what_they_do() {
 fn a_flood_of_dear_host_calls_runs_out_of_fuel() {
     never_ends(&command("(loop $again (drop (call $random_get (i32.const 0) (i32.const 65536))) (br $again))"));
     never_ends(&command("(loop $again (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const 1024) (i32.const 32000))) (br $again))"));
+    // The last of the buffers is outside the memory; the list itself is; there is no place for the answer.
+    let last = "(i32.store (i32.const 8184) (i32.const -1)) (i32.store (i32.const 8188) (i32.const 9))";
+    for (what, list, answer) in [(last, 0, 32_000), ("", 65_535, 32_000), ("", 0, 65_535)] {
+        for (name, fd) in [("fd_write", 2), ("fd_read", 0)] {
+            let call = format!("(call ${name} (i32.const {fd}) (i32.const {list}) (i32.const 1024) (i32.const {answer}))");
+            never_ends(&command(&format!("{what} (loop $again (if (i32.ne {call} (i32.const 21)) (then (unreachable))) (br $again))")));
+        }
+    }
     never_ends(&command("(loop $again (drop (call $poll_oneoff (i32.const 0) (i32.const 8000) (i32.const 64) (i32.const 32000))) (br $again))"));
 }

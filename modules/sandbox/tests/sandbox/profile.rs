@@ -213,6 +213,29 @@ fn a_name_has_a_bound() {
     };
     assert!(named(100_000).is_ok());
     assert!(matches!(named(100_001), Err(CompileError::BadModule(_))));
+    // A custom section: its length, the length of its name, the name.
+    let custom = |name: &[u8]| {
+        let length = |bytes: usize| [0x80 | (bytes & 0x7f) as u8, 0x80 | (bytes >> 7 & 0x7f) as u8, (bytes >> 14) as u8];
+        let section = [&length(name.len() + 3)[..], &length(name.len()), name].concat();
+        sandbox.compile(&[wat::parse_str(plain("", "")).unwrap(), [vec![0], section].concat()].concat())
+    };
+    assert!(custom(&[b'n'; 100_000]).is_ok());
+    assert!(matches!(custom(&[b'n'; 100_001]), Err(CompileError::BadModule(_))));
+    assert!(matches!(custom(&[0xff; 4]), Err(CompileError::BadModule(_))));
+}
+
+#[test]
+fn the_types_of_imports_and_exports_have_a_bound_together() {
+    let sandbox = sandbox();
+    // The memory, `_start`, 12,162 functions of 74, and one of the rest.
+    let with = |parameters: usize| {
+        let exports = (0..12_162).map(|n| format!("(export \"{n}\")")).collect::<String>();
+        let wide = format!("(func {exports} (param {}) (result {}) (unreachable))", "i32 ".repeat(64), "i32 ".repeat(8));
+        sandbox.compile(&wat::parse_str(plain(&format!("{wide} (func (export \"rest\") (param {}))", "i32 ".repeat(parameters)), "")).unwrap())
+    };
+    let rest = 900_000 - 1 - 2 - 12_162 * 74 - 2;
+    assert!(with(rest).is_ok());
+    assert!(matches!(with(rest + 1), Err(CompileError::BadModule(_))));
 }
 
 #[test]

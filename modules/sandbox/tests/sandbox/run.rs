@@ -163,6 +163,21 @@ fn output_ends_at_its_limit_and_the_log_is_cut_in_silence() {
 }
 
 #[test]
+fn the_log_keeps_what_was_written_last() {
+    // Numbers of four bytes, then two buffers of which the first is longer than the log.
+    let numbers = "(loop $more (i32.store (i32.const 0) (local.get $i)) (call $put (i32.const 2) (i32.const 0) (i32.const 4)) (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 5000))))";
+    let done = run(&command(numbers), load());
+    let last = (5_000 - LOG_BYTES_MAX as u32 / 4..5_000).flat_map(u32::to_le_bytes).collect::<Vec<_>>();
+    assert_eq!((done.outcome, done.log), (Outcome::Completed, last));
+    let long = "(memory.fill (i32.const 100) (i32.const 0x61) (i32.const 20000)) (i32.store8 (i32.const 20099) (i32.const 0x62))
+        (i64.store (i32.const 0) (i64.const 0x00004e2000000064)) (i64.store (i32.const 8) (i64.const 0x00000003000000c8)) (i64.store (i32.const 16) (i64.const 0x0000000100004e83))
+        (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const 3) (i32.const 32))) (call $tell (i32.load (i32.const 32)))";
+    let done = run(&command(long), load());
+    assert_eq!(super::common::told(&done), [20_004]);
+    assert_eq!(done.log, [vec![b'a'; LOG_BYTES_MAX - 5], b"baaab".to_vec()].concat());
+}
+
+#[test]
 fn pointers_outside_the_memory_are_an_errno_everywhere() {
     let calls = [
         ("(call $fd_read (i32.const 0) (i32.const -8) (i32.const 1) (i32.const 0))", 21),

@@ -87,18 +87,21 @@ fn repetitive() -> Vec<u8> {
 
 #[test]
 fn where_baseline_code_is_too_large_optimised_code_is_made_and_does_the_same() {
-    const ROOM: usize = 256 << 10;
+    let module = repetitive();
+    // How much there is, differs between kinds of processors.
+    let [optimised, baseline] = [Tier::Optimised, Tier::Baseline].map(|tier| sandbox().compile_at(&module, tier).unwrap().code_bytes());
+    assert!(optimised < baseline);
+    let room = usize::midpoint(optimised, baseline);
     let folder = tempfile::tempdir().unwrap();
     let config = |program| Config { program, cache_dir: Some(folder.path().to_owned()) };
-    let small = Sandbox::with_artefact_limit(config(worker()), ROOM);
-    let module = repetitive();
+    let small = Sandbox::with_artefact_limit(config(worker()), room);
     let too_much = Some(CompileError::TooCostly(CompileLimit::MachineCode));
     assert_eq!(small.compile_at(&module, Tier::Baseline).err(), too_much);
     let begun = small.compiles().0;
     let artefact = small.compile(&module);
     // The refusal of the tier alone was remembered for the tier; a sandbox of its own shows what a station does.
     assert_eq!((artefact.err(), small.compiles().0), (too_much.clone(), begun));
-    let small = Sandbox::with_artefact_limit(config(worker()), ROOM);
+    let small = Sandbox::with_artefact_limit(config(worker()), room);
     let artefact = small.compile(&module).unwrap();
     assert_eq!(artefact.tier(), Tier::Optimised);
     let run = |sandbox: &Sandbox, artefact: &_| finish(sandbox.open(artefact).unwrap().start(super::common::load()).unwrap());
@@ -109,7 +112,7 @@ fn where_baseline_code_is_too_large_optimised_code_is_made_and_does_the_same() {
     // Made once, kept as what it is.
     assert_eq!(small.compile(&module).unwrap().tier(), Tier::Optimised);
     assert_eq!(small.compiles().0, 1);
-    let offline = Sandbox::with_artefact_limit(config("/nonexistent".into()), ROOM);
+    let offline = Sandbox::with_artefact_limit(config("/nonexistent".into()), room);
     assert_eq!(offline.compile(&module).unwrap().tier(), Tier::Optimised);
     // Where no tier fits, the module is told so, and it is not tried again.
     let none = Sandbox::with_artefact_limit(Config { program: worker(), cache_dir: None }, 1 << 10);

@@ -6,8 +6,15 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 
 use super::{Entry, Observed, Recording};
+use crate::MESSAGE_BYTES_MAX;
 use crate::errno;
 use crate::http::{OPERATION, Request};
+
+// What a station takes, `modules/sandbox/PROFILE.md`: code that asks for more is found out by its tests.
+const OPERATION_BYTES_MAX: usize = 64;
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+const HANDLES_MAX: usize = 64;
+const CHECKPOINT_BYTES_MAX: usize = 1 << 20;
 
 /// Most bytes one read answers, so that code which forgets to read on is found out by its tests.
 const READ_BYTES_MAX: usize = 1_000;
@@ -17,6 +24,7 @@ struct State {
     entries: Vec<Entry>,
     open: BTreeMap<u32, (Vec<u8>, usize)>,
     next: u32,
+    waits: Vec<u32>,
     progress: Vec<(u32, String)>,
     checkpoints: Vec<Vec<u8>>,
 }
@@ -39,8 +47,8 @@ impl Session {
 
     /// What the code asked and reported, and the entries (described) that it left.
     pub(crate) fn end<T>(self, value: T) -> (Observed<T>, Vec<String>) {
-        let State { entries, progress, checkpoints, .. } = STATE.take().unwrap_or_default();
-        (Observed { value, progress, checkpoints }, entries.iter().map(|entry| describe(&entry.op, &entry.request)).collect())
+        let State { entries, waits, progress, checkpoints, .. } = STATE.take().unwrap_or_default();
+        (Observed { value, waits, progress, checkpoints }, entries.iter().map(|entry| describe(&entry.op, &entry.request)).collect())
     }
 }
 
@@ -55,6 +63,9 @@ pub(crate) fn submit(op: &str, request: &[u8]) -> i32 {
         let Some(state) = state else {
             panic!("no recording: run this inside station_sdk::replay::with. Asked for {}", describe(op, request));
         };
+        if op.len() > OPERATION_BYTES_MAX || request.len() > REQUEST_BYTES_MAX {
+            return -errno::INVAL;
+        }
         let Some(at) = state.entries.iter().position(|entry| entry.op == op && entry.request == request) else {
             let known: Vec<String> = state.entries.iter().map(|entry| describe(&entry.op, &entry.request)).collect();
             panic!("not in the recording: {}\nstill unused:\n{}", describe(op, request), known.join("\n"));
@@ -71,13 +82,24 @@ pub(crate) fn submit(op: &str, request: &[u8]) -> i32 {
     })
 }
 
-pub(crate) fn wait(handles: &[u32], _timeout_ms: u32) -> i32 {
-    on_state(-errno::BADF, |state| if handles.is_empty() || handles.iter().any(|handle| !state.open.contains_key(handle)) { -errno::BADF } else { 0 })
+pub(crate) fn wait(handles: &[u32], timeout_ms: u32) -> i32 {
+    on_state(-errno::BADF, |state| {
+        state.waits.push(timeout_ms);
+        match handles {
+            [] => -errno::INVAL,
+            _ if handles.len() > HANDLES_MAX => -errno::INVAL,
+            _ if handles.iter().any(|handle| !state.open.contains_key(handle)) => -errno::BADF,
+            _ => 0,
+        }
+    })
 }
 
 pub(crate) fn read(handle: u32, buffer: &mut [u8]) -> i32 {
     on_state(-errno::BADF, |state| {
         let Some((stream, at)) = state.open.get_mut(&handle) else { return -errno::BADF };
+        if buffer.is_empty() {
+            return -errno::INVAL;
+        }
         let count = (stream.len() - *at).min(buffer.len()).min(READ_BYTES_MAX);
         buffer[..count].copy_from_slice(&stream[*at..*at + count]);
         *at += count;
@@ -91,6 +113,9 @@ pub(crate) fn close(handle: u32) -> i32 {
 
 pub(crate) fn progress(permille: u32, message: &str) -> i32 {
     on_state(0, |state| {
+        if message.len() > MESSAGE_BYTES_MAX {
+            return -errno::INVAL;
+        }
         state.progress.push((permille, message.to_owned()));
         0
     })
@@ -98,6 +123,9 @@ pub(crate) fn progress(permille: u32, message: &str) -> i32 {
 
 pub(crate) fn checkpoint(bytes: &[u8]) -> i32 {
     on_state(0, |state| {
+        if bytes.len() > CHECKPOINT_BYTES_MAX {
+            return -errno::INVAL;
+        }
         state.checkpoints.push(bytes.to_vec());
         0
     })

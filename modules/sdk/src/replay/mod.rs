@@ -49,6 +49,8 @@ impl Recording {
 #[derive(Clone, Debug)]
 pub struct Observed<T> {
     pub value: T,
+    /// Milliseconds that each wait for an answer would have lasted at most.
+    pub waits: Vec<u32>,
     /// Each (permille, message) reported.
     pub progress: Vec<(u32, String)>,
     pub checkpoints: Vec<Vec<u8>>,

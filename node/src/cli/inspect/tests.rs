@@ -61,6 +61,16 @@ fn a_run_that_a_limit_ended_says_which_how_much_and_how_to_have_more() {
 }
 
 #[test]
+fn of_a_long_log_the_end_is_shown_and_that_it_is_one() {
+    let logged = |log: String| words(&Trial { log, ..ran("completed", b"\xf6") }, false);
+    let long = logged(format!("first\n{}\nlast", "x".repeat(4_096)));
+    assert!(long.contains("log      … (only the end of it)\n") && long.contains("log      last\n") && !long.contains("first"), "{long}");
+    assert!(logged("ü".repeat(LOG_BYTES_MAX / 2 - 5_000)).matches("only the end").count() == 0, "it fits");
+    let short = logged("first\nlast".into());
+    assert!(short.contains("log      first\nlog      last\n") && !short.contains('…'), "{short}");
+}
+
+#[test]
 fn limits_and_input_come_from_the_experiment_and_then_from_what_stands_beside_it() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let file = dir.path().join("e.toml");

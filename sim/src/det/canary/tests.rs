@@ -1,18 +1,20 @@
 //! In a test harness the binary's functions are not linked and there are many threads, so every check must fail here. That each
 //! passes where they are linked is what the tests of the binary show.
 
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
-fn real_ns() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+/// A clock that moves each time it is read.
+fn moving_ns() -> u64 {
+    static NOW: AtomicU64 = AtomicU64::new(1);
+    NOW.fetch_add(1, Ordering::Relaxed)
 }
 
 #[test]
 fn a_clock_that_moves_is_refused() {
     clock::freeze();
-    assert_eq!(clock_stands(real_ns), Err(Dead::Clock));
+    assert_eq!(clock_stands(moving_ns), Err(Dead::Clock));
     clock::release();
 }
 
@@ -39,7 +41,7 @@ fn anything_but_one_thread_is_refused() {
 
 #[test]
 fn a_run_does_not_start_where_the_binary_replaces_nothing() {
-    let machine = Machine { monotonic_ns: real_ns, processor_ns: || 0, resident_bytes: || 0 };
+    let machine = Machine { monotonic_ns: moving_ns, processor_ns: || 0, resident_bytes: || 0 };
     let refused = super::super::start(1, machine).expect_err("nothing is replaced in a test harness");
     assert!(matches!(refused, super::super::Refusal::Canary(_)), "{refused}");
     assert!(!super::super::is_active(), "a refused run leaves the thread as it was");

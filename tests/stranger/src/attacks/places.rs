@@ -47,20 +47,27 @@ pub async fn hold_places(world: &World, keys: u64, honest: u8) -> Held {
 pub async fn hold_handshakes(world: &World, sockets: u64, honest: u8) -> Held {
     let to = world.socket();
     let mut tasks = tokio::task::JoinSet::new();
+    let (tried, mut begun) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..sockets {
+        let mut tried = Some(tried.clone());
         let from = attacker_ip(u8::try_from(number % 250).unwrap_or(0));
         let half = [Half::Silent, Half::Multistream, Half::Noise][usize::try_from(number % 3).unwrap_or(0)];
         tasks.spawn(async move {
             loop {
-                if let Ok(stream) = halves::begin(from, to, half).await {
+                let stream = halves::begin(from, to, half).await;
+                // Once each: begun, or refused already.
+                drop(tried.take());
+                if let Ok(stream) = stream {
                     halves::until_let_go(stream).await;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
     }
-    // All of them are on their way when the first honest one comes.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Each of them has begun once when the first honest one comes: then nobody holds the other end.
+    drop(tried);
+    let nothing: Option<()> = begun.recv().await;
+    assert!(nothing.is_none(), "nobody sends anything");
     let (honest, refused) = newcomers(world, honest).await;
     Held { keys: usize::try_from(sockets).unwrap_or(usize::MAX), places: tasks.len(), honest, refused }
 }

@@ -145,9 +145,11 @@ fn memories() -> Vec<Case> {
     vec![
         starts("all-of-the-limit-at-the-start", 16),
         starts("a-page-more-than-the-limit", 17),
+        starts("more-than-the-most-pages", 32_768).memory(4 << 30).fuel(1 << 40),
         case(rule, "growth-to-the-limit-and-beyond", telling("", "", &grow(15, 1))),
         case(rule, "a-limit-that-is-no-whole-page", telling("", "", &grow(2, 1))).memory((4 << 16) - 1),
         case(rule, "a-maximum-of-its-own", telling("", "", &grow(2, 1)).replace("\"memory\") 1)", "\"memory\") 1 3)")),
+        case(rule, "growth-beyond-the-most-pages", telling("", "", &grow(32_767, 1))).memory(4 << 30).fuel(1 << 40),
         case(rule, "a-table-takes-of-the-memory", telling("", "(table 4096 funcref)", &grow(14, 1))),
         case(rule, "a-table-that-grows-takes-more", telling("", "(table 4096 funcref)", &[grow(7, 1), grow_table(32_768), grow_table(1)].concat())),
         case(rule, "a-table-with-a-maximum", telling("", "(table 2 5 funcref)", &[grow_table(3), grow_table(1)].concat())),
@@ -189,6 +191,22 @@ fn modules() -> Vec<Case> {
         of("four-tables", plain(&many(4, "(table 1 funcref)"), "")),
         of("five-tables", plain(&many(5, "(table 1 funcref)"), "")),
         of("a-table-of-too-many", plain("(table 1048577 funcref)", "")).memory(1 << 30).fuel(1 << 40),
+        of(
+            "tables-of-externref",
+            plain(
+                "(table 2 externref)",
+                "(table.set 0 (i32.const 0) (ref.null extern)) (table.fill 0 (i32.const 0) (ref.null extern) (i32.const 2))",
+            ),
+        ),
+        of(
+            "passive-elements-of-externref",
+            plain("(table 2 externref) (elem $e externref (ref.null extern))", "(table.init $e (i32.const 0) (i32.const 0) (i32.const 1))"),
+        ),
+        of("active-elements-of-externref", plain("(table 2 externref) (elem (i32.const 0) externref (ref.null extern))", "")),
+        of(
+            "elements-of-funcref-as-expressions",
+            plain("(table 2 funcref) (elem $e funcref (ref.null func))", "(table.init $e (i32.const 0) (i32.const 0) (i32.const 1))"),
+        ),
         of("a-thousand-blocks", nested(1_000)),
         of("a-thousand-and-one-blocks", nested(1_001)),
         of("4096-locals", plain(&format!("(func (local {}))", many(4_096, "i32 ")), "")),

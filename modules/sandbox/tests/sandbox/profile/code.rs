@@ -154,6 +154,8 @@ fn lengths() -> Vec<Case> {
             segments,
             "(data.drop $d) (memory.init $d (i32.const 0) (i32.const 0) (i32.const 0)) (memory.init $d (i32.const 0) (i32.const 0) (i32.const 1))",
         ),
+        of("a-data-segment-that-is-too-short", segments, "(memory.init $d (i32.const 0) (i32.const 1) (i32.const 1000))"),
+        of("an-element-segment-that-is-too-short", segments, "(table.init $e (i32.const 0) (i32.const 1) (i32.const 9))"),
     ]
 }
 

@@ -155,6 +155,8 @@ fn streams() -> Vec<Case> {
             &[buffer(20_000), write(2, 0, 1, 64), show([64]), write(2, 0, 1, 64), write(2, 0, 0, 64)].concat(),
         ),
         wasi("a-buffer-that-does-not-fit-is-not-written-at-all", &[], &[buffer(5), two.into(), write(1, 0, 2, 64)].concat()).output(11),
+        wasi("buffers-are-paid-where-the-write-fails", &[], &[write(1, 65_000, 1_000, 64), write(1, 0, 4, -4)].concat()),
+        wasi("buffers-that-cannot-be-paid", &[], &write(1, 65_000, 1_000, 64)).fuel(11_300),
         wasi("a-write-that-cannot-be-paid", &[], &[buffer(40_000), write(2, 0, 1, 64)].concat()).fuel(11_300),
     ]
 }
@@ -283,6 +285,18 @@ fn time() -> Vec<Case> {
             .concat(),
         )
         .input(b"four"),
+        wasi(
+            "events-over-subscriptions",
+            &clocks,
+            &[
+                subscription(0, 1, 2, 1, 0, 0),
+                subscription(48, 2, 1, 0, 0, 0),
+                subscription(96, 3, 2, 2, 0, 0),
+                "(call $tell (call $poll_oneoff (i32.const 0) (i32.const 40) (i32.const 3) (i32.const 900)))".into(),
+                show([900, 40, 48, 72, 80, 104, 112]),
+            ]
+            .concat(),
+        ),
         wasi(
             "polls-that-are-none",
             &clocks,

@@ -21,7 +21,9 @@ fn the_end_of_a_guests_log_goes_with_its_receipt_as_far_as_it_fits() {
     let long = format!("{}é the end", "é".repeat(5_000));
     let end = told(1, long.as_bytes()).log.expect("its end travels");
     assert!(end.len() > 4_000 && end.len() <= crate::receipt::LOG_BYTES_MAX);
-    assert!(std::str::from_utf8(&end).is_ok_and(|text| text.ends_with("é the end")), "cut between characters");
+    assert!(std::str::from_utf8(&end).is_ok_and(|text| text.ends_with("é the end") && text.starts_with("…é")), "cut between characters");
+    let fits = "x".repeat(crate::receipt::LOG_BYTES_MAX);
+    assert_eq!(told(1, fits.as_bytes()).log.expect("it travels").into_vec(), fits.as_bytes(), "nothing was left out");
     // A receipt with all that stands beside it fits a relayed frame.
     let full = told(51_000, long.as_bytes());
     assert!(full.output.is_some() && full.log.as_ref().is_some_and(|log| log.len() <= 200), "{:?}", full.log.map(|log| log.len()));
