@@ -1,7 +1,7 @@
 //! [`Sparing`]: how often something may be said about one thing: once a second, with how many times it was not said.
 //!
 //! What strangers cause must not fill the operator's log, however fast they cause it. Guarantees: about one thing at most one word a second;
-//! what was left out is counted, and told with the next word about that thing or with any other that comes later; memory is bounded.
+//! what was left out is counted, and told once, with the next word about that thing or with any other that comes later; memory is bounded.
 //! Deliberately lacks words and the clock: whoever writes asks first, and brings the time.
 
 use std::collections::BTreeMap;
@@ -22,6 +22,14 @@ struct Said {
     left_out: u64,
 }
 
+/// How often something was not said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut<K> {
+    /// About what; nothing where it was about several things that had no place of their own.
+    pub(crate) about: Option<K>,
+    pub(crate) times: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Sparing<K> {
     things: BTreeMap<K, Said>,
@@ -35,24 +43,26 @@ impl<K> Default for Sparing<K> {
     }
 }
 
-impl<K: Ord> Sparing<K> {
-    /// Whether something may be said about `thing` now: then how often it was not said since the last time.
-    pub(crate) fn say(&mut self, thing: K, now: Instant) -> Option<u64> {
+impl<K: Ord + Clone> Sparing<K> {
+    /// Whether something may be said about `thing` now: then what was not said since the last time, about it or about all that share its place.
+    pub(crate) fn say(&mut self, thing: K, now: Instant) -> Option<LeftOut<K>> {
         if !self.things.contains_key(&thing) && self.things.len() >= THINGS_MAX {
             self.things.retain(|_, said| said.left_out > 0 || now.saturating_duration_since(said.at) < EVERY);
         }
         let has_room = self.things.len() < THINGS_MAX;
-        let said = match self.things.entry(thing) {
-            Entry::Occupied(entry) => entry.into_mut(),
+        let first = Said { at: now, left_out: 0 };
+        let (about, said) = match self.things.entry(thing) {
+            Entry::Occupied(entry) => (Some(entry.key().clone()), entry.into_mut()),
             Entry::Vacant(entry) if has_room => {
-                entry.insert(Said { at: now, left_out: 0 });
-                return Some(0);
+                let about = Some(entry.key().clone());
+                entry.insert(first);
+                return Some(LeftOut { about, times: 0 });
             }
             Entry::Vacant(_) => match &mut self.others {
-                Some(others) => others,
+                Some(others) => (None, others),
                 None => {
-                    self.others = Some(Said { at: now, left_out: 0 });
-                    return Some(0);
+                    self.others = Some(first);
+                    return Some(LeftOut { about: None, times: 0 });
                 }
             },
         };
@@ -60,23 +70,20 @@ impl<K: Ord> Sparing<K> {
             said.left_out = said.left_out.saturating_add(1);
             return None;
         }
-        Some(std::mem::replace(said, Said { at: now, left_out: 0 }).left_out)
+        Some(LeftOut { about, times: std::mem::replace(said, first).left_out })
     }
 
-    /// Of up to `most` things about which nothing was said for a second, how often it was not said: each is told once, and forgotten.
-    pub(crate) fn owed(&mut self, most: usize, now: Instant) -> Vec<(K, u64)>
-    where
-        K: Clone,
-    {
+    /// What was not said about up to `most` things of which nothing was said for a second. It is told once, which is a word about them.
+    pub(crate) fn owed(&mut self, most: usize, now: Instant) -> Vec<LeftOut<K>> {
         let is_over = |said: &Said| said.left_out > 0 && now.saturating_duration_since(said.at) >= EVERY;
-        let over: Vec<K> = self.things.iter().filter(|(_, said)| is_over(said)).map(|(thing, _)| thing.clone()).take(most).collect();
-        over.into_iter()
-            .filter_map(|thing| {
-                let said = self.things.get_mut(&thing)?;
-                let left_out = std::mem::replace(said, Said { at: now, left_out: 0 }).left_out;
-                Some((thing, left_out))
-            })
-            .collect()
+        let own = self.things.iter_mut().map(|(thing, said)| (Some(thing), said));
+        let all = own.chain(self.others.iter_mut().map(|said| (None, said)));
+        let over = all.filter(|(_, said)| is_over(said)).take(most);
+        over.map(|(thing, said)| {
+            let times = std::mem::replace(said, Said { at: now, left_out: 0 }).left_out;
+            LeftOut { about: thing.cloned(), times }
+        })
+        .collect()
     }
 }
 

@@ -1,9 +1,10 @@
 //! The control API: HTTP + JSON on loopback, with a token that only this machine's operator can read.
 //!
 //! Guarantees: every request needs `Authorization: Bearer <token>`, and a `Host` that is loopback, so that no web page and no
-//! rebound name can use it; who is refused loses the connection; bodies are bounded. Deliberately lacks a socket: `platform` binds the
-//! [`router`].
+//! rebound name can use it; who is refused loses the connection; bodies are bounded, each by its route and the long ones together.
+//! Deliberately lacks a socket: `platform` binds the [`router`].
 
+mod bodies;
 pub mod explain;
 mod inputs;
 pub mod operator;
@@ -13,11 +14,11 @@ pub mod types;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use cid::Cid;
 use station_protocol::accounts::Figure;
@@ -32,6 +33,7 @@ use crate::prepare::{self, PrepareError};
 use crate::results::Results;
 use crate::station::{Around, Handle, HandleError, SOFTWARE};
 use crate::store::StoreError;
+use bodies::{POLICIES_BYTES, POLICY_BODY_BYTES_MAX, Room, UPLOADS_BYTES};
 use explain::Facts;
 use inputs::HandedIn;
 pub use inputs::kind_of;
@@ -40,7 +42,7 @@ use types::{
     AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, NodeBody, PublishBody, PublishedBody, StatusBody, VerificationBody,
 };
 
-/// Largest request: a module of 16 MiB, the most that the sandbox compiles.
+/// Largest content and largest experiment: a module of 16 MiB, the most that the sandbox compiles.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
 
 /// An answer that is not what was asked for: status and sentence.
@@ -82,19 +84,20 @@ struct Api {
 /// All routes, under `/v1`.
 pub fn router(handle: Handle, token: &str) -> Router {
     let api = Api { handle, token: token.into(), inputs: HandedIn::default() };
+    let (uploads, policies) = (Room::new(UPLOADS_BYTES), Room::new(POLICIES_BYTES));
     Router::new()
         .route("/v1/node", get(node))
         .route("/v1/status", get(status))
-        .route("/v1/content", post(keep))
+        .route("/v1/content", uploads.bounds(BODY_BYTES_MAX, post(keep)))
         .route("/v1/inputs", post(inputs::hand_in))
-        .route("/v1/experiments", post(publish).get(own))
+        .route("/v1/experiments", uploads.bounds(BODY_BYTES_MAX, post(publish)).get(own))
         .route("/v1/experiments/{id}", get(experiment).delete(cancel))
         .route("/v1/experiments/{id}/results", get(results))
         .route("/v1/experiments/{id}/verification", get(verification))
-        .route("/v1/policy", get(policy).put(set_policy))
+        .route("/v1/policy", policies.bounds(POLICY_BODY_BYTES_MAX, put(set_policy)).get(policy))
         .route("/v1/pause", post(pause).delete(resume))
         .route("/v1/activity", get(activity))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(bodies::small())
         .layer(middleware::from_fn_with_state(api.clone(), authorise))
         .with_state(api)
 }
@@ -352,4 +355,4 @@ async fn activity(State(api): State<Api>, Query(Since { since }): Query<Since>) 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -174,6 +174,9 @@ pub fn bootstrap(bootstrap: &Bootstrap, network: &str) -> BootstrapBody {
         }
         Knock::WrongNode(None) => ("wrong_node", "answers with a key that is no station's".to_owned()),
         Knock::OtherNetwork(other) => ("other_network", format!("speaks network {other}, not {network}")),
+        Knock::OtherVersion { speaks, own } => {
+            ("other_version", format!("speaks version {speaks} of this network's protocol, not {own}: update the older of the two"))
+        }
         Knock::NoStation => ("no_station", "answers, and is no station".to_owned()),
     };
     // What is asked and silent for long is as bad as what failed.

@@ -28,7 +28,7 @@ use crate::station::{Note, Parts, Station};
 use crate::store::MemoryStore;
 use crate::tasks::Tasks;
 
-const TOKEN: &str = "0123456789abcdef";
+pub(crate) const TOKEN: &str = "0123456789abcdef";
 const SECRET: [u8; 32] = [7; 32];
 const FILE: &str =
     "name = \"n\"\ntopic = \"compute\"\nmodule = \"noop\"\n[jobs]\nn = [1, 2]\n[pure]\ntrust = \"fixed:1\"\n[run]\ndeadline = \"5m\"\n";
@@ -43,8 +43,8 @@ impl Engine for NoEngine {
 }
 
 /// A station, its API, and what is running for them.
-struct Served {
-    handle: Handle,
+pub(crate) struct Served {
+    pub(crate) handle: Handle,
     connections: mpsc::UnboundedSender<DuplexStream>,
     tasks: Tasks,
 }
@@ -55,7 +55,7 @@ impl Drop for Served {
     }
 }
 
-async fn served() -> Served {
+pub(crate) async fn served() -> Served {
     let tasks = Tasks::new();
     let keypair = peer_id::keypair(SECRET);
     let transport = MemoryTransport::default()
@@ -91,13 +91,13 @@ async fn served() -> Served {
     Served { handle, connections, tasks }
 }
 
-type Sent = hyper::Request<Full<Bytes>>;
+pub(crate) type Sent = hyper::Request<Full<Bytes>>;
 
 fn request(method: &str, path: &str) -> hyper::http::request::Builder {
     hyper::Request::builder().method(method).uri(path).header("host", "127.0.0.1:4711")
 }
 
-fn with_token(method: &str, path: &str) -> hyper::http::request::Builder {
+pub(crate) fn with_token(method: &str, path: &str) -> hyper::http::request::Builder {
     request(method, path).header("authorization", format!("Bearer {TOKEN}"))
 }
 
@@ -111,7 +111,7 @@ fn posted(path: &str, body: &Value) -> Sent {
 }
 
 impl Served {
-    fn connect(&self) -> DuplexStream {
+    pub(crate) fn connect(&self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         self.connections.send(theirs).expect("the server listens");
         ours
@@ -138,7 +138,7 @@ impl Served {
     }
 
     /// The status of a refusal and its sentence, which each must have.
-    async fn refused(&self, request: Sent) -> (u16, String) {
+    pub(crate) async fn refused(&self, request: Sent) -> (u16, String) {
         let (status, value) = self.ask(request).await;
         let body: ErrorBody = serde_json::from_value(value).expect("a refusal has the shape of all others");
         assert!(!body.error.is_empty());

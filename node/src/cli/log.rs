@@ -1,8 +1,8 @@
 //! The program's log: lines on standard error, and how many of them others can cause.
 //!
-//! Guarantees: of lines that name a peer, or else an experiment, at most one a second is written for it, and of lines of other crates, which strangers cause
-//! too, one a second for each place in their code. How many were left out is said. Deliberately leaves `debug` and `trace` alone: whoever
-//! asks for them wants all.
+//! Guarantees: of lines that name a peer, or else an experiment, at most one a second is written for it. Of lines of other crates, which
+//! strangers cause too, it is one a second for each place in their code. How many were left out is said, and about whom. Deliberately leaves
+//! `debug` and `trace` alone: whoever asks for them wants all.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 
 use super::output;
-use crate::sparing::Sparing;
+use crate::sparing::{LeftOut, Sparing};
 
 /// Our own crates, by how their targets begin.
 const OWN: &str = "station";
@@ -89,19 +89,22 @@ where
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let (left_out, owed) = {
             let (mut said, now) = (self.said.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
-            let about = About::of(event);
-            let left_out = match &about {
-                None => Some(0),
-                Some(about) => said.say(about.clone(), now),
+            let left_out = match About::of(event) {
+                None => None,
+                Some(about) => match said.say(about, now) {
+                    // Nothing is written then.
+                    None => return Ok(()),
+                    left_out => left_out.filter(|left_out| left_out.times > 0),
+                },
             };
-            // Nothing is written then.
-            let Some(left_out) = left_out else { return Ok(()) };
-            let own = about.filter(|_| left_out > 0).map(|about| (about, left_out));
-            (own, said.owed(TOLD_MAX, now))
+            (left_out, said.owed(TOLD_MAX, now))
         };
-        for (about, left_out) in left_out.into_iter().chain(owed) {
+        for LeftOut { about, times } in left_out.into_iter().chain(owed) {
             // On the same line: an event is one, whatever peers put into it.
-            write!(writer, "({left_out} more lines about {about} were left out, one a second is written) ")?;
+            match about {
+                Some(about) => write!(writer, "({times} more lines about {about} were left out, one a second is written) ")?,
+                None => write!(writer, "({times} more lines about others, too many to count apart, were left out) ")?,
+            }
         }
         self.inner.format_event(context, writer, event)
     }

@@ -5,7 +5,11 @@
 
 use std::time::Duration;
 
+use libp2p::{PeerId, identify};
 use tokio::time::Instant;
+
+use super::peer_id::node_of;
+use super::{Network, addresses};
 
 /// First wait of both.
 const FIRST: Duration = Duration::from_secs(1);
@@ -71,5 +75,30 @@ impl Backoff {
 
     pub(crate) fn next(&self) -> Option<Instant> {
         self.next
+    }
+}
+
+impl Network {
+    /// Whom the operator named and who speaks of another network is none to stay with. The others go on being dialled, unless one of them is here.
+    pub(super) fn is_of_this_network(&mut self, peer: &PeerId, info: &identify::Info) {
+        let Ok(node) = node_of(peer) else { return };
+        if !self.ledger.is_bootstrap(&node) {
+            return;
+        }
+        let (own, now) = (format!("/station/{}/1", self.config.network), Instant::now());
+        if !self.knocks.identified(node, &info.protocol_version, &own, now) {
+            self.bootstrap.stop();
+            return;
+        }
+        if !self.has_bootstrap() {
+            self.bootstrap.go_on(now);
+        }
+        self.let_go(node);
+    }
+
+    /// Whether a bootstrap node is connected that is not known to be of another network.
+    pub(super) fn has_bootstrap(&self) -> bool {
+        let mut named = self.config.bootstrap.iter().filter_map(addresses::node_of_address);
+        named.any(|node| self.peers.is_connected(node) && !self.knocks.is_foreign(node))
     }
 }

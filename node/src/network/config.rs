@@ -121,6 +121,8 @@ pub struct NetworkConfig {
     pub external: Vec<Multiaddr>,
     /// Whether a place with a relay is asked for while nobody can dial this station.
     pub use_relays: bool,
+    /// Whether servers of the DHT are remembered, which dials them. Without it nobody is searched for.
+    pub use_dht: bool,
     pub reach: Reach,
     pub roles: Roles,
     pub gossip: GossipConfig,
@@ -141,6 +143,7 @@ impl NetworkConfig {
             listen: Vec::new(),
             external: Vec::new(),
             use_relays: true,
+            use_dht: true,
             reach: Reach::Global,
             roles: Roles::default(),
             gossip: GossipConfig::default(),

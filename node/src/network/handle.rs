@@ -109,21 +109,6 @@ impl Network {
         }
     }
 
-    /// Whom the operator named and who speaks of another network is none to stay with, and the others go on being dialled.
-    fn is_of_this_network(&mut self, peer: &PeerId, info: &identify::Info) {
-        let Ok(node) = node_of(peer) else { return };
-        if !self.ledger.is_bootstrap(&node) {
-            return;
-        }
-        let (own, now) = (format!("/station/{}/1", self.config.network), Instant::now());
-        if self.knocks.identified(node, &info.protocol_version, &own, now) {
-            self.bootstrap.go_on(now);
-            self.let_go(node);
-        } else {
-            self.bootstrap.stop();
-        }
-    }
-
     /// A peer says where it sees this station.
     fn seen(&mut self, peer: PeerId, connection: ConnectionId, observed: &Multiaddr) {
         let Some((node, remote)) = node_of(&peer).ok().and_then(|node| Some((node, self.peers.remote(node, connection)?))) else { return };
@@ -369,9 +354,7 @@ impl Network {
             self.events.push_back(Event::Disconnected { node });
         }
         let chose_nobody = !self.config.topics.is_empty() && !self.topics.has_chosen();
-        let mut named = self.config.bootstrap.iter().filter_map(addresses::node_of_address);
-        let is_met = named.any(|node| self.peers.is_connected(node));
-        if (self.peers.is_empty() || chose_nobody) && !is_met && !self.config.bootstrap.is_empty() {
+        if (self.peers.is_empty() || chose_nobody) && !self.has_bootstrap() && !self.config.bootstrap.is_empty() {
             self.bootstrap.ensure(Instant::now());
         }
     }

@@ -37,6 +37,8 @@ pub enum Knock {
     WrongNode(Option<NodeId>),
     /// Its station is of another network.
     OtherNetwork(String),
+    /// Its station is of this network, and speaks another version of the protocol.
+    OtherVersion { speaks: String, own: String },
     /// What answered has its key and is no station.
     NoStation,
 }
@@ -45,7 +47,12 @@ impl Knock {
     /// Whether its operator should look at it.
     #[must_use]
     pub fn is_bad(&self) -> bool {
-        matches!(self, Self::Failed(_) | Self::WrongNode(_) | Self::OtherNetwork(_) | Self::NoStation)
+        matches!(self, Self::Failed(_) | Self::WrongNode(_)) || self.is_foreign()
+    }
+
+    /// Whether who answers is no station of this network.
+    fn is_foreign(&self) -> bool {
+        matches!(self, Self::OtherNetwork(_) | Self::OtherVersion { .. } | Self::NoStation)
     }
 }
 
@@ -89,6 +96,8 @@ struct Entry {
     node: Option<NodeId>,
     knock: Knock,
     identified: bool,
+    /// Whether its station said last that it is of another network, over whichever address.
+    foreign: bool,
     at: Instant,
 }
 
@@ -103,7 +112,7 @@ impl Knocks {
         let entry = |address: &Multiaddr| {
             let node = addresses::node_of_address(address);
             let knock = if node == Some(own) { Knock::Own } else { Knock::Unasked };
-            Entry { address: address.clone(), node, knock, identified: false, at: now }
+            Entry { address: address.clone(), node, knock, identified: false, foreign: false, at: now }
         };
         Self { entries: addresses.iter().map(entry).collect(), dials: HashMap::new() }
     }
@@ -132,7 +141,7 @@ impl Knocks {
         let dialled = self.dials.remove(&connection);
         for index in 0..self.entries.len() {
             let Entry { node: named, knock, .. } = &self.entries[index];
-            if *named != Some(node) || matches!(knock, Knock::OtherNetwork(_) | Knock::NoStation) {
+            if *named != Some(node) || knock.is_foreign() {
                 continue;
             }
             // That one address leads there says nothing of another that does not.
@@ -146,20 +155,15 @@ impl Knocks {
 
     /// `node` says which network it is of: its word, like `/station/my-lab/1`. Whether it is another than `own`.
     pub(crate) fn identified(&mut self, node: NodeId, says: &str, own: &str, now: Instant) -> bool {
-        let other = match says.strip_prefix("/station/").and_then(|rest| rest.split('/').next()) {
-            _ if says == own => None,
-            Some(network) => Some(Knock::OtherNetwork(network.chars().take(64).collect())),
-            None => Some(Knock::NoStation),
-        };
+        let other = other(says, own);
         let is_other = other.is_some();
         self.all_of(node, now, |knock| match (&other, knock) {
             // Where nobody answers, nobody says of which network he is.
             (_, Knock::Failed(_) | Knock::WrongNode(_)) => None,
             (Some(other), _) => Some(other.clone()),
-            (None, Knock::OtherNetwork(_) | Knock::NoStation) => Some(Knock::Elsewhere),
-            (None, _) => None,
+            (None, knock) => knock.is_foreign().then_some(Knock::Elsewhere),
         });
-        self.entries.iter_mut().filter(|entry| entry.node == Some(node)).for_each(|entry| entry.identified = true);
+        self.entries.iter_mut().filter(|entry| entry.node == Some(node)).for_each(|entry| (entry.identified, entry.foreign) = (true, is_other));
         is_other
     }
 
@@ -171,7 +175,7 @@ impl Knocks {
 
     /// Whether `node` was found to be of another network.
     pub(crate) fn is_foreign(&self, node: NodeId) -> bool {
-        self.entries.iter().any(|entry| entry.node == Some(node) && matches!(entry.knock, Knock::OtherNetwork(_) | Knock::NoStation))
+        self.entries.iter().any(|entry| entry.node == Some(node) && entry.foreign)
     }
 
     /// What is known now.
@@ -200,6 +204,23 @@ impl Knocks {
             (entry.knock, entry.at) = (knock, now);
         }
     }
+}
+
+/// What who says `says` is, where that is not `own`.
+fn other(says: &str, own: &str) -> Option<Knock> {
+    if says == own {
+        return None;
+    }
+    let parts = |word: &str| {
+        let (network, version) = word.strip_prefix("/station/")?.split_once('/')?;
+        Some((network.to_owned(), version.to_owned()))
+    };
+    let short = |text: String| text.chars().take(64).collect::<String>();
+    Some(match (parts(says), parts(own)) {
+        (None, _) => Knock::NoStation,
+        (Some((network, speaks)), Some((here, own))) if network == here => Knock::OtherVersion { speaks: short(speaks), own },
+        (Some((network, _)), _) => Knock::OtherNetwork(short(network)),
+    })
 }
 
 /// What a failed dial says of the address; nothing where it says something of this station.

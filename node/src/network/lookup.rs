@@ -76,7 +76,7 @@ impl Network {
     }
 
     /// DHT servers in the table.
-    fn servers(&mut self) -> usize {
+    pub(super) fn servers(&mut self) -> usize {
         self.swarm.behaviour_mut().kad.inner.kbuckets().map(|bucket| bucket.num_entries()).sum()
     }
 
@@ -159,7 +159,7 @@ impl Network {
     /// A peer said who it is. Relays are remembered; DHT servers enter the table, as far as it stays diverse.
     pub(super) fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
         let serves = |protocol: &StreamProtocol| info.protocols.contains(protocol);
-        let (relays, finds) = (serves(&relay::HOP_PROTOCOL_NAME), serves(&self.config.protocol("kad")));
+        let (relays, finds) = (serves(&relay::HOP_PROTOCOL_NAME), self.config.use_dht && serves(&self.config.protocol("kad")));
         if !relays && !finds {
             return;
         }

@@ -22,7 +22,7 @@ use crate::config::{CONFIG_PAGE, Config, ConfigError, NetworkFile};
 use crate::library::bundled_names;
 use crate::platform::system;
 
-/// Most that is read of a file: more than a policy may have, which is the longest.
+/// No file of ours is as long: it is more than a policy may have, which is the longest.
 const FILE_BYTES_MAX: u64 = 2 * station_protocol::policy::POLICY_BYTES_MAX as u64;
 
 /// Why a home cannot be used.
@@ -38,6 +38,8 @@ pub enum HomeError {
     Open { path: String, mode: u32 },
     #[error("{path} can be written by others (mode {mode:o}), who could change what this station allows; run `chmod go-w {path}`")]
     Writable { path: String, mode: u32 },
+    #[error("{path} is longer than any file of a station: it must have fewer than {FILE_BYTES_MAX} bytes")]
+    Long { path: String },
     #[error("{0} is not a key: it must have 32 bytes")]
     Key(String),
     #[error(transparent)]
@@ -176,34 +178,40 @@ impl Home {
         self.read(name)
     }
 
-    /// Of a file that is longer than any of ours may be only the beginning, which is too long for whoever reads it, too.
     fn read(&self, name: &str) -> Result<Option<String>, HomeError> {
-        let read = fs::File::open(self.path(name)).and_then(|file| {
-            let mut text = String::new();
-            file.take(FILE_BYTES_MAX).read_to_string(&mut text).map(|_| text)
-        });
-        match read {
-            Ok(text) => Ok(Some(text)),
+        let Some(file) = self.open(name)? else { return Ok(None) };
+        let not_text = |_| self.io(name, io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"));
+        String::from_utf8(self.whole(name, file)?).map(Some).map_err(not_text)
+    }
+
+    /// The file, if it is there.
+    fn open(&self, name: &str) -> Result<Option<fs::File>, HomeError> {
+        match fs::File::open(self.path(name)) {
+            Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.io(name, error)),
         }
     }
 
+    /// All of `file`: the beginning of one that is too long could mean something of its own.
+    fn whole(&self, name: &str, file: fs::File) -> Result<Vec<u8>, HomeError> {
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| self.io(name, error))?;
+        if bytes.len() as u64 == FILE_BYTES_MAX {
+            return Err(HomeError::Long { path: self.path(name).display().to_string() });
+        }
+        Ok(bytes)
+    }
+
     fn read_secret(&self, name: &str) -> Result<Option<Vec<u8>>, HomeError> {
         let path = self.path(name);
-        let mut file = match fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.io(name, error)),
-        };
+        let Some(file) = self.open(name)? else { return Ok(None) };
         // The file that is open, not what its name may mean by now.
         let mode = file.metadata().map(|about| system::mode(&about)).map_err(|error| self.io(name, error))?;
         if mode & 0o077 != 0 {
             return Err(HomeError::Open { path: path.display().to_string(), mode });
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| self.io(name, error))?;
-        Ok(Some(bytes))
+        self.whole(name, file).map(Some)
     }
 
     /// Whoever can write into the folder can replace any file in it.

@@ -1,7 +1,7 @@
 //! Dials the bootstrap addresses of a home whose station does not run, to see who answers.
 //!
-//! Guarantees: nobody is dialled but the addresses that the operator named; the key is made for this and forgotten. Deliberately lacks topics,
-//! a store, and any answer to who asks.
+//! Guarantees: nobody is dialled but the addresses that the operator named, whatever those who answer tell of others. The key is made for
+//! this and forgotten. Deliberately lacks topics, the DHT, a store, and any answer to who asks.
 
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub async fn bootstraps(home: &Home, patience: Duration) -> Result<(String, Vec<
     let config = NetworkConfig {
         bootstrap: others.into_iter().cloned().collect(),
         use_relays: false,
+        use_dht: false,
         reach: file.reach(),
         dcutr: false,
         ..NetworkConfig::new(file.name.clone(), Vec::new())

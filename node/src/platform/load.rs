@@ -6,8 +6,6 @@ use std::fs;
 
 /// The unit of times in `/proc/<process>/stat`: a hundredth of a second, on every machine that Linux runs on.
 const TICK_MS: u64 = 10;
-/// The unit of `/proc/self/statm`, on the machines that a station runs on.
-const PAGE_BYTES: u64 = 4 << 10;
 
 /// Processor time of a process and its threads so far, in milliseconds.
 #[must_use]
@@ -26,8 +24,13 @@ fn cpu_ms_of(stat: &str) -> Option<u64> {
 /// Memory that this process has, in bytes.
 #[must_use]
 pub fn memory_bytes() -> Option<u64> {
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    statm.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(PAGE_BYTES)
+    resident_of(&fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// `VmRSS` of `/proc/<process>/status`, which has the same unit whatever the machine's page is.
+fn resident_of(status: &str) -> Option<u64> {
+    let said = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    said.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1 << 10)
 }
 
 #[cfg(test)]
@@ -39,6 +42,13 @@ mod tests {
         let stat = "4242 (a) b (1 2) R 1 4242 4242 0 -1 4194560 100 0 0 0 150 7 0 0 20 0 1 0 12345 1000 100";
         assert_eq!(cpu_ms_of(stat), Some(1_570));
         assert_eq!(cpu_ms_of("4242 (short) R 1"), None);
+    }
+
+    #[test]
+    fn memory_is_read_in_the_unit_that_stands_beside_it() {
+        let status = "Name:\tVmRSS: 7 kB\nVmHWM:\t   99999 kB\nVmRSS:\t   52480 kB\nRssAnon:\t 1 kB\n";
+        assert_eq!(resident_of(status), Some(52_480 << 10));
+        assert_eq!(resident_of("VmRSS:\t12 pages\n"), None);
     }
 
     #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
 //! [`Offline`]: experiments in a home whose station does not run: results and Logs outlive the process that collected them.
 //!
-//! Guarantees: performs nothing that the restored machine asks for; needs no network file. Deliberately lacks writing.
+//! Guarantees: performs nothing that the restored machine asks for; changes nothing in the home, but that records which a crash left are mended;
+//! needs no network file. Deliberately lacks writing.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use station_protocol::requester::{self, Requester, View};
 use station_protocol::{ExperimentId, SigningKey};
 
 use super::home::{Home, HomeError};
-use super::store::{Bounds, RedbStore};
+use super::store::Kept;
 use crate::api::explain::{self, Facts};
 use crate::api::types::{ExperimentBody, VerificationBody};
 use crate::clock;
@@ -58,7 +59,7 @@ impl Offline {
     /// Of the station in `home`, which must not run.
     pub async fn open(home: &Home) -> Result<Self, OfflineError> {
         let key = SigningKey::from_bytes(&home.key()?);
-        let store: Arc<dyn Store> = Arc::new(RedbStore::open(&home.private_folder("store")?, Bounds::of(home.config()?.disk.0)).await?);
+        let store: Arc<dyn Store> = Arc::new(Kept::open(&home.path("store"))?);
         let records = store.load(Table::Requester).await?;
         let restore = |network: Name, records: Vec<(Key, Vec<u8>)>| {
             Requester::restore(requester::Config { network }, key.clone(), [0; 32], records.into_iter(), clock::machine())

@@ -16,6 +16,7 @@
 
 mod cache;
 mod files;
+mod kept;
 mod lane;
 mod tables;
 
@@ -38,6 +39,7 @@ use tables::{is_owned, load, owned, transact};
 use tokio::sync::oneshot;
 
 pub use files::Bounds;
+pub use kept::Kept;
 
 use crate::store::{Batch, Blocks, Gone, Records, Store, StoreError, Table};
 

@@ -98,3 +98,6 @@ fn read(home: &Home) -> Texts {
     let text = |name: &str| home.text(name).map(Option::unwrap_or_default).map_err(|error| error.to_string());
     [text("policy.toml"), text("network.toml"), text("station.toml")]
 }
+
+#[cfg(test)]
+mod tests;

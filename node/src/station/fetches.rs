@@ -2,8 +2,8 @@
 //!
 //! A fetch asks, in order: what is here already, the station that named the content, then providers that the network knows.
 //! Guarantees: nothing unverified enters the store; bounded in number, time and memory; few fetches look into the store at once, so that
-//! no commit waits for many of them. Deliberately lacks gateways on the open web: that is
-//! an outside contact, which the policy has no rule for yet.
+//! what else this station reads does not wait behind many. Deliberately lacks gateways on the open web: that is an outside contact, which
+//! the policy has no rule for yet.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::tasks::Tasks;
 pub(super) const FETCH: Duration = Duration::from_secs(60);
 /// Providers asked beside the one that named the content.
 const PROVIDERS_MAX: usize = 3;
-/// Fetches that look into the store at once: it has one thread, and commits wait behind them.
+/// Fetches that look into the store at once: all that this station reads for itself waits in one lane, in order.
 const READS_MAX: usize = 2;
 /// Events waiting for the loop: two per fetch at most.
 const WAITING_MAX: usize = 256;

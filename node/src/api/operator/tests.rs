@@ -155,6 +155,11 @@ fn a_bootstrap_address_says_what_is_wrong_with_it() {
         (Knock::Failed("refused".to_owned()), true, "bootstrap 127.0.0.1/4999: refused 3 s ago".to_owned()),
         (Knock::WrongNode(Some(other)), true, format!("bootstrap 127.0.0.1/4999: answers as {other}, not {node}")),
         (Knock::OtherNetwork("my-lab".to_owned()), true, "bootstrap 127.0.0.1/4999: speaks network my-lab, not lost".to_owned()),
+        (
+            Knock::OtherVersion { speaks: "2".to_owned(), own: "1".to_owned() },
+            true,
+            "bootstrap 127.0.0.1/4999: speaks version 2 of this network's protocol, not 1: update the older of the two".to_owned(),
+        ),
         (Knock::Connected, false, "bootstrap 127.0.0.1/4999: connected".to_owned()),
         (Knock::Asked, true, "bootstrap 127.0.0.1/4999: no answer for 3 s".to_owned()),
     ] {

@@ -73,6 +73,32 @@ fn a_station_of_another_network_stays_one_until_it_says_otherwise() {
 }
 
 #[test]
+fn a_station_of_this_network_with_another_version_is_told_by_the_version_and_not_by_the_network() {
+    let (mut knocks, now) = knocks(&[at("127.0.0.1", 1)]);
+    knocks.connected(node(1), ConnectionId::new_unchecked(1), now);
+    assert!(knocks.identified(node(1), "/station/my-lab/2", "/station/my-lab/1", now) && knocks.is_foreign(node(1)));
+    let [told] = &knock(&knocks, now)[..] else { panic!("one address") };
+    assert_eq!(*told, Knock::OtherVersion { speaks: "2".to_owned(), own: "1".to_owned() });
+    assert!(told.is_bad());
+    assert!(!knocks.identified(node(1), "/station/my-lab/1", "/station/my-lab/1", now));
+    assert_eq!(knock(&knocks, now), [Knock::Elsewhere], "it was brought up to date");
+    assert!(knocks.identified(node(1), "/station/my-laboratory/1", "/station/my-lab/1", now));
+    assert_eq!(knock(&knocks, now), [Knock::OtherNetwork("my-laboratory".to_owned())]);
+}
+
+#[test]
+fn who_is_of_another_network_is_known_to_be_so_although_its_address_leads_nowhere() {
+    let (mut knocks, now) = knocks(&[at("127.0.0.1", 1)]);
+    let connection = ConnectionId::new_unchecked(1);
+    knocks.dials(&at("127.0.0.1", 1), connection, now);
+    knocks.failed(connection, &wrapped(io::ErrorKind::ConnectionRefused), now);
+    knocks.connected(node(1), ConnectionId::new_unchecked(2), now);
+    assert!(knocks.identified(node(1), "/station/my-lab/1", "/station/lost/1", now));
+    assert_eq!(knock(&knocks, now), [Knock::Failed("refused".to_owned())]);
+    assert!(knocks.is_foreign(node(1)), "it dialled this station, and does not count as a bootstrap node");
+}
+
+#[test]
 fn an_address_that_leads_nowhere_is_told_although_its_station_is_connected_over_another() {
     let (good, dead) = (at("127.0.0.1", 1), at("127.0.0.2", 1));
     for connected_first in [true, false] {

@@ -5,7 +5,7 @@ use station_protocol::durable::Ticket;
 
 use super::super::peer_id::peer_of;
 use super::super::{Command, Event, NetworkConfig};
-use super::{Lab, config, dht_server, node};
+use super::{Lab, config, dht_server, name, node};
 
 /// A DHT server, and two stations that know only it.
 async fn strangers() -> Lab {
@@ -54,6 +54,33 @@ async fn a_bootstrap_node_that_is_there_is_not_dialled_when_a_guest_leaves() {
     let dialled = lab.stations[1].swarm.network_info().connection_counters().num_pending_outgoing();
     lab.stations[1].dial_bootstrap();
     assert_eq!(lab.stations[1].swarm.network_info().connection_counters().num_pending_outgoing(), dialled);
+}
+
+#[tokio::test]
+async fn a_good_bootstrap_node_is_enough_although_another_is_of_a_foreign_network() {
+    let mut lab = Lab::new(vec![config(&["t"])]).await;
+    let good = lab.at[0][0].to_string().parse().expect("a multiaddr");
+    let foreign = format!("/ip4/127.0.0.1/tcp/1/p2p/{}", peer_of(node(3))).parse().expect("a multiaddr");
+    lab.add(NetworkConfig { bootstrap: vec![good, foreign], ..config(&["t"]) }).await;
+    lab.until(|lab, _, _| lab.stations[1].bootstraps()[0].identified.then_some(())).await;
+    assert!(lab.stations[1].bootstrap.next().is_none(), "one is connected");
+    let other = lab.add(NetworkConfig { network: name("other"), ..config(&["t"]) }).await;
+    let (own, at) = (lab.stations[1].own(), lab.at[1].clone());
+    lab.stations[other].perform(Command::Neighbours { topic: name("t"), peers: vec![(own, at)] });
+    lab.until(|lab, _, _| lab.stations[1].knocks.is_foreign(node(3)).then_some(())).await;
+    assert!(lab.stations[1].bootstrap.next().is_none(), "it dials nobody again");
+    assert!(lab.stations[1].has_bootstrap());
+}
+
+#[tokio::test]
+async fn who_does_not_use_the_dht_remembers_no_server_of_it() {
+    let mut lab = Lab::new(vec![dht_server()]).await;
+    let bootstrap = vec![lab.at[0][0].to_string().parse().expect("a multiaddr")];
+    for use_dht in [true, false] {
+        let index = lab.add(NetworkConfig { bootstrap: bootstrap.clone(), use_dht, ..config(&[]) }).await;
+        lab.until(|lab, _, _| lab.stations[index].bootstraps()[0].identified.then_some(())).await;
+        assert_eq!(lab.stations[index].servers(), usize::from(use_dht));
+    }
 }
 
 #[tokio::test]

@@ -141,6 +141,24 @@ fn a_key_of_another_length_is_no_key() {
 }
 
 #[test]
+fn a_file_that_is_longer_than_any_of_ours_is_refused_and_not_cut() {
+    let (_dir, home) = home();
+    home.init().expect("the folder can be written");
+    // Cut anywhere among its comments it would still say something.
+    let long = |says: &str| format!("{says}{}", "#\n".repeat(usize::try_from(FILE_BYTES_MAX).expect("it fits") / 2));
+    home.write("station.toml", &long("capacity = 3\n")).expect("written");
+    home.write("network.toml", &long("name = \"lab\"\ntopics = [\"t\"]\n")).expect("written");
+    home.write("policy.toml", &long("")).expect("written");
+    for error in [home.config().expect_err("long"), home.network().expect_err("long"), home.policy().expect_err("long")] {
+        assert!(matches!(&error, HomeError::Long { .. }), "{error}");
+    }
+    home.write("key", &long("")).expect("written");
+    assert!(matches!(home.key(), Err(HomeError::Long { .. })), "a secret is not read without end either");
+    home.write("station.toml", "capacity = 3\n").expect("written");
+    assert_eq!(home.config().expect("settings").capacity, 3);
+}
+
+#[test]
 fn a_new_token_is_secret_even_where_an_open_file_was_left() {
     let (_dir, home) = home();
     home.init().expect("the folder can be written");

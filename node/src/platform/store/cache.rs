@@ -107,7 +107,8 @@ impl Cache {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let temp = self.temp.join(name);
+        // What is to stay is written there too, by another thread and under the same CID.
+        let temp = self.temp.join(format!("cache-{name}"));
         let written = fs::write(&temp, bytes).and_then(|()| fs::rename(&temp, self.folder.join(name)));
         if written.is_err() {
             // Half a file would take the room that is missing.

@@ -156,14 +156,12 @@ impl Files {
 
     /// The bytes of a durable blob, if they are here and match it.
     pub(super) fn read(&self, cid: &Cid) -> Option<Vec<u8>> {
-        let (folder, name) = self.place(cid);
-        read_matching(&folder.join(&name), cid)
+        read(&self.durable, cid)
     }
 
     /// Whether a file stands where the blob would, and is not it.
     pub(super) fn is_damaged(&self, cid: &Cid) -> bool {
-        let (folder, name) = self.place(cid);
-        folder.join(name).symlink_metadata().is_ok() && self.read(cid).is_none()
+        is_damaged(&self.durable, cid)
     }
 
     pub(super) fn cache_dag(&self, dag: &Dag) {
@@ -226,11 +224,27 @@ impl Files {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Folder and name. Every CID here has a base32 name of lower-case letters and digits; the last characters are as good as random.
     fn place(&self, cid: &Cid) -> (PathBuf, String) {
-        let name = cid.into_v1().unwrap_or(*cid).to_string();
-        (self.durable.join(&name[name.len() - 2..]), name)
+        place(&self.durable, cid)
     }
+}
+
+/// Folder and name of a blob. Every CID here has a base32 name of lower-case letters and digits; the last characters are as good as random.
+fn place(durable: &Path, cid: &Cid) -> (PathBuf, String) {
+    let name = cid.into_v1().unwrap_or(*cid).to_string();
+    (durable.join(&name[name.len() - 2..]), name)
+}
+
+/// The bytes of a blob in the folder `durable`, if they are there and match it.
+pub(super) fn read(durable: &Path, cid: &Cid) -> Option<Vec<u8>> {
+    let (folder, name) = place(durable, cid);
+    read_matching(&folder.join(name), cid)
+}
+
+/// Whether a file stands there where the blob would, and is not it.
+pub(super) fn is_damaged(durable: &Path, cid: &Cid) -> bool {
+    let (folder, name) = place(durable, cid);
+    folder.join(name).symlink_metadata().is_ok() && read(durable, cid).is_none()
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {

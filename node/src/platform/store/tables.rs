@@ -115,7 +115,7 @@ pub(super) fn is_owned(records: &Database, cid: &Cid) -> Result<bool, redb::Erro
 }
 
 /// All records of `table` in key order.
-pub(super) fn load(records: &Database, table: Table) -> Result<Records, redb::Error> {
+pub(super) fn load(records: &impl ReadableDatabase, table: Table) -> Result<Records, redb::Error> {
     let table = records.begin_read()?.open_table(definition(table))?;
     let mut records = Vec::new();
     for entry in table.iter()? {
@@ -126,7 +126,7 @@ pub(super) fn load(records: &Database, table: Table) -> Result<Records, redb::Er
 }
 
 /// The blobs that records of `table` own, each once.
-pub(super) fn owned(records: &Database, table: Table) -> Result<Vec<Cid>, redb::Error> {
+pub(super) fn owned(records: &impl ReadableDatabase, table: Table) -> Result<Vec<Cid>, redb::Error> {
     let (owned, table) = (records.begin_read()?.open_table(OWNED)?, number(table));
     let mut cids = BTreeSet::new();
     for entry in owned.range((table, &[][..], &[][..])..(table + 1, &[][..], &[][..]))? {

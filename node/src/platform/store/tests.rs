@@ -213,6 +213,16 @@ async fn what_a_crash_left_half_written_is_swept() {
 }
 
 #[tokio::test]
+async fn what_is_cached_and_what_is_to_stay_are_written_under_different_names() {
+    let home = home();
+    let store = open(home.path()).await.unwrap();
+    // Whoever writes what is to stay has this name for itself.
+    fs::create_dir(home.path().join("temp").join(block(b"both").0.to_string())).unwrap();
+    store.cache(dag(b"both")).await.unwrap();
+    assert!(store.cached(block(b"both").0).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn blobs_lie_in_folders_by_the_end_of_their_name() {
     let home = home();
     let store = open(home.path()).await.unwrap();
@@ -292,5 +302,6 @@ async fn what_is_not_its_name_is_not_written() {
     assert_eq!(records(&open(home.path()).await.unwrap(), Table::Worker).await, []);
 }
 
+mod kept;
 mod owners;
 mod room;
