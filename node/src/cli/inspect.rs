@@ -129,7 +129,7 @@ async fn trial(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
         return Err(Failure::new("--raw and --json both say what standard output gets: keep one of them").with(Exit::Usage));
     }
     let plan = plan(args)?;
-    let trial = trial::run(bytes(&args.module)?, plan).await.map_err(refused)?;
+    let trial = trial::run(bytes(&args.module)?, plan).await.map_err(|error| refused(&error))?;
     if args.raw {
         output.say(words(&trial, false));
         output.bytes(&trial.written);
@@ -141,8 +141,8 @@ async fn trial(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
 }
 
 /// Why nothing was run, with the option that raises a limit which is too low.
-fn refused(error: TrialError) -> Failure {
-    let option = match &error {
+fn refused(error: &TrialError) -> Failure {
+    let option = match error {
         TrialError::Short(Refusal::FuelAtStart { .. }) => ", or give more with --fuel",
         TrialError::Short(_) => ", or give more with --memory",
         TrialError::BadModule(_) | TrialError::Sandbox(_) => "",

@@ -98,7 +98,7 @@ fn what_a_module_needs_to_begin_is_shown_and_limits_below_it_say_how_to_give_it_
     for (memory, fuel, words) in
         [(1 << 20, 9_000, ["3 MiB at the start", "[limits] memory", "--memory"]), (3 << 20, 8_999, ["9000 fuel", "[limits] fuel", "--fuel"])]
     {
-        let said = refused(TrialError::Short(needs.within(memory, fuel).expect_err("too little"))).message;
+        let said = refused(&TrialError::Short(needs.within(memory, fuel).expect_err("too little"))).message;
         assert!(words.iter().all(|word| said.contains(word)), "{said}");
     }
 }
