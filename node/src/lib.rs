@@ -30,6 +30,7 @@ pub mod prepare;
 pub mod printable;
 pub mod results;
 mod sparing;
+pub mod spelling;
 pub mod station;
 pub mod store;
 pub mod tasks;

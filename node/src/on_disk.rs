@@ -4,9 +4,10 @@
 //! not in force is named with what to do. Deliberately lacks the disk: `platform::watch` reads.
 
 use serde::Serialize;
-use station_protocol::policy::Policy;
+use station_protocol::policy::{Policy, Roles};
 
 use crate::config::{Config, NetworkFile};
+use crate::spelling::Spelling;
 
 /// How one file stands to what is in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct OnDisk {
     pub settings: FileStanding,
     /// The policy's text as it was read last.
     policy_text: String,
+    /// What is in force since the start.
+    roles: Roles,
 }
 
 impl OnDisk {
@@ -41,16 +44,17 @@ impl OnDisk {
             network: FileStanding::InForce,
             settings: FileStanding::InForce,
             policy_text: policy.source().to_owned(),
+            roles: policy.roles.clone(),
         }
     }
 
-    /// The policy's file reads so now; at the start `roles_at_start` were in force.
-    pub fn read_policy(&mut self, read: Result<&Policy, &str>, at_start: &Policy) {
+    /// The policy's file reads so now.
+    pub fn read_policy(&mut self, read: Result<&Policy, &str>) {
         self.policy = match read {
             Err(reason) => FileStanding::Spoilt { reason: reason.to_owned() },
             Ok(policy) => {
                 policy.source().clone_into(&mut self.policy_text);
-                let settings = differences(&policy.roles, &at_start.roles).into_iter().map(|key| format!("roles.{key}")).collect();
+                let settings = differences(&policy.roles, &self.roles).into_iter().map(|key| format!("roles.{key}")).collect();
                 waits(settings)
             }
         };
@@ -77,20 +81,21 @@ impl OnDisk {
 
 /// What is not in force of `file`, in a sentence with the next step; nothing where all is.
 #[must_use]
-pub fn sentence(file: &str, standing: &FileStanding) -> Option<String> {
-    const RESTART: &str = "stop the station with Ctrl-C and start it with `station run`";
+pub fn sentence(file: &str, standing: &FileStanding, spelling: &Spelling) -> Option<String> {
+    let (run, reload) = (spelling.call("run"), spelling.call("policy reload"));
     match standing {
         FileStanding::InForce => None,
         FileStanding::Spoilt { reason } if file == "policy.toml" => {
             Some(format!("policy.toml cannot be used, and the policy before it stays in force: {reason}"))
         }
         FileStanding::Spoilt { reason } => {
-            Some(format!("{file} cannot be used, and what it said at the start stays in force; mend it before the next `station run`: {reason}"))
+            Some(format!("{file} cannot be used, and what it said at the start stays in force; mend it before the next `{run}`: {reason}"))
         }
-        FileStanding::Waits { settings } => Some(format!("{file} was changed and this of it is not in force: {}; {RESTART}", settings.join(", "))),
-        FileStanding::Replaced => {
-            Some("policy.toml is not in force: another policy came over the API; `station policy reload` puts the file in force".to_owned())
+        FileStanding::Waits { settings } => {
+            let settings = settings.join(", ");
+            Some(format!("{file} was changed and this of it is not in force: {settings}; stop the station with Ctrl-C and start it with `{run}`"))
         }
+        FileStanding::Replaced => Some(format!("policy.toml is not in force: another policy came over the API; `{reload}` puts the file in force")),
     }
 }
 

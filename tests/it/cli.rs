@@ -122,6 +122,13 @@ async fn a_module_author_sees_a_module_run_without_a_network() {
     assert_eq!((trial["outcome"].as_str(), trial["output"]["primes"].as_u64()), (Some("completed"), Some(25)), "{trial}");
     let again = home.ask(&["module", "run", "primes", "--pure", "--input", "{\"from\":0,\"to\":100}"]).await;
     assert_eq!(trial["fuel"], again["fuel"], "fuel does not depend on luck");
+    let needs = home.ask(&["module", "inspect", "primes"]).await["needs"].clone();
+    assert!(needs["memory_bytes"].as_u64() > Some(64 << 10) && needs["fuel"].as_u64() > Some(9), "{needs}");
+    for (option, few, key) in [("--memory", "64KiB", "[limits] memory"), ("--fuel", "9", "[limits] fuel")] {
+        let (code, short) = home.try_ask(&["module", "run", "primes", option, few]).await;
+        let said = short["error"].as_str().unwrap_or_default();
+        assert!(code == 1 && said.contains("no run of it would begin") && said.contains(key) && said.contains(option), "{short}");
+    }
     home.write("not.wasm", "no module");
     let file = home.dir().join("not.wasm");
     let inspected = home.try_ask(&["module", "inspect", file.to_str().expect("UTF-8")]).await;

@@ -129,6 +129,12 @@ async fn a_policy_edited_by_hand_comes_into_force_and_a_spoilt_one_is_told_and_d
     let shown = home.ask(&["policy", "show"]).await;
     assert_eq!((&shown["policy"]["budget"]["memory"], &shown["in_force"]), (&"64MiB".into(), &true.into()), "{shown}");
 
+    home.ask(&["allow", "gateway-check", "http", "a.example"]).await;
+    assert!(in_force(&home.ask(&["status"]).await), "at once, before the station has looked");
+    let (_, findings) = home.try_ask(&["doctor"]).await;
+    assert!(says(&findings, "policy").starts_with("in force; its hash"), "{findings}");
+    home.ask(&["deny", "gateway-check", "http"]).await;
+
     home.write("policy.toml", "[budget]\nmemroy = \"1MiB\"\n");
     // At once, before the station has looked.
     let shown = home.ask(&["policy", "show"]).await;

@@ -264,7 +264,9 @@ fn failure(outcome: &Outcome, executions: u64) -> Option<String> {
         Outcome::OutputTooLarge => "raise [limits] output",
         Outcome::OutOfMemory => "those machines had less memory than [limits] memory: lower it, or wait for others",
         Outcome::StackOverflow => "the module calls too deeply: try it with `station module run`",
-        Outcome::BadModule => "no station can run the module: look at it with `station module inspect`",
+        Outcome::BadModule => {
+            "raise [limits] memory if `station module inspect` says that it needs more to begin; else no station can run the module"
+        }
         Outcome::Refused(_) => "the module used what [needs] does not name: add it there",
         Outcome::Killed => "those stations ended it: others are asked",
         _ => "try the job with `station module run`",

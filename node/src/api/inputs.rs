@@ -1,7 +1,8 @@
 //! `POST /v1/inputs`: a long list of inputs, read as it comes and kept until an experiment takes it.
 //!
 //! Guarantees: one list is read and one is kept at a time, each of at most what the rules allow, so that what lists cost in memory does not
-//! grow with those who hand them in; a list is taken once. Deliberately lacks a disk: what no experiment took is gone with the process.
+//! grow with those who hand them in; a list is published once, and stays where its publication fails. Deliberately lacks a disk: what no
+//! experiment took is gone with the process.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,30 +12,51 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures::StreamExt as _;
 use station_protocol::experiment::file::{ColumnKind, FileError, FileKind, INPUTS_BYTES_MAX, Listed, Reader};
-use tokio::sync::Mutex as Turn;
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use super::types::InputsBody;
 use super::{Api, Refused};
 
+/// The list that waits for its experiment, by its name.
+type Waiting = Arc<Mutex<Option<(String, Arc<Listed>)>>>;
+
 /// The list that waits for its experiment, and whose turn it is to hand one in.
 #[derive(Clone, Default)]
 pub(super) struct HandedIn {
-    waiting: Arc<Mutex<Option<(String, Listed)>>>,
+    waiting: Waiting,
     turn: Arc<Turn<u64>>,
 }
 
 impl HandedIn {
-    /// The list of that name, which then is no longer here.
-    pub(super) fn take(&self, name: &str) -> Result<Listed, Refused> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match waiting.take() {
-            Some((own, listed)) if own == name => Ok(listed),
-            other => {
-                *waiting = other;
+    /// The list of that name for one publication: until it is over no other is handed in or published.
+    pub(super) async fn lend(&self, name: &str) -> Result<Lent, Refused> {
+        let turn = self.turn.clone().lock_owned().await;
+        match &*self.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((own, listed)) if own == name => Ok(Lent { listed: listed.clone(), waiting: self.waiting.clone(), _turn: turn }),
+            _ => {
                 let sentence = format!("no inputs {name:?} are here: hand them in with POST /v1/inputs, and publish before others are handed in");
                 Err(Refused(StatusCode::CONFLICT, sentence))
             }
         }
+    }
+}
+
+/// A list that is being published. Where that fails it stays for another attempt.
+pub(super) struct Lent {
+    listed: Arc<Listed>,
+    waiting: Waiting,
+    _turn: OwnedMutexGuard<u64>,
+}
+
+impl Lent {
+    /// A copy of the list.
+    pub(super) fn list(&self) -> Listed {
+        Listed::clone(&self.listed)
+    }
+
+    /// It has its experiment and is no longer here.
+    pub(super) fn taken(self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -80,7 +102,7 @@ pub(super) async fn hand_in(State(api): State<Api>, headers: HeaderMap, body: Bo
     let name = format!("inputs-{}", *turn);
     let columns = listed.columns().into_iter().map(|(name, kind)| (name, word(kind).to_owned())).collect();
     let answer = InputsBody { inputs: name.clone(), count: listed.count(), columns };
-    *api.inputs.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some((name, listed));
+    *api.inputs.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some((name, Arc::new(listed)));
     Ok(Json(answer))
 }
 

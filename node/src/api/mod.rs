@@ -13,12 +13,12 @@ pub mod types;
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Json, Router};
 use cid::Cid;
 use station_protocol::accounts::Figure;
@@ -26,17 +26,19 @@ use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 use station_protocol::requester::Draft;
 use station_protocol::time::DAY;
 use station_protocol::{Content, NodeId, Time, worker};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock;
 use crate::library::{BUNDLED, Library};
 use crate::prepare::{self, PrepareError};
 use crate::results::Results;
+use crate::spelling::Spelling;
 use crate::station::{Around, Handle, HandleError, SOFTWARE};
 use crate::store::StoreError;
 use bodies::{POLICIES_BYTES, POLICY_BODY_BYTES_MAX, Room, UPLOADS_BYTES};
 use explain::Facts;
-use inputs::HandedIn;
 pub use inputs::kind_of;
+use inputs::{HandedIn, Lent};
 use page::{ActivityBody, MachineBody, PauseBody, PausedBody, PolicyBody};
 use types::{
     AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, NodeBody, PublishBody, PublishedBody, StatusBody, VerificationBody,
@@ -79,27 +81,39 @@ struct Api {
     handle: Handle,
     token: Arc<str>,
     inputs: HandedIn,
+    /// How commands are written that reach this station.
+    spelling: Spelling,
+    /// Whose turn it is to get results: they may be large.
+    results: Arc<Semaphore>,
 }
 
-/// All routes, under `/v1`.
-pub fn router(handle: Handle, token: &str) -> Router {
-    let api = Api { handle, token: token.into(), inputs: HandedIn::default() };
+/// Every request there is, with who answers it.
+fn routes() -> Vec<(Method, &'static str, MethodRouter<Api>)> {
     let (uploads, policies) = (Room::new(UPLOADS_BYTES), Room::new(POLICIES_BYTES));
-    Router::new()
-        .route("/v1/node", get(node))
-        .route("/v1/status", get(status))
-        .route("/v1/content", uploads.bounds(BODY_BYTES_MAX, post(keep)))
-        .route("/v1/inputs", post(inputs::hand_in))
-        .route("/v1/experiments", uploads.bounds(BODY_BYTES_MAX, post(publish)).get(own))
-        .route("/v1/experiments/{id}", get(experiment).delete(cancel))
-        .route("/v1/experiments/{id}/results", get(results))
-        .route("/v1/experiments/{id}/verification", get(verification))
-        .route("/v1/policy", policies.bounds(POLICY_BODY_BYTES_MAX, put(set_policy)).get(policy))
-        .route("/v1/pause", post(pause).delete(resume))
-        .route("/v1/activity", get(activity))
-        .layer(bodies::small())
-        .layer(middleware::from_fn_with_state(api.clone(), authorise))
-        .with_state(api)
+    vec![
+        (Method::GET, "/v1/node", get(node)),
+        (Method::GET, "/v1/status", get(status)),
+        (Method::POST, "/v1/content", uploads.bounds(BODY_BYTES_MAX, post(keep))),
+        (Method::POST, "/v1/inputs", post(inputs::hand_in)),
+        (Method::POST, "/v1/experiments", uploads.bounds(BODY_BYTES_MAX, post(publish))),
+        (Method::GET, "/v1/experiments", get(own)),
+        (Method::GET, "/v1/experiments/{id}", get(experiment)),
+        (Method::DELETE, "/v1/experiments/{id}", delete(cancel)),
+        (Method::GET, "/v1/experiments/{id}/results", get(results)),
+        (Method::GET, "/v1/experiments/{id}/verification", get(verification)),
+        (Method::GET, "/v1/policy", get(policy)),
+        (Method::PUT, "/v1/policy", policies.bounds(POLICY_BODY_BYTES_MAX, put(set_policy))),
+        (Method::POST, "/v1/pause", post(pause)),
+        (Method::DELETE, "/v1/pause", delete(resume)),
+        (Method::GET, "/v1/activity", get(activity)),
+    ]
+}
+
+/// All routes, under `/v1`, of the station whose commands are written as `spelling` says.
+pub fn router(handle: Handle, token: &str, spelling: Spelling) -> Router {
+    let api = Api { handle, token: token.into(), inputs: HandedIn::default(), spelling, results: Arc::new(Semaphore::new(1)) };
+    let router = routes().into_iter().fold(Router::new(), |router, (_, path, answers)| router.route(path, answers));
+    router.layer(bodies::small()).layer(middleware::from_fn_with_state(api.clone(), authorise)).with_state(api)
 }
 
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
@@ -157,15 +171,15 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         isolation: explain::word(&identity.isolation),
         started: identity.started.0,
         now: now.0,
-        state: operator::state(&status),
+        state: operator::state(&status, &api.spelling),
         machine: MachineBody { memory_bytes: handle.memory_bytes(), disk_room_bytes: handle.room().await?, disk_max_bytes: identity.config.disk.0 },
         capacity: status.slots.0,
         peers: operator::peers(&status.paths),
         reach: operator::reach(&status),
         bootstraps: status.bootstraps.iter().map(|bootstrap| operator::bootstrap(bootstrap, identity.network.as_str())).collect(),
-        files: operator::files(&handle.files(), &policy),
+        files: operator::files(&handle.files(), &policy, &api.spelling),
         budgets: operator::budgets(&status, &policy, &host.used()),
-        declined: operator::declined(&status.calls, &policy),
+        declined: operator::declined(&status.calls, &policy, &api.spelling),
         activity: operator::activity(&host.activity(since), now, since),
         clock: status.clock.as_ref().map(clock::said),
         unfit: status.unfit,
@@ -210,14 +224,18 @@ async fn keep(State(api): State<Api>, body: Bytes) -> Result<Json<ContentBody>, 
 async fn publish(State(api): State<Api>, Json(body): Json<PublishBody>) -> Result<Json<PublishedBody>, Refused> {
     let file = ExperimentFile::parse(&body.file).map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let module = resolve(&file.module, body.module.as_ref(), api.handle.library()).await?;
-    let listed = match &body.inputs {
-        Some(name) => Some(api.inputs.take(name)?),
+    let lent = match &body.inputs {
+        Some(name) => Some(api.inputs.lend(name).await?),
         None => None,
     };
-    let draft = prepare::draft(file, module, listed)?;
+    let draft = prepare::draft(file, module, lent.as_ref().map(Lent::list))?;
     prepare::check(&draft)?;
     let (name, warnings) = (draft.name.to_string(), warnings(&draft, api.handle.around(draft.topic.clone()).await?));
-    Ok(Json(PublishedBody { experiment: api.handle.publish(draft).await?.to_string(), name, warnings }))
+    let experiment = api.handle.publish(draft).await?.to_string();
+    if let Some(lent) = lent {
+        lent.taken();
+    }
+    Ok(Json(PublishedBody { experiment, name, warnings }))
 }
 
 /// What is known before the first station has answered. A station that is connected with nobody of the topic counts nobody.
@@ -293,28 +311,54 @@ async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<Status
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Results>, Refused> {
+/// Results one after the other: the next are made when the last were read.
+async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Refused> {
     let id = parse_cid(&id)?;
+    let turn = api.results.clone().acquire_owned().await.expect("nobody closes it");
     let view = api.handle.view(id).await?;
     let settled = api.handle.settled(&view).await?;
-    Ok(Json(Results::of(&view, &settled, &api.handle.logs(&view).await?)))
+    let results = Results::of(&view, &settled, &api.handle.logs(&view).await?);
+    let text = Bytes::from(serde_json::to_vec(&results).expect("our own types have JSON"));
+    Ok(([(header::CONTENT_TYPE, "application/json")], in_pieces(text, turn)).into_response())
+}
+
+/// Bytes of a long answer that are written at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// A body that keeps its turn until it was read, or nobody reads it any more.
+fn in_pieces(text: Bytes, turn: OwnedSemaphorePermit) -> Body {
+    Body::from_stream(futures::stream::unfold((text, turn), |(mut rest, turn)| async move {
+        let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+        (!piece.is_empty()).then_some((Ok::<_, std::convert::Infallible>(piece), (rest, turn)))
+    }))
 }
 
 async fn verification(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<VerificationBody>, Refused> {
     Ok(Json(explain::verification(id.clone(), &api.handle.verify(parse_cid(&id)?).await?)))
 }
 
-async fn set_policy(State(api): State<Api>, body: String) -> Result<StatusCode, Refused> {
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whence {
+    /// Whether policy.toml has the same text by now.
+    #[serde(default)]
+    from_file: bool,
+}
+
+async fn set_policy(State(api): State<Api>, Query(Whence { from_file }): Query<Whence>, body: String) -> Result<StatusCode, Refused> {
     let policy = station_protocol::policy::Policy::parse(&body, &crate::library::bundled_names());
     let policy = policy.map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    api.handle.set_policy(policy).await?;
+    api.handle.set_policy(policy.clone()).await?;
     // The queue is in order: what is answered now was decided under the new one.
     api.handle.status().await?;
+    if from_file {
+        api.handle.tell_files(|files| files.read_policy(Ok(&policy)));
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn policy(State(api): State<Api>) -> Json<PolicyBody> {
-    Json(operator::policy(&api.handle.files(), &api.handle.host().policy()))
+    Json(operator::policy(&api.handle.files(), &api.handle.host().policy(), &api.spelling))
 }
 
 /// Longest pause that has an end: whoever means longer means until it is resumed.

@@ -23,12 +23,14 @@ use crate::network::Path;
 use crate::network::knocks::{Bootstrap, Knock};
 use crate::on_disk::{FileStanding, OnDisk, sentence};
 use crate::operator::Used;
+use crate::outside::address::judge_pattern;
 use crate::outside::quota::Target;
+use crate::spelling::Spelling;
 use crate::station::Status;
 
 /// Whether it works now, and why not.
 #[must_use]
-pub fn state(status: &Status) -> StateBody {
+pub fn state(status: &Status, spelling: &Spelling) -> StateBody {
     let body =
         |state: &str, until: Option<station_protocol::Time>, says: String| StateBody { state: state.to_owned(), until: until.map(|at| at.0), says };
     let running = status.running;
@@ -36,8 +38,8 @@ pub fn state(status: &Status) -> StateBody {
     match status.rest {
         Some(Rest::Draining) => body("draining", None, format!("stopping: nothing new is taken{finishing}")),
         Some(Rest::Paused { until }) => {
-            let end = if until.is_some() { "it ends by itself, or with `station resume`" } else { "until `station resume`" };
-            body("paused", until, format!("paused: nothing new is taken{finishing}; {end}"))
+            let end = if until.is_some() { "it ends by itself, or with" } else { "until" };
+            body("paused", until, format!("paused: nothing new is taken{finishing}; {end} `{}`", spelling.call("resume")))
         }
         Some(Rest::Hours { from }) => body("hours", Some(from), format!("outside the hours of the policy: nothing new is taken{finishing}")),
         Some(Rest::Battery) => body(
@@ -72,27 +74,22 @@ fn why_idle(status: &Status) -> String {
 
 /// The open experiments that are declined, by reason, with what would allow them.
 #[must_use]
-pub fn declined(calls: &[Summary], policy: &Policy) -> Vec<DeclinedBody> {
+pub fn declined(calls: &[Summary], policy: &Policy, spelling: &Spelling) -> Vec<DeclinedBody> {
     let mut groups: BTreeMap<(String, String, Option<String>), u64> = BTreeMap::new();
     for call in calls {
         let Standing::Declined(reason) = call.standing else { continue };
-        let (says, command) = decline(call, reason, policy);
+        let (says, words) = decline(call, reason, policy);
+        let command = words.map(|words| spelling.call(&words));
         *groups.entry((word(&reason), says, command)).or_default() += 1;
     }
     groups.into_iter().map(|((reason, says, command), experiments)| DeclinedBody { reason, experiments, says, command }).collect()
 }
 
+/// Why it is declined, and the words of the command that would allow it.
 fn decline(call: &Summary, reason: DeclineReason, policy: &Policy) -> (String, Option<String>) {
     let module = module_name(&call.module).unwrap_or_else(|| call.module.to_string());
     match reason {
-        DeclineReason::Capability | DeclineReason::Target if !call.lacks.is_empty() => {
-            let lacks: Vec<String> = call.lacks.iter().map(|(_, target)| target.to_string()).collect();
-            let quoted: Vec<String> = lacks.iter().map(|target| quote(target)).collect();
-            // One capability at a time: there is one.
-            let capability = call.lacks[0].0;
-            let says = format!("{module} needs {capability} to {}, which the policy does not allow it", lacks.join(", "));
-            (says, Some(format!("station allow {module} {capability} {}", quoted.join(" "))))
-        }
+        DeclineReason::Capability | DeclineReason::Target if !call.lacks.is_empty() => lacking(call, &module),
         DeclineReason::Capability => (format!("{module} measures, and no rule of the policy names it or its requester"), None),
         DeclineReason::Target => (format!("{module} needs more targets than one grant can name"), None),
         DeclineReason::Budget => {
@@ -107,13 +104,27 @@ fn decline(call: &Summary, reason: DeclineReason, policy: &Policy) -> (String, O
         DeclineReason::Profile => ("it is for an engine profile that this version does not run".to_owned(), None),
         DeclineReason::Labels => ("it asks for labels that are not under [labels] in station.toml".to_owned(), None),
         DeclineReason::Banned => match policy.denied(&call.requester, &call.module) {
-            Some((Some(_), None)) => (format!("policy.toml denies the module {module}"), Some(format!("station allow {module}"))),
-            Some((None, Some(requester))) => (format!("policy.toml denies its requester {requester}"), Some(format!("station allow {requester}"))),
+            Some((Some(_), None)) => (format!("policy.toml denies the module {module}"), Some(format!("allow {module}"))),
+            Some((None, Some(requester))) => (format!("policy.toml denies its requester {requester}"), Some(format!("allow {requester}"))),
             _ => ("policy.toml denies this module of this requester: edit its [[deny]]".to_owned(), None),
         },
         DeclineReason::Module => (format!("the module {module} could not be had whole, or no station could run it"), None),
         other => (word(&other), None),
     }
+}
+
+/// What a policy does not allow: a command is offered where it would not be refused.
+fn lacking(call: &Summary, module: &str) -> (String, Option<String>) {
+    let lacks: Vec<String> = call.lacks.iter().map(|(_, target)| target.to_string()).collect();
+    // One capability at a time: there is one.
+    let capability = call.lacks[0].0;
+    let says = format!("{module} needs {capability} to {}, which the policy does not allow it", lacks.join(", "));
+    let never = call.lacks.iter().find_map(|(_, target)| Some((target, judge_pattern(target).err()?)));
+    if let Some((target, reason)) = never {
+        return (format!("{says}; no policy can: {target} can never be contacted, for {reason}"), None);
+    }
+    let quoted: Vec<String> = lacks.iter().map(|target| quote(target)).collect();
+    (says, Some(format!("allow {module} {capability} {}", quoted.join(" "))))
 }
 
 /// As a shell takes it for one word.
@@ -187,20 +198,20 @@ pub fn bootstrap(bootstrap: &Bootstrap, network: &str) -> BootstrapBody {
 
 /// Each of the operator's files.
 #[must_use]
-pub fn files(on_disk: &OnDisk, policy: &Policy) -> Vec<FileBody> {
+pub fn files(on_disk: &OnDisk, policy: &Policy, spelling: &Spelling) -> Vec<FileBody> {
     let file = |(file, standing): &(&str, FileStanding)| FileBody {
         file: (*file).to_owned(),
         in_force: *standing == FileStanding::InForce,
-        says: sentence(file, standing),
+        says: sentence(file, standing, spelling),
     };
     on_disk.files(policy).iter().map(file).collect()
 }
 
 /// The policy in force.
 #[must_use]
-pub fn policy(on_disk: &OnDisk, policy: &Policy) -> PolicyBody {
+pub fn policy(on_disk: &OnDisk, policy: &Policy, spelling: &Spelling) -> PolicyBody {
     let hash = policy.hash().0.iter().map(|byte| format!("{byte:02x}")).collect();
-    let file = files(on_disk, policy).swap_remove(0);
+    let file = files(on_disk, policy, spelling).swap_remove(0);
     PolicyBody { hash, policy: policy.values(), text: policy.source().to_owned(), file }
 }
 

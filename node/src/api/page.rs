@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Whether the station works, and why not.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StateBody {
-    /// `working`, `idle`, or why nothing new is taken: `paused`, `hours`, `battery`, `disk`, `draining`.
+    /// `working`, `idle`, or why nothing new is taken: `paused`, `hours`, `battery`, `disk`, `unfit`, `draining`.
     pub state: String,
     /// When that ends by itself, in milliseconds since the epoch.
     pub until: Option<u64>,

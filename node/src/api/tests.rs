@@ -28,6 +28,8 @@ use crate::station::{Note, Parts, Station};
 use crate::store::MemoryStore;
 use crate::tasks::Tasks;
 
+mod long;
+
 pub(crate) const TOKEN: &str = "0123456789abcdef";
 const SECRET: [u8; 32] = [7; 32];
 const FILE: &str =
@@ -84,7 +86,7 @@ pub(crate) async fn served() -> Served {
     let station = Station::start(&config, &network, Policy::default(), parts).await.expect("it starts");
     let handle = station.handle();
     let (connections, incoming) = mpsc::unbounded_channel();
-    let router = router(handle.clone(), TOKEN);
+    let router = router(handle.clone(), TOKEN, Spelling::of("/lab".to_owned()));
     let tasks = Tasks::new();
     tasks.spawn(async move { station.run().await.expect("the disk works") });
     tasks.spawn(async move { axum::serve(Pipes(incoming), router).await.expect("pipes do not fail") });
@@ -152,29 +154,29 @@ impl Served {
     }
 }
 
-/// Every route, with an id where it has one.
-fn routes(id: &str) -> Vec<(&'static str, String)> {
-    let of = |rest: &str| format!("/v1/experiments/{id}{rest}");
-    vec![
-        ("GET", "/v1/status".into()),
-        ("GET", "/v1/node".into()),
-        ("POST", "/v1/content".into()),
-        ("POST", "/v1/experiments".into()),
-        ("GET", "/v1/experiments".into()),
-        ("GET", of("")),
-        ("DELETE", of("")),
-        ("GET", of("/results")),
-        ("GET", of("/verification")),
-        ("PUT", "/v1/policy".into()),
-    ]
+/// Every request, with an id where it has one.
+fn requests(id: &str) -> Vec<(String, String)> {
+    routes().into_iter().map(|(method, path, _)| (method.to_string(), path.replace("{id}", id))).collect()
+}
+
+#[tokio::test]
+async fn the_table_of_requests_is_what_the_router_answers_and_the_readme_has() {
+    let api = served().await;
+    let readme = include_str!("../../../README.md");
+    for (method, path) in requests("{id}") {
+        let (status, headers, _) = api.send(empty(with_token("PATCH", &path.replace("{id}", "x")))).await;
+        let allowed = headers.get("allow").and_then(|allowed| allowed.to_str().ok()).unwrap_or_default();
+        assert!(status == 405 && allowed.split(',').any(|allowed| allowed.trim() == method), "{method} {path}: {status}, {allowed}");
+        assert!(readme.contains(&format!("`{method} {path}")), "{method} {path} is not in README.md");
+    }
 }
 
 #[tokio::test]
 async fn no_route_answers_without_the_token() {
     let api = served().await;
     let id = api.publish().await;
-    for (method, path) in routes(&id).into_iter().chain([("GET", "/nowhere".into())]) {
-        let (status, error) = api.refused(empty(request(method, &path))).await;
+    for (method, path) in requests(&id).into_iter().chain([("GET".into(), "/nowhere".into())]) {
+        let (status, error) = api.refused(empty(request(&method, &path))).await;
         assert_eq!(status, 401, "{method} {path}");
         assert!(error.contains("api.token"), "{error}");
     }
@@ -217,8 +219,8 @@ async fn an_unknown_experiment_is_not_found_and_a_bad_id_is_a_bad_request() {
     let api = served().await;
     let unknown = station_car::unixfs::build(b"no experiment").root.to_string();
     for (id, expected) in [(unknown.as_str(), 404), ("not-a-cid", 400)] {
-        for (method, path) in routes(id).into_iter().filter(|(_, path)| path.contains(id)) {
-            let (status, error) = api.refused(empty(with_token(method, &path))).await;
+        for (method, path) in requests(id).into_iter().filter(|(_, path)| path.contains(id)) {
+            let (status, error) = api.refused(empty(with_token(&method, &path))).await;
             assert_eq!(status, expected, "{method} {path}");
             assert!(error.contains(id), "{error}");
         }
@@ -277,40 +279,6 @@ async fn a_body_above_the_bound_is_too_large_and_one_at_the_bound_is_kept() {
     assert_eq!(api.refused(upload(BODY_BYTES_MAX + 1)).await.0, 413);
     let (status, kept) = api.ask(upload(BODY_BYTES_MAX)).await;
     assert_eq!((status, kept["bytes"].as_u64()), (200, Some(BODY_BYTES_MAX as u64)));
-}
-
-/// A file of inputs, handed in.
-fn handed_in(kind: &str, text: &str) -> Sent {
-    with_token("POST", "/v1/inputs").header("content-type", kind).body(Full::from(text.to_owned())).expect("a good request")
-}
-
-#[tokio::test]
-async fn inputs_longer_than_any_other_body_are_handed_in_and_published_once() {
-    let api = served().await;
-    let mut text = "n;url\n".to_owned();
-    (0..200_000).for_each(|n| text.push_str(&format!("{n};https://host-{n}.example/a-path-that-makes-it-long/{n:060}\n")));
-    assert!(text.len() > BODY_BYTES_MAX);
-    let (status, listed) = api.ask(handed_in("text/csv; charset=utf-8", &text)).await;
-    assert_eq!((status, &listed["count"], &listed["columns"]), (200, &json!(200_000), &json!([["n", "whole"], ["url", "text"]])), "{listed}");
-    let file = FILE.replace("n = [1, 2]", "file = \"list.csv\"");
-    let publish = || posted("/v1/experiments", &json!({ "file": file, "inputs": listed["inputs"] }));
-    let (status, published) = api.ask(publish()).await;
-    assert_eq!(status, 200, "{published}");
-    let (_, open) = api.get(&format!("/v1/experiments/{}", published["experiment"].as_str().expect("an id"))).await;
-    assert_eq!(open["jobs"], json!(200_000));
-    let (status, error) = api.refused(publish()).await;
-    assert_eq!((status, error.contains("POST /v1/inputs")), (409, true), "{error}");
-}
-
-#[tokio::test]
-async fn inputs_that_cannot_be_read_are_refused_by_their_line_however_much_follows() {
-    let api = served().await;
-    let text = format!("{{\"n\": 1}}\n{{\"n\": }}\n{}", "{\"n\": 1}\n".repeat(500_000));
-    let (status, error) = api.refused(handed_in("application/x-ndjson", &text)).await;
-    assert_eq!((status, error.contains("line 2 of the inputs: not JSON")), (422, true), "{error}");
-    let (status, error) = api.refused(handed_in("text/plain", "a\n1\n")).await;
-    assert_eq!((status, error.contains("text/csv")), (415, true), "{error}");
-    assert_eq!(api.ask(handed_in("text/csv", "n\n1\n")).await.0, 200, "the next one has its turn");
 }
 
 #[tokio::test]
@@ -439,7 +407,15 @@ async fn the_policy_is_shown_as_values_with_its_whole_hash_and_a_put_one_is_told
     assert_eq!(api.ask(put).await.0, 204);
     let (_, shown) = api.get("/v1/policy").await;
     assert_eq!((&shown["policy"]["budget"]["cpu"], &shown["file"]["in_force"]), (&json!("2 cores"), &json!(false)), "{shown}");
-    assert!(shown["file"]["says"].as_str().is_some_and(|says| says.contains("station policy reload")), "{shown}");
+    assert!(shown["file"]["says"].as_str().is_some_and(|says| says.contains("station policy reload --home /lab")), "{shown}");
+    let of_file = with_token("PUT", "/v1/policy?from_file=true").body(Full::from("[roles]\nrelay = true\n")).expect("a good request");
+    assert_eq!(api.ask(of_file).await.0, 204);
+    let says = api.get("/v1/policy").await.1["file"]["says"].clone();
+    assert!(says.as_str().is_some_and(|says| says.contains("roles.relay") && !says.contains("over the API")), "{says}");
+    let of_file = with_token("PUT", "/v1/policy?from_file=true").body(Full::from("[budget]\ncpu = \"3 cores\"\n")).expect("a good request");
+    assert_eq!(api.ask(of_file).await.0, 204);
+    let (_, shown) = api.get("/v1/policy").await;
+    assert_eq!((&shown["policy"]["budget"]["cpu"], &shown["file"]["in_force"]), (&json!("3 cores"), &json!(true)), "at once: {shown}");
     assert_eq!(shown["hash"].as_str().map(str::len), Some(64));
 }
 

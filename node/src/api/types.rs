@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::page::{ActivityBody, BootstrapBody, BudgetsBody, DeclinedBody, FileBody, MachineBody, PeerBody, ReachBody, StateBody};
-use crate::results::Row;
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -187,12 +186,6 @@ pub struct VerificationBody {
     /// What no Log proves, in plain words.
     pub unproved: Vec<String>,
 }
-
-/// `GET /v1/experiments/{id}/results`.
-pub type ResultsBody = crate::results::Results;
-
-/// One settled job, as `results` has it.
-pub type RowBody = Row;
 
 /// Any answer that is not 2xx.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -16,7 +16,8 @@ use crate::api::types::StatusBody;
 use crate::platform::home::Home;
 use crate::platform::knock;
 use crate::platform::ports;
-use crate::store::ROOM_BYTES_MIN;
+use crate::platform::store::{Bounds, RedbStore};
+use crate::store::{ROOM_BYTES_MIN, Store as _};
 
 /// How long the bootstrap addresses have to answer.
 const PATIENCE: Duration = Duration::from_secs(9);
@@ -52,16 +53,16 @@ async fn ask(home: &Home) -> Result<Option<(StatusBody, PolicyBody)>, Failure> {
 pub(super) async fn findings(home: &Home, seen: &Seen) -> Vec<Finding> {
     let mut findings = vec![policy(home, seen)];
     findings.extend(files(seen));
-    findings.push(disk(home, seen));
+    findings.push(disk(home, seen).await);
     findings.push(bootstraps(home, seen).await);
     findings.push(reach(home, seen));
     findings
 }
 
-pub(super) fn running(seen: &Seen) -> Finding {
+pub(super) fn running(home: &Home, seen: &Seen) -> Finding {
     let (good, says) = match seen {
         Seen::Running(answers) => (true, format!("a station runs from this home: {}", answers.0.state.says)),
-        Seen::Nobody => (true, "no station runs from this home (start it with `station run`)".to_owned()),
+        Seen::Nobody => (true, format!("no station runs from this home (start it with `{}`)", home.call("run"))),
         Seen::Mute(failure) => (false, failure.message.clone()),
     };
     Finding { what: "running", good, says }
@@ -88,13 +89,24 @@ fn files(seen: &Seen) -> impl Iterator<Item = Finding> + '_ {
     })
 }
 
-fn disk(home: &Home, seen: &Seen) -> Finding {
-    let room = match seen.status() {
-        Some(status) => Ok((status.machine.disk_room_bytes, status.machine.disk_max_bytes)),
-        None => fs4::available_space(home.dir()).map(|free| (free, home.config().map_or(u64::MAX, |config| config.disk.0))),
-    };
-    let (good, says) = match room {
-        Err(error) => (false, format!("{}: {error}", home.dir().display())),
+/// What may still be written, and the most that the store takes.
+async fn room(home: &Home, seen: &Seen) -> Result<(u64, u64), Failure> {
+    if let Some(status) = seen.status() {
+        return Ok((status.machine.disk_room_bytes, status.machine.disk_max_bytes));
+    }
+    let max = home.config()?.disk.0;
+    let store = home.path("store");
+    // What a station has open is its own, and looking makes no store.
+    if matches!(seen, Seen::Nobody) && store.is_dir() {
+        return Ok((RedbStore::open(&store, Bounds::of(max)).await?.room().await?, max));
+    }
+    let free = fs4::available_space(home.dir()).map_err(|error| Failure::new(format!("{}: {error}", home.dir().display())))?;
+    Ok((free.min(max), max))
+}
+
+async fn disk(home: &Home, seen: &Seen) -> Finding {
+    let (good, says) = match room(home, seen).await {
+        Err(failure) => (false, failure.message),
         Ok((room, max)) if room < ROOM_BYTES_MIN => (
             false,
             format!(

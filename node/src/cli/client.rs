@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Bytes, Frame};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -15,15 +15,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use station_protocol::SigningKey;
 use station_protocol::experiment::file::FileKind;
+use station_protocol::human::Size;
 use tokio::net::TcpStream;
 
 use super::files::PIECE_BYTES;
 use super::output::{Exit, Failure};
+use super::pick::short;
 use crate::api;
 use crate::api::types::{ErrorBody, InputsBody, NodeBody};
 use crate::platform::home::Home;
 
-/// Largest answer: the results of some hundred thousand executions.
+/// Largest answer, which is in memory whole: the results of some hundred thousand executions.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
 
 /// How long a station may take to say who it is. What takes longer is busy or another program.
@@ -43,6 +45,7 @@ enum Found {
 pub(super) struct Client {
     addr: SocketAddr,
     token: String,
+    home: Home,
 }
 
 impl Client {
@@ -73,7 +76,7 @@ impl Client {
         if TcpStream::connect(addr).await.is_err() {
             return Ok(Found::Nobody);
         }
-        let (client, own) = (Self { addr, token }, SigningKey::from_bytes(&home.key()?).node().to_string());
+        let (client, own) = (Self { addr, token, home: home.clone() }, SigningKey::from_bytes(&home.key()?).node().to_string());
         match tokio::time::timeout(NAMED_WITHIN, client.get::<NodeBody>("/v1/node")).await {
             Ok(Ok(body)) if body.node == own => Ok(Found::Ours(client)),
             Ok(_) => Ok(Found::Stranger(addr)),
@@ -135,7 +138,7 @@ impl Client {
         let stream = TcpStream::connect(self.addr)
             .await
             .map_err(|error| Failure::new(format!("the station at {} does not answer: {error}", self.addr)).with(Exit::NotRunning))?;
-        let gone = |error: hyper::Error| Failure::new(format!("the station at {} stopped answering: {error}", self.addr)).with(Exit::NotRunning);
+        let gone = |error: hyper::Error| self.cut_off(&error);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(gone)?;
         // It ends with the answer; its failure shows in `send_request`.
         let connection = tokio::spawn(connection);
@@ -149,8 +152,9 @@ impl Client {
             .map_err(|error| Failure::new(error.to_string()))?;
         let response = sender.send_request(request).await.map_err(gone)?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| Failure::new(error.to_string()))?.to_bytes();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         connection.abort();
+        let body = body.map_err(|error| if error.is::<LengthLimitError>() { self.too_long(path) } else { self.cut_off(error.as_ref()) })?.to_bytes();
         if status.is_success() {
             return Ok(body);
         }
@@ -160,6 +164,42 @@ impl Client {
     }
 }
 
+impl Client {
+    fn cut_off(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
+        Failure::new(format!("the station at {} stopped answering: {error}", self.addr)).with(Exit::NotRunning)
+    }
+
+    /// What an answer that has no room is, and how to have it all the same: without a station its bound does not hold.
+    fn too_long(&self, path: &str) -> Failure {
+        let says = format!("the station's answer is larger than {}", Size(ANSWER_BYTES_MAX as u64));
+        let of_results = path.strip_prefix("/v1/experiments/").and_then(|rest| rest.strip_suffix("/results"));
+        Failure::new(match of_results {
+            Some(id) => {
+                let command = self.home.call(&format!("results {} --format ndjson", short(id)));
+                format!("{says}: stop the station, then `{command}` reads the results from the disk")
+            }
+            None => says,
+        })
+    }
+}
+
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| Failure::new(format!("the station's answer is not understood ({error}): is it of another version?")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_that_are_too_large_for_one_answer_name_the_command_that_reads_them() {
+        let home = Home::new("/nowhere".into());
+        let client = Client { addr: ([127, 0, 0, 1], 1).into(), token: String::new(), home };
+        let said = client.too_long("/v1/experiments/bafyreihq3yzb3mh3h/results").message;
+        assert!(
+            said.contains("1GiB") && said.contains("stop the station, then `station results hq3yzb3m --format ndjson --home /nowhere`"),
+            "{said}"
+        );
+        assert_eq!(client.too_long("/v1/status").message, "the station's answer is larger than 1GiB");
+    }
 }

@@ -67,11 +67,12 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         () = super::run::signal() => Err(Failure::new("interrupted").with(Exit::Interrupted)),
     };
     remove(dir, output).await;
-    let results = named(&measured?, &targets);
-    output.paint(&results, |results| format!("\n{}", table::render(results, output.colour(), output.width())));
+    let results = measured?;
+    let named = named(&results, &targets);
+    output.paint(&results, |_| format!("\n{}", table::render(&named, output.colour(), output.width())));
     let asked = asked(&results);
     asked.unasked.iter().for_each(|line| output.say(line));
-    report.write(&html::render(&results, html::Check::Gone))?;
+    report.write(&html::render(&named, html::Check::Gone))?;
     let executions = || results.rows.iter().flat_map(|row| &row.executions);
     let signers: BTreeSet<&str> = executions().map(|execution| execution.node.as_str()).collect();
     output.say(format!(
@@ -273,13 +274,15 @@ async fn follow(handle: &Handle, mut notes: tokio::sync::broadcast::Receiver<Not
     }
 }
 
-/// The same results with each local gateway's behaviour beside its URL.
+/// The same results for people, with each local gateway's behaviour beside what the job's input has.
 fn named(results: &Results, targets: &Targets) -> Results {
     let mut named = results.clone();
     for row in &mut named.rows {
         let url = row.input.get("gateway").and_then(Value::as_str).unwrap_or_default();
-        let label = targets.urls.iter().find(|(_, own)| own == url).map_or("", |(label, _)| label.as_str());
-        row.input = serde_json::json!({ "gateway": format!("{url} {label}").trim_end() });
+        let label = targets.urls.iter().find(|(label, own)| own == url && !label.is_empty()).map(|(label, _)| label.clone());
+        if let (Some(label), Value::Object(input)) = (label, &mut row.input) {
+            input.insert("local gateway".to_owned(), Value::String(label));
+        }
     }
     named
 }

@@ -22,7 +22,7 @@ pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let seen = checks::Seen::of(home).await;
     let mut findings = vec![key(home), settings(home), network(home)];
     findings.extend(checks::findings(home, &seen).await);
-    findings.extend([sandbox().await, names(home).await, clock(&seen), checks::running(&seen)]);
+    findings.extend([sandbox().await, names(home).await, clock(&seen), checks::running(home, &seen)]);
     spinner.finish_and_clear();
     let good = findings.iter().all(|finding| finding.good);
     output.show(&findings, |findings| {

@@ -21,9 +21,13 @@ pub(super) const PIECE_BYTES: usize = 64 << 10;
 
 /// A whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    whole(File::open(path).map_err(|error| failure(path, &error))?, path)
+}
+
+/// All that `source` has, which is called `path`.
+fn whole(source: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-    read.map_err(|error| failure(path, &error))?;
+    source.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| failure(path, &error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(Failure::new(format!("{}: more than {FILE_BYTES_MAX} bytes, which is the most that a station takes", path.display())));
     }
@@ -41,12 +45,7 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
 
 /// What a guest gets on standard input: a whole file, or all that comes on this program's where the path is `-`.
 pub(super) fn read_stdin(path: &Path) -> Result<Vec<u8>, Failure> {
-    if path != Path::new("-") {
-        return read(path);
-    }
-    let mut bytes = Vec::new();
-    io::stdin().lock().take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| failure(path, &error))?;
-    Ok(bytes)
+    if path == Path::new("-") { whole(io::stdin().lock(), Path::new("standard input")) } else { read(path) }
 }
 
 /// A file of inputs, read piece by piece: never all of it is in memory as text.

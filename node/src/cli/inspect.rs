@@ -11,15 +11,16 @@ use station_protocol::experiment::file::{ExperimentFile, FileError};
 use station_protocol::experiment::{Class, InputForm, OutputForm, from_json};
 use station_protocol::human::{Size, Span};
 use station_protocol::limits::{LIMITS_MAX, Limits};
-use station_sandbox::LOG_BYTES_MAX;
+use station_sandbox::{LOG_BYTES_MAX, Refusal};
 
 use super::files;
+use super::layout::size;
 use super::output::{Exit, Failure, Output};
 use super::publish::read_module;
 use crate::library::BUNDLED;
 use crate::outside::address::judge_pattern;
 use crate::platform::granted::{self, Granted};
-use crate::platform::trial::{self, Inspection, Plan, Trial};
+use crate::platform::trial::{self, Inspection, Plan, Trial, TrialError};
 use crate::printable::Line;
 use crate::results::{self, RequestRow};
 
@@ -126,7 +127,9 @@ async fn inspect(module: &str, output: &Output) -> Result<Exit, Failure> {
 /// What a station would say, in words. The module's author chose the names in a refusal.
 fn judgement(report: &Inspection) -> String {
     let verdict = Line(report.refused.as_deref().unwrap_or("runs on this profile"));
-    format!("cid      {}\nbytes    {}\nprofile  {}\nverdict  {verdict}\n", report.cid, report.bytes, report.profile)
+    let needs = report.needs.map(|needs| format!("needs    {} of memory and {} of fuel before it runs\n", size(needs.memory_bytes), needs.fuel));
+    let needs = needs.unwrap_or_default();
+    format!("cid      {}\nbytes    {}\nprofile  {}\nverdict  {verdict}\n{needs}", report.cid, report.bytes, report.profile)
 }
 
 async fn trial(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
@@ -136,9 +139,10 @@ async fn trial(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     let (plan, contact) = plan(args)?;
     let module = bytes(&args.module)?;
     let trial = match needs(args, plan.pure)? {
-        Some(needs) => granted::run(module, plan, Granted { needs, contact: contact.unwrap_or_else(|| Text::cut("an author at work")) }).await?,
-        None => trial::run(module, plan).await?,
+        Some(needs) => granted::run(module, plan, Granted { needs, contact: contact.unwrap_or_else(|| Text::cut("an author at work")) }).await,
+        None => trial::run(module, plan).await,
     };
+    let trial = trial.map_err(|error| refused(&error))?;
     if args.raw {
         output.say(words(&trial, false));
         output.bytes(&trial.written);
@@ -147,6 +151,16 @@ async fn trial(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     }
     let is_good = trial.outcome == "completed" && trial.output.instead().is_none();
     Ok(if is_good { Exit::Done } else { Exit::Failed })
+}
+
+/// Why nothing was run, with the option that raises a limit which is too low.
+fn refused(error: &TrialError) -> Failure {
+    let option = match error {
+        TrialError::Short(Refusal::FuelAtStart { .. }) => ", or give more with --fuel",
+        TrialError::Short(_) => ", or give more with --memory",
+        TrialError::BadModule(_) | TrialError::Sandbox(_) => "",
+    };
+    Failure::new(format!("{error}{option}"))
 }
 
 /// What the arguments ask for: an experiment's values, and those that stand beside it.

@@ -2,7 +2,9 @@
 //!
 //! Guarantees: no line is longer than the width, but for a word that is. Deliberately lacks colours and what is said.
 
-use station_protocol::time::{DAY, HOUR, MINUTE, SECOND};
+use station_protocol::Time;
+use station_protocol::human::rfc3339;
+use station_protocol::time::SECOND;
 
 /// Where nobody knows the width.
 const WIDTH: usize = 100;
@@ -78,17 +80,6 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// `3 h 12 min`: the two largest units.
-#[must_use]
-pub(super) fn duration(ms: u64) -> String {
-    let units = [("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", SECOND)];
-    let Some(at) = units.iter().position(|(_, unit)| ms >= *unit) else { return "0 s".to_owned() };
-    let (name, unit) = units[at];
-    let rest = units.get(at + 1).map(|(name, small)| (name, ms % unit / small)).filter(|(_, count)| *count > 0);
-    let more = rest.map(|(name, count)| format!(" {count} {name}")).unwrap_or_default();
-    format!("{} {name}{more}", ms / unit)
-}
-
 /// Seconds with a tenth where there are few.
 #[must_use]
 pub(super) fn seconds(ms: u64) -> String {
@@ -98,41 +89,27 @@ pub(super) fn seconds(ms: u64) -> String {
 /// `2026-11-30 14:05 UTC`.
 #[must_use]
 pub(super) fn moment_of(ms: u64) -> String {
-    let (year, month, day) = date(ms / DAY);
-    let minute = ms % DAY / MINUTE;
-    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minute / 60, minute % 60)
+    let (day, clock) = parts(ms);
+    format!("{day} {} UTC", clock.get(..5).unwrap_or(&clock))
+}
+
+/// When something ends, to the second and not before: `2026-11-30 14:05:20 UTC`.
+#[must_use]
+pub(super) fn end_of(ms: u64) -> String {
+    let (day, clock) = parts(ms.div_ceil(SECOND).saturating_mul(SECOND));
+    format!("{day} {} UTC", clock.get(..8).unwrap_or(&clock))
 }
 
 /// `2026-11-30`.
 #[must_use]
 pub(super) fn day_of(ms: u64) -> String {
-    let (year, month, day) = date(ms / DAY);
-    format!("{year}-{month:02}-{day:02}")
+    parts(ms).0
 }
 
-/// Year, month and day by the proleptic Gregorian calendar: years that begin in March put the leap day last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + u64::from(month <= 2), month, day)
-}
-
-/// `1 job`, `2 jobs`.
-#[must_use]
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
-/// The end of a node id: the beginning is the same in all.
-#[must_use]
-pub(super) fn short(id: &str) -> String {
-    let from = id.chars().count().saturating_sub(6);
-    if from == 0 { id.to_owned() } else { format!("…{}", id.chars().skip(from).collect::<String>()) }
+/// Day and clock of a time in UTC.
+fn parts(ms: u64) -> (String, String) {
+    let text = rfc3339(Time(ms));
+    text.split_once('T').map_or_else(|| (text.clone(), String::new()), |(day, clock)| (day.to_owned(), clock.to_owned()))
 }
 
 #[cfg(test)]
@@ -142,12 +119,18 @@ mod tests {
     #[test]
     fn numbers_read_as_people_say_them() {
         assert_eq!([0, 1_023, 1_024, 1_300, 1 << 20, 3 << 29, 2 << 30].map(size), ["0 B", "1023 B", "1 KiB", "1.2 KiB", "1 MiB", "1.5 GiB", "2 GiB"]);
-        assert_eq!([0, 59_999, 61_000, 3 * HOUR, 26 * HOUR].map(duration), ["0 s", "59 s", "1 min 1 s", "3 h", "1 d 2 h"]);
         assert_eq!([0, 1_250, 250_000].map(seconds), ["0.0 s", "1.2 s", "250 s"]);
         assert_eq!(moment_of(0), "1970-01-01 00:00 UTC");
         assert_eq!(moment_of(1_798_675_200_000 - 1), "2026-12-30 23:59 UTC");
         assert_eq!(day_of(1_709_164_800_000), "2024-02-29");
-        assert_eq!((short("12D3KooWabcdef").as_str(), short("abc").as_str()), ("…abcdef", "abc"));
+    }
+
+    #[test]
+    fn an_end_is_never_shown_as_a_time_before_it() {
+        assert_eq!(
+            [1_798_675_199_999, 1_798_675_199_000, 0].map(end_of),
+            ["2026-12-31 00:00:00 UTC", "2026-12-30 23:59:59 UTC", "1970-01-01 00:00:00 UTC"]
+        );
     }
 
     #[test]

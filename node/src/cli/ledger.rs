@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::layout::{Sheet, count, day_of, moment_of, seconds, short, size};
+use super::layout::{Sheet, day_of, moment_of, seconds, size};
 use crate::api::page::{ActivityBody, HostBody, RowBody, SpanBody};
+use crate::numbers::count;
+use crate::page::words::tail;
 use crate::printable::Line;
 
 /// Hosts that one row names.
@@ -11,9 +13,9 @@ const HOSTS_SHOWN: usize = 6;
 
 /// One paragraph of the page.
 pub(super) fn party(row: &RowBody) -> String {
-    let module = row.module_name.clone().or_else(|| row.module.as_deref().map(short));
+    let module = row.module_name.clone().or_else(|| row.module.as_deref().map(tail));
     match (&row.requester, module) {
-        (Some(requester), Some(module)) => format!("{} for {}", Line(&module), Line(&short(requester))),
+        (Some(requester), Some(module)) => format!("{} for {}", Line(&module), Line(&tail(requester))),
         _ => "others, together".to_owned(),
     }
 }
@@ -22,7 +24,7 @@ pub(super) fn party(row: &RowBody) -> String {
 pub(super) fn sentence(row: &RowBody) -> String {
     let ended: Vec<String> = row.outcomes.iter().map(|(outcome, count)| format!("{count} {}", Line(&outcome.replace('_', " ")))).collect();
     let cpu = format!("{}{} of processor", if row.cpu_is_exact { "" } else { "at most " }, seconds(row.cpu_ms));
-    let mut parts = vec![format!("{} ({})", count(row.jobs, "job", "jobs"), ended.join(", ")), cpu];
+    let mut parts = vec![format!("{} ({})", count(row.jobs, "job"), ended.join(", ")), cpu];
     if row.jobs == 0 {
         parts.clear();
     }
@@ -37,7 +39,7 @@ pub(super) fn contact(host: &HostBody) -> String {
     let name = host.host.as_deref().map_or_else(|| "other hosts".to_owned(), |name| Line(name).to_string());
     let mut parts = Vec::new();
     if host.requests > 0 || host.refused.is_empty() {
-        parts.push(format!("{}, {} of bodies", count(host.requests, "request", "requests"), size(host.bytes)));
+        parts.push(format!("{}, {} of bodies", count(host.requests, "request"), size(host.bytes)));
     }
     parts.extend(host.refused.iter().map(|(reason, times)| format!("{times} refused ({})", refusal(reason))));
     format!("{name}: {}", parts.join("; "))

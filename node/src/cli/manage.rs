@@ -23,7 +23,8 @@ pub(super) fn init(home: &Home, output: &Output) -> Result<Exit, Failure> {
 
 pub(super) async fn id(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let node = SigningKey::from_bytes(&home.key()?).node().to_string();
-    let addresses = match Client::find(home).await? {
+    let client = Client::find(home).await?;
+    let addresses = match &client {
         Some(client) => client.get::<StatusBody>("/v1/status").await?.addresses,
         None => Vec::new(),
     };
@@ -33,7 +34,10 @@ pub(super) async fn id(home: &Home, output: &Output) -> Result<Exit, Failure> {
         text
     });
     if addresses.is_empty() {
-        output.say("(addresses are known while the station runs)");
+        output.say(match client {
+            Some(_) => "(the station runs and knows no address at which others could dial it)",
+            None => "(addresses are known while the station runs)",
+        });
     }
     Ok(Exit::Done)
 }

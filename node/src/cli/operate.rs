@@ -3,7 +3,7 @@
 use station_protocol::human::{Span, moment};
 
 use super::client::Client;
-use super::layout::moment_of;
+use super::layout::end_of;
 use super::ledger;
 use super::output::{Exit, Failure, Output};
 use crate::api::page::{ActivityBody, PauseBody, PausedBody};
@@ -48,8 +48,8 @@ pub(super) async fn pause(home: &Home, args: &PauseArgs, output: &Output) -> Res
     let client = Client::connect(home).await?;
     let body: PausedBody = client.post("/v1/pause", &PauseBody { for_ms: args.length.map(|length| length.0) }).await?;
     output.show(&body, |body| {
-        let end = body.until.map_or_else(|| "until `station resume`".to_owned(), |at| format!("until {} or `station resume`", moment_of(at)));
-        format!("paused {end}, also over a restart: nothing new is taken; what runs is finished")
+        let end = body.until.map(|at| format!("{} or ", end_of(at))).unwrap_or_default();
+        format!("paused until {end}`{}`, also over a restart: nothing new is taken; what runs is finished", home.call("resume"))
     });
     Ok(Exit::Done)
 }

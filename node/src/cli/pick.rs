@@ -1,7 +1,7 @@
 //! [`Source`]: where this home's experiments are known, a running station or the disk; and which of them a person means by `last`, `@2`,
 //! an id or its beginning.
 //!
-//! Guarantees: what is ambiguous is refused with the candidates, a file or somebody else's experiment by what it is. Deliberately lacks
+//! Guarantees: what is ambiguous is refused with the candidates, and so is what every id begins with; a file or somebody else's experiment by what it is. Deliberately lacks
 //! names: they are not unique.
 
 use std::path::Path;
@@ -24,9 +24,14 @@ const SHORT: usize = 8;
 /// What help says of an argument that names an experiment.
 pub(super) const ID_HELP: &str = "The experiment: its id or the beginning of it, `last`, or `@2` for the one before";
 
+/// The part of an id, or of its beginning, that is not the same in all.
+fn varies(id: &str) -> &str {
+    id.strip_prefix(SAME).unwrap_or(id)
+}
+
 /// The part of an id that people read and type.
 pub(super) fn short(id: &str) -> &str {
-    let varies = id.strip_prefix(SAME).unwrap_or(id);
+    let varies = varies(id);
     varies.get(..SHORT).unwrap_or(varies)
 }
 
@@ -117,13 +122,14 @@ fn choose(home: &Home, text: &str, own: &[ExperimentBody]) -> Result<String, Fai
             "{text:?} is a file: write an experiment's id, its beginning, `last` or `@2`; `{list}` lists them, `{publish}` publishes it"
         )));
     }
-    let wanted = text.to_ascii_lowercase();
-    let varies = |id: &str| id.strip_prefix(SAME).unwrap_or(id).to_owned();
-    let begins = |body: &&ExperimentBody| body.experiment.starts_with(&wanted) || varies(&body.experiment).starts_with(&wanted);
+    let lower = text.to_ascii_lowercase();
+    // All ids begin alike, so that only the part that varies names one.
+    let wanted = varies(&lower);
+    let begins = |body: &&ExperimentBody| varies(&body.experiment).starts_with(wanted);
     let found: Vec<&ExperimentBody> = own.iter().filter(begins).collect();
     match found[..] {
-        [] => Err(Failure::new(format!("no experiment of this station begins with {text:?}; `{list}` lists them"))),
-        [one] => Ok(one.experiment.clone()),
+        [] => Err(Failure::new(format!("no experiment of this station begins with {wanted:?} after {SAME}; `{list}` lists them"))),
+        [one] if !wanted.is_empty() => Ok(one.experiment.clone()),
         _ => {
             let told = |body: &&ExperimentBody| format!("{} {:?}", short(&body.experiment), body.name);
             let all: Vec<String> = found.iter().take(CANDIDATES_TOLD).map(told).collect();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use station_protocol::Content;
 use station_protocol::bounded::Name;
 use station_protocol::experiment::file::{ExperimentFile, FileKind, ModuleRef};
+use station_protocol::limits::Limits;
 
 use super::client::Client;
 use super::files;
@@ -16,7 +17,7 @@ use super::output::{Exit, Failure, Output};
 use super::pick::short;
 use crate::api::types::{ContentBody, ExperimentBody, PublishBody, PublishedBody};
 use crate::config::NetworkFile;
-use crate::library::BUNDLED;
+use crate::library::{BUNDLED, Bundled};
 use crate::numbers::count;
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
@@ -58,7 +59,7 @@ pub(super) struct Args {
     #[arg(long)]
     any_path: bool,
     /// Go on with the experiments that an interrupted `station publish` left open
-    #[arg(long, conflicts_with = "detach")]
+    #[arg(long, conflicts_with_all = ["file", "detach", "any_path"])]
     resume: bool,
 }
 
@@ -76,8 +77,8 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
             body.is_of(&network)?;
         }
     }
-    if let Some((module, path)) = body.as_ref().and_then(|body| body.module.as_ref().zip(body.path.as_deref())) {
-        judge(module, path, output).await?;
+    if let Some(body) = &body {
+        body.judge(output).await?;
     }
     if let Some(client) = found {
         return publish(home, &client, body, (args, Carrier::Station), output).await;
@@ -105,24 +106,6 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     };
     home.remove("api.addr");
     result
-}
-
-/// Refuses a module that no station could run: its experiment would fail everywhere, on the machines of others.
-async fn judge(module: &[u8], path: &Path, output: &Output) -> Result<(), Failure> {
-    let spinner = output.spinner("looking at the module as a station would");
-    let inspected = trial::inspect(module.to_vec()).await;
-    spinner.finish_and_clear();
-    match inspected {
-        Ok(Inspection { refused: Some(reason), .. }) => {
-            let path = path.display();
-            Err(Failure::new(format!("{path}: no station could run it: {}; look at it with `station module inspect {path}`", Line(&reason))))
-        }
-        Ok(_) => Ok(()),
-        Err(error) => {
-            output.say(format!("the module was not looked at before it is published: {error}"));
-            Ok(())
-        }
-    }
 }
 
 /// What Ctrl-C leaves behind where this process is the station.
@@ -250,9 +233,12 @@ async fn resume(home: &Home, client: &Client, carrier: Carrier, output: &Output)
 struct Upload {
     file: String,
     topic: Name,
+    limits: Limits,
     module: Option<Vec<u8>>,
     /// Where the module is, where it is a file.
     path: Option<PathBuf>,
+    /// The module that is bundled.
+    bundled: Option<&'static Bundled>,
     /// The file of inputs, where there is one.
     inputs: Option<(PathBuf, FileKind)>,
 }
@@ -262,11 +248,13 @@ impl Upload {
         let file = files::read_text(path)?;
         let named = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
         let parsed = ExperimentFile::parse(&file).map_err(|error| named(&error))?;
-        if let ModuleRef::Bundled(name) = &parsed.module
-            && !BUNDLED.iter().any(|bundled| bundled.name == name.as_str())
-        {
-            return Err(named(&prepare::unknown_module(name)));
-        }
+        let bundled = match &parsed.module {
+            ModuleRef::Bundled(name) => {
+                let bundled = BUNDLED.iter().find(|bundled| bundled.name == name.as_str());
+                Some(bundled.ok_or_else(|| named(&prepare::unknown_module(name)))?)
+            }
+            ModuleRef::Path(_) | ModuleRef::Cid(_) => None,
+        };
         let file_of_module = match &parsed.module {
             ModuleRef::Path(name) => Some(files::named(path, name, any_path).map_err(absent_module)?),
             ModuleRef::Bundled(_) | ModuleRef::Cid(_) => None,
@@ -277,7 +265,41 @@ impl Upload {
         // Only to see now what is wrong with it: the station prepares it again.
         let draft = prepare::draft(parsed, Content::raw(&[]), listed).map_err(|error| named(&error))?;
         prepare::check(&draft).map_err(|error| named(&error))?;
-        Ok(Self { topic: draft.topic, file, module, path: file_of_module, inputs })
+        Ok(Self { topic: draft.topic, limits: draft.limits, file, module, path: file_of_module, bundled, inputs })
+    }
+
+    /// Refuses a module that no station could run, or not within the limits: its experiment would fail everywhere, on the machines of others.
+    async fn judge(&self, output: &Output) -> Result<(), Failure> {
+        let Some((module, called)) = self.looked_at() else { return Ok(()) };
+        let spinner = output.spinner("looking at the module as a station would");
+        let inspected = trial::inspect(module.to_vec()).await;
+        spinner.finish_and_clear();
+        let (refused, needs) = match inspected {
+            Ok(Inspection { refused, needs, .. }) => (refused, needs),
+            Err(error) => {
+                output.say(format!("the module was not looked at before it is published: {error}"));
+                return Ok(());
+            }
+        };
+        if let Some(reason) = refused {
+            return Err(Failure::new(format!(
+                "{called}: no station could run it: {}; look at it with `station module inspect {called}`",
+                Line(&reason)
+            )));
+        }
+        let within = needs.map_or(Ok(()), |needs| needs.within(self.limits.memory_bytes, self.limits.fuel));
+        within.map_err(|refusal| Failure::new(format!("{called}: no job of it would begin: {}", trial::short_of(&refusal))))
+    }
+
+    /// The module to be looked at, and how it is called. A bundled one runs, and does so within limits that nobody lowered.
+    fn looked_at(&self) -> Option<(&[u8], String)> {
+        let usual = Limits::default();
+        let is_lowered = self.limits.memory_bytes < usual.memory_bytes || self.limits.fuel < usual.fuel;
+        match (&self.module, &self.path, self.bundled) {
+            (Some(module), Some(path), _) => Some((module, path.display().to_string())),
+            (_, _, Some(bundled)) if is_lowered => Some((bundled.bytes, bundled.name.to_owned())),
+            _ => None,
+        }
     }
 
     /// That the network has its topic.

@@ -81,7 +81,7 @@ async fn show(home: &Home, output: &Output) -> Result<Exit, Failure> {
         Some(client) => (client.get::<PolicyBody>("/v1/policy").await?, true),
         None => {
             let policy = home.policy()?;
-            (operator::policy(&OnDisk::in_force(&policy), &policy), false)
+            (operator::policy(&OnDisk::in_force(&policy), &policy, &home.spelling()), false)
         }
     };
     let unlike = if running { unlike_disk(home, &body) } else { None };
@@ -104,15 +104,20 @@ pub(super) fn unlike_disk(home: &Home, in_force: &PolicyBody) -> Option<String> 
     };
     match Policy::parse(&text, &bundled_names()) {
         Err(error) => Some(format!("policy.toml on disk cannot be used: {error}")),
-        Ok(_) if text != in_force.text => Some("policy.toml on disk is another and not in force: `station policy reload` has it read now".to_owned()),
+        Ok(_) if text != in_force.text => {
+            Some(format!("policy.toml on disk is another and not in force: `{}` has it read now", home.call("policy reload")))
+        }
         Ok(_) => in_force.file.says.clone(),
     }
 }
 
+/// Where a policy is put that is the file's by now.
+const OF_FILE: &str = "/v1/policy?from_file=true";
+
 async fn reload(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let policy = home.policy()?;
     let client = Client::connect(home).await?;
-    client.put_text("/v1/policy", policy.source().to_owned()).await?;
+    client.put_text(OF_FILE, policy.source().to_owned()).await?;
     let body: PolicyBody = client.get("/v1/policy").await?;
     output.show(&json!({ "hash": body.hash }), |_| "policy.toml is in force now".to_owned());
     Ok(Exit::Done)
@@ -140,7 +145,7 @@ async fn replace(home: &Home, who: &str, edit: Edit, nothing: &str, output: &Out
     let running = client.is_some();
     if let Some(client) = client {
         // Also where nothing was changed: what the file says is wanted now.
-        client.put_text("/v1/policy", text).await?;
+        client.put_text(OF_FILE, text).await?;
     }
     let mut sentences: Vec<String> = changes.iter().map(|change| sentence(who, change)).collect();
     if !changed {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use station_protocol::worker::{self, Rest};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::layout::moment_of;
+use super::layout::end_of;
 use super::output::{Exit, Failure, Output};
 use crate::api::operator;
 use crate::config::NetworkFile;
@@ -22,15 +22,18 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exit, Failure> {
-    if let Some(file) = &args.network {
-        let text = super::files::read_text(file)?;
-        NetworkFile::parse(&text)?;
-        home.write("network.toml", &text)?;
-    }
-    let plan = Plan::of(home)?;
+    let network = args.network.as_deref().map(super::files::read_text).transpose()?;
+    let plan = match &network {
+        Some(text) => Plan::on(home, NetworkFile::parse(text)?)?,
+        None => Plan::of(home)?,
+    };
     let config = plan.config.clone();
     let sandbox = start::sandbox(home, None);
     let station = start::station(home, plan, &sandbox).await?;
+    // The home is this station's by now: another one that runs from it keeps its network.
+    if let Some(text) = &network {
+        home.write("network.toml", text)?;
+    }
     let handle = station.handle();
     // Known before the first call is heard: a station that can run nothing claims nothing.
     handle.unfit(Some(UNTRIED.to_owned())).await?;
@@ -41,9 +44,9 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
         // Whatever is said of rest is said once the machine is tried out.
         let work = async {
             let is_fit = try_out(&handle, &sandbox).await;
-            tokio::join!(try_again(&handle, &sandbox, is_fit), tell_rest(&handle, output));
+            tokio::join!(try_again(&handle, &sandbox, is_fit), tell_rest(home, &handle, output));
         };
-        tokio::join!(api, files, work, warn_of_bootstraps(&handle, output), drain_on_signal(handle.clone(), output))
+        tokio::join!(api, files, work, warn_of_bootstraps(home, &handle, output), drain_on_signal(handle.clone(), output))
     };
     let ended = tokio::select! {
         ended = station.run() => ended,
@@ -106,7 +109,7 @@ async fn try_again(handle: &Handle, sandbox: &station_sandbox::Sandbox, mut is_f
 const WARN_AFTER: Duration = Duration::from_secs(8);
 
 /// Says once which bootstrap addresses do not lead into the network.
-async fn warn_of_bootstraps(handle: &Handle, output: &Output) {
+async fn warn_of_bootstraps(home: &Home, handle: &Handle, output: &Output) {
     tokio::time::sleep(WARN_AFTER).await;
     let Ok(status) = handle.status().await else { return };
     let network = handle.identity().network.as_str();
@@ -114,20 +117,20 @@ async fn warn_of_bootstraps(handle: &Handle, output: &Output) {
     let bad: Vec<&str> = found.iter().filter(|bootstrap| bootstrap.bad).map(|bootstrap| bootstrap.says.as_str()).collect();
     if !bad.is_empty() {
         let alone = if status.paths.is_empty() { "; this station is connected to nobody" } else { "" };
-        output.say(format!("warning: {}{alone} (`station doctor` looks again)", bad.join("; ")));
+        output.say(format!("warning: {}{alone} (`{}` looks again)", bad.join("; "), home.call("doctor")));
     }
 }
 
 /// Says why nothing new is taken, and when it is again.
-async fn tell_rest(handle: &Handle, output: &Output) {
+async fn tell_rest(home: &Home, handle: &Handle, output: &Output) {
     let mut notes = handle.notes();
     let mut told = None;
     loop {
         let Ok(status) = handle.status().await else { return };
         if status.rest != told {
             told = status.rest;
-            let state = operator::state(&status);
-            let until = state.until.map(|at| format!(" (until {})", moment_of(at))).unwrap_or_default();
+            let state = operator::state(&status, &home.spelling());
+            let until = state.until.map(|at| format!(" (until {})", end_of(at))).unwrap_or_default();
             output.say(if told.is_some() { format!("{}{until}", state.says) } else { "work is taken again".to_owned() });
         }
         loop {

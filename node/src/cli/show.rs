@@ -77,11 +77,16 @@ pub(super) async fn cancel(home: &Home, args: &WhichArgs, output: &Output) -> Re
 pub(super) fn tell(home: &Home, results: &Results, output: &Output) {
     output.paint(results, |results| table::render(results, output.colour(), output.width()));
     if results.settled < results.jobs {
-        output.say(format!("{} never got an execution before the end", count(results.jobs - results.settled, "job")));
+        output.say(unsettled(results.jobs - results.settled));
     }
     shortcomings(results).iter().for_each(|line| output.say(line));
     let more = home.call(&format!("results {} --format html -o report.html", short(&results.experiment)));
     output.say(format!("{} of {} settled; more: {more}", results.settled, count(results.jobs, "job")));
+}
+
+/// Jobs of which nothing came, whether or not somebody had begun them.
+fn unsettled(jobs: u64) -> String {
+    format!("{} no receipt", if jobs == 1 { "1 job has".to_owned() } else { format!("{jobs} jobs have") })
 }
 
 /// What is missing although jobs are settled, in a line each.
@@ -90,7 +95,7 @@ fn shortcomings(results: &Results) -> Vec<String> {
     let short = results.rows.iter().filter(|row| row.is_short()).count();
     let (jobs, mut lines) = (count(results.jobs, "job"), Vec::new());
     if failed > 0 {
-        lines.push(format!("{failed} of {jobs} failed on every station: try one with `station module run`"));
+        lines.push(format!("{failed} of {jobs} failed in the same way on enough stations: try one with `station module run`"));
     }
     if short > 0 {
         lines.push(format!("{short} of {jobs} done by fewer stations than the experiment asks for"));
@@ -131,4 +136,17 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
         },
     }
     Ok(verdict_code(&results))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_as_it_is_known() {
+        assert_eq!([1, 3].map(unsettled), ["1 job has no receipt", "3 jobs have no receipt"]);
+        let results: Results = serde_json::from_value(super::super::tests::results(&["failed", "agreed"])).expect("results");
+        let said = shortcomings(&results);
+        assert!(said[0].starts_with("1 of 2 jobs failed in the same way on enough stations"), "{said:?}");
+    }
 }

@@ -77,7 +77,7 @@ fn experiment(closed: bool, outstanding: u64) -> Value {
         "refusals": {}, "declines": {}, "failures": {}, "advice": [] })
 }
 
-fn results(verdicts: &[&str]) -> Value {
+pub(super) fn results(verdicts: &[&str]) -> Value {
     let rows: Vec<Value> = (0..)
         .zip(verdicts)
         .map(|(index, verdict): (u64, _)| {
@@ -144,9 +144,15 @@ fn every_command_stands_in_the_readme() {
 
 #[test]
 fn wrong_usage_is_exit_code_two_as_text_or_as_json() {
-    for words in
-        [&["results"][..], &["no-such-command"], &["publish", "--resume", "--detach"], &["demo", "--stations", "1"], &["status", "--log", "a=b=c"]]
-    {
+    for words in [
+        &["results"][..],
+        &["no-such-command"],
+        &["publish", "--resume", "--detach"],
+        &["publish", "e.toml", "--resume"],
+        &["publish", "--resume", "--any-path"],
+        &["demo", "--stations", "1"],
+        &["status", "--log", "a=b=c"],
+    ] {
         let Err(Wrong::Clap(error)) = parse(arguments(words)) else { panic!("{words:?} is wrong") };
         assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{words:?}");
         let Err(Wrong::Usage(failure)) = parse(arguments(&[words, &["--json"]].concat())) else { panic!("{words:?} is wrong") };
@@ -198,6 +204,21 @@ async fn commands_that_need_a_running_station_say_so_with_their_own_code() {
         assert_eq!((exit, &answer["code"]), (Exit::NotRunning, &json!(3)), "{words:?} {answer}");
         assert!(answer["error"].as_str().is_some_and(|error| error.contains("station run")), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_network_that_is_named_for_a_start_that_fails_does_not_become_the_homes() {
+    let place = Place::with_station().await;
+    let (home, other) = (Home::new(place.dir.path().to_owned()), place.dir.path().join("other.toml"));
+    let network = |name: &str| format!("name = \"{name}\"\ntopics = [\"t\"]\n");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = format!("listen = [\"/ip4/127.0.0.1/tcp/{}\"]\napi = \"127.0.0.1:0\"\n", taken.local_addr().expect("bound").port());
+    home.write("station.toml", &listen).expect("written");
+    home.write("network.toml", &network("mine")).expect("written");
+    std::fs::write(&other, network("other")).expect("written");
+    let (exit, answer) = place.ask(&["run", "--network", other.to_str().expect("UTF-8")]).await;
+    assert!(exit == Exit::Failed && answer["error"].as_str().is_some_and(|error| error.contains("cannot listen")), "{answer}");
+    assert_eq!(std::fs::read_to_string(home.path("network.toml")).expect("there"), network("mine"));
 }
 
 #[tokio::test]
@@ -291,7 +312,7 @@ async fn a_policy_is_shown_as_it_is_in_force_and_what_is_on_disk_and_not_in_forc
 async fn pause_resume_and_activity_say_what_is_so() {
     let place = Place::with_station().await;
     place.serve(in_force("")).await;
-    assert!(place.run(&["pause", "--for", "1h"]).await.1.contains("paused until 2026-11-30 00:53 UTC or `station resume`"));
+    assert!(place.run(&["pause", "--for", "1h"]).await.1.contains("paused until 2026-11-30 00:53:20 UTC or `station resume --home "));
     assert!(place.run(&["resume"]).await.1.contains("was not paused"));
     assert!(place.run(&["activity", "--since", "all"]).await.1.contains("nothing was done for anybody"));
     assert_eq!(place.ask(&["activity", "--since", "24h"]).await, (Exit::Done, json!({ "now": 0, "since": 0, "spans": [] })));

@@ -6,7 +6,7 @@ fn policy(text: &str) -> Policy {
 }
 
 fn says(on_disk: &OnDisk, policy: &Policy) -> Vec<String> {
-    on_disk.files(policy).iter().filter_map(|(file, standing)| sentence(file, standing)).collect()
+    on_disk.files(policy).iter().filter_map(|(file, standing)| sentence(file, standing, &Spelling::of("/else".to_owned()))).collect()
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn a_policy_of_which_all_is_in_force_says_nothing() {
     let mut on_disk = OnDisk::in_force(&start);
     assert_eq!(says(&on_disk, &start), Vec::<String>::new());
     let changed = policy("[budget]\nmemory = \"1GiB\"\n");
-    on_disk.read_policy(Ok(&changed), &start);
+    on_disk.read_policy(Ok(&changed));
     assert_eq!(says(&on_disk, &changed), Vec::<String>::new(), "it came into force by itself");
 }
 
@@ -23,10 +23,10 @@ fn a_policy_of_which_all_is_in_force_says_nothing() {
 fn a_spoilt_policy_leaves_the_one_before_it_in_force() {
     let start = policy("");
     let mut on_disk = OnDisk::in_force(&start);
-    on_disk.read_policy(Err("line 1, no such key"), &start);
+    on_disk.read_policy(Err("line 1, no such key"));
     let said = says(&on_disk, &start);
     assert!(said.len() == 1 && said[0].contains("stays in force") && said[0].contains("line 1"), "{said:?}");
-    on_disk.read_policy(Ok(&start), &start);
+    on_disk.read_policy(Ok(&start));
     assert_eq!(says(&on_disk, &start), Vec::<String>::new());
 }
 
@@ -35,12 +35,14 @@ fn roles_wait_for_a_restart_and_a_policy_over_the_api_is_told() {
     let start = policy("");
     let mut on_disk = OnDisk::in_force(&start);
     let relay = policy("[roles]\nrelay = true\n");
-    on_disk.read_policy(Ok(&relay), &start);
+    on_disk.read_policy(Ok(&relay));
     let said = says(&on_disk, &relay);
-    assert!(said.len() == 1 && said[0].contains("roles.relay") && said[0].contains("station run"), "{said:?}");
-    on_disk.read_policy(Ok(&start), &start);
+    assert!(said.len() == 1 && said[0].contains("roles.relay") && said[0].contains("station run --home /else"), "{said:?}");
+    on_disk.read_policy(Ok(&start));
     let said = says(&on_disk, &relay);
-    assert!(said.len() == 1 && said[0].contains("station policy reload"), "{said:?}");
+    assert!(said.len() == 1 && said[0].contains("station policy reload --home /else"), "{said:?}");
+    on_disk.read_policy(Ok(&relay));
+    assert!(!says(&on_disk, &relay)[0].contains("over the API"), "a command that edits the file says what stands in it");
 }
 
 #[test]

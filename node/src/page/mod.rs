@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use crate::printable::is_unprintable;
+use crate::printable::Line;
 
 pub mod chart;
 mod palette;
@@ -79,11 +79,11 @@ impl Page {
     }
 }
 
-/// Text as HTML text or attribute value, without what moves a cursor or turns writing round.
+/// Text as HTML text or attribute value. What moves a cursor, ends a line or turns writing round is shown as an escape.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !is_unprintable(*c)) {
+    for c in Line(text).to_string().chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),

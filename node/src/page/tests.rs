@@ -1,5 +1,5 @@
 use super::chart::{Axis, Curve, Dot, Key, Lines, Mark, Row, Rows, Span, SpanKind};
-use super::words::{cut, quantity, unit_of};
+use super::words::{cut, quantity, tail, unit_of};
 use super::*;
 
 const HOSTILE: &str = "</td><script>alert('x')</script>\"\x1b[2J\u{202e}&";
@@ -130,6 +130,11 @@ fn nothing_that_strangers_wrote_is_markup_or_moves_the_cursor() {
 }
 
 #[test]
+fn control_characters_are_seen_and_join_no_figures() {
+    assert_eq!(["1\t2", "3\n5", "a\x1b[2J", "ok\u{202e}ko"].map(escape), ["1\\t2", "3\\n5", "a\\u{1b}[2J", "ok\\u{202e}ko"]);
+}
+
+#[test]
 fn a_table_has_caption_head_scopes_and_roles_and_takes_the_keyboard() {
     let mut table = Table::new("what it is", vec![Column::words("name"), Column::number("size")]);
     table.row(vec![Cell::text("one"), Cell::text("2").classed("bad")]);
@@ -255,5 +260,6 @@ fn numbers_have_three_digits_that_count_and_commas_between_thousands() {
 fn readings_have_the_unit_that_their_field_is_named_after() {
     assert_eq!(["ttfb_ms", "throughput_kbps", "ms", "primes", "items", ""].map(unit_of), ["ms", "kbps", "ms", "", "", ""]);
     assert_eq!((quantity(81.0, "ms"), quantity(81.0, "")), ("81 ms".to_owned(), "81".to_owned()));
+    assert_eq!((tail("12D3KooWabcdef").as_str(), tail("abc").as_str()), ("…abcdef", "abc"));
     assert_eq!((cut("short", 9), cut("abcdefghij", 5)), ("short".to_owned(), "ab…ij".to_owned()));
 }

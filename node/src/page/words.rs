@@ -65,6 +65,16 @@ pub fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count as u64), if count == 1 { one } else { many })
 }
 
+/// Characters of an id's end that are shown.
+const TAIL: usize = 6;
+
+/// An id by its end, which differs between ids where the beginning does not.
+#[must_use]
+pub fn tail(id: &str) -> String {
+    let from = id.chars().count().saturating_sub(TAIL);
+    if from == 0 { id.to_owned() } else { format!("…{}", id.chars().skip(from).collect::<String>()) }
+}
+
 /// Longest tooltip: a guest's output may have 64 KiB, and stands on a page many times.
 pub const TOOLTIP_MAX: usize = 400;
 

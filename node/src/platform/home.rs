@@ -21,6 +21,7 @@ use station_protocol::policy::Policy;
 use crate::config::{CONFIG_PAGE, Config, ConfigError, NetworkFile};
 use crate::library::bundled_names;
 use crate::platform::system;
+use crate::spelling::Spelling;
 
 /// No file of ours is as long: it is more than a policy may have, which is the longest.
 const FILE_BYTES_MAX: u64 = 2 * station_protocol::policy::POLICY_BYTES_MAX as u64;
@@ -94,8 +95,14 @@ impl Home {
     /// `station WORDS` as a shell takes it for this home, which is named where it is not the one that `station` takes by itself.
     #[must_use]
     pub fn call(&self, words: &str) -> String {
+        self.spelling().call(words)
+    }
+
+    /// How all commands are written for this home.
+    #[must_use]
+    pub fn spelling(&self) -> Spelling {
         let own = default_dir().is_some_and(|default| default == self.dir);
-        if own { format!("station {words}") } else { format!("station {words} --home {}", quoted(&self.dir)) }
+        if own { Spelling::default() } else { Spelling::of(quoted(&self.dir)) }
     }
 
     /// The command that makes a network of one's own for this home.

@@ -51,7 +51,14 @@ pub struct Plan {
 impl Plan {
     /// What the home's files say.
     pub fn of(home: &Home) -> Result<Self, HomeError> {
-        Ok(Self { secret: home.key()?, config: home.config()?, network: home.network()?, policy: home.policy()?, exempt: BTreeSet::new() })
+        // The key first: where there is no station, nothing else is missed.
+        home.key()?;
+        Self::on(home, home.network()?)
+    }
+
+    /// The same on a network that is not the home's yet.
+    pub fn on(home: &Home, network: NetworkFile) -> Result<Self, HomeError> {
+        Ok(Self { secret: home.key()?, config: home.config()?, network, policy: home.policy()?, exempt: BTreeSet::new() })
     }
 }
 
@@ -98,7 +105,7 @@ async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) 
 /// Serves the API of `station` and leaves its address and token in the home; the future ends when it is dropped.
 pub async fn api(home: &Home, config: &Config, station: &Station) -> Result<(SocketAddr, impl Future<Output = ()> + Send + 'static), StartError> {
     let token = home.new_token()?;
-    let router = crate::api::router(station.handle(), &token);
+    let router = crate::api::router(station.handle(), &token, home.spelling());
     let (addr, server) = listen::serve(config.api, router).await.map_err(|error| StartError::Api { addr: config.api, error })?;
     home.write("api.addr", &addr.to_string())?;
     Ok((addr, server))

@@ -8,7 +8,7 @@ use serde::Serialize;
 use station_protocol::experiment::OutputForm;
 use station_protocol::limits::Limits;
 use station_protocol::receipt::Outcome;
-use station_sandbox::{CompileError, Done, HostCall, Load, PROFILE, Reply, Sandbox, Step};
+use station_sandbox::{CompileError, Done, HostCall, Load, Needs, PROFILE, Refusal, Reply, Sandbox, Step};
 
 use crate::library::BUNDLED;
 use crate::printable::Line;
@@ -22,8 +22,17 @@ const ENOSYS: i32 = 52;
 pub enum TrialError {
     #[error("the module is not one that {PROFILE} runs: {0}")]
     BadModule(String),
+    #[error("no run of it would begin: {}", short_of(.0))]
+    Short(Refusal),
     #[error("the sandbox failed: {0}")]
     Sandbox(String),
+}
+
+/// Why a module does not get to its first operator under a limit, with the key that raises it.
+#[must_use]
+pub fn short_of(refusal: &Refusal) -> String {
+    let key = if matches!(refusal, Refusal::FuelAtStart { .. }) { "fuel" } else { "memory" };
+    format!("{refusal}: raise [limits] {key}")
 }
 
 /// What a station would say of a module before running it.
@@ -34,6 +43,8 @@ pub struct Inspection {
     pub profile: &'static str,
     /// Why it is refused, if it is.
     pub refused: Option<String>,
+    /// What a job of it takes before its first operator, where it is not refused.
+    pub needs: Option<Needs>,
 }
 
 /// How one run ended.
@@ -106,13 +117,13 @@ pub async fn noop(sandbox: Sandbox) -> Result<Trial, String> {
 /// Checks and compiles `module` as a station would.
 pub async fn inspect(module: Vec<u8>) -> Result<Inspection, TrialError> {
     blocking(move || {
-        let refused = match Sandbox::new(station_sandbox::Config::default()).compile(&module) {
-            Ok(_) => None,
-            Err(CompileError::BadModule(reason)) => Some(reason.to_string()),
-            Err(error @ CompileError::TooCostly(_)) => Some(error.to_string()),
+        let (refused, needs) = match Sandbox::new(station_sandbox::Config::default()).compile(&module) {
+            Ok(artefact) => (None, Some(artefact.needs())),
+            Err(CompileError::BadModule(reason)) => (Some(reason.to_string()), None),
+            Err(error @ CompileError::TooCostly(_)) => (Some(error.to_string()), None),
             Err(error) => return Err(TrialError::Sandbox(error.to_string())),
         };
-        Ok(Inspection { cid: station_car::unixfs::build(&module).root.to_string(), bytes: module.len(), profile: PROFILE, refused })
+        Ok(Inspection { cid: station_car::unixfs::build(&module).root.to_string(), bytes: module.len(), profile: PROFILE, refused, needs })
     })
     .await
 }
@@ -131,6 +142,7 @@ async fn run_in(sandbox: Sandbox, module: Vec<u8>, plan: Plan) -> Result<Trial, 
             error @ CompileError::TooCostly(_) => TrialError::BadModule(error.to_string()),
             error => TrialError::Sandbox(error.to_string()),
         })?;
+        artefact.needs().within(limits.memory_bytes, limits.fuel).map_err(TrialError::Short)?;
         let failed = |error: station_sandbox::SandboxError| TrialError::Sandbox(error.to_string());
         let mut session = sandbox.open(&artefact).map_err(failed)?;
         let begun = Instant::now();

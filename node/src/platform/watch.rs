@@ -11,7 +11,7 @@ use station_protocol::policy::Policy;
 use super::home::Home;
 use super::power;
 use crate::library::bundled_names;
-use crate::on_disk::{OnDisk, sentence};
+use crate::on_disk::sentence;
 use crate::station::{Handle, HandleError};
 
 /// Between two looks.
@@ -24,8 +24,7 @@ type Texts = [Result<String, String>; 3];
 
 /// Watches until the station ends. `say` tells a person.
 pub async fn watch(home: &Home, handle: &Handle, say: impl Fn(String)) {
-    let at_start = handle.host().policy();
-    let mut watch = Watch { on_disk: OnDisk::in_force(&at_start), at_start, seen: None, judged: None };
+    let mut watch = Watch { seen: None, judged: None };
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for look in 0_u64.. {
@@ -40,8 +39,6 @@ pub async fn watch(home: &Home, handle: &Handle, say: impl Fn(String)) {
 }
 
 struct Watch {
-    on_disk: OnDisk,
-    at_start: Policy,
     /// In the look before.
     seen: Option<Texts>,
     /// What was judged last.
@@ -56,36 +53,40 @@ impl Watch {
         if !settled || self.judged.as_ref() == Some(&texts) {
             return Ok(());
         }
-        let (before, mut in_force) = (self.on_disk.clone(), handle.host().policy());
+        let mut in_force = handle.host().policy();
+        let before = handle.files().files(&in_force);
         let is_first = self.judged.is_none();
         let policy_is_new = self.judged.as_ref().is_none_or(|judged| judged[0] != texts[0]);
         self.judged = Some(texts.clone());
         let [policy, network, settings] = texts;
         if policy_is_new {
             let policy = policy.and_then(|text| Policy::parse(&text, &bundled_names()).map_err(|error| error.to_string()));
-            self.on_disk.read_policy(policy.as_ref().map_err(String::as_str), &self.at_start);
-            if let Ok(policy) = policy {
+            if let Ok(policy) = &policy {
                 // A command that edits the file tells the station itself, before it is looked at here.
                 let is_told = policy.source() == in_force.source();
                 if !is_told {
                     handle.set_policy(policy.clone()).await?;
-                    in_force = policy;
+                    // The queue is in order: what is answered now was decided under the new one.
+                    handle.status().await?;
+                    in_force.clone_from(policy);
                 }
                 if !is_told || !is_first {
                     say("policy.toml was changed: what it says is in force now".to_owned());
                 }
             }
+            handle.tell_files(|files| files.read_policy(policy.as_ref().map_err(String::as_str)));
         }
         let identity = handle.identity();
         let network = network.and_then(|_| home.network().map_err(|error| error.to_string()));
-        self.on_disk.read_network(network.as_ref().map_err(String::clone), &identity.network_file);
         let settings = settings.and_then(|_| home.config().map_err(|error| error.to_string()));
-        self.on_disk.read_settings(settings.as_ref().map_err(String::clone), &identity.config);
-        handle.tell_files(self.on_disk.clone());
-        let (before, now) = (before.files(&in_force), self.on_disk.files(&in_force));
+        handle.tell_files(|files| {
+            files.read_network(network.as_ref().map_err(String::clone), &identity.network_file);
+            files.read_settings(settings.as_ref().map_err(String::clone), &identity.config);
+        });
+        let (now, spelling) = (handle.files().files(&in_force), home.spelling());
         for ((file, standing), (_, before)) in now.iter().zip(&before) {
             if standing != before
-                && let Some(sentence) = sentence(file, standing)
+                && let Some(sentence) = sentence(file, standing, &spelling)
             {
                 say(sentence);
             }

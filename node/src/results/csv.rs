@@ -2,9 +2,12 @@
 //!
 //! Columns, in this order: the job and its input; the verdict and what its execution gave; `seen_…`, which the requester saw itself;
 //! `station_…`, which the station signed; the experiment; the output; the guest's log. Times are RFC 3339 in UTC.
+//!
+//! Guarantees: strangers do not choose how many columns there are: an output's keys have [`KEYS_MAX`] at most, those that agree choose first,
+//! and what has no column stands as JSON in `output_rest`. Deliberately lacks an order of columns that is the same in all experiments.
 
 use super::{ExecutionRow, Output, Results, Row, fields, value_words};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 const FIXED: [&str; 27] = [
@@ -37,20 +40,35 @@ const FIXED: [&str; 27] = [
     "deadline_at",
 ];
 
-/// The columns that values make: one per key of those that are maps, and one for those that are none.
+/// Keys of inputs, and of outputs, that have a column each.
+pub(super) const KEYS_MAX: usize = 256;
+
+/// The columns that values make: one per key of those that are maps, one for those that are none, and one for keys that have none.
 struct Columns {
     name: &'static str,
     whole: bool,
     keys: BTreeSet<String>,
+    rest: bool,
 }
 
 impl Columns {
-    fn of<'a>(name: &'static str, values: impl Iterator<Item = &'a Value>) -> Self {
-        let mut columns = Self { name, whole: false, keys: BTreeSet::new() };
-        for value in values {
-            match fields(value) {
-                Some(map) => columns.keys.extend(map.keys().cloned()),
-                None => columns.whole |= !value.is_null(),
+    /// The keys of `choosing` have columns first, and those of `all` where room is left.
+    fn of<'a>(name: &'static str, choosing: impl Iterator<Item = &'a Value>, all: impl Iterator<Item = &'a Value>) -> Self {
+        let mut columns = Self { name, whole: false, keys: BTreeSet::new(), rest: false };
+        for value in choosing.chain(all) {
+            let Some(map) = fields(value) else {
+                columns.whole |= !value.is_null();
+                continue;
+            };
+            for key in map.keys() {
+                let is_new = !columns.keys.contains(key);
+                if is_new && columns.keys.len() == KEYS_MAX {
+                    columns.rest = true;
+                    break;
+                }
+                if is_new {
+                    columns.keys.insert(key.clone());
+                }
             }
         }
         columns
@@ -58,14 +76,24 @@ impl Columns {
 
     fn header(&self) -> impl Iterator<Item = String> + '_ {
         let whole = self.whole.then(|| self.name.to_owned());
-        whole.into_iter().chain(self.keys.iter().map(|key| format!("{}.{key}", self.name)))
+        let rest = self.rest.then(|| format!("{}_rest", self.name));
+        whole.into_iter().chain(self.keys.iter().map(|key| format!("{}.{key}", self.name))).chain(rest)
     }
 
     fn cells<'a>(&'a self, value: &'a Value) -> impl Iterator<Item = String> + 'a {
         let map = fields(value);
         let words = |value: &Value| if value.is_null() { String::new() } else { value_words(value) };
         let whole = self.whole.then(|| if map.is_some() { String::new() } else { words(value) });
-        whole.into_iter().chain(self.keys.iter().map(move |key| map.and_then(|map| map.get(key)).map(words).unwrap_or_default()))
+        let rest = self.rest.then(|| map.map(|map| self.rest_of(map)).unwrap_or_default());
+        let keys = self.keys.iter().map(move |key| map.and_then(|map| map.get(key)).map(words).unwrap_or_default());
+        whole.into_iter().chain(keys).chain(rest)
+    }
+
+    /// What of `map` has no column, as JSON.
+    fn rest_of(&self, map: &Map<String, Value>) -> String {
+        let rest: Map<String, Value> =
+            map.iter().filter(|(key, _)| !self.keys.contains(*key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+        if rest.is_empty() { String::new() } else { Value::Object(rest).to_string() }
     }
 }
 
@@ -73,8 +101,9 @@ impl Columns {
 #[must_use]
 pub fn render(results: &Results) -> String {
     let executions = || results.rows.iter().flat_map(|row| &row.executions);
-    let inputs = Columns::of("input", results.rows.iter().map(|row| &row.input));
-    let outputs = Columns::of("output", executions().map(ExecutionRow::value));
+    let agreeing = executions().filter(|execution| execution.agrees == Some(true)).map(ExecutionRow::value);
+    let inputs = Columns::of("input", results.rows.iter().map(|row| &row.input), std::iter::empty());
+    let outputs = Columns::of("output", agreeing, executions().map(ExecutionRow::value));
     let has_raw = executions().any(|execution| instead(execution).is_some());
     let has_log = executions().any(|execution| execution.guest_log.is_some());
     let raw = if has_raw { &["output_raw", "output_error"][..] } else { &[] };

@@ -27,7 +27,7 @@ pub struct ExecutionRow {
     pub node: String,
     pub region: Option<String>,
     pub outcome: String,
-    /// Whether it says what was decided; nothing where nothing was, or the verdict says nothing of it.
+    /// Whether it says what was decided; nothing where nothing was, or where the execution does not count: it is in neither part of the verdict.
     pub agrees: Option<bool>,
     pub fuel: u64,
     pub duration_ms: u64,
@@ -142,9 +142,13 @@ impl ExecutionRow {
         self.output.as_ref().map_or(&Value::Null, Output::value)
     }
 
-    /// The output's number under `field`, or the output itself where it is one and `field` is what a whole output is called.
+    /// The output's number under `field`, or the output itself where it is one and `field` is what a whole output is called. What a guest
+    /// wrote before it failed is no reading.
     #[must_use]
     pub fn reading(&self, field: &str) -> Option<f64> {
+        if !self.is_completed() {
+            return None;
+        }
         super::field_of(self.value(), field).and_then(Value::as_f64)
     }
 

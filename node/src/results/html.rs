@@ -47,12 +47,12 @@ pub fn render(results: &Results, check: Check) -> String {
         page.table(&verdicts::table(results, &labels, &exact));
         page.section(if results.report.is_empty() { "How long it took" } else { "Readings, and how long they took" });
         for field in &results.report {
-            page.push(&readings::of_field(results, field, &labels, &exact));
+            page.push(&readings::of_field(results, field, &labels));
         }
-        page.push(&readings::of_time(results, &labels, &exact));
+        page.push(&readings::of_time(results, &labels));
         page.section("Who took part");
-        page.push(&stations::chart(results, &exact));
-        page.table(&stations::table(results, &exact));
+        page.push(&stations::chart(results));
+        page.table(&stations::table(results));
         page.section("Executions");
         page.table(&executions::table(results));
         if let Some(logs) = logs::table(results) {

@@ -97,7 +97,7 @@ pub struct Row {
     /// What they say: the output of a pure job, the `exact` fields of a measurement. Nothing where nothing was decided.
     #[serde(flatten)]
     pub answer: Option<Answer>,
-    /// Quantiles of each reading over the agreeing executions, or over all where nothing was decided.
+    /// Quantiles of each reading over the agreeing executions, or over all that completed where nothing was decided.
     pub readings: BTreeMap<String, Quantiles>,
     pub executions: Vec<ExecutionRow>,
 }
@@ -116,6 +116,18 @@ pub enum Verdict {
     Split,
     Undecided,
     Expired,
+}
+
+impl Verdict {
+    /// Whether it says which executions are right.
+    fn is_decided(self) -> bool {
+        matches!(self, Self::Agreed | Self::Failed | Self::Certified)
+    }
+
+    /// Whether the readings of `execution` belong to a job with this verdict.
+    fn reads(self, execution: &ExecutionRow) -> bool {
+        !self.is_decided() || execution.agrees == Some(true)
+    }
 }
 
 impl std::fmt::Display for Verdict {
@@ -142,6 +154,18 @@ impl Row {
     #[must_use]
     pub fn is_answered(&self) -> bool {
         matches!(self.verdict, Verdict::Agreed | Verdict::Certified | Verdict::Split) && !self.is_short() && self.malformed().is_none()
+    }
+
+    /// Whether the verdict says which executions are right.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        self.verdict.is_decided()
+    }
+
+    /// Whether the readings of `execution` are among the row's.
+    #[must_use]
+    pub fn reads(&self, execution: &ExecutionRow) -> bool {
+        self.verdict.reads(execution)
     }
 
     /// The answer as a value; null where it is none.
@@ -248,10 +272,10 @@ pub fn ndjson(results: &Results) -> String {
 /// What a decision says of its job.
 struct Said {
     verdict: Verdict,
-    /// Leases of the receipts that say so, where something was decided.
-    supporting: Option<Vec<u64>>,
-    /// Leases of receipts of which the verdict says nothing: it keeps the first groups and strata.
-    left_out: Vec<u64>,
+    /// Leases of the receipts that say so, and of those that count and say something else; none where nothing was decided. What is in
+    /// neither does not count.
+    supporting: Vec<u64>,
+    against: Vec<u64>,
     agree: usize,
     of: usize,
     outcome: Option<String>,
@@ -260,11 +284,12 @@ struct Said {
 
 fn row(job: &SettledJob, facts: &Facts<'_>, report: &[String]) -> Row {
     let form = facts.experiment.output;
-    let Said { verdict, supporting, left_out, agree, of, outcome, answer } = said(job, form);
-    let agrees = |lease: u64| supporting.as_ref().filter(|_| !left_out.contains(&lease)).map(|supporting| supporting.contains(&lease));
+    let Said { verdict, supporting, against, agree, of, outcome, answer } = said(job, form);
+    let (supporting, against): (BTreeSet<u64>, BTreeSet<u64>) = (supporting.into_iter().collect(), against.into_iter().collect());
+    let agrees = |lease: u64| if supporting.contains(&lease) { Some(true) } else { against.contains(&lease).then_some(false) };
     let execution = |held: &HeldReceipt| ExecutionRow::new(held, agrees(held.receipt.body.lease), form, facts.logs.get(&held.receipt.body.lease));
     let executions: Vec<ExecutionRow> = job.receipts.iter().map(execution).collect();
-    let readings = report.iter().filter_map(|field| Some((field.clone(), reading(field, &executions)?))).collect();
+    let readings = report.iter().filter_map(|field| Some((field.clone(), reading(field, verdict, &executions)?))).collect();
     let wanted = facts.experiment.class.executions() as usize;
     Row { index: job.verdict.index, input: from_cbor(&job.input), verdict, agree, of, wanted, outcome, answer, readings, executions }
 }
@@ -272,7 +297,7 @@ fn row(job: &SettledJob, facts: &Facts<'_>, report: &[String]) -> Row {
 fn said(job: &SettledJob, form: OutputForm) -> Said {
     let undecided = |verdict| {
         let (agree, of) = largest_of(&job.receipts);
-        Said { verdict, supporting: None, left_out: Vec::new(), agree, of, outcome: None, answer: None }
+        Said { verdict, supporting: Vec::new(), against: Vec::new(), agree, of, outcome: None, answer: None }
     };
     match &job.verdict.decision {
         Decision::Measured { strata, .. } => measured(strata, job, form).unwrap_or_else(|| undecided(Verdict::Undecided)),
@@ -283,16 +308,18 @@ fn said(job: &SettledJob, form: OutputForm) -> Said {
             agree: certificate.len(),
             of: certificate.len() + against.len(),
             outcome: Some(outcome_word(&canonical.outcome)),
-            answer: job
-                .receipts
-                .iter()
-                .find(|held| certificate.contains(&held.receipt.body.lease))
-                .and_then(|held| execution::output(held, form))
-                .map(Answer::from),
-            supporting: Some(certificate.to_vec()),
-            left_out: Vec::new(),
+            // What a guest wrote before it failed is no answer.
+            answer: if canonical.outcome.is_answer() { said_by(certificate, job, form).map(Answer::from) } else { None },
+            supporting: certificate.to_vec(),
+            against: against.to_vec(),
         },
     }
+}
+
+/// The output of the first receipt that is under one of these leases.
+fn said_by(leases: &[u64], job: &SettledJob, form: OutputForm) -> Option<Output> {
+    let held = job.receipts.iter().find(|held| leases.contains(&held.receipt.body.lease))?;
+    execution::output(held, form)
 }
 
 /// Of the receipts that count, how many at most say exactly the same, and how many there are.
@@ -319,23 +346,20 @@ fn measured(strata: &[Stratum], job: &SettledJob, form: OutputForm) -> Option<Sa
     let groups = || strata.iter().flat_map(|stratum| stratum.groups.iter());
     let supporting: Vec<u64> = groups().filter(|group| same(group)).flat_map(|group| group.receipts.iter().copied()).collect();
     // Where not one field could be read, the outputs may be none of the form.
-    let unread = || {
-        let held = job.receipts.iter().find(|held| supporting.contains(&held.receipt.body.lease))?;
-        execution::output(held, form).filter(|output| matches!(output, Output::Raw(_))).map(Answer::from)
-    };
+    let unread = || said_by(&supporting, job, form).filter(|output| matches!(output, Output::Raw(_))).map(Answer::from);
     let raw = if largest.exact.is_empty() { unread() } else { None };
     let answer = largest.exact.iter().map(|(field, value)| (field.to_string(), from_cbor(value))).collect::<serde_json::Map<_, _>>();
-    let counted: Vec<u64> = usable(&job.receipts).into_iter().map(|held| held.receipt.body.lease).collect();
-    let kept: BTreeSet<u64> = groups().flat_map(|group| group.receipts.iter().copied()).collect();
+    // Where places or stations differ nobody is right because more say so.
+    let is_split = verdict == Verdict::Split;
+    let against = || groups().filter(|group| !same(group)).flat_map(|group| group.receipts.iter().copied()).collect();
     Some(Said {
         verdict,
         agree: supporting.len(),
-        of: counted.len(),
-        left_out: counted.into_iter().filter(|lease| !kept.contains(lease)).collect(),
+        of: usable(&job.receipts).len(),
+        against: if is_split { Vec::new() } else { against() },
         outcome: Some(outcome_word(&largest.outcome)),
         answer: (verdict != Verdict::Failed).then(|| raw.unwrap_or(Answer::Value(Value::Object(answer)))),
-        // Where places or stations differ nobody is right because more say so.
-        supporting: (verdict != Verdict::Split).then_some(supporting),
+        supporting: if is_split { Vec::new() } else { supporting },
     })
 }
 
@@ -371,9 +395,9 @@ fn field_of<'a>(output: &'a Value, field: &str) -> Option<&'a Value> {
     }
 }
 
-fn reading(field: &str, executions: &[ExecutionRow]) -> Option<Quantiles> {
-    let agreeing = executions.iter().filter(|execution| execution.agrees.unwrap_or(true));
-    Quantiles::of(agreeing.filter_map(|execution| execution.reading(field)).collect())
+fn reading(field: &str, verdict: Verdict, executions: &[ExecutionRow]) -> Option<Quantiles> {
+    let read = executions.iter().filter(|execution| verdict.reads(execution));
+    Quantiles::of(read.filter_map(|execution| execution.reading(field)).collect())
 }
 
 /// A job's input in a few words: its values in key order.

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::{Answer, Results, Row, Verdict, fields, value_words};
-use crate::printable::{Line, is_unprintable};
+use crate::page::words::{self, number, tail};
+use crate::printable::Line;
 use serde_json::Value;
 
 mod notes;
@@ -43,10 +44,10 @@ pub fn render(results: &Results, colour: bool, width: Option<usize>) -> String {
     let layout = Layout { colour, width };
     let inputs = input_names(results);
     let mut rest = vec!["answer".to_owned()];
-    rest.extend(results.report.iter().map(|field| clean(field)));
+    rest.extend(results.report.iter().cloned());
     rest.push("disagreed".to_owned());
     let rows: Vec<Cells> = results.rows.iter().map(|row| layout.cells(row, &inputs, &results.report)).collect();
-    let shown = |names: &[String]| names.iter().map(|name| Line(&clean(name)).to_string()).collect::<Vec<_>>();
+    let shown = |names: &[String]| names.iter().map(|name| Line(name).to_string()).collect::<Vec<_>>();
     let header: Vec<String> = shown(&inputs).into_iter().chain(["quorum".to_owned(), "agree".to_owned()]).chain(shown(&rest)).collect();
     let lines: Vec<Vec<&str>> = rows.iter().map(Cells::line).collect();
     let widths: Vec<usize> = (0..header.len())
@@ -111,7 +112,7 @@ fn blocks(inputs: &[String], rest: &[String], rows: &[Cells], layout: Layout) ->
         text.push_str(&format!("{}\n  {}  {}\n", input.join(" "), layout.painted(row.paint, &row.quorum), row.agree));
         let said = rest.iter().zip(&row.rest).filter(|(name, cell)| *cell != NOTHING && (*name != "disagreed" || *cell != NOBODY));
         for (name, cell) in said {
-            text.push_str(&format!("  {}: {cell}\n", Line(&clean(name))));
+            text.push_str(&format!("  {}: {cell}\n", Line(name)));
         }
     }
     text
@@ -158,7 +159,7 @@ impl Layout {
         match &row.answer {
             None => NOTHING.to_owned(),
             Some(Answer::Value(value)) => match fields(value) {
-                Some(map) => map.iter().map(|(key, value)| format!("{}={}", clean(key), self.value(value))).collect::<Vec<_>>().join(" "),
+                Some(map) => map.iter().map(|(key, value)| format!("{key}={}", self.value(value))).collect::<Vec<_>>().join(" "),
                 None => self.value(value),
             },
             Some(Answer::Raw(raw)) => format!("{} ({})", self.cut(&raw.words()), raw.reason),
@@ -168,22 +169,21 @@ impl Layout {
 
     /// A value as this reader may see it.
     fn value(self, value: &Value) -> String {
-        let words = value_words(value);
+        let text = value_words(value);
         let link = value.get("/").and_then(Value::as_str);
-        let hash = link.or_else(|| Some(words.as_str()).filter(|words| is_hash(words)));
+        let hash = link.or_else(|| Some(text.as_str()).filter(|text| is_hash(text)));
         match hash {
-            Some(hash) if self.width.is_some() => cut_to(hash, HASH_WIDTH),
-            _ => self.cut(&words),
+            Some(hash) if self.width.is_some() => words::cut(hash, HASH_WIDTH),
+            _ => self.cut(&text),
         }
     }
 
     fn cut(self, words: &str) -> String {
-        let clean = clean(words);
-        let length = clean.chars().count();
+        let length = words.chars().count();
         if self.width.is_none() || length <= VALUE_WIDTH_MAX {
-            return clean;
+            return words.to_owned();
         }
-        let begin: String = clean.chars().take(VALUE_WIDTH_MAX).collect();
+        let begin: String = words.chars().take(VALUE_WIDTH_MAX).collect();
         format!("{begin}… ({length} characters)")
     }
 }
@@ -204,57 +204,11 @@ fn paint(row: &Row) -> &'static str {
 
 fn dissent(row: &Row) -> String {
     let nodes: Vec<String> =
-        row.executions.iter().filter(|execution| execution.agrees == Some(false)).map(|execution| short(&execution.node)).collect();
+        row.executions.iter().filter(|execution| execution.agrees == Some(false)).map(|execution| tail(&execution.node)).collect();
     match nodes.len() {
         0 if row.executions.iter().all(|execution| execution.agrees.is_none()) => NOTHING.to_owned(),
         0 => NOBODY.to_owned(),
         count if count <= NAMED_MAX => nodes.join(" "),
         count => format!("{} and {} more", nodes[..NAMED_MAX].join(" "), count - NAMED_MAX),
-    }
-}
-
-/// A node id by its end, which differs between ids where the beginning does not.
-#[must_use]
-pub fn short(node: &str) -> String {
-    let tail: String = node.chars().rev().take(6).collect::<Vec<_>>().into_iter().rev().collect();
-    format!("…{tail}")
-}
-
-/// A reading without digits it does not have.
-#[must_use]
-pub fn number(value: f64) -> String {
-    if value.fract() == 0.0 || value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") }
-}
-
-/// `text` without what moves the cursor or turns the writing round: a guest wrote it. Ends of lines stay visible.
-fn clean(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || !is_unprintable(*c)).collect()
-}
-
-/// The same within `width` characters, cut in the middle.
-fn cut_to(text: &str, width: usize) -> String {
-    let clean: Vec<char> = text.chars().filter(|c| !is_unprintable(*c)).collect();
-    if clean.len() <= width {
-        return clean.into_iter().collect();
-    }
-    let half = width / 2;
-    let (head, tail) = (&clean[..half], &clean[clean.len() - (width - half - 1)..]);
-    head.iter().chain(&['…']).chain(tail).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut_to;
-
-    #[test]
-    fn a_guests_output_cannot_move_the_cursor() {
-        assert_eq!(cut_to("ok\x1b[2J\r\n", 44), "ok[2J");
-        assert_eq!(cut_to("ok\u{202e}ko\u{2066}", 44), "okko");
-    }
-
-    #[test]
-    fn long_cells_keep_both_ends() {
-        let text = cut_to(&format!("{}end", "x".repeat(100)), 44);
-        assert!(text.starts_with("xxx") && text.ends_with("end") && text.chars().count() == 44);
     }
 }

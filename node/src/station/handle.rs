@@ -281,9 +281,9 @@ impl Handle {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says whether what stands in the operator's files is in force.
-    pub fn tell_files(&self, files: OnDisk) {
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    /// Says what stands in the operator's files now.
+    pub fn tell_files(&self, tell: impl FnOnce(&mut OnDisk)) {
+        tell(&mut self.files.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// What the station's process has of memory, in bytes, where the system tells.

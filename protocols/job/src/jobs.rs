@@ -311,7 +311,7 @@ impl Jobs {
 }
 
 /// Explicit inputs that come one after the other: only their encodings are in memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Builder {
     chunks: Vec<Packed>,
     /// Of the chunk that is being filled.

@@ -73,6 +73,7 @@ async fn experiments_are_named_by_place_and_beginning_while_a_station_runs_and_a
         vec![
             Mistake::new(&["verify", "last"], 1, &["still open", "once it is closed"]),
             Mistake::new(&["results", "bafyrei"], 1, &["bafyrei", "first", "second", "write more of it"]),
+            Mistake::new(&["cancel", ""], 1, &["first", "second", "write more of it"]),
             Mistake::new(&["cancel", "@3"], 1, &["@3", "has 2", "station experiments"]),
             Mistake::new(&["watch", none], 1, &[none, "station experiments"]),
             Mistake::new(&["publish", "{dir}/cid.toml"], 1, &["neither bundled nor kept", "./my.wasm"]),

@@ -90,6 +90,7 @@ async fn what_names_no_experiment_is_told_by_what_it_is() {
         Mistake::new(&["watch", "{dir}/gw.toml"], 1, &["gw.toml", "is a file", "last", list, "station publish"]),
         Mistake::new(&["results", "other.toml"], 1, &["other.toml", "is a file", list]),
         Mistake::new(&["results", "zzz"], 1, &["begins with \"zzz\"", list]),
+        Mistake::new(&["cancel", ""], 1, &["begins with \"\"", list]),
         Mistake::new(&["verify", "primes below three million"], 1, &["primes below three million", list]),
         Mistake::new(&["cancel", "@0"], 1, &["@0", "@1 for the last"]),
         Mistake::new(&["cancel", "@two"], 1, &["@two", "@2 for the one before"]),

@@ -126,6 +126,10 @@ async fn two_stations_in_one_home_are_refused() {
     let (_dir, home) = ready().await;
     home.write("network.toml", NETWORK);
     let running = home.run().await;
-    make_all(&home, home.dir(), vec![Mistake::new(&["run"], 1, &["another station is using", "--home"])]).await;
+    home.write("other.toml", &NETWORK.replace("test-net", "other-net"));
+    let using = &["another station is using", "--home"];
+    make_all(&home, home.dir(), vec![Mistake::new(&["run"], 1, using), Mistake::new(&["run", "--network", "{dir}/other.toml"], 1, using)]).await;
+    let kept = std::fs::read_to_string(home.dir().join("network.toml")).expect("it is there");
+    assert_eq!(kept, NETWORK, "what does not run changes nothing");
     drop(running);
 }

@@ -69,7 +69,7 @@ fn the_state_says_why_nothing_is_done_and_what_would_change_it() {
         (status(1, vec![declined, summary(Standing::Open)]), "idle", None, &["2 open experiments", "none has a job"]),
     ];
     for (status, state_word, until, says) in cases {
-        let body = state(&status);
+        let body = state(&status, &Spelling::default());
         assert_eq!((body.state.as_str(), body.until), (state_word, until), "{}", body.says);
         assert!(says.iter().all(|part| body.says.contains(part)), "{says:?} in {}", body.says);
     }
@@ -93,7 +93,7 @@ fn a_command_that_is_offered_allows_what_was_declined() {
         lacks: targets.iter().map(|target| (Capability::Http, target.parse().expect("a target"))).collect(),
         ..call.clone()
     };
-    let found = declined(&[lacking(&["a.example:443", "*.ipfs.io"]), lacking(&["a.example:443", "*.ipfs.io"])], &policy(""));
+    let found = declined(&[lacking(&["a.example:443", "*.ipfs.io"]), lacking(&["a.example:443", "*.ipfs.io"])], &policy(""), &Spelling::default());
     let [body] = found.as_slice() else { panic!("one reason: {found:?}") };
     let command = body.command.as_deref().expect("a command");
     assert_eq!((body.experiments, command), (2, "station allow gateway-check http a.example:443 '*.ipfs.io'"));
@@ -102,13 +102,35 @@ fn a_command_that_is_offered_allows_what_was_declined() {
     assert!(then.permits(&requester(), &call.module, Capability::Http, "x.ipfs.io", 443));
     let banned = Summary { standing: Standing::Declined(DeclineReason::Banned), ..call };
     for text in ["[[deny]]\nmodule = \"gateway-check\"\n".to_owned(), format!("[[deny]]\nrequester = \"{}\"\n", requester())] {
-        let found = declined(std::slice::from_ref(&banned), &policy(&text));
+        let found = declined(std::slice::from_ref(&banned), &policy(&text), &Spelling::default());
         let then = obey(&text, found[0].command.as_deref().expect("a command"));
         assert_eq!(then.denied(&banned.requester, &banned.module), None, "{found:?}");
     }
     let both = format!("[[deny]]\nmodule = \"gateway-check\"\nrequester = \"{}\"\n", requester());
-    let found = declined(&[banned], &policy(&both));
+    let found = declined(&[banned], &policy(&both), &Spelling::default());
     assert!(found[0].command.is_none() && found[0].says.contains("[[deny]]"), "{found:?}");
+}
+
+#[test]
+fn what_no_policy_can_allow_is_said_with_the_reason_and_no_command() {
+    for (target, why) in [("127.0.0.1:443", "loopback"), ("a.example:22", "port"), ("printer.local", "local network")] {
+        let lacks = ["b.example:443", target].map(|target| (Capability::Http, target.parse().expect("a target"))).to_vec();
+        let call = Summary { lacks, ..summary(Standing::Declined(DeclineReason::Target)) };
+        let found = declined(&[call], &policy(""), &Spelling::default());
+        assert!(found[0].command.is_none(), "{found:?}");
+        assert!([target, why, "never be contacted"].iter().all(|word| found[0].says.contains(word)), "{found:?}");
+    }
+}
+
+#[test]
+fn commands_that_are_offered_name_a_home_that_is_not_the_usual_one() {
+    let elsewhere = Spelling::of("'/lab/a b'".to_owned());
+    let resting = Status { rest: Some(Rest::Paused { until: None }), ..status(2, Vec::new()) };
+    assert!(state(&resting, &elsewhere).says.ends_with("until `station resume --home '/lab/a b'`"));
+    let lacks = vec![(Capability::Http, "a.example:443".parse().expect("a target"))];
+    let call = Summary { lacks, ..summary(Standing::Declined(DeclineReason::Capability)) };
+    let found = declined(&[call], &policy(""), &elsewhere);
+    assert_eq!(found[0].command.as_deref(), Some("station allow gateway-check http a.example:443 --home '/lab/a b'"));
 }
 
 #[test]
@@ -121,7 +143,7 @@ fn each_other_reason_names_the_setting() {
         (DeclineReason::Module, "could not be had"),
     ] {
         let call = Summary { limits: large.clone(), ..summary(Standing::Declined(reason)) };
-        let found = declined(&[call], &policy(""));
+        let found = declined(&[call], &policy(""), &Spelling::default());
         assert!(found[0].says.contains(says), "{found:?}");
     }
 }

@@ -121,7 +121,8 @@ fn the_table_names_each_local_gateways_behaviour_beside_its_url() {
         exempt: BTreeSet::new(),
     };
     let inputs: Vec<_> = named(&results(), &targets).rows.into_iter().map(|row| row.input).collect();
-    assert_eq!(inputs, ["http://127.0.0.1:1 slow", "https://ipfs.io"].map(|gateway| serde_json::json!({ "gateway": gateway })));
+    let local = serde_json::json!({ "gateway": "http://127.0.0.1:1", "cid": "b", "local gateway": "slow" });
+    assert_eq!(inputs, [local, serde_json::json!({ "gateway": "https://ipfs.io", "cid": "b" })], "nothing of an input is lost");
 }
 
 /// A gateway's row without executions.

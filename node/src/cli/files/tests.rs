@@ -88,3 +88,13 @@ fn a_list_longer_than_other_files_is_read_piece_by_piece_and_named_where_it_is_w
     let refused = read_inputs(&file, FileKind::Ndjson).expect_err("no JSON").message;
     assert!(refused.contains("list.ndjson: line 320001 of the inputs: not JSON"), "{refused}");
 }
+
+#[test]
+fn what_has_no_end_is_refused_and_never_cut() {
+    for path in ["standard input", "/dev/zero"] {
+        let refused = whole(io::repeat(0), Path::new(path)).expect_err("too long").message;
+        assert!(refused.contains(path) && refused.contains("16777216"), "{refused}");
+    }
+    let most = usize::try_from(FILE_BYTES_MAX).expect("a small number");
+    assert_eq!(whole(io::repeat(0).take(FILE_BYTES_MAX), Path::new("-")).map(|bytes| bytes.len()).ok(), Some(most));
+}

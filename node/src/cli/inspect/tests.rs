@@ -95,10 +95,23 @@ fn limits_and_input_come_from_the_experiment_and_then_from_what_stands_beside_it
 
 #[test]
 fn a_refusal_cannot_say_that_the_module_runs() {
-    let report = Inspection { cid: "bafy".to_owned(), bytes: 8, profile: "p", refused: Some(HOSTILE.to_owned()) };
+    let report = Inspection { cid: "bafy".to_owned(), bytes: 8, profile: "p", refused: Some(HOSTILE.to_owned()), needs: None };
     let text = judgement(&report);
     assert_eq!(text.lines().filter(|line| line.starts_with("verdict")).count(), 1, "{text}");
     assert!(text.chars().all(|c| c == '\n' || !is_unprintable(c)), "{text:?}");
+}
+
+#[test]
+fn what_a_module_needs_to_begin_is_shown_and_limits_below_it_say_how_to_give_it_more() {
+    let needs = station_sandbox::Needs { fuel: 9_000, memory_bytes: 3 << 20 };
+    let report = Inspection { cid: "bafy".to_owned(), bytes: 8, profile: "p", refused: None, needs: Some(needs) };
+    assert!(judgement(&report).ends_with("needs    3 MiB of memory and 9000 of fuel before it runs\n"), "{}", judgement(&report));
+    for (memory, fuel, words) in
+        [(1 << 20, 9_000, ["3 MiB at the start", "[limits] memory", "--memory"]), (3 << 20, 8_999, ["9000 fuel", "[limits] fuel", "--fuel"])]
+    {
+        let said = refused(&TrialError::Short(needs.within(memory, fuel).expect_err("too little"))).message;
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn what_means_none_or_several_is_refused_with_what_there_is() {
     let rows = [
         ("aa", &["\"aa\"", "aabbzzqr \"number 0\"", "aaccyyqr \"number 1\"", "write more"][..]),
         ("bafyrei", &["aabbzzqr", "aaccyyqr", "hq3yzb3m"]),
+        ("", &["\"\" may be", "aabbzzqr", "write more"]),
         ("zz", &["\"zz\"", "station experiments --home '/nowhere/at all'"]),
         ("@4", &["@4", "has 3", "station experiments"]),
         ("@0", &["@0", "@1"]),
@@ -50,6 +51,16 @@ fn what_means_none_or_several_is_refused_with_what_there_is() {
         assert!(words.iter().all(|word| said.contains(word)), "{text}: {said}");
     }
     assert!(choose(&home(), "last", &[]).expect_err("none").message.contains("station publish FILE"));
+}
+
+#[test]
+fn what_every_id_begins_with_names_not_even_the_only_experiment() {
+    let only = &own()[..1];
+    for text in ["", "b", "bafy", "bafyrei", "BAFYREI"] {
+        let said = choose(&home(), text, only).expect_err(text).message;
+        assert!(said.contains(&format!("{text:?}")), "{said}");
+    }
+    assert_eq!(choose(&home(), "bafyreia", only).expect("a letter of its own"), IDS[0]);
 }
 
 #[test]

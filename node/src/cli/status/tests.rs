@@ -45,7 +45,7 @@ fn status() -> StatusBody {
 
 #[test]
 fn the_page_answers_an_operators_questions() {
-    let page = render(&status(), Some(80));
+    let page = render(&status(), Some(80), &Spelling::default());
     for answer in [
         "paused: nothing new is taken",
         "until 2026-11-30",
@@ -83,9 +83,27 @@ fn the_page_answers_an_operators_questions() {
 #[test]
 fn it_fits_a_narrow_terminal_but_for_words_that_are_longer() {
     for width in [40, 80] {
-        let page = render(&status(), Some(width));
+        let page = render(&status(), Some(width), &Spelling::default());
         let has_long_word = |line: &str| line.split(' ').any(|word| word.chars().count() > width / 2);
         let wide: Vec<&str> = page.lines().filter(|line| line.chars().count() > width && !has_long_word(line)).collect();
         assert!(wide.is_empty(), "{width}: {wide:?}\n{page}");
+    }
+}
+
+#[test]
+fn what_is_left_out_is_where_the_page_says_it_is() {
+    let mut status = status();
+    let (hosts, peer, rule) = (&mut status.activity.spans[0].rows[0].hosts, status.peers[0].clone(), status.budgets.rules[0].clone());
+    let first = hosts[0].clone();
+    hosts.extend((0..20).map(|n| crate::api::page::HostBody { host: Some(format!("{n}.example")), ..first.clone() }));
+    (status.peers, status.budgets.rules) = (vec![peer; 9], vec![rule; 9]);
+    status.own = vec!["bafy".to_owned(); 9];
+    let page = render(&status, Some(300), &Spelling::of("/else".to_owned()));
+    let after =
+        |label: &str| page.lines().skip_while(|line| !line.starts_with(label)).find(|line| line.contains(" more, see ")).expect(label).to_owned();
+    assert!(after("contacted").ends_with("see `station activity --home /else` and --json"), "{page}");
+    assert!(after("own").ends_with("and 1 more, see `station experiments --home /else`"), "{page}");
+    for label in ["peers", "allowed"] {
+        assert!(after(label).ends_with("and 1 more, see --json"), "{label}:\n{page}");
     }
 }

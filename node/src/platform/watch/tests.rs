@@ -26,7 +26,7 @@ impl Lab {
         home.write("policy.toml", at_start.source()).expect("written");
         home.write("network.toml", &toml::to_string(&identity.network_file).expect("TOML")).expect("written");
         home.write("station.toml", &toml::to_string(&identity.config).expect("TOML")).expect("written");
-        let watch = Watch { on_disk: OnDisk::in_force(&at_start), at_start, seen: None, judged: None };
+        let watch = Watch { seen: None, judged: None };
         Self { served, home, watch, said: RefCell::default(), _dir: dir }
     }
 

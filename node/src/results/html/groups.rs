@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use station_protocol::receipt::Outcome;
 
-use super::super::table::short;
 use super::super::{Answer, ExecutionRow, Output, Results, Row, fields, value_words};
 use super::labels::pairs;
 use super::told;
@@ -52,6 +51,16 @@ impl Standing {
     }
 }
 
+/// How an execution of `row` stands.
+pub(super) fn standing(row: &Row, execution: &ExecutionRow) -> Standing {
+    match execution.agrees {
+        Some(true) => Standing::Agrees,
+        Some(false) => Standing::Differs,
+        None if row.is_decided() || !is_comparable(&execution.outcome) => Standing::NotCounted,
+        None => Standing::Open,
+    }
+}
+
 /// Which part of an output is compared.
 pub(super) enum Exact {
     Whole,
@@ -89,27 +98,11 @@ impl Exact {
         (execution.outcome.clone(), said, fuel)
     }
 
-    /// How each execution of `row` stands, in their order.
-    pub(super) fn standings(&self, row: &Row) -> Vec<Standing> {
-        // Outputs may be long: they are compared where somebody differs, and nowhere else.
-        let differ = row.executions.iter().any(|execution| execution.agrees == Some(false));
-        let agreed: BTreeSet<_> =
-            row.executions.iter().filter(|execution| differ && execution.agrees == Some(true)).map(|execution| self.key(execution)).collect();
-        let standing = |execution: &ExecutionRow| match execution.agrees {
-            Some(true) => Standing::Agrees,
-            _ if !is_comparable(&execution.outcome) => Standing::NotCounted,
-            Some(false) if agreed.contains(&self.key(execution)) => Standing::NotCounted,
-            Some(false) => Standing::Differs,
-            None => Standing::Open,
-        };
-        row.executions.iter().map(standing).collect()
-    }
-
     /// The groups of `row` as HTML: those who agree, those who differ, the larger first.
     pub(super) fn who_said_what(&self, row: &Row) -> String {
         let mut groups: BTreeMap<_, Vec<&ExecutionRow>> = BTreeMap::new();
-        for (execution, standing) in row.executions.iter().zip(self.standings(row)) {
-            groups.entry((standing, self.key(execution))).or_default().push(execution);
+        for execution in &row.executions {
+            groups.entry((standing(row, execution), self.key(execution))).or_default().push(execution);
         }
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by_key(|((standing, _), members)| (*standing, std::cmp::Reverse(members.len())));
@@ -183,7 +176,7 @@ fn value_html(value: &Value, between: &str) -> String {
 
 /// The end of a station's id as HTML; the whole id is its tooltip.
 pub(super) fn short_name(execution: &ExecutionRow) -> String {
-    format!("<code class=\"nowrap\" title=\"{}\">{}</code>", escape(&execution.node), escape(&short(&execution.node)))
+    format!("<code class=\"nowrap\" title=\"{}\">{}</code>", escape(&execution.node), escape(&words::tail(&execution.node)))
 }
 
 fn names(members: &[&ExecutionRow]) -> String {

@@ -4,9 +4,8 @@
 //! table. Deliberately lacks rows beyond [`ROWS_MAX`]: the table has them all, and the chart says how many it leaves out.
 
 use super::super::stats::{Quantiles, quantile};
-use super::super::table::short;
 use super::super::{ExecutionRow, Results, Row};
-use super::groups::{Exact, Standing};
+use super::groups::{Standing, standing};
 use super::labels::Labels;
 use crate::page::chart::{Dot, Key, Mark, Row as Drawn, Rows};
 use crate::page::{escape, grouped, words};
@@ -58,22 +57,21 @@ pub(super) fn figures(quantiles: &Quantiles, unit: &str) -> (String, String) {
 }
 
 /// The chart of one field of the output.
-pub(super) fn of_field(results: &Results, field: &str, labels: &Labels<'_>, exact: &Exact) -> String {
-    let chart = Chart { results, labels, exact, title: &words::cut(field, 60), unit: words::unit_of(field), all: false };
+pub(super) fn of_field(results: &Results, field: &str, labels: &Labels<'_>) -> String {
+    let chart = Chart { results, labels, title: &words::cut(field, 60), unit: words::unit_of(field), all: false };
     chart.html(&|execution| execution.reading(field))
 }
 
 /// The chart of how long executions took.
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a job are far below 2^53")]
-pub(super) fn of_time(results: &Results, labels: &Labels<'_>, exact: &Exact) -> String {
-    let chart = Chart { results, labels, exact, title: "duration of an execution", unit: "ms", all: true };
+pub(super) fn of_time(results: &Results, labels: &Labels<'_>) -> String {
+    let chart = Chart { results, labels, title: "duration of an execution", unit: "ms", all: true };
     chart.html(&|execution| Some(execution.duration_ms as f64))
 }
 
 struct Chart<'a> {
     results: &'a Results,
     labels: &'a Labels<'a>,
-    exact: &'a Exact,
     title: &'a str,
     unit: &'a str,
     /// Whether boxes are of all executions, or of those that agree.
@@ -89,14 +87,14 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn mark(&self, unit: &str) -> Mark {
-        let says = format!("{}: {}, {}", short(&self.execution.node), words::quantity(self.value, unit), self.standing.word());
+        let says = format!("{}: {}, {}", words::tail(&self.execution.node), words::quantity(self.value, unit), self.standing.word());
         Mark::Dot { value: self.value, dot: self.standing.dot(), says }
     }
 }
 
 impl Chart<'_> {
     fn html(&self, value: &dyn Fn(&ExecutionRow) -> Option<f64>) -> String {
-        let read = |row: &Row| !self.readings(row, value).is_empty();
+        let read = |row: &Row| !readings(row, value).is_empty();
         let rows: Vec<&Row> = self.results.rows.iter().filter(|row| read(row)).collect();
         if rows.is_empty() {
             return format!("<p class=\"soft\">No readings of {}.</p>", escape(self.title));
@@ -108,7 +106,7 @@ impl Chart<'_> {
         } else {
             String::new()
         };
-        let many = if rows.iter().take(ROWS_MAX).any(|row| self.readings(row, value).len() > DOTS_MAX) {
+        let many = if rows.iter().take(ROWS_MAX).any(|row| readings(row, value).len() > DOTS_MAX) {
             format!(" Of more than {DOTS_MAX} readings only those that differ from the verdict or lie beyond the whiskers are dots.")
         } else {
             String::new()
@@ -118,19 +116,9 @@ impl Chart<'_> {
         Rows { title: self.title, note: &note, legend: legend(&drawn), counts: false, rows: drawn }.html()
     }
 
-    fn readings<'r>(&self, row: &'r Row, value: &dyn Fn(&ExecutionRow) -> Option<f64>) -> Vec<Reading<'r>> {
-        let standings = self.exact.standings(row);
-        let readings = row.executions.iter().zip(standings).filter_map(|(execution, standing)| {
-            let value = value(execution).filter(|value| value.is_finite())?;
-            Some(Reading { value, execution, standing })
-        });
-        readings.collect()
-    }
-
     fn row(&self, row: &Row, value: &dyn Fn(&ExecutionRow) -> Option<f64>) -> Drawn {
-        let readings = self.readings(row, value);
-        let counted: Vec<f64> =
-            readings.iter().filter(|reading| self.all || reading.execution.agrees.unwrap_or(true)).map(|reading| reading.value).collect();
+        let readings = readings(row, value);
+        let counted: Vec<f64> = readings.iter().filter(|reading| self.all || row.reads(reading.execution)).map(|reading| reading.value).collect();
         let differ = readings.iter().filter(|reading| reading.standing == Standing::Differs).count();
         let mut marks = Vec::new();
         let mut dots: Vec<&Reading<'_>> = readings.iter().collect();
@@ -156,6 +144,15 @@ impl Chart<'_> {
             format!("{}: {}{apart}", if figure.0.is_empty() { "no station agrees".to_owned() } else { format!("median {}", figure.0) }, figure.1);
         Drawn { label: self.labels.row(row), figure, says, marks }
     }
+}
+
+/// What was read of `row`, execution by execution.
+fn readings<'r>(row: &'r Row, value: &dyn Fn(&ExecutionRow) -> Option<f64>) -> Vec<Reading<'r>> {
+    let readings = row.executions.iter().filter_map(|execution| {
+        let value = value(execution).filter(|value| value.is_finite())?;
+        Some(Reading { value, execution, standing: standing(row, execution) })
+    });
+    readings.collect()
 }
 
 fn legend(rows: &[Drawn]) -> Vec<Key<'static>> {

@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::super::stats::quantile;
-use super::super::table::short;
 use super::super::{ExecutionRow, Results};
-use super::groups::{Exact, Standing};
+use super::groups::{Standing, standing};
 use super::readings::ROWS_MAX;
 use super::{Cell, Column, Table, grouped, words};
 use crate::page::chart::{Key, Mark, Row, Rows};
@@ -46,12 +45,13 @@ impl Deeds<'_> {
     }
 }
 
-fn deeds<'a>(results: &'a Results, exact: &Exact) -> BTreeMap<&'a str, Deeds<'a>> {
+fn deeds(results: &Results) -> BTreeMap<&str, Deeds<'_>> {
     let mut stations: BTreeMap<&str, Deeds<'_>> = BTreeMap::new();
     for row in &results.rows {
-        for (ExecutionRow { node, region, duration_ms, .. }, standing) in row.executions.iter().zip(exact.standings(row)) {
+        for execution in &row.executions {
+            let ExecutionRow { node, region, duration_ms, .. } = execution;
             let deeds = stations.entry(node).or_default();
-            *deeds.by_standing.entry(standing).or_default() += 1;
+            *deeds.by_standing.entry(standing(row, execution)).or_default() += 1;
             deeds.durations_ms.push(*duration_ms);
             deeds.regions.extend(region.as_deref().filter(|region| !deeds.regions.contains(region)));
         }
@@ -60,8 +60,8 @@ fn deeds<'a>(results: &'a Results, exact: &Exact) -> BTreeMap<&'a str, Deeds<'a>
 }
 
 /// Bars of receipts.
-pub(super) fn chart(results: &Results, exact: &Exact) -> String {
-    let stations = deeds(results, exact);
+pub(super) fn chart(results: &Results) -> String {
+    let stations = deeds(results);
     let legend = BARS.iter().filter(|(standing, ..)| stations.values().any(|deeds| deeds.of(*standing) > 0));
     let legend = legend.map(|(_, series, label)| Key::Bar(*series, label)).collect();
     let left = if stations.len() > ROWS_MAX {
@@ -86,7 +86,7 @@ fn row(node: &str, deeds: &Deeds<'_>) -> Row {
         }
     }
     Row {
-        label: vec![(String::new(), short(node))],
+        label: vec![(String::new(), words::tail(node))],
         figure: (words::counted(at, "receipt", "receipts"), String::new()),
         says: says.join(", "),
         marks,
@@ -94,7 +94,7 @@ fn row(node: &str, deeds: &Deeds<'_>) -> Row {
 }
 
 /// A line per station.
-pub(super) fn table(results: &Results, exact: &Exact) -> Table {
+pub(super) fn table(results: &Results) -> Table {
     let columns = vec![
         Column::words("station"),
         Column::words("region"),
@@ -105,7 +105,7 @@ pub(super) fn table(results: &Results, exact: &Exact) -> Table {
         Column::number("median duration"),
     ];
     let mut table = Table::new("Stations whose receipts this page rests on. A region is what a station says of itself.", columns);
-    for (node, deeds) in deeds(results, exact) {
+    for (node, deeds) in deeds(results) {
         let count = |count: usize| Cell::text(&grouped(count as u64));
         table.row(vec![
             Cell::code(node),

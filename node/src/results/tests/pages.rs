@@ -85,7 +85,7 @@ fn where_answers_differ_each_group_is_named_with_what_it_said_and_none_is_the_an
     let page = page(&results(measurement(4), End::Exhausted, receipts));
     assert_eq!((cell(&page, "verdict over receipts"), cell(&page, "what the stations say")), ("split", "they differ"));
     let who = words(&format!("</style>{}", &page[page.find("data-of=\"who said what\"").expect("the column")..]));
-    let short = |station: u8| table::short(&key(station).node().to_string());
+    let short = |station: u8| crate::page::words::tail(&key(station).node().to_string());
     assert!(who.contains(&format!("2 say verdict ok : {} (eu), {} (eu)", short(1), short(2))), "{who}");
     for (station, said) in [(3, "down"), (4, "odd")] {
         assert!(who.contains(&format!("1 says verdict {said} : {} (eu)", short(station))), "{who}");

@@ -99,7 +99,7 @@ impl Reader {
 }
 
 /// The inputs of a file, before anybody said which columns stay text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Listed {
     Values(jobs::Builder),
     Table(Table),

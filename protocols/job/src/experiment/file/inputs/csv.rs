@@ -13,13 +13,13 @@ use super::{ColumnKind, FileError, LINE_BYTES_MAX, on_line};
 const SEPARATORS: [(char, &str); 3] = [(',', "commas"), (';', "semicolons"), ('\t', "tabs")];
 
 /// A file of rows, each cell as text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Table {
     pub(super) columns: Vec<Column>,
     pub(super) inputs: jobs::Builder,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Column {
     pub(super) name: String,
     /// Whether every cell so far is a whole number, and whether every one is a number.
