@@ -26,7 +26,7 @@ use station_protocol::requester::Draft;
 use station_protocol::time::DAY;
 use station_protocol::{Content, NodeId, Time, worker};
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::library::{BUNDLED, Library};
 use crate::prepare::{self, PrepareError};
 use crate::results::Results;
@@ -58,7 +58,7 @@ impl From<HandleError> for Refused {
             HandleError::Unknown(_) | HandleError::Foreign { .. } => StatusCode::NOT_FOUND,
             HandleError::Publish(_) | HandleError::Topic { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             HandleError::Open(_) => StatusCode::CONFLICT,
-            HandleError::NoRoom | HandleError::Store(StoreError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+            HandleError::NoRoom | HandleError::ShelfFull | HandleError::Store(StoreError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
             HandleError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             HandleError::Store(_) | HandleError::Page(_) | HandleError::Damaged(_) | HandleError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -145,14 +145,15 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
     let (handle, status) = (&api.handle, api.handle.status().await?);
     let (identity, host) = (handle.identity(), handle.host());
     // Asked after the status: what was told before is in force by now.
-    let (policy, now) = (host.policy(), host.clock().world());
+    let policy = host.policy();
+    let (started, now) = times(&host.clock(), identity.started);
     let since = now.minus(DAY);
     Ok(Json(StatusBody {
         node: identity.node.to_string(),
         network: identity.network.to_string(),
         software: SOFTWARE.to_owned(),
         isolation: explain::word(&identity.isolation),
-        started: identity.started.0,
+        started: started.0,
         now: now.0,
         state: operator::state(&status),
         machine: MachineBody { memory_bytes: handle.memory_bytes(), disk_room_bytes: handle.room().await?, disk_max_bytes: identity.config.disk.0 },
@@ -176,6 +177,13 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         accounts: status.accounts.into_iter().map(|(charge, figure)| (charge.words().to_owned(), account(figure))).collect(),
         bounds: status.bounds.into_iter().map(|gauge| (gauge.what.to_owned(), BoundBody { now: gauge.len, max: gauge.max })).collect(),
     }))
+}
+
+/// When the station started, where own time was `started`, and now, both by the world's clock as it is now. What lies between is own time
+/// alone, also where the machine's clock was set meanwhile.
+fn times(clock: &Clock, started: Time) -> (Time, Time) {
+    let shift = clock.shift();
+    (shift.theirs(started), shift.theirs(clock.now()))
 }
 
 fn call(call: &worker::Summary) -> CallBody {
@@ -293,8 +301,7 @@ async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<Status
 async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Results>, Refused> {
     let id = parse_cid(&id)?;
     let view = api.handle.view(id).await?;
-    let settled = api.handle.settled(&view).await?;
-    Ok(Json(Results::of(&view, &settled, &api.handle.logs(&view).await?)))
+    Ok(Json(api.handle.results(&view).await?))
 }
 
 async fn verification(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<VerificationBody>, Refused> {

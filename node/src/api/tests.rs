@@ -28,6 +28,8 @@ use crate::station::{Note, Parts, Station};
 use crate::store::MemoryStore;
 use crate::tasks::Tasks;
 
+mod shelf;
+
 const TOKEN: &str = "0123456789abcdef";
 const SECRET: [u8; 32] = [7; 32];
 const FILE: &str =
@@ -56,6 +58,10 @@ impl Drop for Served {
 }
 
 async fn served() -> Served {
+    served_from(MemoryStore::default()).await
+}
+
+async fn served_from(store: MemoryStore) -> Served {
     let tasks = Tasks::new();
     let keypair = peer_id::keypair(SECRET);
     let transport = MemoryTransport::default()
@@ -69,7 +75,7 @@ async fn served() -> Served {
         secret: SECRET,
         seed: [1; 32],
         transport,
-        store: Arc::new(MemoryStore::default()),
+        store: Arc::new(store),
         engine: Arc::new(NoEngine),
         outside: Arc::new(Fake::default()),
         isolation: Isolation::ProcessOnly,
