@@ -40,6 +40,12 @@ impl Clock {
         Self { wall, start: Instant::now(), machine: None, follow: Arc::default() }
     }
 
+    /// A clock that begins now, calls it `wall`, and follows `machine`.
+    #[cfg(test)]
+    pub(crate) fn following(wall: Time, machine: fn() -> Time) -> Self {
+        Self { machine: Some(machine), ..Self::at(wall) }
+    }
+
     /// Own time: the world's at the start, and what passed since while the machine was awake.
     #[must_use]
     pub fn now(&self) -> Time {

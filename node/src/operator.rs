@@ -57,8 +57,8 @@ impl Host {
         tasks: Tasks,
     ) -> Result<Self, StoreError> {
         let restored = Restored::of(store.load(Table::Node).await?, clock.world().day());
-        if !restored.stale.is_empty() {
-            store.commit(Batch { deletes: restored.stale, ..Batch::default() }).await?;
+        if !restored.stale.is_empty() || !restored.put_right.is_empty() {
+            store.commit(Batch { deletes: restored.stale, puts: restored.put_right, ..Batch::default() }).await?;
         }
         let operator = Arc::new(Operator {
             policy: RwLock::new(policy),
@@ -183,28 +183,43 @@ struct Restored {
     activity: Activity,
     /// Records of days gone by.
     stale: Vec<(Table, Key)>,
+    /// Records that a clock far ahead wrote, as they are from now on. Otherwise each restart would count them as that day's again.
+    put_right: Vec<(Table, Key, Vec<u8>)>,
 }
 
 impl Restored {
     fn of(records: Records, today: u64) -> Self {
-        let (mut quotas, mut bytes, mut stale, mut ledger) = (Vec::new(), None, Vec::new(), Vec::new());
+        let (mut quotas, mut bytes, mut stale, mut put_right, mut ledger) = (Vec::new(), None, Vec::new(), Vec::new(), Vec::new());
         for (key, value) in records {
             if key.0 == BYTES_KEY {
                 let record = codec::decode(&value, RECORD_BYTES_MAX).unwrap_or_else(|error| {
                     tracing::error!(%error, "the record of the day's bytes cannot be read: none are left until tomorrow");
                     BytesRecord::spent(today)
                 });
+                let mut now = record;
+                // What is over is let go when the bytes are asked about.
+                if !now.day.turn(today) && now != record {
+                    put_right.push((Table::Node, key, codec::encode(&now)));
+                }
                 bytes = Some(record);
             } else if let Some(name) = key.0.strip_prefix(QUOTA_KEY) {
-                let record = quota(name, &value, today);
-                if record.day < today { stale.push((Table::Node, key)) } else { quotas.push(record) }
+                let mut record = quota(name, &value, today);
+                let written = record.day;
+                if record.day.turn(today) {
+                    stale.push((Table::Node, key));
+                    continue;
+                }
+                if record.day != written {
+                    put_right.push((Table::Node, key, codec::encode(&record)));
+                }
+                quotas.push(record);
             } else if key.0.starts_with(activity::KEY_PREFIX) {
                 ledger.push((key, value));
             }
         }
         let (activity, unread) = Activity::restore(ledger);
         unread.iter().for_each(|reason| tracing::warn!(reason, "a page of the ledger of activity cannot be read: it is left out"));
-        Self { quotas, bytes: DailyBytes::restore(bytes), activity, stale }
+        Self { quotas, bytes: DailyBytes::restore(bytes), activity, stale, put_right }
     }
 }
 

@@ -32,8 +32,7 @@ async fn complete(handle: &Handle, module: &str, file: &str) -> Results {
         }
     }
     let view = handle.view(id).await.expect("known");
-    let settled = handle.settled(&view).await.expect("readable");
-    Results::of(&view, &settled, &handle.logs(&view).await.expect("logs"))
+    handle.results(&view).await.expect("readable")
 }
 
 #[tokio::test(flavor = "multi_thread")]

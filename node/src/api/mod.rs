@@ -28,10 +28,9 @@ use station_protocol::time::DAY;
 use station_protocol::{Content, NodeId, Time, worker};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::library::{BUNDLED, Library};
 use crate::prepare::{self, PrepareError};
-use crate::results::Results;
 use crate::spelling::Spelling;
 use crate::station::{Around, Handle, HandleError, SOFTWARE};
 use crate::store::StoreError;
@@ -62,7 +61,7 @@ impl From<HandleError> for Refused {
             HandleError::Unknown(_) | HandleError::Foreign { .. } => StatusCode::NOT_FOUND,
             HandleError::Publish(_) | HandleError::Topic { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             HandleError::Open(_) => StatusCode::CONFLICT,
-            HandleError::NoRoom | HandleError::Store(StoreError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+            HandleError::NoRoom | HandleError::ShelfFull | HandleError::Store(StoreError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
             HandleError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             HandleError::Store(_) | HandleError::Page(_) | HandleError::Damaged(_) | HandleError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -162,14 +161,15 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
     let (handle, status) = (&api.handle, api.handle.status().await?);
     let (identity, host) = (handle.identity(), handle.host());
     // Asked after the status: what was told before is in force by now.
-    let (policy, now) = (host.policy(), host.clock().world());
+    let policy = host.policy();
+    let (started, now) = times(&host.clock(), identity.started);
     let since = now.minus(DAY);
     Ok(Json(StatusBody {
         node: identity.node.to_string(),
         network: identity.network.to_string(),
         software: SOFTWARE.to_owned(),
         isolation: explain::word(&identity.isolation),
-        started: identity.started.0,
+        started: started.0,
         now: now.0,
         state: operator::state(&status, &api.spelling),
         machine: MachineBody { memory_bytes: handle.memory_bytes(), disk_room_bytes: handle.room().await?, disk_max_bytes: identity.config.disk.0 },
@@ -193,6 +193,13 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         accounts: status.accounts.into_iter().map(|(charge, figure)| (charge.words().to_owned(), account(figure))).collect(),
         bounds: status.bounds.into_iter().map(|gauge| (gauge.what.to_owned(), BoundBody { now: gauge.len, max: gauge.max })).collect(),
     }))
+}
+
+/// When the station started, where own time was `started`, and now, both by the world's clock as it is now. What lies between is own time
+/// alone, also where the machine's clock was set meanwhile.
+fn times(clock: &Clock, started: Time) -> (Time, Time) {
+    let shift = clock.shift();
+    (shift.theirs(started), shift.theirs(clock.now()))
 }
 
 fn call(call: &worker::Summary) -> CallBody {
@@ -316,8 +323,7 @@ async fn results(State(api): State<Api>, Path(id): Path<String>) -> Result<Respo
     let id = parse_cid(&id)?;
     let turn = api.results.clone().acquire_owned().await.expect("nobody closes it");
     let view = api.handle.view(id).await?;
-    let settled = api.handle.settled(&view).await?;
-    let results = Results::of(&view, &settled, &api.handle.logs(&view).await?);
+    let results = api.handle.results(&view).await?;
     let text = Bytes::from(serde_json::to_vec(&results).expect("our own types have JSON"));
     Ok(([(header::CONTENT_TYPE, "application/json")], in_pieces(text, turn)).into_response())
 }

@@ -29,6 +29,7 @@ use crate::store::MemoryStore;
 use crate::tasks::Tasks;
 
 mod long;
+mod shelf;
 
 pub(crate) const TOKEN: &str = "0123456789abcdef";
 const SECRET: [u8; 32] = [7; 32];
@@ -58,6 +59,10 @@ impl Drop for Served {
 }
 
 pub(crate) async fn served() -> Served {
+    served_from(MemoryStore::default()).await
+}
+
+async fn served_from(store: MemoryStore) -> Served {
     let tasks = Tasks::new();
     let keypair = peer_id::keypair(SECRET);
     let transport = MemoryTransport::default()
@@ -71,7 +76,7 @@ pub(crate) async fn served() -> Served {
         secret: SECRET,
         seed: [1; 32],
         transport,
-        store: Arc::new(MemoryStore::default()),
+        store: Arc::new(store),
         engine: Arc::new(NoEngine),
         outside: Arc::new(Fake::default()),
         isolation: Isolation::ProcessOnly,

@@ -13,7 +13,8 @@ pub struct StatusBody {
     pub network: String,
     pub software: String,
     pub isolation: String,
-    /// When it started and what its clock says, in milliseconds since the epoch.
+    /// When it started and what its clock says, in milliseconds since the epoch. The time between is what passed while the machine was awake,
+    /// however its clock was set meanwhile.
     pub started: u64,
     pub now: u64,
     pub state: StateBody,

@@ -254,8 +254,7 @@ async fn measure(mesh: &Mesh, targets: &Targets, output: &Output) -> Result<Resu
     follow(handle, notes, &bar).await?;
     bar.finish_and_clear();
     let view = handle.view(id).await?;
-    let settled = handle.settled(&view).await?;
-    Ok(Results::of(&view, &settled, &handle.logs(&view).await?))
+    Ok(handle.results(&view).await?)
 }
 
 /// Moves the bar until the experiment is closed.

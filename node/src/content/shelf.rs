@@ -1,13 +1,14 @@
 //! [`Shelf`]: the roots this station was told to provide.
 //!
 //! Guarantees: what is not on it is not served, whatever else is in the store. Deliberately lacks a choice of what belongs on it: own
-//! experiments' modules, inputs, logs and outputs, and a fetched module while its job runs.
+//! experiments' modules, inputs, Logs and outputs, and a fetched module while its job runs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cid::Cid;
 use station_car::{Dag, dag_bytes_max};
+use station_protocol::gauge::Gauge;
 
 /// Most roots at once: an outbox of 4,096 entries with output and transcript each, several times over.
 pub const SHELF_MAX: usize = 65_536;
@@ -56,6 +57,12 @@ impl Shelf {
     /// away before the last owner lets them go.
     pub fn take(&self, root: &Cid) {
         self.lock().remove(root);
+    }
+
+    /// How many roots are on it.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        Gauge::new("roots that others may fetch", self.lock().len(), SHELF_MAX)
     }
 
     pub(super) fn get(&self, root: &Cid) -> Option<Offer> {

@@ -135,10 +135,12 @@ async fn a_root_is_served_until_it_is_taken_away_however_often_it_was_put_there(
 #[test]
 fn the_shelf_is_bounded() {
     let shelf = Shelf::new();
+    assert_eq!(shelf.gauge().len, 0);
     for n in 0..SHELF_MAX {
         shelf.put_stored(cid_of(RAW, &n.to_be_bytes()), 1).unwrap();
     }
     assert_eq!(shelf.put_stored(cid_of(RAW, b"one more"), 1), Err(ShelfFull));
+    assert!(shelf.gauge().len == shelf.gauge().max && !shelf.gauge().is_exceeded());
     assert_eq!(shelf.put_stored(cid_of(RAW, &0usize.to_be_bytes()), 1), Ok(()), "what is there can be put there again");
 }
 

@@ -9,6 +9,7 @@ use station_protocol::bounded::{List, Name, Text};
 use station_protocol::content::{Content, DAG_CBOR, cid_of};
 use station_protocol::hostcall::{FetchError, FetchHead, HTTP_FETCH};
 use station_protocol::limits::Limits;
+use station_protocol::time::CountedDay;
 use station_sandbox::{HostCall as Call, Reply};
 
 use super::*;
@@ -240,7 +241,7 @@ async fn records_of_days_gone_by_are_deleted_and_take_nobodys_place() {
     let puts = (0..10_u64).map(|number| {
         let record = QuotaRecord {
             target: Target::filed(format!("t{number}.example")),
-            day: today - number.min(1),
+            day: CountedDay::of(today - number.min(1)),
             reserved: 10,
             cap: None,
             read: List::default(),
@@ -341,4 +342,21 @@ async fn the_ledger_is_written_seldom_and_read_again() {
     store.commit(first.unwritten(true).expect("something changed")).await.expect("the disk works");
     let again = host(allowing("1GiB"), &store.crash(), world()).await;
     assert_eq!(again.activity(Time(0)), first.activity(Time(0)));
+}
+
+#[test]
+fn records_of_a_clock_a_year_ahead_are_put_right_on_the_disk_and_over_tomorrow() {
+    let (key, ahead) = (Key([QUOTA_KEY, b"a.example"].concat()), TODAY + 365);
+    let record = QuotaRecord::spent(Target::filed("a.example".into()), ahead);
+    let records =
+        vec![(Key(BYTES_KEY.to_vec()), codec::encode(&BytesRecord { day: CountedDay::of(ahead), reserved: 7 })), (key, codec::encode(&record))];
+    let mut first = Restored::of(records, TODAY);
+    assert_eq!((first.put_right.len(), first.stale.len(), first.quotas[0].day.day(), first.bytes.used(TODAY)), (2, 0, TODAY, 7));
+    let records: Records = first.put_right.into_iter().map(|(_, key, value)| (key, value)).collect();
+    let again = |today| {
+        let mut again = Restored::of(records.clone(), today);
+        (again.put_right.len(), again.stale.len(), again.quotas.len(), again.bytes.used(today))
+    };
+    assert_eq!(again(TODAY), (0, 0, 1, 7), "a second start today changes nothing");
+    assert_eq!(again(TODAY + 1), (0, 1, 0, 0));
 }

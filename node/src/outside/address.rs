@@ -5,6 +5,7 @@
 //! Deliberately lacks configuration: the only way around a rule is a socket the builder of the `Outside` named.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use station_protocol::address::special::{self, SpecialUse};
 use station_protocol::capability::{Hosts, TargetPattern};
@@ -145,14 +146,14 @@ pub fn judge_form(vicinity: &Vicinity, origin: &Origin) -> Result<bool, Trouble>
 }
 
 /// Resolves `origin` once and judges every candidate: one that is refused refuses the whole name.
-pub async fn locate(vicinity: &Vicinity, origin: &Origin) -> Result<Located, Trouble> {
+pub async fn locate(vicinity: &Vicinity, origin: &Origin, within: Duration) -> Result<Located, Trouble> {
     judge_form(vicinity, origin)?;
     let outside = vicinity.outside();
     let name = if origin.literal.is_some() { Ok(()) } else { judge_name(&origin.host) };
     let form = name.and(judge_port(origin.port));
     let mut ips = match origin.literal {
         Some(ip) => vec![ip],
-        None => outside.resolve(origin.host.clone()).await?,
+        None => outside.resolve(origin.host.clone(), within).await?,
     };
     ips.truncate(ADDRESSES_MAX);
     if ips.is_empty() {

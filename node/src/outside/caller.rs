@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::address::{Located, Origin, locate};
-use super::connection::{Connection, Line};
+use super::connection::{Body, Connection, Line};
 use super::tls::Tls;
 use super::toll::{Paid, Purse, Toll};
 use super::trouble::{Trouble, not_connected, not_secure};
@@ -53,9 +53,9 @@ impl Caller {
         Self { vicinity, tls, agent: HeaderValue::from_str(agent).unwrap_or_else(|_| HeaderValue::from_static("station")) }
     }
 
-    /// Where `origin` is, every candidate judged.
-    pub(super) async fn locate(&self, origin: &Origin) -> Result<Located, Trouble> {
-        locate(&self.vicinity, origin).await
+    /// Where `origin` is, every candidate judged; whoever asks waits so long.
+    pub(super) async fn locate(&self, origin: &Origin, within: Duration) -> Result<Located, Trouble> {
+        locate(&self.vicinity, origin, within).await
     }
 
     /// A GET or HEAD of `url` with the headers that every request has, and `headers`.
@@ -108,7 +108,7 @@ impl Caller {
     /// Asks `origin` for its `/.well-known/station`, by a connection that serves nothing else, so that the guest's is as cold as it would
     /// be without. `arrive` says whether an address may be contacted, and waits for its turn. `None`: there is none, or no answer in time.
     pub(super) async fn station_file(&self, origin: &Origin, purse: Arc<dyn Purse>, arrive: Arrive<'_>) -> Option<String> {
-        let located = timeout(STATION_FILE_PATIENCE, self.locate(origin)).await.ok()?.ok()?;
+        let located = timeout(STATION_FILE_PATIENCE, self.locate(origin, STATION_FILE_PATIENCE)).await.ok()?.ok()?;
         let patience = if located.exempt { STATION_FILE_PATIENCE_EXEMPT } else { STATION_FILE_PATIENCE };
         for socket in located.sockets {
             if located.exempt || arrive(socket.ip()).await {
@@ -131,7 +131,7 @@ impl Caller {
         if response.status() != StatusCode::OK {
             return Err(FetchError::Protocol.into());
         }
-        let mut body = response.into_body();
+        let mut body = Body::from(response);
         let mut bytes = Vec::new();
         while let Some(data) = connection.next(&mut body).await? {
             bytes.extend_from_slice(&data);

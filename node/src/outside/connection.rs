@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use futures::future::poll_fn;
 use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{self, HeaderMap};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use station_protocol::hostcall::{FetchError, RESPONSE_HEAD_BYTES_MAX, RESPONSE_HEADERS_MAX};
@@ -108,7 +109,24 @@ impl Connection {
     }
 
     /// The next piece of the body; `None` at its end.
-    pub(super) async fn next(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Trouble> {
+    pub(super) async fn next(&mut self, body: &mut Body) -> Result<Option<Bytes>, Trouble> {
+        if body.left == Some(0) {
+            return Ok(None);
+        }
+        let mut data = self.piece(&mut body.incoming).await?;
+        match (&mut body.left, &mut data) {
+            // What follows the body is no part of it.
+            (Some(left), Some(data)) => {
+                data.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= data.len() as u64;
+            }
+            (Some(_), None) => return Err(Trouble::new(FetchError::Truncated, "the body ended before the length that its head says")),
+            (None, _) => {}
+        }
+        Ok(data)
+    }
+
+    async fn piece(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Trouble> {
         loop {
             match drive(&mut self.driver, &self.meter, body.frame()).await.map_err(too_slow_an_answer)? {
                 None => return Ok(None),
@@ -137,6 +155,31 @@ impl Connection {
         })
         .await
     }
+}
+
+/// A response's body, as it comes.
+pub(super) struct Body {
+    incoming: Incoming,
+    /// Bytes that are still to come, where hyper would wait for the connection to end.
+    left: Option<u64>,
+}
+
+impl From<Response<Incoming>> for Body {
+    fn from(response: Response<Incoming>) -> Self {
+        let left = if response.body().is_end_stream() { None } else { identity_length(response.headers()) };
+        Self { incoming: response.into_body(), left }
+    }
+}
+
+/// The length of a body that says both its length and that it is not encoded, as old servers do. HTTP/1.1 dropped that word, and by its
+/// rules the body would end with the connection, which such servers keep.
+fn identity_length(headers: &HeaderMap) -> Option<u64> {
+    let only = |wanted| {
+        let mut values = headers.get_all(wanted).iter().map(|value| value.to_str().unwrap_or_default().trim());
+        values.next().filter(|_| values.next().is_none())
+    };
+    only(header::TRANSFER_ENCODING).filter(|encoding| encoding.eq_ignore_ascii_case("identity"))?;
+    only(header::CONTENT_LENGTH)?.parse().ok()
 }
 
 /// What the pace found.

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use station_protocol::bounded::{List, Text};
@@ -31,6 +32,8 @@ pub(crate) struct Fake {
     unreachable: BTreeMap<SocketAddr, io::ErrorKind>,
     pub(crate) connected: Mutex<Vec<SocketAddr>>,
     pub(crate) resolved: Mutex<Vec<String>>,
+    /// How long whoever asked for the last name waits.
+    pub(crate) waited_for: Mutex<Option<Duration>>,
 }
 
 impl Default for Fake {
@@ -45,6 +48,7 @@ impl Default for Fake {
             unreachable: BTreeMap::new(),
             connected: Mutex::default(),
             resolved: Mutex::default(),
+            waited_for: Mutex::default(),
         }
     }
 }
@@ -216,10 +220,11 @@ impl Purse for Counting {
 }
 
 impl Outside for Fake {
-    fn resolve(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>> {
+    fn resolve(&self, name: String, within: Duration) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>> {
         let mut names = self.names.lock().unwrap();
         let answer = names.get_mut(&name).map(|answers| if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() });
         self.resolved.lock().unwrap().push(name);
+        *self.waited_for.lock().unwrap() = Some(within);
         match (answer, self.resolver) {
             (Some(answer), _) => Box::pin(std::future::ready(Ok(answer))),
             (None, Some(error)) => Box::pin(std::future::ready(Err(error))),

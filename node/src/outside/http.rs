@@ -24,7 +24,7 @@ use url::Url;
 
 use super::address::{Origin, judge_form};
 use super::caller::Caller;
-use super::connection::{Connection, Line};
+use super::connection::{Body, Connection, Line};
 use super::request::{Step, follow, guest_headers, location};
 use super::tls::Tls;
 use super::toll::Purse;
@@ -257,33 +257,35 @@ impl Fetcher {
         permit: &dyn Permit,
         hop: &mut Hop,
     ) -> Result<(Line, SemaphorePermit<'_>), Trouble> {
-        let (located, dns) = time.within(Phase::Name, timed(self.caller.locate(visit.origin))).await?;
+        let (located, dns) = time.within(Phase::Name, timed(self.caller.locate(visit.origin, time.left))).await?;
         hop.head.dns_us = visit.origin.literal.is_none().then_some(dns);
-        let mut failure: Option<Trouble> = None;
-        // Of several addresses the one that says most of the target counts.
-        let mut failed = |trouble: Trouble| {
-            if failure.as_ref().is_none_or(Trouble::is_own) || !trouble.is_own() {
-                failure = Some(trouble);
+        // Of several addresses the one that says most of the target counts, of equals the last; an address where nobody was asked is none.
+        let mut failure: Option<(Trouble, Option<IpAddr>)> = None;
+        let mut failed = |trouble: Trouble, ip| {
+            if failure.as_ref().is_none_or(|(known, _)| trouble.weight() >= known.weight()) {
+                failure = Some((trouble, ip));
             }
         };
         for socket in located.sockets {
             if let Err(error) = permit.arrive(Visit { exempt: located.exempt, ..visit }, socket.ip()).await {
-                failed(error);
+                failed(error, None);
                 continue;
             }
             let slot = self.slot().await?;
             self.make_room();
-            hop.head.ip = Some(Text::cut(&socket.ip().to_string()));
             let body_bytes = wanted.max_bytes.min(BODY_BYTES_MAX);
             match time.within(Phase::Connection, timed(self.caller.connect(socket, located.exempt, permit.purse(), body_bytes))).await {
                 Ok((line, took)) => {
+                    hop.head.ip = Some(Text::cut(&socket.ip().to_string()));
                     hop.head.connect_us = Some(took);
                     return Ok((line, slot));
                 }
-                Err(error) => failed(error),
+                Err(error) => failed(error, Some(socket.ip())),
             }
         }
-        Err(failure.unwrap_or(FetchError::Connect.into()))
+        let (trouble, ip) = failure.unwrap_or((FetchError::Connect.into(), None));
+        hop.head.ip = ip.map(|ip| Text::cut(&ip.to_string()));
+        Err(trouble)
     }
 
     async fn slot(&self) -> Result<SemaphorePermit<'_>, FetchError> {
@@ -341,19 +343,12 @@ async fn exchange(
         Err(None) => return Ok(Answer::Closed),
     };
     hop.take_head(&response)?;
-    let mut body = response.into_body();
+    let mut body = Body::from(response);
     read_body(connection, &mut body, wanted, permit, hop).await?;
     Ok(Answer::Came { reusable: connection.is_reusable().await })
 }
 
-async fn read_body(
-    connection: &mut Connection,
-    body: &mut Incoming,
-    wanted: &FetchRequest,
-    permit: &dyn Permit,
-    hop: &mut Hop,
-) -> Result<(), Trouble> {
-    let whole = hop.identity_length();
+async fn read_body(connection: &mut Connection, body: &mut Body, wanted: &FetchRequest, permit: &dyn Permit, hop: &mut Hop) -> Result<(), Trouble> {
     let max = wanted.max_bytes.min(BODY_BYTES_MAX);
     while let Some(data) = connection.next(body).await? {
         let room = max.saturating_sub(hop.body.len() as u64).min(data.len() as u64);
@@ -362,25 +357,11 @@ async fn read_body(
         if taken < data.len() as u64 {
             return Err(Trouble::new(FetchError::TooLarge, "its body is larger than was asked for, or than fits here"));
         }
-        if whole.is_some_and(|whole| hop.body.len() as u64 >= whole) {
-            break;
-        }
     }
     Ok(())
 }
 
 impl Hop {
-    /// The length of a body that says both its length and that it is not encoded, as old servers do. HTTP/1.1 dropped that word, and by its
-    /// rules the body would end with the connection, which such servers keep.
-    fn identity_length(&self) -> Option<u64> {
-        let only = |wanted: &str| {
-            let mut values = self.head.headers.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.trim());
-            values.next().filter(|_| values.next().is_none())
-        };
-        only("transfer-encoding").filter(|encoding| encoding.eq_ignore_ascii_case("identity"))?;
-        only("content-length")?.parse().ok()
-    }
-
     fn take_head(&mut self, response: &Response<Incoming>) -> Result<(), Trouble> {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers: Vec<_> = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -45,8 +46,9 @@ pub enum ResolveError {
 }
 
 pub trait Outside: Send + Sync + 'static {
-    /// All addresses of `name`, unfiltered: the address table above this seam filters.
-    fn resolve(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>>;
+    /// All addresses of `name`, unfiltered: the address table above this seam filters. Whoever asks waits `within`. Whose failure it is must be
+    /// told before.
+    fn resolve(&self, name: String, within: Duration) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>>;
     /// Connects to exactly this address.
     fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Stream>>>;
     /// This machine's addresses as they are now, with the links that they are on: guests may contact none of these, and nobody where

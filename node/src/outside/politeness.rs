@@ -100,7 +100,7 @@ impl Politeness {
     /// Returns when one more request may go to the target of `visit`, whose name may be looked up then.
     pub async fn admit(self: &Arc<Self>, visit: Visit<'_>, errand: &Errand) -> Result<(), QuotaRefused> {
         let target = Target::of(visit.origin, visit.exempt);
-        let day = self.clock.world().day();
+        let day = self.today().await?;
         let quota = self.quota(errand);
         if !may_read(target.drawn_by(), day, &self.node, errand.stations) {
             return Err(QuotaRefused::NotEligible);
@@ -131,7 +131,7 @@ impl Politeness {
     }
 
     async fn reach(&self, ip: IpAddr, stations: u64, quota: u64) -> Result<(), QuotaRefused> {
-        let (network, day) = (Target::at(ip), self.clock.world().day());
+        let (network, day) = (Target::at(ip), self.today().await?);
         let share = network_share(network.drawn_by(), day, &self.node, stations, quota);
         if share == 0 {
             return Err(QuotaRefused::NotEligible);
@@ -188,15 +188,19 @@ impl Politeness {
         }
     }
 
-    /// Counts one request of `per_day` to `target`, durable when this returns.
-    async fn take(&self, target: &Target, day: u64, per_day: u64) -> Result<(), QuotaRefused> {
-        let (stale, taken) = {
-            let quotas = &mut self.state().quotas;
-            (quotas.turn(day), quotas.take_of(per_day, target, day))
-        };
+    /// The world's day. With the first question of a day those before it are over.
+    async fn today(&self) -> Result<u64, QuotaRefused> {
+        let day = self.clock.world().day();
+        let stale = self.state().quotas.turn(day);
         if !stale.is_empty() {
             durable(self.log.forget(stale).await)?;
         }
+        Ok(day)
+    }
+
+    /// Counts one request of `per_day` to `target`, durable when this returns.
+    async fn take(&self, target: &Target, day: u64, per_day: u64) -> Result<(), QuotaRefused> {
+        let taken = self.state().quotas.take_of(per_day, target, day);
         match taken? {
             Some(record) => durable(self.log.reserve(record).await),
             None => Ok(()),
@@ -215,7 +219,7 @@ impl Politeness {
     /// Requests of today, target by target.
     #[must_use]
     pub fn used(&self) -> Vec<(Target, u64)> {
-        let day = self.clock.now().day();
+        let day = self.clock.world().day();
         self.state().quotas.used(day).map(|(target, used)| (target.clone(), used)).collect()
     }
 
@@ -261,7 +265,9 @@ impl Reading {
                 Err(_) => None,
             };
             let cap = file.as_deref().and_then(stated_cap).unwrap_or(TARGET_CAP_PER_DAY);
-            let learned = politeness.state().quotas.learn(&self.target, self.day, origin_hash(&self.origin), cap);
+            // A clock that was far ahead when it began may be right by now.
+            let day = self.day.min(politeness.clock.world().day());
+            let learned = politeness.state().quotas.learn(&self.target, day, origin_hash(&self.origin), cap);
             if let Ok(record) = learned {
                 // A disk that fails stops the station; until then the word counts.
                 let _ = durable(politeness.log.reserve(record).await);

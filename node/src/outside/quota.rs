@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use station_protocol::Time;
 use station_protocol::bounded::List;
 use station_protocol::sampling::{fraction, target_of_host};
-use station_protocol::time::SECOND;
+use station_protocol::time::{CountedDay, SECOND};
 
 use super::address::Origin;
 
@@ -108,8 +108,7 @@ pub const ORIGINS_MAX: usize = 64;
 #[serde(deny_unknown_fields)]
 pub struct QuotaRecord {
     pub target: Target,
-    /// UTC day from the epoch.
-    pub day: u64,
+    pub day: CountedDay,
     /// Requests that may have been sent on that day.
     pub reserved: u64,
     /// The least that files of the target said on that day, once one was read.
@@ -143,13 +142,13 @@ impl QuotaRecord {
     /// What stands for a record that cannot be read: all of `day` is taken to be used up.
     #[must_use]
     pub fn spent(target: Target, day: u64) -> Self {
-        Self { target, day, reserved: u64::MAX, cap: None, read: List::default() }
+        Self { target, day: CountedDay::of(day), reserved: u64::MAX, cap: None, read: List::default() }
     }
 }
 
 #[derive(Clone, Debug, Default)]
 struct Used {
-    day: u64,
+    day: CountedDay,
     used: u64,
     reserved: u64,
     cap: Option<u64>,
@@ -167,8 +166,8 @@ impl Used {
 pub struct Quotas {
     per_day: u64,
     targets: BTreeMap<Target, Used>,
-    /// The latest day that was asked about.
-    day: u64,
+    /// The day that was asked about last.
+    day: CountedDay,
 }
 
 /// What is known of an origin's file.
@@ -186,7 +185,7 @@ impl Quotas {
     /// `per_day` requests to each target; what `records` reserved counts as used.
     pub fn restore(per_day: u64, records: impl IntoIterator<Item = QuotaRecord>) -> Self {
         let used = |QuotaRecord { target, day, reserved, cap, read }| (target, Used { day, used: reserved, reserved, cap, read: read.into_vec() });
-        Self { per_day, targets: records.into_iter().take(TARGETS_MAX).map(used).collect(), day: 0 }
+        Self { per_day, targets: records.into_iter().take(TARGETS_MAX).map(used).collect(), day: CountedDay::default() }
     }
 
     #[must_use]
@@ -196,16 +195,16 @@ impl Quotas {
 
     /// Requests that were counted on `day`, target by target: also those that a restart must take for used.
     pub fn used(&self, day: u64) -> impl Iterator<Item = (&Target, u64)> {
-        self.targets.iter().filter(move |(_, used)| used.day >= day && used.used > 0).map(|(target, used)| (target, used.used))
+        self.targets.iter().filter(move |(_, used)| used.day.covers(day) && used.used > 0).map(|(target, used)| (target, used.used))
     }
 
-    /// Takes leave of the days before `day`: the targets whose records say nothing any more.
+    /// Takes leave of the days before `day`: the targets whose records say nothing any more. To be called before all else of a day.
     pub fn turn(&mut self, day: u64) -> Vec<Target> {
-        if day <= self.day {
+        let last = self.day;
+        if !self.day.turn(day) && self.day == last {
             return Vec::new();
         }
-        self.day = day;
-        let stale: Vec<Target> = self.targets.iter().filter(|(_, used)| used.day < day).map(|(target, _)| target.clone()).collect();
+        let stale: Vec<Target> = self.targets.iter_mut().filter_map(|(target, used)| used.day.turn(day).then(|| target.clone())).collect();
         for target in &stale {
             self.targets.remove(target);
         }
@@ -226,7 +225,7 @@ impl Quotas {
     /// What is known of the file of `origin`, a host of `target`.
     #[must_use]
     pub fn word(&self, target: &Target, day: u64, origin: u64) -> Word {
-        let used = self.targets.get(target).filter(|used| used.day >= day);
+        let used = self.targets.get(target).filter(|used| used.day.covers(day));
         used.and_then(|used| used.read.iter().find(|reading| reading.origin == origin)).map_or(Word::Unasked, |reading| match reading.known {
             true => Word::Known,
             false => Word::Asked,
@@ -263,20 +262,19 @@ impl Quotas {
     /// The least that the target's files said on `day`.
     #[must_use]
     pub fn learned(&self, target: &Target, day: u64) -> Option<u64> {
-        self.targets.get(target).filter(|used| used.day >= day)?.cap
+        self.targets.get(target).filter(|used| used.day.covers(day))?.cap
     }
 
     fn entry(&mut self, target: &Target, day: u64) -> Result<&mut Used, QuotaRefused> {
         if !self.targets.contains_key(target) && self.targets.len() >= TARGETS_MAX {
-            self.targets.retain(|_, used| used.day >= day);
+            self.targets.retain(|_, used| used.day.covers(day));
             if self.targets.len() >= TARGETS_MAX {
                 return Err(QuotaRefused::TooManyTargets);
             }
         }
-        let entry = self.targets.entry(target.clone()).or_insert_with(|| Used { day, ..Used::default() });
-        // A clock that was set back must not give the quota anew, so an earlier day counts as the recorded one.
-        if entry.day < day {
-            *entry = Used { day, ..Used::default() };
+        let entry = self.targets.entry(target.clone()).or_insert_with(|| Used { day: CountedDay::of(day), ..Used::default() });
+        if entry.day.turn(day) {
+            *entry = Used { day: entry.day, ..Used::default() };
         }
         Ok(entry)
     }
@@ -304,8 +302,7 @@ const BYTES_BLOCK_MIN: u64 = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BytesRecord {
-    /// UTC day from the epoch.
-    pub day: u64,
+    pub day: CountedDay,
     /// Bytes that may have come in on that day.
     pub reserved: u64,
 }
@@ -314,7 +311,7 @@ impl BytesRecord {
     /// What stands for a record that cannot be read: all of `day` is taken to be used up.
     #[must_use]
     pub fn spent(day: u64) -> Self {
-        Self { day, reserved: u64::MAX }
+        Self { day: CountedDay::of(day), reserved: u64::MAX }
     }
 }
 
@@ -322,7 +319,7 @@ impl BytesRecord {
 /// one block, a 64th of the budget.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DailyBytes {
-    day: u64,
+    day: CountedDay,
     used: u64,
     reserved: u64,
 }
@@ -387,10 +384,9 @@ impl DailyBytes {
         self.used >= budget
     }
 
-    /// A clock that was set back must not give the bytes anew, so an earlier day counts as the recorded one.
     fn turn(&mut self, day: u64) {
-        if self.day < day {
-            *self = Self { day, ..Self::default() };
+        if self.day.turn(day) {
+            *self = Self { day: self.day, ..Self::default() };
         }
     }
 }

@@ -27,10 +27,14 @@ impl Trouble {
         Self { error, why: Some(Text::cut(&why.to_string())) }
     }
 
-    /// Whether it says nothing of the target.
+    /// How much it says of the target: nothing where the station failed, little where it did not ask.
     #[must_use]
-    pub fn is_own(&self) -> bool {
-        self.error == FetchError::StationFailed
+    pub fn weight(&self) -> u8 {
+        match self.error {
+            FetchError::StationFailed => 0,
+            FetchError::Quota => 1,
+            _ => 2,
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ResolveHosts, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::time::timeout;
 
@@ -25,10 +26,13 @@ const ANSWERS_CACHED_MAX: u64 = 64;
 /// Patience with one question to one server, and how often it is put: a resolver that works answers within seconds or never.
 const QUESTION_PATIENCE: Duration = Duration::from_secs(2);
 const QUESTIONS: usize = 2;
-/// Patience with a name. A guest's own time-out is longer.
+/// Patience with a name, and with the question whether the resolver works at all. Whoever waits less long has less of both.
 const NAME_PATIENCE: Duration = Duration::from_secs(6);
-/// Patience with the question whether the resolver works at all.
 const CONTROL_PATIENCE: Duration = Duration::from_secs(3);
+/// A resolver that is silent for so long is read again. One that was given less time may work.
+const SILENCE: Duration = Duration::from_secs(1);
+/// A tenth of the time, and no more than this, is left for telling whose failure it is.
+const MARGIN: Duration = Duration::from_millis(500);
 /// Where systems that have such a file keep the resolver's configuration.
 const CONFIG_FILE: &str = "/etc/resolv.conf";
 
@@ -96,44 +100,44 @@ impl Names {
         Self { source: Box::new(source), state: Mutex::default() }
     }
 
-    /// All addresses of `name`, absolute and in lower case.
-    pub(crate) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    /// All addresses of `name`, absolute and in lower case, for somebody who waits `within`.
+    pub(crate) async fn addresses(&self, name: &str, within: Duration) -> Result<Vec<IpAddr>, ResolveError> {
         // Relaxed: underscores are in names that serve. The final dot keeps the machine's search domains out.
         let Ok(name) = Name::from_str_relaxed(format!("{name}.")) else { return Err(ResolveError::NoSuchName) };
         let resolver = self.current().ok_or(ResolveError::NoResolver)?;
-        let found = timeout(NAME_PATIENCE, resolver.lookup_ip(name)).await;
+        let (patience, control) = patience(within);
+        let found = timeout(patience, resolver.lookup_ip(name)).await;
         match found {
             Ok(Ok(found)) => Ok(found.iter().collect()),
             Ok(Err(error)) if error.is_no_records_found() => Err(ResolveError::NoSuchName),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a name was not found out");
-                Err(self.whose_failure(&resolver).await)
+                Err(self.whose_failure(&resolver, control).await)
             }
-            Err(_) => Err(self.whose_failure(&resolver).await),
+            Err(_) => Err(self.whose_failure(&resolver, control).await),
         }
     }
 
     /// Whether the system's resolver answers at all.
     pub(crate) async fn check(&self) -> Result<(), ResolveError> {
         let resolver = self.current().ok_or(ResolveError::NoResolver)?;
-        if self.answers(&resolver).await { Ok(()) } else { Err(ResolveError::Silent) }
+        if self.answers(&resolver, CONTROL_PATIENCE).await { Ok(()) } else { Err(ResolveError::Silent) }
     }
 
     /// A resolver that still tells the root's servers works: then it is the name whose servers are silent.
-    async fn whose_failure(&self, resolver: &TokioResolver) -> ResolveError {
-        if self.answers(resolver).await { ResolveError::NoAnswer } else { ResolveError::Silent }
+    async fn whose_failure(&self, resolver: &TokioResolver, patience: Duration) -> ResolveError {
+        if self.answers(resolver, patience).await { ResolveError::NoAnswer } else { ResolveError::Silent }
     }
 
-    async fn answers(&self, resolver: &TokioResolver) -> bool {
+    async fn answers(&self, resolver: &TokioResolver, patience: Duration) -> bool {
         // Asked anew: what it said before it fell silent must not speak for it.
         resolver.clear_lookup_cache(Name::root(), RecordType::NS);
-        let works = match timeout(CONTROL_PATIENCE, resolver.lookup(Name::root(), RecordType::NS)).await {
-            Ok(Ok(_)) => true,
-            // One that has no root, as in a closed network, answers as well.
-            Ok(Err(error)) => error.is_no_records_found(),
-            Err(_) => false,
+        let (works, is_known) = match timeout(patience, resolver.lookup(Name::root(), RecordType::NS)).await {
+            Ok(Ok(_)) => (true, true),
+            Ok(Err(error)) => (is_answer(&error), true),
+            Err(_) => (false, patience >= SILENCE),
         };
-        if !works {
+        if !works && is_known {
             // Read again for the next name, whether its file changed or not: its servers may be others, or back.
             self.state().resolver = None;
         }
@@ -167,6 +171,24 @@ impl Names {
     }
 }
 
+/// How long a name may take where whoever asked waits `within`, and how long the question after it whether the resolver works.
+fn patience(within: Duration) -> (Duration, Duration) {
+    let within = within.saturating_sub(MARGIN.min(within / 10)).min(NAME_PATIENCE + CONTROL_PATIENCE);
+    let control = (within / 3).min(CONTROL_PATIENCE);
+    ((within - control).min(NAME_PATIENCE), control)
+}
+
+/// Whether what failed failed by an answer. A resolver answers that has no root, as in a closed network, or that does not tell. One that
+/// could find out nothing says so too (SERVFAIL), which is no work.
+fn is_answer(error: &NetError) -> bool {
+    match error {
+        NetError::Dns(DnsError::ResponseCode(code)) => *code != ResponseCode::ServFail,
+        NetError::Dns(DnsError::NoRecordsFound(none)) => none.response_code != ResponseCode::ServFail,
+        NetError::Truncated => true,
+        _ => false,
+    }
+}
+
 fn resolver(config: ResolverConfig, mut options: ResolverOpts) -> Result<TokioResolver, NetError> {
     modest(&mut options);
     TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build()
@@ -178,7 +200,8 @@ fn modest(options: &mut ResolverOpts) {
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = ANSWERS_CACHED_MAX;
     options.timeout = options.timeout.min(QUESTION_PATIENCE);
-    options.attempts = options.attempts.min(QUESTIONS);
+    // What is called attempts there are those after the first.
+    options.attempts = options.attempts.min(QUESTIONS - 1);
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::api::explain::{self, Facts};
 use crate::api::types::{ExperimentBody, VerificationBody};
 use crate::clock;
 use crate::results::Results;
-use crate::station::{Around, HandleError, logs, settled, verified};
+use crate::station::{Around, HandleError, results, verified};
 use crate::store::{Store, StoreError, Table};
 
 /// Why experiments are not read.
@@ -94,8 +94,7 @@ impl Offline {
 
     pub async fn results(&self, id: &str) -> Result<Results, OfflineError> {
         let (_, view) = self.view(id)?;
-        let settled = settled(&*self.store, &view).await?;
-        Ok(Results::of(&view, &settled, &logs(&*self.store, &view).await?))
+        Ok(results(&*self.store, &view).await?)
     }
 
     /// Checks everything that the Log of a closed experiment proves.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use if_addrs::IfAddr;
@@ -37,9 +38,9 @@ impl RealOutside {
 }
 
 impl Outside for RealOutside {
-    fn resolve(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>> {
+    fn resolve(&self, name: String, within: Duration) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>> {
         let names = self.names.clone();
-        Box::pin(async move { names.addresses(&name).await })
+        Box::pin(async move { names.addresses(&name, within).await })
     }
 
     fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {

@@ -35,6 +35,7 @@ use futures::future::BoxFuture;
 use lane::Lane;
 use redb::Database;
 use station_car::Dag;
+use station_protocol::durable::Key;
 use tables::{is_owned, load, owned, transact};
 use tokio::sync::oneshot;
 
@@ -66,7 +67,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 enum Request {
     Commit(Batch, Reply<Gone>),
     Load(Table, Reply<Records>),
-    Owned(Table, Reply<Vec<Cid>>),
+    Owned(Table, fn(&Key) -> bool, Reply<Vec<Cid>>),
     /// Answered after every batch given before.
     Settle(Reply<()>),
 }
@@ -131,8 +132,8 @@ impl Store for RedbStore {
         self.ask(|reply| Request::Load(table, reply))
     }
 
-    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
-        self.ask(|reply| Request::Owned(table, reply))
+    fn owned(&self, table: Table, by: fn(&Key) -> bool) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
+        self.ask(|reply| Request::Owned(table, by, reply))
     }
 
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {
@@ -239,7 +240,7 @@ impl Disk {
                         waiting.push(reply);
                     }
                     Request::Load(table, reply) => loads.push((table, reply)),
-                    Request::Owned(table, reply) => lists.push((table, reply)),
+                    Request::Owned(table, by, reply) => lists.push((table, by, reply)),
                     Request::Settle(reply) => settled.push(reply),
                 }
             }
@@ -258,8 +259,8 @@ impl Disk {
                 // An error here means that nobody waits any more.
                 let _ = reply.send(self.guarded(|disk| load(&disk.records, table).map_err(|error| failed(&disk.path, &error))));
             }
-            for (table, reply) in lists {
-                let _ = reply.send(self.guarded(|disk| owned(&disk.records, table).map_err(|error| failed(&disk.path, &error))));
+            for (table, by, reply) in lists {
+                let _ = reply.send(self.guarded(|disk| owned(&disk.records, table, by).map_err(|error| failed(&disk.path, &error))));
             }
         }
     }

@@ -108,9 +108,10 @@ pub struct RequestRow {
 }
 
 impl ExecutionRow {
-    /// `agrees`: whether it says what was decided. `log`: what the station brought of the guest's.
+    /// `agrees`: whether it says what was decided. `log`: what the station brought of the guest's. `elsewhere`: what its transcript says
+    /// where that does not stand in the receipt.
     #[must_use]
-    pub(super) fn new(held: &HeldReceipt, agrees: Option<bool>, form: OutputForm, log: Option<&Vec<u8>>) -> Self {
+    pub(super) fn new(held: &HeldReceipt, agrees: Option<bool>, form: OutputForm, log: Option<&Vec<u8>>, elsewhere: Option<&RequestsRead>) -> Self {
         let receipt = &held.receipt.body;
         let within = |time: Time| Time(time.0.clamp(held.dealt.0, held.came.0.max(held.dealt.0)));
         let started = held.dealt.plus(receipt.started_ms);
@@ -130,7 +131,7 @@ impl ExecutionRow {
                 waited_ms: receipt.started_ms,
                 started_at: rfc3339(within(started)),
                 ended_at: rfc3339(within(started.plus(receipt.duration_ms))),
-                requests: requests(held),
+                requests: requests(held, elsewhere),
             },
             guest_log: log.map(|log| String::from_utf8_lossy(log).into_owned()),
         }
@@ -180,17 +181,20 @@ fn network(cluster: Cluster) -> String {
     }
 }
 
-fn requests(held: &HeldReceipt) -> Option<Requests> {
+fn requests(held: &HeldReceipt, elsewhere: Option<&RequestsRead>) -> Option<Requests> {
     let content = held.receipt.body.transcript.as_ref()?;
-    let read = held.transcript.as_deref().and_then(RequestsRead::of);
+    let read = match &held.transcript {
+        Some(bytes) => RequestsRead::of(bytes),
+        None => elsewhere.cloned(),
+    };
     Some(Requests { cid: content.cid.to_string(), read })
 }
 
 impl RequestsRead {
-    /// Nothing where `transcript` is none.
+    /// What the transcript `bytes` says; nothing where it is none.
     #[must_use]
-    pub fn of(transcript: &[u8]) -> Option<Self> {
-        let records = Transcript::decode(transcript).ok()?.records;
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let records = Transcript::decode(bytes).ok()?.records;
         let mut errors = BTreeMap::new();
         for error in records.iter().filter_map(|record| record.error) {
             *errors.entry(to_word(&error)).or_default() += 1;

@@ -81,6 +81,40 @@ pub struct Facts<'a> {
     pub logs: &'a BTreeMap<LeaseNumber, Vec<u8>>,
 }
 
+impl<'a> Facts<'a> {
+    /// Of an experiment of this station.
+    #[must_use]
+    pub fn of(view: &'a View, logs: &'a BTreeMap<LeaseNumber, Vec<u8>>) -> Self {
+        let call = &view.call.body;
+        Self { id: call.id(), experiment: &call.experiment.body, published: view.published, closed: view.closed, log: view.status.log, logs }
+    }
+
+    /// Readings asked for, in the experiment's order.
+    fn report(&self) -> Vec<String> {
+        match &self.experiment.class {
+            Class::Measurement(measurement) => measurement.report.iter().map(ToString::to_string).collect(),
+            Class::Pure(_) | Class::SelfVerifying { .. } => Vec::new(),
+        }
+    }
+
+    /// The results of `job`. `requests`: what those transcripts say that do not stand in its receipts.
+    #[must_use]
+    pub fn row(&self, job: &SettledJob, requests: &BTreeMap<LeaseNumber, RequestsRead>) -> Row {
+        let form = self.experiment.output;
+        let Said { verdict, supporting, against, agree, of, outcome, answer } = said(job, form);
+        let (supporting, against): (BTreeSet<u64>, BTreeSet<u64>) = (supporting.into_iter().collect(), against.into_iter().collect());
+        let agrees = |lease: u64| if supporting.contains(&lease) { Some(true) } else { against.contains(&lease).then_some(false) };
+        let execution = |held: &HeldReceipt| {
+            let lease = held.receipt.body.lease;
+            ExecutionRow::new(held, agrees(lease), form, self.logs.get(&lease), requests.get(&lease))
+        };
+        let executions: Vec<ExecutionRow> = job.receipts.iter().map(execution).collect();
+        let readings = self.report().into_iter().filter_map(|field| reading(&field, verdict, &executions).map(|reading| (field, reading))).collect();
+        let wanted = self.experiment.class.executions() as usize;
+        Row { index: job.verdict.index, input: from_cbor(&job.input), verdict, agree, of, wanted, outcome, answer, readings, executions }
+    }
+}
+
 /// One job's results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
@@ -198,23 +232,15 @@ impl Row {
 }
 
 impl Results {
-    /// Of an experiment of this station; `settled` in any order.
+    /// Of `rows` in any order, which [`Facts::row`] made.
     #[must_use]
-    pub fn of(view: &View, settled: &[SettledJob], logs: &BTreeMap<LeaseNumber, Vec<u8>>) -> Self {
-        let call = &view.call.body;
-        let experiment = &call.experiment.body;
-        Self::new(&Facts { id: call.id(), experiment, published: view.published, closed: view.closed, log: view.status.log, logs }, settled)
-    }
-
-    #[must_use]
-    pub fn new(facts: &Facts<'_>, settled: &[SettledJob]) -> Self {
+    pub fn new(facts: &Facts<'_>, mut rows: Vec<Row>) -> Self {
         let experiment = facts.experiment;
-        let (class, report) = match &experiment.class {
-            Class::Pure(_) => ("pure", Vec::new()),
-            Class::Measurement(measurement) => ("measurement", measurement.report.iter().map(ToString::to_string).collect()),
-            Class::SelfVerifying { .. } => ("self_verifying", Vec::new()),
+        let class = match &experiment.class {
+            Class::Pure(_) => "pure",
+            Class::Measurement(_) => "measurement",
+            Class::SelfVerifying { .. } => "self_verifying",
         };
-        let mut rows: Vec<Row> = settled.iter().map(|job| row(job, facts, &report)).collect();
         rows.sort_by_key(|row| row.index);
         let module = &experiment.module;
         let bundled = bundled_names().into_iter().find(|(_, cids)| cids.contains(&module.cid));
@@ -234,7 +260,7 @@ impl Results {
             profile: experiment.profile.to_string(),
             input_form: experiment.input,
             output_form: experiment.output,
-            report,
+            report: facts.report(),
             rows,
         }
     }
@@ -280,18 +306,6 @@ struct Said {
     of: usize,
     outcome: Option<String>,
     answer: Option<Answer>,
-}
-
-fn row(job: &SettledJob, facts: &Facts<'_>, report: &[String]) -> Row {
-    let form = facts.experiment.output;
-    let Said { verdict, supporting, against, agree, of, outcome, answer } = said(job, form);
-    let (supporting, against): (BTreeSet<u64>, BTreeSet<u64>) = (supporting.into_iter().collect(), against.into_iter().collect());
-    let agrees = |lease: u64| if supporting.contains(&lease) { Some(true) } else { against.contains(&lease).then_some(false) };
-    let execution = |held: &HeldReceipt| ExecutionRow::new(held, agrees(held.receipt.body.lease), form, facts.logs.get(&held.receipt.body.lease));
-    let executions: Vec<ExecutionRow> = job.receipts.iter().map(execution).collect();
-    let readings = report.iter().filter_map(|field| Some((field.clone(), reading(field, verdict, &executions)?))).collect();
-    let wanted = facts.experiment.class.executions() as usize;
-    Row { index: job.verdict.index, input: from_cbor(&job.input), verdict, agree, of, wanted, outcome, answer, readings, executions }
 }
 
 fn said(job: &SettledJob, form: OutputForm) -> Said {

@@ -117,7 +117,8 @@ fn results(class: Class, end: End, receipts: Vec<HeldReceipt>) -> Results {
 
 fn of(experiment: &Experiment, settled: &[SettledJob], logs: &BTreeMap<LeaseNumber, Vec<u8>>) -> Results {
     let (published, closed) = (Time(1_798_669_999_000), Some(Time(1_798_670_001_000)));
-    Results::new(&Facts { id: cid_of(DAG_CBOR, b"experiment"), experiment, published, closed, log: None, logs }, settled)
+    let facts = Facts { id: cid_of(DAG_CBOR, b"experiment"), experiment, published, closed, log: None, logs };
+    Results::new(&facts, settled.iter().map(|job| facts.row(job, &BTreeMap::new())).collect())
 }
 
 fn only(results: &Results) -> &Row {

@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::StationError;
 use super::commits::Commits;
 use super::fetches::{Asker, Fetched, Fetches};
-use super::handle::{Command, Handle, Note};
+use super::handle::{Command, Handle, HandleError, Note};
 use super::narrate::Narrator;
 use super::room::Room;
 use crate::clock::Clock;
@@ -30,6 +30,7 @@ use crate::operator::Host;
 use crate::store::{Gone, Store, Table};
 use crate::tasks::Tasks;
 
+mod provide;
 mod shown;
 
 /// How often idle sessions and bookkeeping are looked at.
@@ -77,7 +78,7 @@ pub(super) struct Driver {
     searching: BTreeMap<Ticket, oneshot::Sender<Vec<(NodeId, At)>>>,
     /// Own open experiments and how many claimants they want.
     inviting: BTreeMap<ExperimentId, u32>,
-    publishing: BTreeMap<Ticket, oneshot::Sender<Result<ExperimentId, requester::PublishError>>>,
+    publishing: BTreeMap<Ticket, oneshot::Sender<Result<ExperimentId, HandleError>>>,
     /// Views that name what is not durable yet, and after how many Commits all of it is.
     views: VecDeque<(u64, oneshot::Sender<Option<View>>, Option<View>)>,
     /// Who waits until so many Commits are durable.
@@ -179,28 +180,6 @@ impl Driver {
         }
     }
 
-    /// What a restart must not take from those who still fetch it: modules, and all that records of the machines own, which is what was
-    /// provided when it was written. Without its outputs and its jobs a Log is not whole.
-    async fn provide_restored(&mut self) -> Result<(), StationError> {
-        for id in self.requester.experiments().collect::<Vec<_>>() {
-            let Some(view) = self.requester.view(&id) else { continue };
-            self.provide_module(&id);
-            self.fetches.provide_blocks(view.pages.into_iter().chain(view.status.log));
-        }
-        for table in [Table::Worker, Table::Requester] {
-            let owned = self.store.owned(table).await?;
-            self.fetches.provide_blocks(owned);
-        }
-        Ok(())
-    }
-
-    fn provide_module(&mut self, experiment: &ExperimentId) {
-        let Some(view) = self.requester.view(experiment) else { return };
-        let module = view.call.body.experiment.body.module.clone();
-        self.network.perform(network::Command::Provide { cid: module.cid });
-        self.fetches.provide(&module);
-    }
-
     /// Drains both machines, and starts the next transaction if something waits for the disk.
     fn settle(&mut self) {
         loop {
@@ -222,9 +201,9 @@ impl Driver {
         match action {
             Action::Do(effect) => self.perform(wrap(effect)),
             Action::Commit(commit) => {
+                let provide: Vec<Effect> = commit.brought(provide::is_for_others(table)).map(|(cid, bytes)| Effect::Provide(cid, bytes)).collect();
                 let Commit { blobs, owns, puts, deletes, then } = commit;
-                let provide = blobs.iter().map(|(cid, bytes)| Effect::Provide(*cid, bytes.len() as u64));
-                let then = provide.chain(then.into_iter().map(wrap)).collect();
+                let then = provide.into_iter().chain(then.into_iter().map(wrap)).collect();
                 self.commits.push(table, Commit { blobs, owns, puts, deletes, then });
             }
         }
@@ -367,11 +346,7 @@ impl Driver {
     fn on_command(&mut self, command: Command) {
         let now = self.clock.now();
         match command {
-            Command::Publish(draft, module, reply) => {
-                let publish = self.own_ticket();
-                self.publishing.insert(publish, reply);
-                self.requester.handle(requester::Event::Publish { publish, draft, module }, now);
-            }
+            Command::Publish(draft, module, reply) => self.publish(draft, module, reply),
             Command::Cancel(experiment) => self.requester.handle(requester::Event::Cancel { experiment }, now),
             Command::View(experiment, reply) => {
                 self.views.push_back((self.commits.given(), reply, self.requester.view(&experiment)));
@@ -459,7 +434,7 @@ impl Driver {
             E::Published { publish, result } => {
                 result.iter().for_each(|id| self.provide_module(id));
                 if let Some(reply) = self.publishing.remove(&publish) {
-                    drop(reply.send(result));
+                    drop(reply.send(result.map_err(HandleError::from)));
                 }
             }
             E::Gossip(call) => {

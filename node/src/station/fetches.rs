@@ -12,6 +12,7 @@ use cid::Cid;
 use futures::future::BoxFuture;
 use station_car::Dag;
 use station_protocol::durable::{BLOB_BYTES_MAX, Ticket};
+use station_protocol::gauge::Gauge;
 use station_protocol::work::At;
 use station_protocol::worker::FetchFailure;
 use station_protocol::{Content, NodeId};
@@ -146,6 +147,11 @@ impl Fetches {
         if left_out > 0 {
             tracing::warn!(left_out, "too much is provided already; so many blocks are not");
         }
+    }
+
+    /// How many roots others may fetch.
+    pub(super) fn gauge(&self) -> Gauge {
+        self.provider.shelf().gauge()
     }
 
     /// Content that is here no more.

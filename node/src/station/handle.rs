@@ -7,31 +7,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cid::Cid;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use station_protocol::accounts::{Charge, Figure};
-use station_protocol::bounded::{Bytes, Name};
+use station_protocol::bounded::Name;
 use station_protocol::clock::Apart;
 use station_protocol::experiment::{ExperimentId, Labels};
 use station_protocol::gauge::Gauge;
 use station_protocol::jobs::{Jobs, JobsError};
-use station_protocol::log::{self, Entry, HeldReceipt, LogError, Page, SettledJob};
+use station_protocol::log::{self, Entry, LogError, Page};
 use station_protocol::policy::Policy;
-use station_protocol::receipt::{Isolation, LeaseNumber};
+use station_protocol::receipt::Isolation;
 use station_protocol::requester::{Draft, PublishError, View};
 use station_protocol::work::At;
 use station_protocol::worker::{Rest, Summary};
-use station_protocol::{NodeId, Time, codec, requester, worker};
+use station_protocol::{NodeId, Time, requester, worker};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::config::{Config, NetworkFile};
+use crate::content::SHELF_MAX;
 use crate::library::Library;
 use crate::network::knocks::Bootstrap;
 use crate::network::relays::RelayFigures;
 use crate::network::{DhtFigures, GossipFigures, Path};
 use crate::on_disk::OnDisk;
 use crate::operator::Host;
+use crate::results::Results;
 use crate::store::{ROOM_BYTES_MIN, Store, StoreError};
+
+mod settled;
+
+pub use settled::results;
 
 /// Commands waiting for the event loop: people and scripts on this machine, hence few.
 pub(super) const COMMANDS_WAITING_MAX: usize = 64;
@@ -60,7 +64,7 @@ pub struct Identity {
     pub network_file: NetworkFile,
     /// Processors to offer to others.
     pub processors: usize,
-    /// When the station started.
+    /// When the station started, by its own time.
     pub started: Time,
 }
 
@@ -129,6 +133,11 @@ pub enum HandleError {
     Topic { topic: Name, network: Name, topics: Vec<Name> },
     #[error("the disk is nearly full: free some, or raise `disk` in station.toml, and publish again")]
     NoRoom,
+    #[error(
+        "this station serves {SHELF_MAX} blocks already, so that nobody could fetch the module: publish when receipts are delivered and old \
+         experiments are forgotten, or from another station"
+    )]
+    ShelfFull,
     #[error("this station has published no experiment {0}; `station experiments` lists those it has")]
     Unknown(ExperimentId),
     #[error("experiment {experiment} is of the requester {requester}: ask its station, which alone has the results and the Log")]
@@ -147,7 +156,7 @@ pub enum HandleError {
 
 pub(super) enum Command {
     /// With the blocks of its module that are in the store.
-    Publish(Box<Draft>, Vec<Cid>, oneshot::Sender<Result<ExperimentId, PublishError>>),
+    Publish(Box<Draft>, Vec<Cid>, oneshot::Sender<Result<ExperimentId, HandleError>>),
     Cancel(ExperimentId),
     View(ExperimentId, oneshot::Sender<Option<View>>),
     Around(Name, oneshot::Sender<Around>),
@@ -211,7 +220,7 @@ impl Handle {
             return Err(HandleError::NoRoom);
         }
         let module = self.library.hold(&draft.module).await?;
-        Ok(self.ask(|reply| Command::Publish(Box::new(draft), module, reply)).await??)
+        self.ask(|reply| Command::Publish(Box::new(draft), module, reply)).await?
     }
 
     /// Closes an experiment of this station now.
@@ -307,14 +316,9 @@ impl Handle {
         self.tell(Command::Shutdown).await
     }
 
-    /// All settled jobs of an experiment, by index.
-    pub async fn settled(&self, view: &View) -> Result<Vec<SettledJob>, HandleError> {
-        settled(&*self.store, view).await
-    }
-
-    /// The ends of guests' logs that stations brought, by lease: strangers' words.
-    pub async fn logs(&self, view: &View) -> Result<BTreeMap<LeaseNumber, Vec<u8>>, HandleError> {
-        Ok(logs(&*self.store, view).await?)
+    /// What became of the jobs of an experiment, as far as it is known.
+    pub async fn results(&self, view: &View) -> Result<Results, HandleError> {
+        results(&*self.store, view).await
     }
 
     /// Hashes every byte of a closed experiment's Log that is here, checks every signature, and recomputes every verdict.
@@ -358,50 +362,6 @@ async fn block(store: &dyn Store, cid: Cid) -> Result<Vec<u8>, HandleError> {
     }
     are_whole(store, vec![cid]).await?;
     Err(HandleError::Page(cid))
-}
-
-/// All settled jobs of an experiment, by index: from the pages of its Log and from what no page holds yet.
-pub async fn settled(store: &dyn Store, view: &View) -> Result<Vec<SettledJob>, HandleError> {
-    let mut settled = Vec::new();
-    for cid in &view.pages {
-        let page: Page = read(store, *cid).await?;
-        settled.extend(page.entries.into_iter().filter_map(|entry| match entry {
-            Entry::Settled(job) => Some(*job),
-            Entry::Late(_) => None,
-        }));
-    }
-    settled.extend(view.settled.iter().cloned());
-    settled.sort_by_key(|job| job.verdict.index);
-    for job in &mut settled {
-        job.receipts = with_outputs(store, job).await?;
-    }
-    Ok(settled)
-}
-
-/// The ends of guests' logs that are here, by lease.
-pub async fn logs(store: &dyn Store, view: &View) -> Result<BTreeMap<LeaseNumber, Vec<u8>>, StoreError> {
-    let texts = blobs(store, view.logs.values().copied().collect()).await?;
-    Ok(view.logs.iter().filter_map(|(lease, cid)| Some((*lease, texts.get(cid)?.clone()))).collect())
-}
-
-/// A part of the Log, from our own store.
-async fn read<T: Serialize + DeserializeOwned>(store: &dyn Store, cid: Cid) -> Result<T, HandleError> {
-    let bytes = store.blob(cid).await?.ok_or(HandleError::Page(cid))?;
-    codec::decode(&bytes, bytes.len()).map_err(|_| HandleError::Page(cid))
-}
-
-/// The receipts of `job` with their outputs and transcripts in place: an entry of the Log holds equal outputs once, and large ones as blobs.
-async fn with_outputs(store: &dyn Store, job: &SettledJob) -> Result<Vec<HeldReceipt>, StoreError> {
-    let outputs = job.receipts.iter().filter(|held| held.output.is_none()).filter_map(|held| held.receipt.body.output.as_ref());
-    let outputs: BTreeSet<Cid> = outputs.map(|content| content.cid).collect();
-    let blobs = blobs(store, outputs).await?;
-    let mut receipts = log::with_outputs(job, |cid| blobs.get(cid).cloned());
-    for held in receipts.iter_mut().filter(|held| held.transcript.is_none()) {
-        if let Some(content) = &held.receipt.body.transcript {
-            held.transcript = store.blob(content.cid).await?.and_then(|bytes| Bytes::new(bytes).ok());
-        }
-    }
-    Ok(receipts)
 }
 
 /// Those of `cids` that are here.

@@ -46,7 +46,7 @@ use crate::outside::Outside;
 use crate::store::{Store, StoreError, Table};
 use crate::tasks::Tasks;
 
-pub use handle::{Around, Handle, HandleError, Identity, NOTES_KEPT, Note, Status, logs, settled, verified};
+pub use handle::{Around, Handle, HandleError, Identity, NOTES_KEPT, Note, Status, results, verified};
 
 /// The software that receipts name.
 pub const SOFTWARE: &str = concat!("station/", env!("CARGO_PKG_VERSION"));

@@ -194,8 +194,8 @@ impl Store for MemoryStore {
         })
     }
 
-    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
-        self.read(move |inner| inner.durable.owners.of(|(found, _)| *found == table))
+    fn owned(&self, table: Table, by: fn(&Key) -> bool) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
+        self.read(move |inner| inner.durable.owners.of(|(found, key)| *found == table && by(key)))
     }
 
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {

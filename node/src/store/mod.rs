@@ -75,8 +75,8 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Gone, StoreError>>;
     /// All records of `table` in key order, after every batch given before.
     fn load(&self, table: Table) -> BoxFuture<'static, Result<Records, StoreError>>;
-    /// The blobs that records of `table` own, each once, after every batch given before.
-    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>>;
+    /// The blobs that those records of `table` own whose keys `by` wants, each once, after every batch given before.
+    fn owned(&self, table: Table, by: fn(&Key) -> bool) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>>;
     /// A durable blob, of every batch given before too, re-hashed when read; one that does not match its CID is absent.
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>>;
     /// Whether something stands under that name that has other bytes: the disk or somebody changed it.

@@ -90,8 +90,12 @@ async fn owners_are_a_set(store: &dyn Store) {
         store.commit(of(table, "second")).await.unwrap();
     }
     for (table, named) in [(Table::Worker, true), (Table::Requester, true), (Table::Node, false)] {
-        let owned = store.owned(table).await.unwrap();
+        let owned = store.owned(table, |_| true).await.unwrap();
         assert_eq!(owned.iter().filter(|owned| **owned == cid).count(), usize::from(named), "{table:?} {owned:?}");
+    }
+    for (table, named) in [(Table::Worker, true), (Table::Requester, false)] {
+        let owned = store.owned(table, |key| key.0 == b"first").await.unwrap();
+        assert_eq!(owned.contains(&cid), named, "{table:?} {owned:?}");
     }
     for (table, owner) in [(Table::Worker, "second"), (Table::Worker, "first"), (Table::Worker, "first"), (Table::Node, "second")] {
         assert_eq!(store.commit(delete(table, owner)).await, Ok(vec![]), "somebody owns it still");

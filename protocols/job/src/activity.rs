@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Guarantees: rows, hosts and bytes are bounded whatever strangers do; what has no room is folded, the least first, so that sums stay
-//! right and only names are lost; who folds others away had more done than they. Deliberately lacks consequences: it is for reading, and
-//! no rule asks it; and the disk, which its driver gives what changed, seldom.
+//! right and only names are lost; who folds others away had more done than they; what a wrong clock put far ahead becomes of now.
+//! Deliberately lacks consequences: it is for reading, and no rule asks it; and the disk, which its driver gives what changed, seldom.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::gauge::Gauge;
 use crate::hostcall::FetchError;
 use crate::identity::NodeId;
 use crate::receipt::Outcome;
-use crate::time::{DAY, HOUR, MINUTE, Time};
+use crate::time::{DAY, HOUR, MINUTE, Time, is_astray};
 use crate::work::DeclineReason;
 
 mod pairs;
@@ -142,6 +142,11 @@ impl Page {
             }
         }
         self.rows.entry(who).or_default()
+    }
+
+    /// Nothing in it is later than `now`.
+    fn was_seen_by(&mut self, now: Time) {
+        self.rows.values_mut().chain([&mut self.others]).for_each(|row| row.was_seen_by(now));
     }
 
     fn add(&mut self, other: Self, rows_max: usize) {
@@ -290,7 +295,22 @@ impl Activity {
         for span in self.pages.keys().copied().filter(old).collect::<Vec<_>>() {
             self.move_into(span, Span::Day(span.begins().day()));
         }
+        self.put_right(now);
         self.weigh();
+    }
+
+    /// What was written under a clock that was far ahead becomes of now. The clock is right under which more pages were written, since a
+    /// machine that boots in 1970 must not lose its days.
+    fn put_right(&mut self, now: Time) {
+        let (astray, others): (Vec<Span>, Vec<Span>) = self.pages.keys().partition(|span| is_astray(span.begins().day(), now.day()));
+        if astray.len() >= others.len() {
+            return;
+        }
+        for span in astray {
+            self.pages.get_mut(&span).into_iter().for_each(|page| page.was_seen_by(now));
+            let is_day = matches!(span, Span::Day(_));
+            self.move_into(span, if is_day { Span::Day(now.day()) } else { Span::Hour(now.0 / HOUR) });
+        }
     }
 
     /// Above the bound the oldest goes into what is earlier.

@@ -58,6 +58,12 @@ impl<E> Commit<E> {
         self.owns.push((owner, cid));
     }
 
+    /// The blobs it brings that a record owns which `by` wants, with their sizes.
+    pub fn brought(&self, by: fn(&Key) -> bool) -> impl Iterator<Item = (Cid, u64)> + '_ {
+        let owned: BTreeSet<Cid> = self.owns.iter().filter(|(key, _)| by(key)).map(|(_, cid)| *cid).collect();
+        self.blobs.iter().filter(move |(cid, _)| owned.contains(cid)).map(|(cid, bytes)| (*cid, bytes.len() as u64))
+    }
+
     /// Whether it brings nothing to the disk.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -182,6 +182,12 @@ impl Jobs {
         blobs
     }
 
+    /// How many blocks [`Self::blobs`] has.
+    #[must_use]
+    pub fn block_count(&self) -> usize {
+        1 + self.blocks().count()
+    }
+
     /// The jobs under `root`, from blocks that `block` brings; each is checked against its CID.
     pub fn read(root: &Cid, mut block: impl FnMut(&Cid) -> Option<Vec<u8>>) -> Result<Self, JobsError> {
         let mut checked = |cid: &Cid| {

@@ -13,6 +13,7 @@ use crate::content::sha256;
 use crate::experiment::ExperimentId;
 use crate::identity::NodeId;
 use crate::mutants::{Mutant, is_planted};
+use crate::time::CountedDay;
 
 /// `be64(sha256(label ‖ 0 ‖ parts…))`: a fraction of 2⁶⁴.
 #[must_use]
@@ -172,7 +173,7 @@ fn scaled_ratio(scaled: u128, denominator: u64) -> u64 {
 /// when a station is cut off: dividing a cap by it then would let everybody in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LargestCount {
-    day: u64,
+    day: CountedDay,
     today: u64,
     before: u64,
 }
@@ -180,9 +181,10 @@ pub struct LargestCount {
 impl LargestCount {
     /// `stations` are counted on `day`.
     pub fn note(&mut self, stations: u64, day: u64) {
-        if day > self.day {
-            self.before = if day == self.day + 1 { self.today } else { 0 };
-            (self.day, self.today) = (day, 0);
+        let last = self.day.day();
+        if self.day.turn(day) {
+            self.before = if day == last.saturating_add(1) { self.today } else { 0 };
+            self.today = 0;
         }
         self.today = self.today.max(stations);
     }

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use station_car::Dag;
 use station_node::store::{Batch, Blocks, Gone, Records, Store, StoreError, Table};
+use station_protocol::durable::Key;
 
 /// How the records of held receipts begin (`requester/records.rs`).
 const HELD: u8 = b'H';
@@ -33,8 +34,8 @@ impl Store for Unsettling {
         self.0.load(table)
     }
 
-    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
-        self.0.owned(table)
+    fn owned(&self, table: Table, by: fn(&Key) -> bool) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
+        self.0.owned(table, by)
     }
 
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {

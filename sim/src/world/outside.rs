@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -42,7 +43,7 @@ impl Door {
 }
 
 impl Outside for Door {
-    fn resolve(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>> {
+    fn resolve(&self, name: String, _: Duration) -> BoxFuture<'static, Result<Vec<IpAddr>, ResolveError>> {
         let door = self.clone();
         async move {
             // The resolver is the provider's, in the station's own region.

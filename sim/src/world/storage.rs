@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use station_car::Dag;
 use station_node::store::{Batch, Blocks, Gone, Records, Store, StoreError, Table};
 use station_protocol::NodeId;
+use station_protocol::durable::Key;
 
 use super::ledger::Ledger;
 use crate::det::clock;
@@ -38,8 +39,8 @@ impl Store for Watched {
         self.disk.load(table)
     }
 
-    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
-        self.disk.owned(table)
+    fn owned(&self, table: Table, by: fn(&Key) -> bool) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
+        self.disk.owned(table, by)
     }
 
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {

@@ -229,6 +229,45 @@ async fn a_body_that_ends_early_is_truncated_and_nonsense_is_no_http() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_is_said_not_to_be_encoded_ends_at_its_length() {
+    // Whether the server closes, and what is told of the body.
+    let cases: [(&'static [u8], bool, &[u8], Option<FetchError>); 5] = [
+        (b"content-length: 0\r\n\r\n", false, b"", None),
+        (b"content-length: 4\r\n\r\nwhole", false, b"whol", None),
+        (b"content-length: 4\r\n\r\nwhole", true, b"whol", None),
+        (b"content-length: 10\r\n\r\nhalf", true, b"half", Some(FetchError::Truncated)),
+        (b"\r\nto the end", true, b"to the end", None),
+    ];
+    for (rest, closes, body, error) in cases {
+        let outside = world().with_pipe(SERVER, move |mut pipe| async move {
+            read_head(&mut pipe).await;
+            let _ = pipe.write_all(&[b"HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n", rest].concat()).await;
+            while !closes && read_head(&mut pipe).await.is_some() {}
+        });
+        let (fetched, _) = fetch(outside, &get("http://example.org/")).await;
+        assert_eq!((fetched.head.error, &fetched.body[..]), (error, body), "{}", String::from_utf8_lossy(rest));
+        assert_eq!(fetched.head.bytes, body.len() as u64);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_a_body_may_say_the_length_that_one_would_have() {
+    for (method, status) in [(Method::Head, "200 OK"), (Method::Get, "304 Not Modified")] {
+        let head = format!("HTTP/1.1 {status}\r\ntransfer-encoding: identity\r\ncontent-length: 4\r\n\r\n");
+        let outside = world().with_server(SERVER, move |_| head.clone().into_bytes());
+        let (fetched, _) = fetch(outside, &FetchRequest { method, ..get("http://example.org/") }).await;
+        assert_eq!((fetched.head.error, fetched.head.bytes), (None, 0), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_is_told_how_long_the_request_waits() {
+    let (fetched, outside) = fetch(world().with_resolver(None), &FetchRequest { timeout_ms: 5_000, ..get("http://silent.example/") }).await;
+    assert_eq!(fetched.head.error, Some(FetchError::StationFailed));
+    assert_eq!(*outside.waited_for.lock().unwrap(), Some(Duration::from_secs(5)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_serves_again_within_one_execution_unless_freshness_is_asked_for() {
     let outside = Arc::new(world().with_server(SERVER, |_| response("200 OK", "", b"hello")));
     let fetcher = fetcher(&outside);

@@ -2,6 +2,7 @@
 
 use station_protocol::SigningKey;
 use station_protocol::hostcall::{FetchError, FetchRequest};
+use station_protocol::time::{DAY, Time};
 use tokio::time::Instant;
 
 use super::*;
@@ -333,7 +334,7 @@ async fn days_gone_by_leave_nothing_behind() {
     for (day, url) in ["http://example.org/", "http://1.2.3.4/", "http://example.org/"].into_iter().enumerate() {
         let fetched = fetcher.fetch(&FetchRequest { fresh: true, ..get(url) }, &permit).await;
         assert_eq!(fetched.head.error, None);
-        let days: std::collections::BTreeSet<u64> = found(&log).iter().map(|record| record.day).collect();
+        let days: std::collections::BTreeSet<u64> = found(&log).iter().map(|record| record.day.day()).collect();
         assert_eq!(days, [NOON.day() + day as u64].into(), "{url}");
         tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
     }
@@ -390,4 +391,32 @@ async fn a_file_of_more_than_four_kib_says_nothing() {
         let fetched = fetcher(&outside).fetch(&get("http://example.org/"), &polite(1, 8, 100, &Arc::default())).await;
         assert_eq!(fetched.head.error, error, "{bytes}");
     }
+}
+
+thread_local! {
+    /// What the machine of the test below says.
+    static MACHINE: std::cell::Cell<Time> = const { std::cell::Cell::new(NOON) };
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_of_today_is_of_the_worlds_day_and_one_wrong_moment_locks_no_target() {
+    let clock = Clock::following(NOON, || MACHINE.get());
+    let quotas = Quotas::restore(2, []);
+    let politeness = Politeness::new(SigningKey::from_bytes(&[1; 32]).node(), clock.clone(), quotas, Arc::new(Forgetful), Tasks::new());
+    let permit = Polite { politeness, stations: 8, purse: Arc::default() };
+    let (outside, _) = world("");
+    let fetcher = fetcher(&outside);
+    let fetch = async || fetcher.fetch(&get("http://example.org/"), &permit).await.head.error;
+    let tell = |time: Time| {
+        MACHINE.set(time);
+        assert!(clock.look().is_some());
+    };
+    tell(NOON.plus(365 * DAY));
+    while fetch().await.is_none() {}
+    assert!(!permit.politeness.used().is_empty(), "by the day that it is taken for");
+    tell(NOON);
+    assert_eq!(fetch().await, Some(FetchError::Quota), "what was used stays used");
+    tell(NOON.plus(DAY));
+    assert!(permit.politeness.used().is_empty());
+    assert_eq!(fetch().await, None, "no year of waiting");
 }

@@ -207,8 +207,8 @@ fn nothing_is_taken_that_is_not_reserved() {
     bytes.give_back(5, 7);
     assert_eq!(bytes.take(1_000, 1 << 30, 7), None);
     let record = bytes.lacking(1_000, 1 << 30, 7).expect("it lacks a reservation");
-    assert_eq!(record, BytesRecord { day: 7, reserved: 1_000 + (16 << 20) - 1 });
-    bytes.reserved(BytesRecord { day: 6, ..record });
+    assert_eq!(record, BytesRecord { day: CountedDay::of(7), reserved: 1_000 + (16 << 20) - 1 });
+    bytes.reserved(BytesRecord { day: CountedDay::of(6), ..record });
     assert_eq!(bytes.take(1_000, 1 << 30, 7), None, "yesterday's says nothing of today");
     bytes.reserved(record);
     assert_eq!(bytes.take(1_000, 1 << 30, 7), Some(1_000));
@@ -241,5 +241,46 @@ fn what_was_reserved_counts_as_used_after_a_crash() {
     let (all, _) = take_all(&mut restored, 1 << 20, budget, 7);
     assert!(all < budget && all + (budget / BYTES_BLOCKS) >= budget, "{all}");
     assert_eq!(take_all(&mut DailyBytes::restore(Some(BytesRecord::spent(7))), 1, budget, 7).0, 0);
-    assert_eq!(DailyBytes::restore(Some(BytesRecord::spent(7))).lacking(1, budget, 8).map(|record| record.day), Some(8));
+    assert_eq!(DailyBytes::restore(Some(BytesRecord::spent(7))).lacking(1, budget, 8).map(|record| record.day), Some(CountedDay::of(8)));
+}
+
+/// A quota of one target that was used up on day 372, and what a restart finds of it.
+fn used_up_ahead(one: &Target) -> [Quotas; 2] {
+    let (mut quotas, mut last) = (Quotas::restore(25, []), None);
+    quotas.turn(372);
+    quotas.begin_reading(25, &target("https://two.example"), 372, 1).unwrap();
+    for _ in 0..25 {
+        last = quotas.take(one, 372).unwrap().or(last);
+    }
+    [quotas, Quotas::restore(25, last)]
+}
+
+#[test]
+fn a_quota_used_under_a_clock_a_year_ahead_is_todays_and_comes_back_tomorrow() {
+    let (one, two) = (target("https://one.example"), target("https://two.example"));
+    for mut quotas in used_up_ahead(&one) {
+        assert_eq!((quotas.turn(7), quotas.take(&one, 7)), (vec![], Err(QuotaRefused::UsedUp)), "what was used stays used");
+        quotas.turn(8);
+        assert_eq!((quotas.take(&one, 8).is_ok(), quotas.word(&two, 8, 1)), (true, Word::Unasked), "no year of waiting");
+        assert_eq!(quotas.turn(9), [one.clone()], "days end again");
+    }
+}
+
+#[test]
+fn a_quota_stays_used_where_the_clock_is_wrong_only_until_it_is_told_the_time() {
+    let one = target("https://one.example");
+    for mut quotas in used_up_ahead(&one) {
+        for day in [0, 372] {
+            assert_eq!((quotas.turn(day), quotas.take(&one, day)), (vec![], Err(QuotaRefused::UsedUp)));
+        }
+        assert!(quotas.turn(373).contains(&one));
+    }
+}
+
+#[test]
+fn bytes_used_under_a_clock_a_year_ahead_are_todays_and_come_back_tomorrow() {
+    let mut bytes = DailyBytes::restore(Some(BytesRecord { day: CountedDay::of(372), reserved: 1 << 20 }));
+    assert_eq!((bytes.used(7), bytes.is_spent(1 << 20, 7)), (1 << 20, true), "what was used stays used");
+    assert!(!bytes.is_spent(1 << 20, 8), "no year of waiting");
+    assert_eq!(bytes.lacking(10, 1 << 20, 8).map(|record| record.day), Some(CountedDay::of(8)));
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::outside::Outside;
 use crate::outside::fake::{Anything, Fake, get, read_head, response};
-use crate::outside::http::Fetcher;
+use crate::outside::http::{Fetcher, Permit, Visit};
 use crate::outside::tls::Tls;
 use crate::outside::tls::tests::authority;
+use crate::outside::toll::Purse;
 use crate::outside::vicinity::Vicinity;
 
 fn why(trouble: &Trouble) -> &str {
@@ -20,7 +22,7 @@ fn why(trouble: &Trouble) -> &str {
 fn a_station_that_cannot_ask_says_nothing_of_the_target() {
     for kind in [io::ErrorKind::NetworkUnreachable, io::ErrorKind::NetworkDown, io::ErrorKind::AddrNotAvailable, io::ErrorKind::PermissionDenied] {
         let trouble = not_connected(&kind.into());
-        assert!(trouble.is_own() && why(&trouble).starts_with("this station"), "{trouble:?}");
+        assert!(trouble.weight() == 0 && why(&trouble).starts_with("this station"), "{trouble:?}");
     }
     for (kind, said) in [
         (io::ErrorKind::ConnectionRefused, "refused"),
@@ -40,7 +42,7 @@ fn a_station_that_cannot_ask_says_nothing_of_the_target() {
     ] {
         assert_eq!(Trouble::from(resolving).error, error);
     }
-    assert!(Trouble::from(QuotaRefused::NotDurable).is_own());
+    assert!(Trouble::from(QuotaRefused::NotDurable).weight() == 0);
     assert_eq!(Trouble::from(QuotaRefused::UsedUp), Trouble::new(FetchError::Quota, "today's requests to the target are used up"));
 }
 
@@ -48,7 +50,7 @@ fn a_station_that_cannot_ask_says_nothing_of_the_target() {
 #[test]
 fn a_station_without_sockets_left_is_no_dead_target() {
     for number in [23, 24] {
-        assert!(not_connected(&io::Error::from_raw_os_error(number)).is_own());
+        assert!(not_connected(&io::Error::from_raw_os_error(number)).weight() == 0);
     }
 }
 
@@ -155,4 +157,51 @@ async fn what_is_no_http_and_what_is_too_much_of_it_is_told() {
     assert!(error == Some(FetchError::Protocol) && detail.contains("header"), "{detail}");
     let many = Fake::default().with_server("1.2.3.4:80", |_| response("200 OK", &"x-h: 1\r\n".repeat(105), b"small"));
     assert_eq!(told(many, "http://1.2.3.4/").await, (Some(FetchError::TooLarge), "its head has more than 100 headers or 32 KiB".to_owned()));
+}
+
+/// Lets nobody contact these addresses.
+struct Barred(Vec<std::net::IpAddr>, Anything);
+
+impl Permit for Barred {
+    fn permits(&self, host: &str, port: u16) -> bool {
+        self.1.permits(host, port)
+    }
+    fn count_redirect(&self) -> bool {
+        self.1.count_redirect()
+    }
+    fn admit<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Trouble>> {
+        self.1.admit(visit)
+    }
+    fn arrive<'a>(&'a self, _: Visit<'a>, ip: std::net::IpAddr) -> BoxFuture<'a, Result<(), Trouble>> {
+        let barred = self.0.contains(&ip);
+        Box::pin(std::future::ready(if barred { Err(QuotaRefused::UsedUp.into()) } else { Ok(()) }))
+    }
+    fn is_spent(&self) -> bool {
+        self.1.is_spent()
+    }
+    fn purse(&self) -> Arc<dyn Purse> {
+        self.1.purse()
+    }
+    fn keep(&self, wanted: u64) -> u64 {
+        self.1.keep(wanted)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_target_did_says_more_than_that_it_was_not_asked_and_that_more_than_that_the_station_failed() {
+    let (one, two) = ("1.2.3.4", "2600::1");
+    let no_route = |ip: &str| Fake::default().with_failure(ip, io::ErrorKind::NetworkUnreachable);
+    for (barred, outside, error, asked) in [
+        (two, Fake::default(), FetchError::Connect, Some(one)),
+        (one, Fake::default(), FetchError::Connect, Some(two)),
+        (two, no_route("1.2.3.4:80"), FetchError::Quota, None),
+        (one, no_route("[2600::1]:80"), FetchError::Quota, None),
+        ("9.9.9.9", no_route("[2600::1]:80"), FetchError::Connect, Some(one)),
+    ] {
+        let outside: Arc<dyn Outside> = Arc::new(outside.with_name("two.example", &[&[one, two]]));
+        let fetcher = Fetcher::new(Vicinity::new(outside), Tls::default(), "station/test");
+        let permit = Barred(vec![barred.parse().expect("an address")], Anything::default());
+        let head = fetcher.fetch(&get("http://two.example/"), &permit).await.head;
+        assert_eq!((head.error, head.ip.as_deref()), (Some(error), asked), "{barred} is barred");
+    }
 }

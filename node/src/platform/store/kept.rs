@@ -17,6 +17,8 @@ use station_car::Dag;
 
 use super::tables::{load, owned};
 use super::{broken, database, failed, files};
+use station_protocol::durable::Key;
+
 use crate::store::{Batch, Blocks, Gone, Records, Store, StoreError, Table};
 
 pub struct Kept {
@@ -88,8 +90,8 @@ impl Store for Kept {
         ready(self.read(Records::new(), |records| load(records, table))).boxed()
     }
 
-    fn owned(&self, table: Table) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
-        ready(self.read(Vec::new(), |records| owned(records, table))).boxed()
+    fn owned(&self, table: Table, by: fn(&Key) -> bool) -> BoxFuture<'static, Result<Vec<Cid>, StoreError>> {
+        ready(self.read(Vec::new(), |records| owned(records, table, by))).boxed()
     }
 
     fn blob(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Vec<u8>>, StoreError>> {

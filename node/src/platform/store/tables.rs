@@ -125,13 +125,16 @@ pub(super) fn load(records: &impl ReadableDatabase, table: Table) -> Result<Reco
     Ok(records)
 }
 
-/// The blobs that records of `table` own, each once.
-pub(super) fn owned(records: &impl ReadableDatabase, table: Table) -> Result<Vec<Cid>, redb::Error> {
+/// The blobs that those records of `table` own whose keys `by` wants, each once.
+pub(super) fn owned(records: &impl ReadableDatabase, table: Table, by: fn(&Key) -> bool) -> Result<Vec<Cid>, redb::Error> {
     let (owned, table) = (records.begin_read()?.open_table(OWNED)?, number(table));
     let mut cids = BTreeSet::new();
     for entry in owned.range((table, &[][..], &[][..])..(table + 1, &[][..], &[][..]))? {
         let (found, ()) = entry.map(|(found, value)| (found, value.value()))?;
-        cids.extend(Cid::read_bytes(found.value().2));
+        let (_, key, cid) = found.value();
+        if by(&Key(key.to_vec())) {
+            cids.extend(Cid::read_bytes(cid));
+        }
     }
     Ok(cids.into_iter().collect())
 }

@@ -19,7 +19,7 @@ impl Driver {
 
     pub(super) fn gauges(&self) -> Vec<Gauge> {
         let of_rules = self.worker.gauges().into_iter().chain(self.requester.gauges());
-        of_rules.chain(self.network.gauges()).chain([self.commits.gauge(), self.host.gauge()]).collect()
+        of_rules.chain(self.network.gauges()).chain([self.commits.gauge(), self.fetches.gauge(), self.host.gauge()]).collect()
     }
 
     /// Answers with the views of which everything can be read from the disk.

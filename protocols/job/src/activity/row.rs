@@ -103,6 +103,11 @@ impl Row {
         self.last = self.last.max(now);
     }
 
+    /// Nothing of it is later than `now`.
+    pub(super) fn was_seen_by(&mut self, now: Time) {
+        (self.first, self.last) = (self.first.min(now), self.last.min(now));
+    }
+
     pub(super) fn ran(&mut self, ended: Ended, cpu_ms: Option<u64>, slot_ms: u64) {
         let count = self.ended.entry(ended).or_default();
         *count = count.saturating_add(1);

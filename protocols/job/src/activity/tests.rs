@@ -155,3 +155,38 @@ fn full_pages_fit_their_records() {
     }
     assert!(activity.changes(START.plus(9 * DAY)).puts.iter().all(|(_, record)| record.len() <= RECORD_BYTES_MAX));
 }
+
+#[test]
+fn what_a_clock_a_year_ahead_wrote_is_of_now_over_a_restart_too() {
+    for restarts in [false, true] {
+        let (mut activity, mut disk, ahead) = (Activity::default(), BTreeMap::new(), START.plus(365 * DAY));
+        for now in [START.minus(HOUR), START, ahead] {
+            activity.ran(who(1, b"m"), Ended::Completed, Some(10), 20, now);
+        }
+        if restarts {
+            activity = restarted(&mut activity, &mut disk, ahead.plus(HOURS_KEPT * HOUR));
+        }
+        let now = START.plus(HOUR);
+        activity.ran(who(1, b"m"), Ended::Completed, Some(10), 20, now);
+        activity.ran(who(1, b"m"), Ended::Completed, Some(10), 20, now.plus(HOUR));
+        let seen = now.plus(HOUR);
+        assert!(activity.since(Time(0)).all(|(span, page)| span.begins() <= seen && page.rows.values().all(|row| row.last <= seen)), "{restarts}");
+        assert_eq!(sum(&activity, Row::jobs), 5, "{restarts}");
+        // Three days later nothing of it is recent.
+        activity.declined(DeclineReason::Budget, START.plus(3 * DAY));
+        assert!(activity.since(START.plus(2 * DAY)).all(|(_, page)| page.rows.is_empty()), "{restarts}");
+    }
+}
+
+#[test]
+fn a_machine_that_boots_in_1970_keeps_its_days() {
+    let mut activity = Activity::default();
+    for day in 0..10 {
+        activity.ran(who(1, b"m"), Ended::Completed, Some(10), 20, START.plus(day * DAY));
+    }
+    let before: Vec<Span> = activity.since(Time(0)).map(|(span, _)| span).collect();
+    for minute in 0..180 {
+        activity.declined(DeclineReason::Budget, Time(minute * MINUTE));
+    }
+    assert!(before.iter().all(|span| activity.since(Time(0)).any(|(found, _)| found == *span)));
+}

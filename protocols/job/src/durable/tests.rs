@@ -34,3 +34,13 @@ fn to_own_twice_is_to_own_once_and_to_let_go_twice_is_nothing() {
 fn a_blob_that_could_not_be_read_back_is_not_written() {
     Commit::<()>::default().bring(Key(b"k".to_vec()), cid("large"), vec![0; BLOB_BYTES_MAX + 1]);
 }
+
+#[test]
+fn what_no_wanted_record_owns_is_brought_for_nobody() {
+    let mut commit = Commit::<()>::default();
+    for (owner, name) in [("public", "a"), ("private", "b"), ("private", "both"), ("public", "both")] {
+        commit.bring(Key(owner.into()), cid(name), name.as_bytes().to_vec());
+    }
+    let brought: BTreeSet<(Cid, u64)> = commit.brought(|key| key.0 == b"public").collect();
+    assert_eq!(brought, [(cid("a"), 1), (cid("both"), 4)].into());
+}

@@ -53,7 +53,7 @@ fn explicit_inputs_keep_their_order_across_chunks() {
     let inputs: Vec<Ipld> = (0..2_500).map(|n| map(&[("n", &n.to_string())])).collect();
     let jobs = Jobs::explicit(inputs.clone()).unwrap();
     assert_eq!(jobs.count(), 2_500);
-    assert_eq!(jobs.blobs().len(), 1 + 3);
+    assert_eq!((jobs.blobs().len(), jobs.block_count()), (1 + 3, 1 + 3));
     for (index, input) in inputs.iter().enumerate() {
         assert_eq!(jobs.input(index as u64).unwrap(), codec::encode(input));
     }

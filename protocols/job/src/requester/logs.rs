@@ -1,7 +1,8 @@
 //! [`Logs`]: the ends of guests' logs that stations bring beside their receipts, for the researcher's eyes.
 //!
 //! Guarantees: bounded for each job and each experiment; failures find room where chatty successes took theirs; nothing that is compared,
-//! certified or put into the Log knows of them. Deliberately lacks the texts: they are blobs in the store.
+//! certified or put into the Log knows of them; nobody else may fetch them ([`super::is_for_others`]). Deliberately lacks the texts: they
+//! are blobs in the store.
 
 use std::collections::BTreeMap;
 

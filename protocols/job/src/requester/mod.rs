@@ -36,6 +36,7 @@ mod untold;
 
 pub use machine::{CLOSED_MAX, OPEN_MAX, Requester};
 pub use ranges::Ranges;
+pub use records::is_for_others;
 
 use crate::bounded::{Name, Text};
 use crate::call::Call;

@@ -74,6 +74,12 @@ impl Tag {
     }
 }
 
+/// Whether others may fetch the blobs that the record under `key` owns. A guest's log is for the researcher's eyes alone.
+#[must_use]
+pub fn is_for_others(key: &Key) -> bool {
+    key.0.first().is_none_or(|byte| *byte != Tag::Log.byte())
+}
+
 pub(super) fn key(tag: Tag, id: &ExperimentId, rest: &[u8]) -> Key {
     let id = id.to_bytes();
     let mut bytes = Vec::with_capacity(1 + id.len() + rest.len());

@@ -133,3 +133,12 @@ fn a_count_that_falls_at_midnight_divides_by_the_day_before() {
         assert_eq!(count.get(), expected, "{stations} on day {day}");
     }
 }
+
+#[test]
+fn a_count_under_a_clock_that_was_a_year_ahead_is_of_today_and_forgotten_in_two_days() {
+    let mut count = LargestCount::default();
+    for (stations, day, expected) in [(10, 7, 10), (40, 372, 40), (5, 7, 40), (6, 8, 40), (7, 9, 7)] {
+        count.note(stations, day);
+        assert_eq!(count.get(), expected, "{stations} on day {day}");
+    }
+}

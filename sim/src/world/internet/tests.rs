@@ -59,7 +59,7 @@ fn door(hosts: &[Host]) -> Door {
 const ONE_WAY_MS: f64 = 1.0 + 3.75 + 2.0;
 
 async fn ask(door: &Door, path: &str) -> Option<(String, Vec<u8>)> {
-    let ip = door.resolve("a.example".into()).await.expect("it has a name")[0];
+    let ip = door.resolve("a.example".into(), Duration::from_secs(60)).await.expect("it has a name")[0];
     let mut stream = door.connect((ip, 80).into()).await.ok()?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a.example\r\n\r\n").as_bytes()).await.expect("written");
     let mut all = Vec::new();
@@ -145,7 +145,7 @@ async fn each_conduct_is_what_it_says() {
 #[tokio::test(start_paused = true)]
 async fn a_name_nobody_has_and_an_address_nobody_serves_are_nowhere() {
     let door = door(&[host("a.example", "")]);
-    assert!(door.resolve("b.example".into()).await.is_err());
+    assert!(door.resolve("b.example".into(), Duration::from_secs(60)).await.is_err());
     assert!(door.connect("186.0.0.1:80".parse().expect("a socket")).await.is_err());
     assert!(door.connect((site::address(0), 443).into()).await.is_err(), "nothing listens for TLS");
 }

@@ -30,7 +30,7 @@ async fn who_only_reads_finds_what_was_left_and_changes_none_of_it() {
         assert_eq!(records(kept, Table::Requester).await, [("k".to_owned(), "v".to_owned())]);
         assert_eq!(kept.blob(block(b"owned").0).await, Ok(Some(b"owned".to_vec())));
         assert_eq!(kept.blob(block(b"never here").0).await, Ok(None));
-        assert_eq!(kept.owned(Table::Worker).await.unwrap(), [block(b"owned").0]);
+        assert_eq!(kept.owned(Table::Worker, |_| true).await.unwrap(), [block(b"owned").0]);
         assert!(kept.commit(put(Table::Requester, "k", "another")).await.is_err());
     }
     assert!(matches!(open(home.path()).await, Err(StoreError::Locked { .. })), "no station starts meanwhile");

@@ -49,6 +49,8 @@ fn the_ends_of_guests_logs_are_kept_until_the_experiment_is_forgotten_and_change
     let told = with_log(delivery(id, 1, lease, 0, b"answer"), b"a line of the guest\n");
     world.deliver(id, 1, vec![told.clone()]);
     let cid = Content::raw(b"a line of the guest\n").cid;
+    assert!(world.blobs.contains_key(&cid) && !world.for_others().contains(&cid), "the researcher reads it, and nobody else");
+    assert_eq!(world.for_others().len(), world.blobs.len() - 1, "the Log, the jobs and the module are for all");
     assert_eq!(world.machine.view(&id).expect("known").logs, [(lease, cid)].into());
     let (root, pages) = world.log(&id);
     assert!(verify(&root, &pages, |_| None, None).is_ok(), "the Log knows nothing of it");

@@ -142,6 +142,11 @@ impl World {
         commit.then
     }
 
+    /// The blobs that others may fetch.
+    pub(super) fn for_others(&self) -> Vec<Cid> {
+        self.owners.of(crate::requester::is_for_others)
+    }
+
     /// Records of closed experiments beside the closed one and those that own its blobs and logs.
     pub(super) fn left_behind(&self) -> usize {
         self.disk.keys().filter(|key| !matches!(key.0[0], b'C' | b'B' | b'P' | b'G')).count()
