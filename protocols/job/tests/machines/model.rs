@@ -6,7 +6,7 @@ use station_protocol::call::{self, Call, CallState};
 use station_protocol::cluster::Cluster;
 use station_protocol::durable::Ticket;
 use station_protocol::experiment::{Class, Experiment, ExperimentId};
-use station_protocol::lease::{GRACE_MS, duration_ms};
+use station_protocol::lease::{GRACE_MS, longest_ms};
 use station_protocol::receipt::{LeaseNumber, Receipt};
 use station_protocol::requester::Note;
 use station_protocol::verdict::JobVerdict;
@@ -209,7 +209,7 @@ impl Model {
     /// Leases that have not ended begin anew with their requester.
     pub(crate) fn restarted(&mut self, station: &Station, now: Time) {
         for known in self.known.values_mut().filter(|known| known.experiment.requester == station.node) {
-            let anew = duration_ms(known.experiment.module.bytes, known.experiment.limits.wall_ms, 0, 1) + GRACE_MS;
+            let anew = longest_ms(known.experiment.module.bytes, known.experiment.limits.wall_ms) + GRACE_MS;
             for granted in known.leases.values_mut().filter(|granted| !granted.lost && granted.arrived.is_none()) {
                 granted.ends = granted.ends.max(now.plus(anew));
             }
