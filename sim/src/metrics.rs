@@ -153,6 +153,9 @@ pub struct CheckResult {
     pub passed: bool,
     /// What was measured, or where it broke.
     pub detail: String,
+    /// It did not pass because there was nothing to judge: no job, say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_empty: bool,
 }
 
 /// What the liars of one group achieved.
@@ -209,7 +212,7 @@ impl Metrics {
     pub fn judge(&self, bound: &Bound) -> CheckResult {
         let check = bound.to_string();
         let Some(value) = self.value(bound.measure) else {
-            return CheckResult { check, passed: false, detail: "nothing was measured".into() };
+            return CheckResult { check, passed: false, detail: "nothing was measured".into(), is_empty: true };
         };
         let (factor, detail) = match bound.measure.unit() {
             Unit::Milliseconds => (1.0, format!("{value:.0} ms")),
@@ -218,7 +221,7 @@ impl Metrics {
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "measures are not negative; the cast saturates")]
         let in_unit = (value * factor).round() as u64;
-        CheckResult { check, passed: value.is_finite() && bound.holds(in_unit), detail }
+        CheckResult { check, passed: value.is_finite() && bound.holds(in_unit), detail, is_empty: false }
     }
 
     /// Checks that failed.

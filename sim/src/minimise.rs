@@ -12,6 +12,7 @@ use station_protocol::human::Span;
 
 use crate::scenario::fault::{Fault, Kind};
 use crate::scenario::group::NatMix;
+use crate::scenario::work::Work;
 use crate::scenario::{Gossip, Network, Scenario};
 
 #[cfg(test)]
@@ -52,6 +53,21 @@ pub fn minimise(scenario: &Scenario, runs: usize, fails: impl FnMut(&Scenario) -
         }
     }
     Some(Smallest { is_complete: search.left > 0, runs: search.runs, scenario: search.best })
+}
+
+/// Whether `candidate` leaves its last work as much time as `first` left its own, or as much as the deadline gives: what is to happen in the end
+/// fails in any run that ends at once.
+#[must_use]
+pub fn leaves_time(first: &Scenario, candidate: &Scenario) -> bool {
+    let last = |scenario: &Scenario| {
+        let of = |work: &Work| (work.at.0.saturating_add(work.every.0.saturating_mul(u64::from(work.count.saturating_sub(1)))), work.deadline.0);
+        scenario.works.iter().map(of).max()
+    };
+    let left = |scenario: &Scenario, at: u64| scenario.run.duration.0.saturating_sub(at);
+    match (last(first), last(candidate)) {
+        (Some((before, _)), Some((at, deadline_ms))) => left(candidate, at) >= left(first, before).min(deadline_ms),
+        _ => true,
+    }
 }
 
 struct Search<F> {

@@ -92,7 +92,7 @@ async fn what_fails_on_every_station_is_exit_code_four_and_says_how() {
     let file = publisher.dir().join("experiment.toml");
     let good = primes(1, 1, 1_000);
     for (broken, outcome) in [
-        (format!("{good}[limits]\nfuel = 10\n"), "out_of_fuel"),
+        (format!("{good}[limits]\nfuel = 150_000\n"), "out_of_fuel"),
         (good.replace("from = [0]", "from = [\"zero\"]"), "exited: 2"),
         (format!("{good}[limits]\noutput = \"1B\"\n"), "output_too_large"),
     ] {

@@ -3,7 +3,7 @@
 //! Guarantees: what is written fails with its seed, in a process of its own, as the search saw; a scenario that was tried is not run
 //! again. Deliberately lacks a seed search: `sweep` names the seeds that fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
@@ -49,10 +49,15 @@ impl Minimise {
         scenario.sweep = None;
         let first = self.run(&scenario)?;
         let wanted = self.wanted(&first, scenario.run.seed)?;
-        let is_failing = |metrics: &Metrics| metrics.failed().iter().any(|check| wanted.contains(&check.check));
+        // Without work nothing settles either: that is another failure than the one at hand.
+        let is_failing = |metrics: &Metrics| metrics.failed().iter().any(|check| wanted.get(&check.check) == Some(&check.is_empty));
+        let is_of_the_end = !wanted.keys().any(|check| is_invariant(check));
         let mut tried = BTreeMap::from([(scenario.text(), true)]);
         let (mut runs, mut broken) = (1, 0_usize);
         let smallest = crate::minimise::minimise(&scenario, self.runs, |candidate| {
+            if is_of_the_end && !crate::minimise::leaves_time(&scenario, candidate) {
+                return false;
+            }
             *tried.entry(candidate.text()).or_insert_with(|| {
                 runs += 1;
                 show(&format!("run {runs} of at most {}: {} stations, {} s", self.runs, candidate.stations(), candidate.run.duration.0 / 1_000));
@@ -68,7 +73,7 @@ impl Minimise {
         });
         show("");
         let smallest = smallest.ok_or("no run is allowed: give --runs at least 1")?;
-        let checks: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let checks: Vec<&str> = wanted.keys().map(String::as_str).collect();
         let text = format!("# Breaks {} with seed {}.\n{}", checks.join(", "), scenario.run.seed, smallest.text());
         match &self.out {
             Some(file) => fs::write(file, &text).map_err(|error| format!("{}: {error}", file.display()))?,
@@ -83,20 +88,20 @@ impl Minimise {
         Ok(Job { text: scenario.text(), seed: scenario.run.seed, arguments: self.mutant.arguments() }.run()?.metrics)
     }
 
-    /// The checks of which one must fail.
-    fn wanted(&self, first: &Metrics, seed: u64) -> Result<BTreeSet<String>, String> {
-        let failed: BTreeSet<String> = first.failed().iter().map(|check| check.check.clone()).collect();
+    /// The checks of which one must fail, and whether it does because there is nothing to judge.
+    fn wanted(&self, first: &Metrics, seed: u64) -> Result<BTreeMap<String, bool>, String> {
+        let failed: BTreeMap<String, bool> = first.failed().iter().map(|check| (check.check.clone(), check.is_empty)).collect();
         if failed.is_empty() {
             return Err(format!("every check holds with seed {seed}: give a --seed that fails; `station-sim sweep` names them"));
         }
         if let Some(check) = &self.check {
-            let all: Vec<&str> = failed.iter().map(String::as_str).collect();
+            let all: Vec<&str> = failed.keys().map(String::as_str).collect();
             return match failed.get(check) {
-                Some(check) => Ok(BTreeSet::from([check.clone()])),
+                Some(is_empty) => Ok(BTreeMap::from([(check.clone(), *is_empty)])),
                 None => Err(format!("{check:?} does not fail with seed {seed}; these do: {}", all.join(", "))),
             };
         }
-        let invariants: BTreeSet<String> = failed.iter().filter(|check| is_invariant(check)).cloned().collect();
+        let invariants: BTreeMap<String, bool> = failed.clone().into_iter().filter(|(check, _)| is_invariant(check)).collect();
         Ok(if invariants.is_empty() { failed } else { invariants })
     }
 }

@@ -66,7 +66,7 @@ fn what_a_scenario_wrote_cannot_become_markup() {
     metrics.scenario = EVIL.into();
     metrics.shows = EVIL.into();
     metrics.trace_hash = EVIL.into();
-    metrics.checks.push(CheckResult { check: EVIL.into(), passed: false, detail: EVIL.into() });
+    metrics.checks.push(CheckResult { check: EVIL.into(), passed: false, detail: EVIL.into(), is_empty: false });
     metrics.faults.push(FaultSpan { from_ms: 1, until_ms: None, what: EVIL.into() });
     metrics.series.push(Series { name: EVIL.into(), unit: EVIL.into(), values: vec![1.0, f64::NAN, f64::INFINITY] });
     metrics.traffic.insert(EVIL.into(), crate::metrics::Traffic::default());

@@ -305,7 +305,7 @@ fn invariants(asked: &[Invariant], violations: &[Violation]) -> Vec<CheckResult>
     let result = |invariant: Invariant| {
         let first = violations.iter().find(|violation| violation.invariant == invariant);
         let detail = first.map_or_else(|| "at every moment".to_owned(), |first| format!("at {} ms: {}", first.at_ms, first.what));
-        CheckResult { check: invariant.name().to_owned(), passed: first.is_none(), detail }
+        CheckResult { check: invariant.name().to_owned(), passed: first.is_none(), detail, is_empty: false }
     };
     all.into_iter().map(result).collect()
 }
@@ -327,7 +327,7 @@ fn verdicts(due: &Due, counted: &[&Story], times: fn(&Story) -> &[u64]) -> Check
     let last = published.iter().flat_map(|story| times(story).iter().copied()).max().unwrap_or(0);
     let by = due.by_ms.map_or_else(String::new, |by| format!(" by {:.0} s", by as f64 / 1e3));
     let detail = format!("{done} of {all}{by}, the last at {:.0} s", last as f64 / 1e3);
-    CheckResult { check: due.goal.to_string(), passed: all > 0 && done == all, detail }
+    CheckResult { check: due.goal.to_string(), passed: all > 0 && done == all, detail, is_empty: all == 0 }
 }
 
 #[cfg(test)]

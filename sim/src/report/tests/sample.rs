@@ -82,8 +82,8 @@ pub(crate) fn run(seed: u64, mesh: f64) -> Metrics {
             FaultSpan { from_ms: 120_000, until_ms: None, what: "skew: 10% of group:home by 20s".into() },
         ],
         checks: vec![
-            CheckResult { check: "no_job_settled_twice".into(), passed: true, detail: "39 jobs".into() },
-            CheckResult { check: "p99(propagation) < 1s".into(), passed: false, detail: "1044 ms".into() },
+            CheckResult { check: "no_job_settled_twice".into(), passed: true, detail: "39 jobs".into(), is_empty: false },
+            CheckResult { check: "p99(propagation) < 1s".into(), passed: false, detail: "1044 ms".into(), is_empty: false },
         ],
         fullest: vec![crate::metrics::Fill { what: "outbox entries".into(), most: 37, bound: 4_096 }],
         byzantine: vec![Damage {
