@@ -2,10 +2,11 @@
 //!
 //! Deliberately lacks irregular nouns and months: no message has one.
 
-/// `number` of `noun`, which gets an `s` where they are not one: `1 receipt`, `2 receipts`.
+/// `number` of `noun`, which gets an `s` where they are not one, and an `es` after an `s`: `1 receipt`, `2 receipts`, `2 addresses`.
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    let many = if noun.ends_with('s') { "es" } else { "s" };
+    format!("{number} {noun}{}", if number == 1 { "" } else { many })
 }
 
 /// Milliseconds in the largest unit and the one below it, where that is not none: `12 s`, `1 min 48 s`, `2 h`, `3 d 4 h`.
@@ -29,6 +30,7 @@ mod tests {
     #[test]
     fn only_one_is_one() {
         assert_eq!([0, 1, 2].map(|number| count(number, "receipt")), ["0 receipts", "1 receipt", "2 receipts"]);
+        assert_eq!([1, 2].map(|number| count(number, "address")), ["1 address", "2 addresses"]);
     }
 
     #[test]

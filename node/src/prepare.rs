@@ -6,10 +6,16 @@ use station_protocol::capability::{Needs, TargetPattern};
 use station_protocol::experiment::file::{ExperimentFile, FileError, Listed};
 use station_protocol::jobs::JobsError;
 use station_protocol::requester::Draft;
+use station_sandbox::{Needs as AtStart, Refusal};
 use url::Url;
 
 use crate::library::BUNDLED;
 use crate::outside::address::{AddressRefused, Origin, judge, judge_name, judge_pattern, judge_port};
+use crate::page::words::cut;
+use crate::printable::Line;
+
+/// Characters of what is wrong with a module: it may have names of any length.
+const REASON_WIDTH: usize = 400;
 
 /// Why a file does not become an experiment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +30,18 @@ pub enum PrepareError {
     Target { index: u64, target: String, reason: AddressRefused },
     #[error("job {index} contacts {target:?}, which [needs] does not name: add its host there")]
     NotNeeded { index: u64, target: String },
+    /// The module chose the names in it.
+    #[error("no station could run its module: {}; look at it with `station module inspect`", Line(&cut(&.0.to_string(), REASON_WIDTH)))]
+    Module(Refusal),
+    #[error("no job of its module would begin: {}", short_of(.0))]
+    Short(Refusal),
+}
+
+/// Why a module does not get to its first operator under a limit, with the key that raises it.
+#[must_use]
+pub fn short_of(refusal: &Refusal) -> String {
+    let key = if matches!(refusal, Refusal::FuelAtStart { .. }) { "fuel" } else { "memory" };
+    format!("{refusal}: raise [limits] {key}")
 }
 
 /// Jobs whose targets are looked at before publication: enough to see a mistake that all have in common.
@@ -31,9 +49,14 @@ const TARGETS_LOOKED_AT: u64 = 1_000;
 
 /// What is said of a bundled module that there is not.
 #[must_use]
-pub fn unknown_module(name: &Name) -> String {
-    let names: Vec<&str> = BUNDLED.iter().map(|module| module.name).collect();
-    format!("no bundled module is called {name}; there are {}; a module of your own is a path, like \"./{name}.wasm\"", names.join(", "))
+pub fn unknown_module(name: &str) -> String {
+    format!("no bundled module is called {name}; there are {}; a module of your own is a path, like \"./{name}.wasm\"", bundled())
+}
+
+/// The names of the bundled modules.
+#[must_use]
+pub fn bundled() -> String {
+    BUNDLED.iter().map(|module| module.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses targets that no guest of an operator's station can ever contact.
@@ -61,6 +84,13 @@ pub fn check(draft: &Draft) -> Result<(), PrepareError> {
         }
     }
     Ok(())
+}
+
+/// Refuses a module that no station could run, or that has more memory at the start than a job may have. It is looked at and not compiled:
+/// that takes a second for each MiB, and whoever publishes waits.
+pub fn check_module(module: &[u8], memory_bytes: u64) -> Result<(), PrepareError> {
+    let sight = station_sandbox::look(module).map_err(PrepareError::Module)?;
+    AtStart { memory_bytes: sight.memory_bytes, ..AtStart::default() }.within(memory_bytes, u64::MAX).map_err(PrepareError::Short)
 }
 
 /// The draft that `file` means, with `module` in the store and `inputs` what `jobs.file` holds.

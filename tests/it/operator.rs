@@ -109,7 +109,7 @@ async fn a_doctor_finds_a_bootstrap_that_leads_into_the_network_and_the_disk() {
     let home = lab.home("second", &network("lab", &addresses)).await;
     let (code, findings) = home.try_ask(&["doctor"]).await;
     assert_eq!(code, 0, "{findings}");
-    assert!(says(&findings, "bootstrap").starts_with("1 of 1 addresses lead into the network"), "{findings}");
+    assert!(says(&findings, "bootstrap").starts_with("1 of 1 address leads into the network"), "{findings}");
     assert!(says(&findings, "disk").contains("left") && says(&findings, "reachable").contains("ports are free"), "{findings}");
 }
 

@@ -12,9 +12,11 @@ use wasmparser::{
 use crate::{imports, normalise};
 
 mod foreign;
+mod sight;
 mod size;
 
 pub use foreign::Origin;
+pub use sight::{Sight, look};
 pub(crate) use size::too_large;
 
 /// Largest module: twice a Go program, and what a station fetches within its time at a slow line.

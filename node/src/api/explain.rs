@@ -20,7 +20,7 @@ use station_protocol::worker::{Standing, Summary};
 use super::types::{ExperimentBody, VerificationBody};
 use crate::library::bundled_names;
 use crate::numbers::count;
-use crate::results::outcome_word;
+use crate::results::{outcome_word, remedy};
 use crate::station::Around;
 
 /// A unit variant as it is written on the wire.
@@ -257,21 +257,8 @@ fn too_few(Facts { view, around, .. }: &Facts<'_>) -> Option<String> {
 
 /// What a failed execution says of the experiment.
 fn failure(outcome: &Outcome, executions: u64) -> Option<String> {
-    let next = match outcome {
-        Outcome::Completed => return None,
-        Outcome::TimedOut => "raise [limits] wall",
-        Outcome::OutOfFuel => "raise [limits] fuel",
-        Outcome::OutputTooLarge => "raise [limits] output",
-        Outcome::OutOfMemory => "those machines had less memory than [limits] memory: lower it, or wait for others",
-        Outcome::StackOverflow => "the module calls too deeply: try it with `station module run`",
-        Outcome::BadModule => {
-            "raise [limits] memory if `station module inspect` says that it needs more to begin; else no station can run the module"
-        }
-        Outcome::Refused(_) => "the module used what [needs] does not name: add it there",
-        Outcome::Killed => "those stations ended it: others are asked",
-        _ => "try the job with `station module run`",
-    };
-    Some(format!("{} ended with {}: {next}", count(executions, "execution"), outcome_word(outcome)))
+    let word = outcome_word(outcome);
+    remedy(&word).map(|next| format!("{} ended with {word}: {next}", count(executions, "execution")))
 }
 
 /// What is waited for.

@@ -22,6 +22,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Json, Router};
 use cid::Cid;
 use station_protocol::accounts::Figure;
+use station_protocol::clock::Apart;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 use station_protocol::requester::Draft;
 use station_protocol::time::DAY;
@@ -30,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::{self, Clock};
 use crate::library::{BUNDLED, Library};
+use crate::numbers::count;
 use crate::prepare::{self, PrepareError};
 use crate::spelling::Spelling;
 use crate::station::{Around, Handle, HandleError, SOFTWARE};
@@ -160,6 +162,8 @@ async fn node(State(api): State<Api>) -> Json<NodeBody> {
 async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
     let (handle, status) = (&api.handle, api.handle.status().await?);
     let (identity, host) = (handle.identity(), handle.host());
+    let mut calls = status.calls.clone();
+    operator::in_order(&mut calls);
     // Asked after the status: what was told before is in force by now.
     let policy = host.policy();
     let (started, now) = times(&host.clock(), identity.started);
@@ -185,10 +189,10 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         unfit: status.unfit,
         addresses: status.addresses.iter().map(ToString::to_string).collect(),
         connected: status.connected.iter().map(NodeId::to_string).collect(),
-        topics: status.topics.into_iter().map(|(topic, count)| (topic.to_string(), count)).collect(),
+        topics: status.topics.into_iter().map(|(topic, stations)| (topic.to_string(), stations)).collect(),
         running: status.running,
         outbox: status.outbox,
-        calls: status.calls.into_iter().map(|summary| call(&summary)).collect(),
+        calls: calls.iter().map(call).collect(),
         own: status.own.iter().map(Cid::to_string).collect(),
         accounts: status.accounts.into_iter().map(|(charge, figure)| (charge.words().to_owned(), account(figure))).collect(),
         bounds: status.bounds.into_iter().map(|gauge| (gauge.what.to_owned(), BoundBody { now: gauge.len, max: gauge.max })).collect(),
@@ -237,7 +241,9 @@ async fn publish(State(api): State<Api>, Json(body): Json<PublishBody>) -> Resul
     };
     let draft = prepare::draft(file, module, lent.as_ref().map(Lent::list))?;
     prepare::check(&draft)?;
-    let (name, warnings) = (draft.name.to_string(), warnings(&draft, api.handle.around(draft.topic.clone()).await?));
+    judge(&draft, api.handle.library()).await?;
+    let (around, clock) = (api.handle.around(draft.topic.clone()).await?, api.handle.status().await?.clock);
+    let (name, warnings) = (draft.name.to_string(), warnings(&draft, around, clock.as_ref()));
     let experiment = api.handle.publish(draft).await?.to_string();
     if let Some(lent) = lent {
         lent.taken();
@@ -245,12 +251,29 @@ async fn publish(State(api): State<Api>, Json(body): Json<PublishBody>) -> Resul
     Ok(Json(PublishedBody { experiment, name, warnings }))
 }
 
+/// Refuses a module that no station could run: its experiment would fail everywhere, on the machines of others.
+async fn judge(draft: &Draft, library: &Library) -> Result<(), Refused> {
+    // What is not here the publication itself refuses.
+    let Some(module) = library.file(&draft.module).await.map_err(HandleError::from)? else { return Ok(()) };
+    let memory_bytes = draft.limits.memory_bytes;
+    // Beside the requests of others: a large module takes a while.
+    let judged = tokio::task::spawn_blocking(move || prepare::check_module(&module, memory_bytes)).await;
+    let judged = judged.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("the module cannot be looked at: {error}")))?;
+    Ok(judged?)
+}
+
 /// What is known before the first station has answered. A station that is connected with nobody of the topic counts nobody.
-fn warnings(draft: &Draft, around: Around) -> Vec<String> {
+fn warnings(draft: &Draft, around: Around, clock: Option<&Apart>) -> Vec<String> {
     let wanted = u64::from(draft.class.executions());
     let too_many = around.connected > 0 && wanted > around.counted;
-    let warning = || format!("each job wants {wanted} stations, and topic {} counts {}: it may end with fewer", draft.topic, around.counted);
-    too_many.then(warning).into_iter().collect()
+    let (stations, topic) = (count(wanted, "station"), &draft.topic);
+    let warning = || format!("each job wants {stations}, and topic {topic} counts {}: it may end with fewer", around.counted);
+    clock_first(clock, too_many.then(warning))
+}
+
+/// Before all else that is said: whose clock is wrong hears nobody, and nobody hears it.
+fn clock_first(clock: Option<&Apart>, rest: impl IntoIterator<Item = String>) -> Vec<String> {
+    clock.map(clock::said).into_iter().chain(rest).collect()
 }
 
 /// The content that an experiment file's `module` means.
@@ -262,7 +285,7 @@ async fn resolve(module: &ModuleRef, uploaded: Option<&ContentBody>, library: &L
     match module {
         ModuleRef::Bundled(name) => {
             let module = BUNDLED.iter().find(|module| module.name == name.as_str());
-            let module = module.ok_or_else(|| Refused(StatusCode::UNPROCESSABLE_ENTITY, prepare::unknown_module(name)))?;
+            let module = module.ok_or_else(|| Refused(StatusCode::UNPROCESSABLE_ENTITY, prepare::unknown_module(name.as_str())))?;
             Ok(library.keep(module.bytes).await.map_err(HandleError::from)?)
         }
         ModuleRef::Cid(cid) => library.find(*cid).await.map_err(HandleError::from)?.ok_or_else(|| {
@@ -304,9 +327,7 @@ async fn body(api: &Api, id: Cid) -> Result<ExperimentBody, Refused> {
     let around = api.handle.around(view.call.body.experiment.body.topic.clone()).await?;
     let mut body = explain::experiment(&Facts { view: &view, around, topics: &api.handle.identity().topics });
     if !body.closed {
-        // Before all other advice: whose clock is wrong hears nobody, and nobody hears it.
-        let clock = api.handle.status().await?.clock;
-        body.advice = clock.iter().map(clock::said).chain(body.advice).collect();
+        body.advice = clock_first(api.handle.status().await?.clock.as_ref(), body.advice);
     }
     Ok(body)
 }

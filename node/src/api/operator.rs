@@ -21,6 +21,7 @@ use super::page::{
 use crate::library::bundled_names;
 use crate::network::Path;
 use crate::network::knocks::{Bootstrap, Knock};
+use crate::numbers::count;
 use crate::on_disk::{FileStanding, OnDisk, sentence};
 use crate::operator::Used;
 use crate::outside::address::judge_pattern;
@@ -53,7 +54,7 @@ pub fn state(status: &Status, spelling: &Spelling) -> StateBody {
         Some(Rest::Disk) => {
             body("disk", None, format!("the disk is nearly full: nothing new is taken{finishing}; free some, or raise `disk` in station.toml"))
         }
-        None if running > 0 => body("working", None, format!("working: {running} of {} slots taken", status.slots.0)),
+        None if running > 0 => body("working", None, format!("working: {running} of {} taken", count(status.slots.0.into(), "slot"))),
         None => body("idle", None, format!("idle: {}", why_idle(status))),
     }
 }
@@ -137,6 +138,16 @@ fn quote(word: &str) -> String {
 #[must_use]
 pub fn module_name(module: &Cid) -> Option<String> {
     bundled_names().iter().find(|(_, cids)| cids.contains(module)).map(|(name, _)| name.to_string())
+}
+
+/// Puts what is at work first, then what is open, and last what is over; those of a kind by their names.
+pub fn in_order(calls: &mut [Summary]) {
+    let place = |call: &Summary| match call.standing {
+        _ if call.running + call.queued + call.outbox > 0 => 0,
+        Standing::Closed | Standing::Final(_) | Standing::Late => 2,
+        Standing::Open | Standing::Declined(_) | Standing::NotSampled | Standing::Refused { .. } => 1,
+    };
+    calls.sort_by_cached_key(|call| (place(call), call.name.to_string(), call.requester.to_string(), call.experiment.to_string()));
 }
 
 #[must_use]

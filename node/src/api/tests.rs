@@ -152,11 +152,22 @@ impl Served {
         (status, body.error)
     }
 
+    /// Uploads `bytes`, and gives what was answered.
+    async fn keep(&self, bytes: Vec<u8>) -> Value {
+        self.ask(with_token("POST", "/v1/content").body(Full::from(bytes)).expect("a good request")).await.1
+    }
+
     async fn publish(&self) -> String {
         let (status, body) = self.ask(posted("/v1/experiments", &json!({ "file": FILE }))).await;
         assert_eq!(status, 200, "{body}");
         body["experiment"].as_str().expect("an id").to_owned()
     }
+}
+
+/// A module that is not bundled and runs all the same: the no-op with a custom section behind it.
+fn own_module() -> Vec<u8> {
+    let noop = BUNDLED.iter().find(|module| module.name == "noop").expect("bundled");
+    [noop.bytes, &[0, 2, 1, b'x']].concat()
 }
 
 /// Every request, with an id where it has one.
@@ -323,7 +334,7 @@ async fn an_experiment_goes_from_publication_to_a_verified_log() {
 #[tokio::test]
 async fn an_uploaded_module_is_published_by_its_cid() {
     let api = served().await;
-    let (_, kept) = api.ask(with_token("POST", "/v1/content").body(Full::from("a module")).expect("a good request")).await;
+    let kept = api.keep(own_module()).await;
     let file = FILE.replace("noop", "./my.wasm");
     let (status, body) = api.ask(posted("/v1/experiments", &json!({ "file": file, "module": kept }))).await;
     assert_eq!(status, 200, "{body}");
@@ -337,7 +348,7 @@ async fn a_module_is_named_by_its_cid_where_it_is_bundled_or_kept_and_refused_wi
     let file = |cid: &str| json!({ "file": FILE.replace("noop", cid) });
     let bundled = station_car::unixfs::build(BUNDLED[0].bytes).root.to_string();
     assert_eq!(api.ask(posted("/v1/experiments", &file(&bundled))).await.0, 200);
-    let (_, kept) = api.ask(with_token("POST", "/v1/content").body(Full::from("a module")).expect("a good request")).await;
+    let kept = api.keep(own_module()).await;
     assert_eq!(api.ask(posted("/v1/experiments", &file(kept["cid"].as_str().expect("a CID")))).await.0, 200);
     let unknown = station_car::unixfs::build(b"nobody has this").root.to_string();
     let (status, error) = api.refused(posted("/v1/experiments", &file(&unknown))).await;
@@ -349,11 +360,41 @@ async fn a_module_is_named_by_its_cid_where_it_is_bundled_or_kept_and_refused_wi
 fn more_stations_than_a_topic_counts_are_warned_of_where_somebody_is_there_to_be_counted() {
     let file = ExperimentFile::parse(&FILE.replace("fixed:1", "fixed:100")).expect("a good file");
     let draft = prepare::draft(file, Content::raw(b"module"), None).expect("a draft");
-    let of = |connected, counted| warnings(&draft, Around { peers: connected, connected, counted });
+    let of = |connected, counted| warnings(&draft, Around { peers: connected, connected, counted }, None);
     let said = of(3, 4);
     assert!(said.len() == 1 && ["100 stations", "compute counts 4"].iter().all(|word| said[0].contains(word)), "{said:?}");
     assert!(of(99, 100).is_empty(), "there are enough");
     assert!(of(0, 1).is_empty(), "who has just started has counted nobody");
+}
+
+#[test]
+fn a_clock_that_differs_is_said_at_publication_and_before_all_other_advice() {
+    let apart = Apart { ahead_ms: 125_000, peers: 2, of: 2 };
+    let file = ExperimentFile::parse(&FILE.replace("fixed:1", "fixed:100")).expect("a good file");
+    let draft = prepare::draft(file, Content::raw(b"module"), None).expect("a draft");
+    let said = warnings(&draft, Around { peers: 3, connected: 3, counted: 4 }, Some(&apart));
+    assert!(said.len() == 2 && said[0].contains("2 min behind that of 2 peers") && said[1].contains("100 stations"), "{said:?}");
+    let advice = || vec!["wait".to_owned()];
+    assert_eq!(clock_first(Some(&apart), advice()), [said[0].clone(), "wait".to_owned()]);
+    assert_eq!(clock_first(None, advice()), advice());
+}
+
+#[tokio::test]
+async fn a_module_that_no_station_could_run_is_refused_however_it_is_named() {
+    let api = served().await;
+    let component = b"\0asm\x0d\0\x01\0".to_vec();
+    for (bytes, says) in [(b"a module".to_vec(), "not a WebAssembly module"), (component, "wasip1")] {
+        let kept = api.keep(bytes).await;
+        let by_cid = json!({ "file": FILE.replace("noop", kept["cid"].as_str().expect("a CID")) });
+        for body in [json!({ "file": FILE.replace("noop", "./my.wasm"), "module": kept }), by_cid] {
+            let (status, error) = api.refused(posted("/v1/experiments", &body)).await;
+            assert!(status == 422 && error.contains("no station could run its module") && error.contains(says), "{status} {error}");
+        }
+    }
+    let little = json!({ "file": format!("{FILE}[limits]\nmemory = \"64KiB\"\n"), "module": api.keep(own_module()).await });
+    let (status, error) = api.refused(posted("/v1/experiments", &little)).await;
+    assert!(status == 422 && error.contains("at the start") && error.contains("raise [limits] memory"), "{status} {error}");
+    assert_eq!(api.get("/v1/experiments").await.1, json!([]), "nothing was published");
 }
 
 #[tokio::test]

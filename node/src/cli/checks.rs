@@ -13,6 +13,7 @@ use super::rules::unlike_disk;
 use crate::api::operator;
 use crate::api::page::{BootstrapBody, PolicyBody};
 use crate::api::types::StatusBody;
+use crate::numbers::count;
 use crate::platform::home::Home;
 use crate::platform::knock;
 use crate::platform::ports;
@@ -137,7 +138,7 @@ async fn bootstraps(home: &Home, seen: &Seen) -> Finding {
         found.iter().filter(|bootstrap| bootstrap.bad || bootstrap.state == "asked").map(|bootstrap| bootstrap.says.as_str()).collect();
     let mut says = match found.len() {
         0 => "the network file names no address: others must dial this station first".to_owned(),
-        all => format!("{leading} of {all} addresses lead into the network"),
+        all => format!("{leading} of {} {} into the network", count(all as u64, "address"), if leading == 1 { "leads" } else { "lead" }),
     };
     if !bad.is_empty() {
         says = format!("{says}; {}", bad.join("; "));

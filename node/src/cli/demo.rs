@@ -17,6 +17,7 @@ use crate::demo::gateway::{Behaviour, Gateway};
 use crate::demo::real::GatewayUrl;
 use crate::demo::{Mesh, MeshPlan};
 use crate::library::BUNDLED;
+use crate::numbers::count;
 use crate::prepare;
 use crate::printable::Line;
 use crate::results::{Results, html, table};
@@ -73,15 +74,7 @@ pub(super) async fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     let asked = asked(&results);
     asked.unasked.iter().for_each(|line| output.say(line));
     report.write(&html::render(&named, html::Check::Gone))?;
-    let executions = || results.rows.iter().flat_map(|row| &row.executions);
-    let signers: BTreeSet<&str> = executions().map(|execution| execution.node.as_str()).collect();
-    output.say(format!(
-        "\n{} of {} stations signed {} receipts; the report with charts: {}",
-        signers.len(),
-        args.stations,
-        executions().count(),
-        args.report.display()
-    ));
+    output.say(format!("\n{}; the report with charts: {}", signed(&results, args.stations), args.report.display()));
     if asked.gateways == 0 {
         output.say("no gateway was asked");
         return Ok(Exit::Unanswered);
@@ -154,6 +147,13 @@ impl Drop for Report<'_> {
             let _ = std::fs::remove_file(self.path);
         }
     }
+}
+
+/// How many of the stations signed something, each counted once, and how much they signed.
+fn signed(results: &Results, stations: u8) -> String {
+    let executions = || results.rows.iter().flat_map(|row| &row.executions);
+    let signers: BTreeSet<&str> = executions().map(|execution| execution.node.as_str()).collect();
+    format!("{} of {} signed {}", signers.len(), count(stations.into(), "station"), count(executions().count() as u64, "receipt"))
 }
 
 /// Which gateways were asked at all.
@@ -265,7 +265,9 @@ async fn follow(handle: &Handle, mut notes: tokio::sync::broadcast::Receiver<Not
                 bar.inc(1);
                 bar.set_message(format!("job {index} by {node:?}"));
             }
-            Ok(Note::Requester(requester::Note::Settled { settled, jobs, .. })) => bar.set_message(format!("{settled} of {jobs} jobs settled")),
+            Ok(Note::Requester(requester::Note::Settled { settled, jobs, .. })) => {
+                bar.set_message(format!("{settled} of {} settled", count(jobs, "job")))
+            }
             Ok(Note::Requester(requester::Note::Closed { .. })) => return Ok(()),
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return Err(Failure::new(format!("station {} stopped", handle.identity().node))),

@@ -6,9 +6,10 @@ use station_sandbox::Sandbox;
 use super::checks;
 use super::output::{Exit, Failure, Output};
 use crate::api::types::StatusBody;
+use crate::numbers::count;
 use crate::platform::home::Home;
 use crate::platform::names::{Names, System};
-use crate::platform::trial;
+use crate::platform::trial::{self, Trial};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
@@ -25,10 +26,12 @@ pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, Failure> {
     findings.extend([sandbox().await, names(home).await, clock(&seen), checks::running(home, &seen)]);
     spinner.finish_and_clear();
     let good = findings.iter().all(|finding| finding.good);
-    output.show(&findings, |findings| {
-        findings.iter().map(|finding| format!("{} {:12} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)).collect()
-    });
+    output.show(&findings, |findings| findings.iter().map(line).collect());
     Ok(if good { Exit::Done } else { Exit::Failed })
+}
+
+fn line(finding: &Finding) -> String {
+    format!("{} {:12} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)
 }
 
 fn finding<T, E: std::fmt::Display>(what: &'static str, result: Result<T, E>, says: impl FnOnce(T) -> String) -> Finding {
@@ -50,14 +53,18 @@ fn settings(home: &Home) -> Finding {
 
 fn network(home: &Home) -> Finding {
     finding("network", home.network(), |network| {
-        format!("{} with {} topics and {} bootstrap addresses", network.name, network.topics.len(), network.bootstrap.len())
+        let (topics, addresses) = (network.topics.len() as u64, network.bootstrap.len() as u64);
+        format!("{} with {} and {}", network.name, count(topics, "topic"), count(addresses, "bootstrap address"))
     })
 }
 
 /// Runs the bundled no-op for real: a machine on which it does not complete runs nothing.
 async fn sandbox() -> Finding {
     let isolation = crate::api::explain::word(&station_sandbox::isolation());
-    let trial = trial::noop(Sandbox::new(station_sandbox::Config::default())).await;
+    of_trial(&isolation, trial::noop(Sandbox::new(station_sandbox::Config::default())).await)
+}
+
+fn of_trial(isolation: &str, trial: Result<Trial, String>) -> Finding {
     finding("sandbox", trial, |trial| format!("isolation {isolation}; a no-op {} in {} ms", trial.outcome, trial.duration_ms))
 }
 
@@ -91,3 +98,6 @@ fn clock(seen: &checks::Seen) -> Finding {
     };
     Finding { what: "clock", good, says }
 }
+
+#[cfg(test)]
+mod tests;

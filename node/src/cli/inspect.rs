@@ -9,6 +9,7 @@ use station_protocol::capability::{Capability, Needs, PATTERNS_MAX, PatternError
 use station_protocol::codec;
 use station_protocol::experiment::file::{ExperimentFile, FileError};
 use station_protocol::experiment::{Class, InputForm, OutputForm, from_json};
+use station_protocol::hostcall::HTTP_FETCH;
 use station_protocol::human::{Size, Span};
 use station_protocol::limits::{LIMITS_MAX, Limits};
 use station_sandbox::{LOG_BYTES_MAX, Refusal};
@@ -18,9 +19,11 @@ use super::layout::size;
 use super::output::{Exit, Failure, Output};
 use super::publish::read_module;
 use crate::library::BUNDLED;
+use crate::numbers::count;
 use crate::outside::address::judge_pattern;
 use crate::platform::granted::{self, Granted};
 use crate::platform::trial::{self, Inspection, Plan, Trial, TrialError};
+use crate::prepare;
 use crate::printable::Line;
 use crate::results::{self, RequestRow};
 
@@ -88,7 +91,18 @@ pub(super) async fn run(command: &Command, output: &Output) -> Result<Exit, Fail
     }
 }
 
+/// A folder of which cargo could build something: it looks into those above, too.
+fn has_manifest(dir: &Path) -> Result<(), Failure> {
+    let whole = std::fs::canonicalize(dir).map_err(|error| Failure::new(format!("{}: {error}", dir.display())))?;
+    if whole.ancestors().any(|folder| folder.join("Cargo.toml").is_file()) {
+        return Ok(());
+    }
+    let next = "name the folder of a module in Rust, like `station module build my-module`";
+    Err(Failure::new(format!("{}: neither it nor a folder above it has a Cargo.toml: {next}", dir.display())))
+}
+
 fn build(dir: &Path, output: &Output) -> Result<Exit, Failure> {
+    has_manifest(dir)?;
     let spinner = output.spinner("building for wasm32-wasip1");
     let mut build = Process::new("cargo");
     build.args(["build", "--release", "--target", "wasm32-wasip1", "--message-format=json-render-diagnostics"]).current_dir(dir);
@@ -111,9 +125,16 @@ fn build(dir: &Path, output: &Output) -> Result<Exit, Failure> {
 }
 
 fn bytes(module: &str) -> Result<Vec<u8>, Failure> {
+    let path = Path::new(module);
+    let is_word = path.file_name().is_some_and(|name| name == module) && path.extension().is_none();
     match BUNDLED.iter().find(|bundled| bundled.name == module) {
         Some(bundled) => Ok(bundled.bytes.to_vec()),
-        None => read_module(Path::new(module)),
+        None if is_word && !path.exists() => Err(Failure::new(if module.parse::<cid::Cid>().is_ok() {
+            format!("{module} is a CID, and no station is asked here: give the path of a .wasm file, or one of {}", prepare::bundled())
+        } else {
+            prepare::unknown_module(module)
+        })),
+        None => read_module(path),
     }
 }
 
@@ -129,7 +150,18 @@ fn judgement(report: &Inspection) -> String {
     let verdict = Line(report.refused.as_deref().unwrap_or("runs on this profile"));
     let needs = report.needs.map(|needs| format!("needs    {} of memory and {} of fuel before it runs\n", size(needs.memory_bytes), needs.fuel));
     let needs = needs.unwrap_or_default();
-    format!("cid      {}\nbytes    {}\nprofile  {}\nverdict  {verdict}\n{needs}", report.cid, report.bytes, report.profile)
+    // What is refused asks nothing.
+    let asks = if report.refused.is_none() { format!("asks     {}\n", asks(&report.asks)) } else { String::new() };
+    format!("cid      {}\nbytes    {}\nprofile  {}\nverdict  {verdict}\n{needs}{asks}", report.cid, report.bytes, report.profile)
+}
+
+/// What a module may ask a station for, and whether an experiment of it can be pure.
+fn asks(asks: &[&str]) -> String {
+    match asks {
+        [] => "nothing: it can be pure".to_owned(),
+        asks if asks.contains(&HTTP_FETCH) => asks.join(", "),
+        asks => format!("{}: it can be pure", asks.join(", ")),
+    }
 }
 
 async fn trial(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
@@ -257,13 +289,14 @@ fn words(trial: &Trial, with_output: bool) -> String {
     }
     let shown: String = trial.log.chars().skip(left_out).collect();
     text.extend(shown.lines().map(|line| format!("log      {}\n", Line(line))));
+    text.extend(trial.progress.iter().map(|said| format!("progress {} %: {}\n", percent(said.permille), Line(&said.message))));
     text.extend(trial.requests.iter().flat_map(|asked| &asked.records).map(|record| format!("asked    {}\n", request(record))));
     let form = match &trial.output {
         results::Output::Value(_) => trial.output_form.name().to_owned(),
         results::Output::Raw(raw) => raw.reason.clone(),
         results::Output::Elsewhere(_) => String::new(),
     };
-    text.push_str(&format!("form     {} bytes, {}\n", trial.output_bytes, Line(&form)));
+    text.push_str(&format!("form     {}, {}\n", count(trial.output_bytes, "byte"), Line(&form)));
     if matches!(trial.output, results::Output::Raw(_)) && trial.output_form == OutputForm::DagCbor && trial.outcome == "completed" {
         text.push_str("         if that is what it is to write, say output = \"text\", \"json\" or \"bytes\" in the experiment file\n");
     }
@@ -277,11 +310,17 @@ fn words(trial: &Trial, with_output: bool) -> String {
     text
 }
 
+/// Of a thousand, as people say it: `70`, `70.5`.
+fn percent(permille: u32) -> String {
+    let (whole, tenth) = (permille / 10, permille % 10);
+    if tenth == 0 { whole.to_string() } else { format!("{whole}.{tenth}") }
+}
+
 /// A request in a line: what came of it, from where and how soon. A guest chose the URL.
 fn request(record: &RequestRow) -> String {
     let came = match (&record.error, record.status) {
         (Some(error), _) => record.detail.as_ref().map_or_else(|| error.clone(), |detail| format!("{error}: {detail}")),
-        (None, Some(status)) => format!("{status}, {} bytes", record.body_bytes),
+        (None, Some(status)) => format!("{status}, {}", count(record.body_bytes, "byte")),
         (None, None) => String::new(),
     };
     let ip = record.ip.as_ref().map_or(String::new(), |ip| format!(", from {ip}"));

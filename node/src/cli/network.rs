@@ -44,7 +44,8 @@ pub(super) fn run(home: &Home, command: &Command, output: &Output) -> Result<Exi
     let network =
         NetworkFile { name: parse(name)?, lan: *lan, bootstrap: bootstrap.clone(), topics: topics.iter().map(parse).collect::<Result<_, _>>()? };
     let text = toml::to_string(&network)?;
-    NetworkFile::parse(&text)?;
+    // It is no file yet.
+    NetworkFile::parse(&text).map_err(|error| Failure::new(error.reason))?;
     if let Some(address) = bootstrap.iter().find(|address| !*lan && !is_global(address)) {
         output.say(format!("bootstrap address {address} is not public, and without --lan no other station dials such an address"));
     }

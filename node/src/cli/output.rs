@@ -248,7 +248,12 @@ pub(super) fn shown(path: &Path) -> String {
 
 /// A line on standard error. Where nobody can read it, nobody can be told.
 fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", page(text));
+    let _ = complain_to(&mut io::stderr(), text);
+}
+
+/// The line with its end in one write: what several processes say to one terminal at a time stays one line each.
+fn complain_to(to: &mut impl Write, text: &str) -> io::Result<()> {
+    to.write_all(format!("{}\n", page(text)).as_bytes())
 }
 
 /// Where the log goes, an event at a time: each stays one line, whatever peers put into it.

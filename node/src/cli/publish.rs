@@ -206,7 +206,7 @@ async fn hand_in(client: &Client, path: &Path, kind: FileKind, output: &Output) 
     let column = |(name, kind): &(String, String)| format!("{} ({kind})", Line(name));
     let columns: Vec<String> = listed.columns.iter().map(column).collect();
     let columns = if columns.is_empty() { String::new() } else { format!(" with the columns {}", columns.join(", ")) };
-    output.say(format!("{}: {} inputs{columns}", path.display(), listed.count));
+    output.say(format!("{}: {}{columns}", path.display(), count(listed.count, "input")));
     if listed.columns.iter().any(|(_, kind)| kind != "text") {
         output.say("a column of numbers stays text with text = [\"NAME\"] under [jobs]");
     }
@@ -251,7 +251,7 @@ impl Upload {
         let bundled = match &parsed.module {
             ModuleRef::Bundled(name) => {
                 let bundled = BUNDLED.iter().find(|bundled| bundled.name == name.as_str());
-                Some(bundled.ok_or_else(|| named(&prepare::unknown_module(name)))?)
+                Some(bundled.ok_or_else(|| named(&prepare::unknown_module(name.as_str())))?)
             }
             ModuleRef::Path(_) | ModuleRef::Cid(_) => None,
         };
@@ -288,7 +288,7 @@ impl Upload {
             )));
         }
         let within = needs.map_or(Ok(()), |needs| needs.within(self.limits.memory_bytes, self.limits.fuel));
-        within.map_err(|refusal| Failure::new(format!("{called}: no job of it would begin: {}", trial::short_of(&refusal))))
+        within.map_err(|refusal| Failure::new(format!("{called}: no job of it would begin: {}", prepare::short_of(&refusal))))
     }
 
     /// The module to be looked at, and how it is called. A bundled one runs, and does so within limits that nobody lowered.

@@ -43,20 +43,23 @@ pub(super) enum PolicyCommand {
 }
 
 pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Result<Exit, Failure> {
+    let mut warnings = Vec::new();
     for target in &args.targets {
         let breadth =
             judge_pattern(target).map_err(|reason| Failure::new(format!("{target} can never be contacted, for {reason}: nothing was changed")))?;
         if breadth == Breadth::Wide {
-            output.say(format!("{target} is far and wide: whoever publishes for {} may have this machine contact any host there", Line(&args.who)));
+            let who = Line(&args.who);
+            warnings.push(format!("{target} is far and wide: whoever publishes for {who} may have this machine contact any host there"));
         }
     }
+    warnings.iter().for_each(|warning| output.say(warning));
     let grant = args.capability.map(|capability| (capability, args.targets.as_slice()));
     let edit = edit::allow(&readable(home)?, &subject(&args.who), grant, &bundled_names())?;
     let nothing = match args.capability {
         Some(_) => format!("{} is allowed all that already", Line(&args.who)),
         None => format!("{} was not denied: nothing was changed", Line(&args.who)),
     };
-    replace(home, &args.who, edit, &nothing, output).await
+    replace(home, &args.who, edit, (&nothing, &warnings), output).await
 }
 
 pub(super) async fn deny(home: &Home, args: &DenyArgs, output: &Output) -> Result<Exit, Failure> {
@@ -65,7 +68,7 @@ pub(super) async fn deny(home: &Home, args: &DenyArgs, output: &Output) -> Resul
         Some(capability) => format!("nothing to take back: {} is not allowed {capability}", Line(&args.who)),
         None => format!("{} is denied everything already", Line(&args.who)),
     };
-    replace(home, &args.who, edit, &nothing, output).await
+    replace(home, &args.who, edit, (&nothing, &[]), output).await
 }
 
 pub(super) async fn policy(home: &Home, command: &PolicyCommand, output: &Output) -> Result<Exit, Failure> {
@@ -133,8 +136,9 @@ fn subject(who: &str) -> Subject {
     who.parse().map_or_else(|_| Subject::Module(who.to_owned()), Subject::Requester)
 }
 
-/// Checks the new text before it replaces the old, tells the running station, and says what is different.
-async fn replace(home: &Home, who: &str, edit: Edit, nothing: &str, output: &Output) -> Result<Exit, Failure> {
+/// Checks the new text before it replaces the old, tells the running station, and says what is different, or `nothing`. People have seen the
+/// `warnings` by now.
+async fn replace(home: &Home, who: &str, edit: Edit, (nothing, warnings): (&str, &[String]), output: &Output) -> Result<Exit, Failure> {
     let Edit { text, changes, still_denied } = edit;
     let policy = Policy::parse(&text, &bundled_names())?;
     let changed = !changes.is_empty();
@@ -155,7 +159,8 @@ async fn replace(home: &Home, who: &str, edit: Edit, nothing: &str, output: &Out
         sentences.push(format!("a [[deny]] that names {} with others is left and still holds: edit policy.toml to lift it", Line(who)));
     }
     let hash: String = policy.hash().0.iter().map(|byte| format!("{byte:02x}")).collect();
-    output.show(&json!({ "changed": changed, "says": sentences, "running": running, "hash": hash }), |_| sentences.join("\n"));
+    let answer = json!({ "changed": changed, "says": sentences, "warnings": warnings, "running": running, "hash": hash });
+    output.show(&answer, |_| sentences.join("\n"));
     if changed {
         output.say(if running { "in force now" } else { "in force when the station starts" });
     }

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::layout::end_of;
 use super::output::{Exit, Failure, Output};
 use crate::api::operator;
-use crate::config::NetworkFile;
+use crate::config::{ConfigError, NetworkFile};
 use crate::platform::home::Home;
 use crate::platform::start::{self, Plan};
 use crate::platform::{trial, watch};
@@ -16,16 +16,19 @@ use crate::station::{Handle, Note};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A network file to use instead of the home's network.toml
+    /// A network file that becomes the home's network.toml once the station has started
     #[arg(long, value_name = "FILE")]
     network: Option<std::path::PathBuf>,
 }
 
 pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exit, Failure> {
     let network = args.network.as_deref().map(super::files::read_text).transpose()?;
-    let plan = match &network {
-        Some(text) => Plan::on(home, NetworkFile::parse(text)?)?,
-        None => Plan::of(home)?,
+    let plan = match (&network, &args.network) {
+        (Some(text), Some(path)) => {
+            let named = |error: ConfigError| ConfigError { file: path.display().to_string(), ..error };
+            Plan::on(home, NetworkFile::parse(text).map_err(named)?)?
+        }
+        _ => Plan::of(home)?,
     };
     let config = plan.config.clone();
     let sandbox = start::sandbox(home, None);

@@ -6,7 +6,7 @@ use super::output::{Exit, Failure, Output, shown};
 use super::pick::{ID_HELP, Source, not_running, short};
 use crate::numbers::count;
 use crate::platform::home::Home;
-use crate::printable::json;
+use crate::printable::{Line, json};
 use crate::results::{Results, Verdict, csv, html, ndjson, table};
 
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,14 @@ pub(super) fn tell(home: &Home, results: &Results, output: &Output) {
     }
     shortcomings(results).iter().for_each(|line| output.say(line));
     let more = home.call(&format!("results {} --format html -o report.html", short(&results.experiment)));
+    output.say(each(home, results));
     output.say(format!("{} of {} settled; more: {more}", results.settled, count(results.jobs, "job")));
+}
+
+/// Where that stands of which a table has no room.
+fn each(home: &Home, results: &Results) -> String {
+    let csv = home.call(&format!("results {} --format csv", short(&results.experiment)));
+    format!("times, network, isolation and requests of each execution: {csv}")
 }
 
 /// Jobs of which nothing came, whether or not somebody had begun them.
@@ -96,6 +103,10 @@ fn shortcomings(results: &Results) -> Vec<String> {
     let (jobs, mut lines) = (count(results.jobs, "job"), Vec::new());
     if failed > 0 {
         lines.push(format!("{failed} of {jobs} failed in the same way on enough stations: try one with `station module run`"));
+    }
+    let unsaid: Vec<&String> = results.rows.iter().filter_map(|row| row.no_answer.as_ref()).collect();
+    if let Some(reason) = unsaid.first() {
+        lines.push(format!("{} of {jobs} without an answer: {}", unsaid.len(), Line(reason)));
     }
     if short > 0 {
         lines.push(format!("{short} of {jobs} done by fewer stations than the experiment asks for"));
@@ -130,7 +141,10 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
             }
         }
         None => match format {
-            Format::Table => output.write(&text),
+            Format::Table => {
+                output.write(&text);
+                output.say(each(home, &results));
+            }
             Format::Json | Format::Ndjson => output.write(&json(&text)),
             Format::Csv | Format::Html => output.data(&text),
         },
@@ -148,5 +162,14 @@ mod tests {
         let results: Results = serde_json::from_value(super::super::tests::results(&["failed", "agreed"])).expect("results");
         let said = shortcomings(&results);
         assert!(said[0].starts_with("1 of 2 jobs failed in the same way on enough stations"), "{said:?}");
+    }
+
+    #[test]
+    fn jobs_whose_stations_agree_on_nothing_are_told_with_the_reason_and_end_with_their_own_code() {
+        let mut results: Results = serde_json::from_value(super::super::tests::results(&["certified", "certified"])).expect("results");
+        assert_eq!((shortcomings(&results), verdict_code(&results)), (Vec::new(), Exit::Done));
+        results.rows[1].no_answer = Some("no field\x1b[2J".to_owned());
+        assert_eq!(shortcomings(&results), ["1 of 2 jobs without an answer: no field\\u{1b}[2J"]);
+        assert_eq!(verdict_code(&results), Exit::Unanswered);
     }
 }

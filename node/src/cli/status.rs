@@ -90,7 +90,13 @@ fn rule(rule: &RuleBody) -> String {
     let used: Vec<String> =
         rule.used.iter().take(3).map(|(target, used)| format!("{}: {used}, {} left", Line(target), rule.per_day.saturating_sub(*used))).collect();
     let today = if used.is_empty() { "none today".to_owned() } else { format!("today {}", used.join("; ")) };
-    format!("{} {} to {}; {} requests a day to each; {today}", who.join(" of "), rule.capability, Line(&rule.targets.join(", ")), rule.per_day)
+    format!(
+        "{} {} to {}; {} a day to each; {today}",
+        who.join(" of "),
+        rule.capability,
+        Line(&rule.targets.join(", ")),
+        count(rule.per_day, "request")
+    )
 }
 
 fn experiments(status: &StatusBody, sheet: &mut Sheet, spelling: &Spelling) {
@@ -107,7 +113,9 @@ fn experiments(status: &StatusBody, sheet: &mut Sheet, spelling: &Spelling) {
     if status.outbox > 0 {
         sheet.line("receipts", &format!("{} to deliver", status.outbox));
     }
-    shown_of(&status.own, sheet, ("own", &format!("`{}`", spelling.call("experiments"))), Clone::clone);
+    if !status.own.is_empty() {
+        sheet.line("own", &format!("{}, see `{}`", count(status.own.len() as u64, "experiment"), spelling.call("experiments")));
+    }
 }
 
 fn experiment(call: &CallBody) -> String {
@@ -137,4 +145,4 @@ fn network(status: &StatusBody, sheet: &mut Sheet) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::cli) mod tests;

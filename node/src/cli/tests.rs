@@ -81,7 +81,7 @@ pub(super) fn results(verdicts: &[&str]) -> Value {
     let rows: Vec<Value> = (0..)
         .zip(verdicts)
         .map(|(index, verdict): (u64, _)| {
-            json!({ "index": index, "input": {}, "verdict": verdict, "agree": 0, "of": 0, "wanted": 0, "outcome": null, "answer": null, "readings": {}, "executions": [] })
+            json!({ "index": index, "input": {}, "verdict": verdict, "agree": 0, "of": 0, "answered": 0, "wanted": 0, "outcome": null, "answer": null, "readings": {}, "executions": [] })
         })
         .collect();
     json!({ "experiment": ID, "name": "n", "requester": "r", "class": "pure", "jobs": 2, "settled": rows.len(), "log": null, "published_at": "", "closed_at": null, "deadline_at": "",
@@ -357,4 +357,27 @@ async fn an_address_left_by_a_killed_station_is_no_station() {
     home.write("api.addr", &held.local_addr().expect("bound").to_string()).expect("written");
     assert_eq!(place.ask(&["status"]).await.0, Exit::NotRunning);
     assert_eq!(place.ask(&["id"]).await.0, Exit::Done);
+}
+
+#[tokio::test]
+async fn a_target_that_is_far_and_wide_is_warned_of_in_json_too() {
+    let place = Place::with_station().await;
+    let (_, wide) = place.ask(&["allow", "gateway-check", "http", "*", "a.example"]).await;
+    let warnings = wide["warnings"].as_array().expect("a list");
+    assert!(warnings.len() == 1 && warnings[0].as_str().is_some_and(|warning| warning.starts_with("* is far and wide")), "{wide}");
+    let (_, narrow) = place.ask(&["allow", "gateway-check", "http", "b.example"]).await;
+    assert_eq!(narrow["warnings"], json!([]));
+}
+
+#[tokio::test]
+async fn a_network_file_that_is_named_is_called_by_its_name_where_it_is_wrong() {
+    let place = Place::with_station().await;
+    let file = place.dir.path().join("broken.toml");
+    std::fs::write(&file, "name = \"x\"\ntopics = []\n").expect("written");
+    let (exit, answer) = place.ask(&["run", "--network", file.to_str().expect("UTF-8")]).await;
+    let said = answer["error"].as_str().expect("a failure");
+    assert!(exit == Exit::Failed && said.contains("broken.toml") && !said.contains("network.toml"), "{said}");
+    let (exit, answer) = place.ask(&["network", "new", "net", "--topic", "t", "--bootstrap", "/ip4/192.0.2.1/tcp/1"]).await;
+    let said = answer["error"].as_str().expect("a failure");
+    assert!(exit == Exit::Failed && said.contains("/p2p/<node id>") && !said.contains("network.toml"), "{said}");
 }

@@ -20,9 +20,9 @@ use tokio::time::Instant;
 
 use super::engine::ProcessEngine;
 use super::outside::RealOutside;
-use super::trial::{Plan, Trial, TrialError};
+use super::trial::{Plan, Said, Trial, TrialError};
 use crate::clock::Clock;
-use crate::engine::{Asker, Engine, EngineError, Own};
+use crate::engine::{Asker, Engine, EngineError, Own, Reply, Session, Step};
 use crate::executor::play;
 use crate::hostcalls::{Broker, BrokerConfig, Gate};
 use crate::outside::politeness::{Forgetful, Politeness};
@@ -63,7 +63,8 @@ pub async fn run(module: Vec<u8>, plan: Plan, granted: Granted) -> Result<Trial,
     };
     let engine = ProcessEngine::new(Sandbox::new(station_sandbox::Config::default()));
     let asker = Asker { requester: NOBODY, purse: Arc::new(Own) };
-    let mut session = engine.open(asker, job.module.cid, module).await.map_err(failed)?;
+    let session = engine.open(asker, job.module.cid, module).await.map_err(failed)?;
+    let mut session = Heard { session, progress: None };
     let tasks = Tasks::new();
     let mut broker = Broker::new(broker(&tasks), &job);
     let limits = &plan.limits;
@@ -76,10 +77,44 @@ pub async fn run(module: Vec<u8>, plan: Plan, granted: Granted) -> Result<Trial,
         pure: None,
     };
     let begun = Instant::now();
-    let done = play(session.as_mut(), load, &mut broker).await.map_err(failed)?;
+    let done = play(&mut session, load, &mut broker).await.map_err(failed)?;
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let requests = RequestsRead::of(&broker.finish());
-    Ok(Trial { requests, ..Trial::of(done, plan.form, plan.limits, duration_ms) })
+    Ok(Trial { requests, progress: session.progress, ..Trial::of(done, plan.form, plan.limits, duration_ms) })
+}
+
+/// A session whose guest's progress is heard to the last word: a broker leaves out what comes too often for a person.
+struct Heard {
+    session: Box<dyn Session>,
+    progress: Option<Said>,
+}
+
+impl Heard {
+    fn hear(progress: &mut Option<Said>, step: &Result<Step, EngineError>) {
+        if let Ok(Step::Call(call)) = step {
+            *progress = Said::by(call).or(progress.take());
+        }
+    }
+}
+
+impl Session for Heard {
+    fn start(&mut self, load: Load) -> BoxFuture<'_, Result<Step, EngineError>> {
+        let Self { session, progress } = self;
+        Box::pin(async move {
+            let step = session.start(load).await;
+            Self::hear(progress, &step);
+            step
+        })
+    }
+
+    fn step(&mut self, reply: Reply) -> BoxFuture<'_, Result<Step, EngineError>> {
+        let Self { session, progress } = self;
+        Box::pin(async move {
+            let step = session.step(reply).await;
+            Self::hear(progress, &step);
+            step
+        })
+    }
 }
 
 fn broker(tasks: &Tasks) -> BrokerConfig {
@@ -134,3 +169,6 @@ impl Gate for Asked {
 
     fn moved(&self, _: &Execution, _: u64, _: u64) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 use station_protocol::experiment::OutputForm;
+use station_protocol::hostcall::HTTP_FETCH;
 use station_protocol::limits::Limits;
 use station_protocol::receipt::Outcome;
 use station_sandbox::{CompileError, Done, HostCall, Load, Needs, PROFILE, Refusal, Reply, Sandbox, Step};
 
 use crate::library::BUNDLED;
+use crate::prepare::short_of;
 use crate::printable::Line;
 use crate::results::{Output, RequestsRead, outcome_word};
 
@@ -28,13 +30,6 @@ pub enum TrialError {
     Sandbox(String),
 }
 
-/// Why a module does not get to its first operator under a limit, with the key that raises it.
-#[must_use]
-pub fn short_of(refusal: &Refusal) -> String {
-    let key = if matches!(refusal, Refusal::FuelAtStart { .. }) { "fuel" } else { "memory" };
-    format!("{refusal}: raise [limits] {key}")
-}
-
 /// What a station would say of a module before running it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
@@ -45,6 +40,32 @@ pub struct Inspection {
     pub refused: Option<String>,
     /// What a job of it takes before its first operator, where it is not refused.
     pub needs: Option<Needs>,
+    /// The functions that it imports, and what it may ask of a station with them; none where it is refused.
+    pub imports: Vec<String>,
+    pub asks: Vec<&'static str>,
+}
+
+/// What the imports of a module let it ask of a station. The rest of the calls only serve these.
+fn asks(imports: &[String]) -> Vec<&'static str> {
+    let known = [("station_v1.submit", HTTP_FETCH), ("station_v1.progress", "progress"), ("station_v1.checkpoint", "checkpoint")];
+    known.into_iter().filter(|(import, _)| imports.iter().any(|own| own == import)).map(|(_, asks)| asks).collect()
+}
+
+/// How far a guest said it was: a stranger's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Said {
+    /// Of a thousand.
+    pub permille: u32,
+    pub message: String,
+}
+
+impl Said {
+    /// What a host call says of it, where it does.
+    #[must_use]
+    pub(super) fn by(call: &HostCall) -> Option<Self> {
+        let HostCall::Progress { permille, message } = call else { return None };
+        Some(Self { permille: (*permille).min(1_000), message: message.clone() })
+    }
 }
 
 /// How one run ended.
@@ -65,6 +86,9 @@ pub struct Trial {
     pub log: String,
     pub fuel: u64,
     pub duration_ms: u64,
+    /// The last that it said of its progress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Said>,
     /// What it was given.
     pub limits: Limits,
     /// The host's record of what it asked for, where it was granted something and asked.
@@ -84,6 +108,7 @@ impl Trial {
             log: String::from_utf8_lossy(&done.log).into_owned(),
             fuel: done.fuel,
             duration_ms,
+            progress: None,
             limits,
             requests: None,
         }
@@ -104,10 +129,15 @@ pub struct Plan {
 /// to look at.
 pub async fn noop(sandbox: Sandbox) -> Result<Trial, String> {
     let noop = BUNDLED.iter().find(|module| module.name == "noop").expect("noop is bundled");
-    let next = "look at the limits of this shell, service or container (`ulimit -a`, above all `ulimit -v`), then try `station doctor`";
     // An empty map.
     let plan = Plan { stdin: vec![0xa0], form: OutputForm::DagCbor, limits: Limits::default(), pure: true };
-    match run_in(sandbox, noop.bytes.to_vec(), plan).await {
+    judged(run_in(sandbox, noop.bytes.to_vec(), plan).await)
+}
+
+/// What a trial of the no-op says of this machine.
+pub(crate) fn judged(trial: Result<Trial, TrialError>) -> Result<Trial, String> {
+    let next = "look at the limits of this shell, service or container (`ulimit -a`, above all `ulimit -v`), then try `station doctor`";
+    match trial {
         Ok(trial) if trial.completed => Ok(trial),
         Ok(trial) => Err(format!("this machine can run no module: a no-op ended as {}; {next}", trial.outcome)),
         Err(error) => Err(format!("this machine can run no module: {error}; {next}")),
@@ -123,7 +153,10 @@ pub async fn inspect(module: Vec<u8>) -> Result<Inspection, TrialError> {
             Err(error @ CompileError::TooCostly(_)) => (Some(error.to_string()), None),
             Err(error) => return Err(TrialError::Sandbox(error.to_string())),
         };
-        Ok(Inspection { cid: station_car::unixfs::build(&module).root.to_string(), bytes: module.len(), profile: PROFILE, refused, needs })
+        // What is refused says nothing of itself that holds.
+        let imports = station_sandbox::look(&module).map(|sight| sight.imports).ok().filter(|_| refused.is_none()).unwrap_or_default();
+        let (cid, asks) = (station_car::unixfs::build(&module).root.to_string(), asks(&imports));
+        Ok(Inspection { cid, bytes: module.len(), profile: PROFILE, refused, needs, imports, asks })
     })
     .await
 }
@@ -147,15 +180,19 @@ async fn run_in(sandbox: Sandbox, module: Vec<u8>, plan: Plan) -> Result<Trial, 
         let mut session = sandbox.open(&artefact).map_err(failed)?;
         let begun = Instant::now();
         let Limits { fuel, memory_bytes, wall_ms, output_bytes, .. } = limits;
-        let input = stdin;
+        let (input, mut progress) = (stdin, None);
         let mut step = session.start(Load { input, fuel, memory_bytes, wall_ms, output_bytes, pure: pure.then_some([0; 32]) }).map_err(failed)?;
         let done = loop {
             match step {
                 Step::Done(done) => break done,
-                Step::Call(call) => step = session.step(answer(&call)).map_err(failed)?,
+                Step::Call(call) => {
+                    progress = Said::by(&call).or(progress);
+                    step = session.step(answer(&call)).map_err(failed)?;
+                }
             }
         };
-        Ok(Trial::of(done, form, limits, u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)))
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Trial { progress, ..Trial::of(done, form, limits, duration_ms) })
     })
     .await
 }
@@ -170,3 +207,6 @@ fn answer(call: &HostCall) -> Reply {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, TrialError> + Send + 'static) -> Result<T, TrialError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| TrialError::Sandbox(error.to_string()))?
 }
+
+#[cfg(test)]
+mod tests;

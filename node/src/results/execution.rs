@@ -17,6 +17,7 @@ use station_protocol::log::HeldReceipt;
 
 use super::output::Output;
 use super::{outcome_word, to_word};
+use crate::numbers::count;
 
 /// Records of a transcript that results show; the rest is counted.
 const RECORDS_MAX: usize = 64;
@@ -235,6 +236,6 @@ impl Requests {
         let Some(read) = &self.read else { return format!("not here: {}", self.cid) };
         let errors: Vec<String> = read.errors.iter().map(|(error, times)| format!("{times} {error}")).collect();
         let errors = if errors.is_empty() { String::new() } else { format!(", {}", errors.join(", ")) };
-        format!("{} requests, {} bytes{errors}", read.count, read.body_bytes)
+        format!("{}, {}{errors}", count(read.count, "request"), count(read.body_bytes, "byte"))
     }
 }

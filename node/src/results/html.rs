@@ -9,7 +9,7 @@ use super::Results;
 use crate::page::{Cell, Column, Page, Table, escape, grouped, words};
 
 mod executions;
-mod groups;
+pub(super) mod groups;
 mod labels;
 mod logs;
 pub(super) mod readings;

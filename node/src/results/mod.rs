@@ -9,6 +9,7 @@ pub mod csv;
 mod execution;
 pub mod html;
 mod json;
+mod outcome;
 mod output;
 pub mod stats;
 pub mod table;
@@ -29,6 +30,7 @@ use station_protocol::{ExperimentId, Time};
 use crate::library::bundled_names;
 pub use execution::{ExecutionRow, RequestRow, Requests, RequestsRead, Seen, Stated};
 pub use json::{from_cbor, to_json};
+pub use outcome::remedy;
 pub use output::{Answer, Elsewhere, Output, Raw, RawContent};
 pub use stats::Quantiles;
 
@@ -101,7 +103,7 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn row(&self, job: &SettledJob, requests: &BTreeMap<LeaseNumber, RequestsRead>) -> Row {
         let form = self.experiment.output;
-        let Said { verdict, supporting, against, agree, of, outcome, answer } = said(job, form);
+        let Said { verdict, supporting, against, agree, of, outcome, answer, no_answer } = said(job, self.experiment);
         let (supporting, against): (BTreeSet<u64>, BTreeSet<u64>) = (supporting.into_iter().collect(), against.into_iter().collect());
         let agrees = |lease: u64| if supporting.contains(&lease) { Some(true) } else { against.contains(&lease).then_some(false) };
         let execution = |held: &HeldReceipt| {
@@ -111,7 +113,9 @@ impl<'a> Facts<'a> {
         let executions: Vec<ExecutionRow> = job.receipts.iter().map(execution).collect();
         let readings = self.report().into_iter().filter_map(|field| reading(&field, verdict, &executions).map(|reading| (field, reading))).collect();
         let wanted = self.experiment.class.executions() as usize;
-        Row { index: job.verdict.index, input: from_cbor(&job.input), verdict, agree, of, wanted, outcome, answer, readings, executions }
+        let answered = usable(&job.receipts).iter().filter(|held| held.receipt.body.outcome.is_answer()).count();
+        let (index, input) = (job.verdict.index, from_cbor(&job.input));
+        Row { index, input, verdict, agree, of, answered, wanted, outcome, answer, no_answer, readings, executions }
     }
 }
 
@@ -125,12 +129,17 @@ pub struct Row {
     /// Executions that say the same, of how many that count, of how many that the experiment asks for.
     pub agree: usize,
     pub of: usize,
+    /// Of those that count, how many came to an answer: a crash is none.
+    pub answered: usize,
     pub wanted: usize,
     /// How those that agree ended, like `completed`; nothing where nothing was decided.
     pub outcome: Option<String>,
     /// What they say: the output of a pure job, the `exact` fields of a measurement. Nothing where nothing was decided.
     #[serde(flatten)]
     pub answer: Option<Answer>,
+    /// Why those that agree give no answer although they came to their end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_answer: Option<String>,
     /// Quantiles of each reading over the agreeing executions, or over all that completed where nothing was decided.
     pub readings: BTreeMap<String, Quantiles>,
     pub executions: Vec<ExecutionRow>,
@@ -178,16 +187,18 @@ impl std::fmt::Display for Verdict {
 }
 
 impl Row {
-    /// Whether fewer stations answered than the experiment asks for.
+    /// Whether fewer stations answered than the experiment asks for. Of what failed everywhere, whether fewer say so.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        self.of < self.wanted
+        let told = if self.verdict == Verdict::Failed { self.of } else { self.answered };
+        told < self.wanted
     }
 
     /// Whether the job has the answer that was asked for, in the form that was promised, from as many stations as were asked for.
     #[must_use]
     pub fn is_answered(&self) -> bool {
-        matches!(self.verdict, Verdict::Agreed | Verdict::Certified | Verdict::Split) && !self.is_short() && self.malformed().is_none()
+        let is_told = matches!(self.verdict, Verdict::Agreed | Verdict::Certified | Verdict::Split);
+        is_told && !self.is_short() && self.malformed().is_none() && self.no_answer.is_none()
     }
 
     /// Whether the verdict says which executions are right.
@@ -223,11 +234,16 @@ impl Row {
         }
     }
 
-    /// How many agree: `3/3`, and `2/2 of 3` where fewer came than are wanted.
+    /// How many agree: `3/3`, `2/2 of 3` where fewer came than are wanted, and `1/3 (2 failed)` where some of them are no answers.
     #[must_use]
     pub fn agree_words(&self) -> String {
-        let wanted = if self.is_short() { format!(" of {}", self.wanted) } else { String::new() };
-        format!("{}/{}{wanted}", self.agree, self.of)
+        let wanted = if self.of < self.wanted { format!(" of {}", self.wanted) } else { String::new() };
+        let failed = match self.of.saturating_sub(self.answered) {
+            0 => String::new(),
+            _ if self.verdict == Verdict::Failed => String::new(),
+            failed => format!(" ({failed} failed)"),
+        };
+        format!("{}/{}{wanted}{failed}", self.agree, self.of)
     }
 }
 
@@ -265,12 +281,13 @@ impl Results {
         }
     }
 
-    /// The experiment in a few words: module, topic, when it was published and closed.
+    /// The experiment in a few words: module, engine profile, topic, when it was published and closed.
     #[must_use]
     pub fn facts_words(&self) -> String {
-        let module = self.module.name.clone().unwrap_or_else(|| self.module.cid.clone());
+        let Module { cid, name, .. } = &self.module;
+        let module = name.as_ref().map_or_else(|| cid.clone(), |name| format!("{name} ({cid})"));
         let end = self.closed_at.as_ref().map_or_else(|| format!("open until {}", self.deadline_at), |at| format!("closed {at}"));
-        format!("{module} on {} · published {} · {end}", self.topic, self.published_at)
+        format!("{module} under {} on {} · published {} · {end}", self.profile, self.topic, self.published_at)
     }
 }
 
@@ -306,15 +323,17 @@ struct Said {
     of: usize,
     outcome: Option<String>,
     answer: Option<Answer>,
+    no_answer: Option<String>,
 }
 
-fn said(job: &SettledJob, form: OutputForm) -> Said {
+fn said(job: &SettledJob, experiment: &Experiment) -> Said {
+    let form = experiment.output;
     let undecided = |verdict| {
         let (agree, of) = largest_of(&job.receipts);
-        Said { verdict, supporting: Vec::new(), against: Vec::new(), agree, of, outcome: None, answer: None }
+        Said { verdict, supporting: Vec::new(), against: Vec::new(), agree, of, outcome: None, answer: None, no_answer: None }
     };
     match &job.verdict.decision {
-        Decision::Measured { strata, .. } => measured(strata, job, form).unwrap_or_else(|| undecided(Verdict::Undecided)),
+        Decision::Measured { strata, .. } => measured(strata, job, experiment).unwrap_or_else(|| undecided(Verdict::Undecided)),
         Decision::Undecided { .. } => undecided(Verdict::Undecided),
         Decision::Expired { .. } => undecided(Verdict::Expired),
         Decision::Agreed { canonical, certificate, against } | Decision::Failed { canonical, certificate, against } => Said {
@@ -324,6 +343,7 @@ fn said(job: &SettledJob, form: OutputForm) -> Said {
             outcome: Some(outcome_word(&canonical.outcome)),
             // What a guest wrote before it failed is no answer.
             answer: if canonical.outcome.is_answer() { said_by(certificate, job, form).map(Answer::from) } else { None },
+            no_answer: None,
             supporting: certificate.to_vec(),
             against: against.to_vec(),
         },
@@ -346,7 +366,7 @@ fn largest_of(receipts: &[HeldReceipt]) -> (usize, usize) {
 }
 
 /// The leading group of all strata together: certified when every stratum has a majority for the same answer. Nothing of no strata.
-fn measured(strata: &[Stratum], job: &SettledJob, form: OutputForm) -> Option<Said> {
+fn measured(strata: &[Stratum], job: &SettledJob, experiment: &Experiment) -> Option<Said> {
     let leading: Vec<_> = strata.iter().filter_map(|stratum| stratum.groups.first().map(|group| (stratum.certified, group))).collect();
     let (_, largest) = leading.iter().max_by_key(|(_, group)| (group.outcome.is_answer(), group.receipts.len()))?;
     let same = |group: &Group| group.exact == largest.exact && group.outcome == largest.outcome;
@@ -359,10 +379,13 @@ fn measured(strata: &[Stratum], job: &SettledJob, form: OutputForm) -> Option<Sa
     };
     let groups = || strata.iter().flat_map(|stratum| stratum.groups.iter());
     let supporting: Vec<u64> = groups().filter(|group| same(group)).flat_map(|group| group.receipts.iter().copied()).collect();
-    // Where not one field could be read, the outputs may be none of the form.
-    let unread = || said_by(&supporting, job, form).filter(|output| matches!(output, Output::Raw(_))).map(Answer::from);
-    let raw = if largest.exact.is_empty() { unread() } else { None };
-    let answer = largest.exact.iter().map(|(field, value)| (field.to_string(), from_cbor(value))).collect::<serde_json::Map<_, _>>();
+    let (answer, no_answer) = match verdict {
+        Verdict::Failed => (None, None),
+        _ => match answered(largest, &supporting, job, experiment) {
+            Ok(answer) => (Some(answer), None),
+            Err(reason) => (None, Some(reason)),
+        },
+    };
     // Where places or stations differ nobody is right because more say so.
     let is_split = verdict == Verdict::Split;
     let against = || groups().filter(|group| !same(group)).flat_map(|group| group.receipts.iter().copied()).collect();
@@ -372,9 +395,29 @@ fn measured(strata: &[Stratum], job: &SettledJob, form: OutputForm) -> Option<Sa
         of: usable(&job.receipts).len(),
         against: if is_split { Vec::new() } else { against() },
         outcome: Some(outcome_word(&largest.outcome)),
-        answer: (verdict != Verdict::Failed).then(|| raw.unwrap_or(Answer::Value(Value::Object(answer)))),
+        answer,
+        no_answer,
         supporting: if is_split { Vec::new() } else { supporting },
     })
+}
+
+/// What the leading group says in its `exact` fields, or why that is nothing: a field that the file spells wrong is in no output.
+fn answered(leading: &Group, supporting: &[u64], job: &SettledJob, experiment: &Experiment) -> Result<Answer, String> {
+    let exact: Vec<String> = match &experiment.class {
+        Class::Measurement(measurement) => measurement.exact.iter().map(ToString::to_string).collect(),
+        Class::Pure(_) | Class::SelfVerifying { .. } => Vec::new(),
+    };
+    if !leading.exact.is_empty() {
+        let answer = leading.exact.iter().map(|(field, value)| (field.to_string(), from_cbor(value))).collect();
+        return Ok(Answer::Value(Value::Object(answer)));
+    }
+    match said_by(supporting, job, experiment.output) {
+        // Where not one field could be read, the outputs may be none of the form.
+        Some(Output::Raw(raw)) => Ok(Answer::Raw(raw)),
+        _ if exact.is_empty() => Ok(Answer::Value(Value::Object(serde_json::Map::new()))),
+        Some(Output::Elsewhere(elsewhere)) => Err(format!("their outputs are too large for [measurement] exact: {}", elsewhere.words())),
+        Some(Output::Value(_)) | None => Err(format!("their outputs have no field that [measurement] exact names: {}", exact.join(", "))),
+    }
 }
 
 /// The outcome as it is written on the wire, like `completed` or `trapped: unreachable`.

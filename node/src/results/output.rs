@@ -9,6 +9,7 @@ use station_protocol::Content;
 use station_protocol::experiment::OutputForm;
 
 use super::to_json;
+use crate::numbers::count;
 
 /// An output. In JSON it is one key of what it belongs to: `output`, `output_raw` or `output_elsewhere`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,6 +123,6 @@ impl Raw {
 impl Elsewhere {
     #[must_use]
     pub fn words(&self) -> String {
-        format!("{} bytes, not here: {}", self.bytes, self.cid)
+        format!("{}, not here: {}", count(self.bytes, "byte"), self.cid)
     }
 }

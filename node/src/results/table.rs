@@ -157,7 +157,7 @@ impl Layout {
 
     fn answer(self, row: &Row) -> String {
         match &row.answer {
-            None => NOTHING.to_owned(),
+            None => row.no_answer.as_ref().map_or_else(|| NOTHING.to_owned(), |reason| format!("{NOTHING} ({reason})")),
             Some(Answer::Value(value)) => match fields(value) {
                 Some(map) => map.iter().map(|(key, value)| format!("{key}={}", self.value(value))).collect::<Vec<_>>().join(" "),
                 None => self.value(value),
@@ -208,6 +208,13 @@ fn dissent(row: &Row) -> String {
     match nodes.len() {
         0 if row.executions.iter().all(|execution| execution.agrees.is_none()) => NOTHING.to_owned(),
         0 => NOBODY.to_owned(),
+        _ => named(&nodes),
+    }
+}
+
+/// The first of these stations, and how many there are beside.
+fn named(nodes: &[String]) -> String {
+    match nodes.len() {
         count if count <= NAMED_MAX => nodes.join(" "),
         count => format!("{} and {} more", nodes[..NAMED_MAX].join(" "), count - NAMED_MAX),
     }

@@ -212,6 +212,10 @@ fn two_crashes_do_not_outvote_the_one_station_that_answered_and_it_is_not_named_
     let row = only(&results);
     assert_eq!((row.verdict, row.agree, row.of, row.answer()), (Verdict::Split, 1, 3, &json!({ "verdict": "ok" })));
     assert!(dissenters(row).is_empty());
+    assert_eq!((row.answered, row.is_short(), row.is_answered()), (1, true, false), "two that crashed are no stations that answered");
+    let table = table::render(&results, false, None);
+    assert!(table.contains("split") && table.contains("1/3 (2 failed) say"), "{table}");
+    assert!(table.contains("2 executions ended with trapped: unreachable: try the job with `station module run`\n"), "{table}");
 }
 
 #[test]
@@ -295,7 +299,8 @@ fn in_a_table_every_job_is_one_line_and_nothing_moves_the_cursor() {
             assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
             assert!(!text.contains('\u{202e}'), "{text:?}");
             if width.is_none() {
-                let rest = usize::from(!results.report.is_empty());
+                // Of the split one also who said what: a heading and two groups.
+                let rest = if results.report.is_empty() { 0 } else { 1 + 3 };
                 assert_eq!(text.lines().count(), 4 + rest, "header, rule, one job, the note on readings and the experiment:\n{text}");
             }
         }

@@ -21,6 +21,10 @@ async fn a_word_that_is_no_command_or_flag_is_wrong_usage_with_what_was_meant() 
         Mistake::new(&["network", "new", "--topic", "t"], 2, &["<NAME>"]),
         Mistake::new(&["network", "new", "net", "--topic", "t", "--bootstrap", "127.0.0.1:4710"], 2, &["127.0.0.1:4710", "--bootstrap"]),
         Mistake::new(&["network", "show"], 2, &["show"]),
+        Mistake::new(&["pause", "--for", "x"], 2, &["x", "--for", "10m"]),
+        Mistake::new(&["allow", "gateway-check", "http", "https://a.example"], 2, &["https://a.example", "is not a target", "*.domain"]),
+        Mistake::new(&["allow", "gateway-check", "htpt", "a.example"], 2, &["htpt", "write http"]),
+        Mistake::new(&["module", "run", "noop", "--grant", "http", "https://a.example"], 2, &["https://a.example", "is not a target"]),
     ];
     make_all(&home, dir.path(), mistakes).await;
 }
@@ -38,6 +42,42 @@ async fn a_network_that_could_not_work_is_not_written() {
     ];
     make_all(&home, dir.path(), mistakes).await;
     assert_eq!(std::fs::read_to_string(dir.path().join("there.toml")).expect("there"), "mine");
+}
+
+#[tokio::test]
+async fn what_is_no_module_is_told_with_what_could_be_one() {
+    let (dir, home) = ready().await;
+    std::fs::create_dir(dir.path().join("empty")).expect("made");
+    let cid = "bafkreihq3yzb3mh3hj4w2hnmrz6e4xpfsmpqoxe5fc5mxr2yheaaccyyqr";
+    let names = &["no bundled module is called nope", "gateway-check, noop, primes", "./nope.wasm"];
+    let mistakes = vec![
+        Mistake::new(&["module", "inspect", "nope"], 1, names),
+        Mistake::new(&["module", "run", "nope"], 1, names),
+        Mistake::new(&["module", "inspect", cid], 1, &[cid, "is a CID", "primes"]),
+        Mistake::new(&["module", "inspect", "{dir}/nope.wasm"], 1, &["nope.wasm", "No such file", "station module build"]),
+        Mistake::new(&["module", "build", "{dir}/empty"], 1, &["empty", "has a Cargo.toml"]).never(&["rustup"]),
+        Mistake::new(&["module", "build", "{dir}/none"], 1, &["none", "No such file"]).never(&["rustup"]),
+    ];
+    make_all(&home, dir.path(), mistakes).await;
+}
+
+#[tokio::test]
+async fn a_file_that_a_command_reads_is_called_by_its_own_name() {
+    let (dir, home) = ready().await;
+    write(dir.path(), "broken.toml", "name = \"x\"\ntopcis = [\"t\"]\n");
+    make_all(
+        &home,
+        dir.path(),
+        vec![Mistake::new(&["run", "--network", "{dir}/broken.toml"], 1, &["broken.toml", "topcis"]).never(&["network.toml"])],
+    )
+    .await;
+    for (policy, word) in [("[budgte]\n", "budgte"), ("[budget]\nmemroy = \"1MiB\"\n", "memroy"), ("[[alow]]\n", "alow")] {
+        home.write("policy.toml", policy);
+        let says: &'static [&'static str] = Box::leak(Box::new([word]));
+        let commands = [&["run"][..], &["policy", "show"], &["allow", "gateway-check", "http", "a.example"], &["deny", "primes"]];
+        make_all(&home, dir.path(), commands.map(|typed| Mistake::new(typed, 1, says)).into()).await;
+        assert_eq!(std::fs::read_to_string(home.dir().join("policy.toml")).expect("there"), policy, "a spoilt file is not written over");
+    }
 }
 
 #[tokio::test]

@@ -60,6 +60,21 @@ async fn a_port_that_is_taken_is_told_with_the_setting_that_moves_it() {
 }
 
 #[tokio::test]
+async fn a_second_home_that_listens_where_a_station_runs_already_is_refused() {
+    let (_dir, first) = ready().await;
+    let (_other, second) = ready().await;
+    // A port that was free a moment ago: whoever takes it meanwhile fails the first start and not what is tested.
+    let port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").port();
+    let settings = format!("listen = [\"/ip4/127.0.0.1/tcp/{port}\"]\napi = \"127.0.0.1:0\"\n");
+    first.write("station.toml", &settings);
+    second.write("station.toml", &settings);
+    let running = first.run().await;
+    make_all(&second, second.dir(), vec![Mistake::new(&["run"], 1, &["cannot listen", "in use", "set another `listen` in station.toml"])]).await;
+    assert!(first.ask(&["status"]).await["node"].is_string(), "the first one does not notice");
+    drop(running);
+}
+
+#[tokio::test]
 async fn a_stranger_on_the_port_of_a_killed_station_is_no_station() {
     let (_dir, home) = ready().await;
     for page in ["HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>", "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "220 mail\r\n"] {

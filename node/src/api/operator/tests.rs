@@ -198,3 +198,44 @@ fn peers_are_told_by_their_path_and_reach_by_who_came() {
     assert!(reach(&Status { reached: 3, ..Status::default() }).says.contains("3 times"));
     assert!(reach(&Status::default()).says.contains("knows no address"));
 }
+
+#[test]
+fn each_standing_of_an_experiment_is_said_with_its_reason() {
+    use station_protocol::work::ClaimRefused;
+    let said = |standing| super::super::explain::standing(&summary(standing));
+    let open = |change: fn(&mut Summary)| {
+        let mut summary = summary(Standing::Open);
+        change(&mut summary);
+        super::super::explain::standing(&summary)
+    };
+    let refused = Standing::Refused { reason: ClaimRefused::NotSampled, seq: 1 };
+    for (says, expected) in [
+        (open(|_| {}), "open"),
+        (open(|summary| summary.claimed = true), "claimed; nothing to do now"),
+        (open(|summary| (summary.running, summary.outbox) = (2, 1)), "2 running, 0 queued, 1 receipt to deliver"),
+        (open(|summary| summary.queued = 1), "0 running, 1 queued, 0 receipts to deliver"),
+        (said(Standing::Declined(DeclineReason::Target)), "declined: target"),
+        (said(Standing::NotSampled), "not asked: the present Call asks other stations"),
+        (said(refused), "refused by the requester until its next Call: not_sampled"),
+        (said(Standing::Final(ClaimRefused::Labels)), "refused by the requester: labels"),
+        (said(Standing::Late), "its deadline has passed"),
+        (said(Standing::Closed), "closed"),
+    ] {
+        assert_eq!(says, expected);
+    }
+}
+
+#[test]
+fn what_is_at_work_comes_first_and_what_is_over_last_whatever_their_hashes_are() {
+    let named = |name: &str, standing, running| Summary { name: Text::cut(name), running, ..summary(standing) };
+    let mut calls = vec![
+        named("c", Standing::Closed, 0),
+        named("b", Standing::Closed, 0),
+        named("z", Standing::Open, 1),
+        named("d", Standing::NotSampled, 0),
+        named("a", Standing::Late, 0),
+        named("e", Standing::Open, 0),
+    ];
+    in_order(&mut calls);
+    assert_eq!(calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>(), ["z", "d", "e", "a", "b", "c"]);
+}

@@ -101,6 +101,17 @@ fn told(outputs: &[Value]) -> Results {
 }
 
 #[test]
+fn a_station_that_signed_several_receipts_is_counted_once() {
+    let answer = serde_json::json!({ "verdict": "ok" });
+    let mut results = told(&[answer.clone(), answer.clone(), answer]);
+    assert_eq!(signed(&results, 8), "1 of 8 stations signed 3 receipts");
+    results.rows[0].executions[2].node = "m".into();
+    assert_eq!(signed(&results, 8), "2 of 8 stations signed 3 receipts");
+    results.rows[0].executions.truncate(1);
+    assert_eq!(signed(&results, 8), "1 of 8 stations signed 1 receipt");
+}
+
+#[test]
 fn a_gateway_that_no_station_asked_is_told_with_the_reason() {
     let refused = serde_json::json!({ "verdict": "refused_by_host", "raw": { "detail": "this station's resolver does not answer" } });
     let answered = serde_json::json!({ "verdict": "unreachable", "raw": { "detail": "the connection was refused" } });
@@ -133,9 +144,11 @@ fn row(url: &str) -> Row {
         verdict: Verdict::Certified,
         agree: 0,
         of: 0,
+        answered: 0,
         wanted: 1,
         outcome: None,
         answer: None,
+        no_answer: None,
         readings: std::collections::BTreeMap::default(),
         executions: Vec::new(),
     }

@@ -18,6 +18,7 @@ fn ran(outcome: &str, written: &[u8]) -> Trial {
         log: String::new(),
         fuel: 7,
         duration_ms: 1,
+        progress: None,
         limits: Limits::default(),
         requests: None,
     }
@@ -93,10 +94,68 @@ fn limits_and_input_come_from_the_experiment_and_then_from_what_stands_beside_it
     assert!(refused.message.contains("fuel") && refused.exit == Exit::Usage, "{}", refused.message);
 }
 
+fn inspected(refused: Option<&str>, needs: Option<station_sandbox::Needs>, asks: &[&'static str]) -> Inspection {
+    let (cid, refused) = ("bafy".to_owned(), refused.map(str::to_owned));
+    Inspection { cid, bytes: 8, profile: "p", refused, needs, imports: Vec::new(), asks: asks.to_vec() }
+}
+
+#[test]
+fn what_a_module_may_ask_for_is_shown_and_whether_it_can_be_pure() {
+    for (asks, says) in [
+        (&["http.fetch", "progress"][..], "asks     http.fetch, progress\n"),
+        (&["progress"], "asks     progress: it can be pure\n"),
+        (&[], "asks     nothing: it can be pure\n"),
+    ] {
+        let report = inspected(None, None, asks);
+        assert!(judgement(&report).ends_with(says), "{}", judgement(&report));
+        assert_eq!(serde_json::to_value(&report).expect("it has JSON")["asks"], serde_json::json!(asks));
+    }
+}
+
+#[test]
+fn the_last_progress_is_shown_as_the_guests_words() {
+    let said = |permille, message: &str| {
+        let progress = Some(trial::Said { permille, message: message.to_owned() });
+        Trial { progress, ..ran("completed", b"\xf6") }
+    };
+    assert!(words(&said(700, "second half"), true).contains("progress 70 %: second half\n"));
+    let hostile = words(&said(705, HOSTILE), true);
+    assert!(hostile.contains("progress 70.5 %: it imports") && hostile.matches("\nverdict").count() == 0, "{hostile}");
+    assert!(hostile.chars().all(|c| c == '\n' || !is_unprintable(c)), "{hostile:?}");
+    let json = serde_json::to_value(said(700, "second half")).expect("it has JSON");
+    assert_eq!(json["progress"], serde_json::json!({ "permille": 700, "message": "second half" }));
+    assert!(!words(&ran("completed", b"\xf6"), true).contains("progress"), "who said nothing");
+}
+
+#[test]
+fn a_word_that_is_no_module_gets_the_names_there_are_and_a_cid_what_is_wanted() {
+    let refused = |module: &str| bytes(module).expect_err("there is none").message;
+    let word = refused("nope-and-never-there");
+    assert!(BUNDLED.iter().all(|module| word.contains(module.name)) && word.contains("\"./nope-and-never-there.wasm\""), "{word}");
+    let cid = station_car::unixfs::build(b"a module").root.to_string();
+    let said = refused(&cid);
+    assert!(["is a CID", "the path of a .wasm file", "primes"].iter().all(|part| said.contains(part)), "{said}");
+    for path in ["./nope", "nope.wasm", "no/pe"] {
+        assert!(refused(path).contains("station module build"), "{}", refused(path));
+    }
+}
+
+#[test]
+fn a_folder_of_which_cargo_can_build_nothing_is_told_as_that() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let said = has_manifest(dir.path()).expect_err("it is empty").message;
+    assert!(said.contains("has a Cargo.toml") && !said.contains("rustup"), "{said}");
+    assert!(has_manifest(&dir.path().join("none")).is_err_and(|failure| failure.message.contains("No such file")));
+    std::fs::write(dir.path().join("Cargo.toml"), "").expect("written");
+    let below = dir.path().join("below");
+    std::fs::create_dir(&below).expect("made");
+    assert!(has_manifest(&below).is_ok(), "a workspace builds its members");
+}
+
 #[test]
 fn a_refusal_cannot_say_that_the_module_runs() {
-    let report = Inspection { cid: "bafy".to_owned(), bytes: 8, profile: "p", refused: Some(HOSTILE.to_owned()), needs: None };
-    let text = judgement(&report);
+    let text = judgement(&inspected(Some(HOSTILE), None, &[]));
+    assert!(!text.contains("asks"), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("verdict")).count(), 1, "{text}");
     assert!(text.chars().all(|c| c == '\n' || !is_unprintable(c)), "{text:?}");
 }
@@ -104,8 +163,8 @@ fn a_refusal_cannot_say_that_the_module_runs() {
 #[test]
 fn what_a_module_needs_to_begin_is_shown_and_limits_below_it_say_how_to_give_it_more() {
     let needs = station_sandbox::Needs { fuel: 9_000, memory_bytes: 3 << 20 };
-    let report = Inspection { cid: "bafy".to_owned(), bytes: 8, profile: "p", refused: None, needs: Some(needs) };
-    assert!(judgement(&report).ends_with("needs    3 MiB of memory and 9000 of fuel before it runs\n"), "{}", judgement(&report));
+    let text = judgement(&inspected(None, Some(needs), &[]));
+    assert!(text.contains("needs    3 MiB of memory and 9000 of fuel before it runs\n"), "{text}");
     for (memory, fuel, words) in
         [(1 << 20, 9_000, ["3 MiB at the start", "[limits] memory", "--memory"]), (3 << 20, 8_999, ["9000 fuel", "[limits] fuel", "--fuel"])]
     {

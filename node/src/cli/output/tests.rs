@@ -35,6 +35,29 @@ impl Write for Kept {
     }
 }
 
+/// Keeps each write by itself.
+#[derive(Default)]
+struct Writes(Vec<String>);
+
+impl Write for Writes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.push(String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_line_on_standard_error_is_one_write_so_that_two_processes_do_not_share_a_line() {
+    let mut writes = Writes::default();
+    for text in ["one", "two\nlines"] {
+        complain_to(&mut writes, text).expect("it takes all");
+    }
+    assert_eq!(writes.0, ["one\n", "two\nlines\n"]);
+}
+
 #[test]
 fn no_color_turns_colour_off_unless_it_is_empty() {
     assert!(wants_colour(None, true));

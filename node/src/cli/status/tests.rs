@@ -12,7 +12,8 @@ fn row(requester: &str, module: &str) -> Value {
             { "host": "evil\u{1b}[2J.example", "requests": 0, "bytes": 0, "refused": { "not_granted": 1 } }] })
 }
 
-fn status() -> StatusBody {
+/// A station at work, in every respect.
+pub(in crate::cli) fn status() -> StatusBody {
     let call = |name: &str, running: usize, standing: &str| {
         json!({ "experiment": "bafyexperiment", "name": name, "requester": NODE, "topic": "ipfs-gateways", "module": "bafymodule",
             "module_name": "gateway-check", "needs": ["http dweb.link:443"], "running": running, "queued": 0, "outbox": 0, "standing": standing })
@@ -97,13 +98,34 @@ fn what_is_left_out_is_where_the_page_says_it_is() {
     let first = hosts[0].clone();
     hosts.extend((0..20).map(|n| crate::api::page::HostBody { host: Some(format!("{n}.example")), ..first.clone() }));
     (status.peers, status.budgets.rules) = (vec![peer; 9], vec![rule; 9]);
-    status.own = vec!["bafy".to_owned(); 9];
+    status.own = (1..=9).map(|n| format!("bafy{n}")).collect();
     let page = render(&status, Some(300), &Spelling::of("/else".to_owned()));
     let after =
         |label: &str| page.lines().skip_while(|line| !line.starts_with(label)).find(|line| line.contains(" more, see ")).expect(label).to_owned();
     assert!(after("contacted").ends_with("see `station activity --home /else` and --json"), "{page}");
-    assert!(after("own").ends_with("and 1 more, see `station experiments --home /else`"), "{page}");
+    assert!(page.contains("9 experiments, see `station experiments --home /else`") && !page.contains("bafy9"), "{page}");
     for label in ["peers", "allowed"] {
         assert!(after(label).ends_with("and 1 more, see --json"), "{label}:\n{page}");
+    }
+}
+
+#[test]
+fn a_clock_that_differs_from_that_of_others_is_said_before_the_station_and_where_it_does_not_nothing_is() {
+    let mut status = status();
+    assert!(!render(&status, Some(200), &Spelling::default()).lines().any(|line| line.starts_with("clock")));
+    status.clock = Some("this clock is 2 min behind that of 2 peers: set it".to_owned());
+    let page = render(&status, Some(200), &Spelling::default());
+    let at = |word: &str| page.lines().position(|line| line.starts_with(word)).unwrap_or_else(|| panic!("{word} is not in\n{page}"));
+    assert!(at("clock") < at("station") && page.contains("2 min behind that of 2 peers"), "{page}");
+}
+
+#[test]
+fn one_of_a_thing_is_no_many() {
+    let mut status = status();
+    (status.budgets.rules[0].per_day, status.own) = (1, vec!["bafy1".to_owned()]);
+    status.topics.insert("ipfs-gateways".to_owned(), 1);
+    let page = render(&status, Some(300), &Spelling::default());
+    for one in ["; 1 request a day to each", "1 experiment, see `station experiments`", "ipfs-gateways: 1 station\n"] {
+        assert!(page.contains(one), "{one:?} is not in\n{page}");
     }
 }

@@ -23,7 +23,7 @@ pub(super) const FIELDS_MAX: usize = 6;
 
 /// How an execution stands to its job's verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(in crate::results) enum Standing {
     Agrees,
     Differs,
     /// Nothing was decided.
@@ -61,8 +61,11 @@ pub(super) fn standing(row: &Row, execution: &ExecutionRow) -> Standing {
     }
 }
 
+/// What the members of a group have in common: outcome, what is compared of the output, and of a pure job the fuel.
+pub(in crate::results) type Key = (String, String, u64);
+
 /// Which part of an output is compared.
-pub(super) enum Exact {
+pub(in crate::results) enum Exact {
     Whole,
     Fields(BTreeSet<String>),
     /// A measurement that has no answer yet, which would say its fields: all but its readings.
@@ -70,7 +73,7 @@ pub(super) enum Exact {
 }
 
 impl Exact {
-    pub(super) fn of(results: &Results) -> Self {
+    pub(in crate::results) fn of(results: &Results) -> Self {
         if results.class != "measurement" {
             return Self::Whole;
         }
@@ -79,7 +82,7 @@ impl Exact {
     }
 
     /// Nothing where the guest wrote nothing.
-    fn said(&self, execution: &ExecutionRow) -> Option<Answer> {
+    pub(in crate::results) fn said(&self, execution: &ExecutionRow) -> Option<Answer> {
         let output = execution.output.as_ref()?;
         Some(match (self, output) {
             (Self::Fields(fields), Output::Value(value)) => Answer::Value(told::kept(value, |field| fields.contains(field))),
@@ -88,7 +91,7 @@ impl Exact {
         })
     }
 
-    fn key(&self, execution: &ExecutionRow) -> (String, String, u64) {
+    fn key(&self, execution: &ExecutionRow) -> Key {
         let (said, fuel) = match (self, self.said(execution)) {
             (Self::Whole, said) => (serde_json::to_string(&said).expect("our own types have JSON"), execution.fuel),
             // Of a measurement only fields are compared: whatever has none of them is alike.
@@ -98,20 +101,25 @@ impl Exact {
         (execution.outcome.clone(), said, fuel)
     }
 
-    /// The groups of `row` as HTML: those who agree, those who differ, the larger first.
-    pub(super) fn who_said_what(&self, row: &Row) -> String {
+    /// The groups of `row`, none empty: those who agree, those who differ, the larger first.
+    pub(in crate::results) fn groups<'a>(&self, row: &'a Row) -> Vec<((Standing, Key), Vec<&'a ExecutionRow>)> {
         let mut groups: BTreeMap<_, Vec<&ExecutionRow>> = BTreeMap::new();
         for execution in &row.executions {
             groups.entry((standing(row, execution), self.key(execution))).or_default().push(execution);
         }
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by_key(|((standing, _), members)| (*standing, std::cmp::Reverse(members.len())));
+        groups
+    }
+
+    /// The groups of `row` as HTML.
+    pub(super) fn who_said_what(&self, row: &Row) -> String {
+        let groups = self.groups(row);
         if groups.is_empty() {
             return "<span class=\"soft\">nobody</span>".to_owned();
         }
         // Equal answers that took different fuel are different answers of a pure job, and would look alike.
-        let alike =
-            |(outcome, said, _): &(String, String, u64)| groups.iter().filter(|((_, key), _)| key.0 == *outcome && key.1 == *said).count() > 1;
+        let alike = |(outcome, said, _): &Key| groups.iter().filter(|((_, key), _)| key.0 == *outcome && key.1 == *said).count() > 1;
         let mut html: String = groups
             .iter()
             .take(GROUPS_MAX)

@@ -62,7 +62,11 @@ fn verdict(row: &Row) -> Cell {
 
 fn says(row: &Row) -> String {
     match row.verdict {
-        Verdict::Agreed | Verdict::Certified => row.answer.as_ref().map_or_else(|| "–".to_owned(), |said| answer(said, "<br>")),
+        Verdict::Agreed | Verdict::Certified => match (&row.answer, &row.no_answer) {
+            (Some(said), _) => answer(said, "<br>"),
+            (None, Some(reason)) => format!("– <span class=\"soft\">({})</span>", escape(reason)),
+            (None, None) => "–".to_owned(),
+        },
         Verdict::Split => "they differ".to_owned(),
         Verdict::Failed | Verdict::Undecided | Verdict::Expired => "–".to_owned(),
     }

@@ -1,16 +1,22 @@
-//! What stands under a table: how readings are meant, outputs in another form, the logs of what failed, and when all this was.
+//! What stands under a table: how readings are meant, outputs in another form, how executions ended that are no answers, who differs, the
+//! logs of what failed, and when all this was.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use station_protocol::experiment::OutputForm;
 
 use crate::numbers::count;
-use crate::page::words::tail;
+use crate::page::words::{cut, tail};
 use crate::printable::Line;
-use crate::results::{ExecutionRow, Output, Raw, Results};
+use crate::results::html::groups::{Exact, Standing};
+use crate::results::{Answer, ExecutionRow, Output, Raw, Results, Verdict, fields, remedy, value_words};
 
 /// Reasons that are told why outputs are not in their form; the rest are counted.
 const REASONS_MAX: usize = 3;
+/// Split jobs whose groups are named, groups of each, and characters of what one says; the other formats have all.
+const SPLITS_MAX: usize = 5;
+const GROUPS_MAX: usize = 4;
+const SAID_WIDTH_MAX: usize = 160;
 /// Logs of failed executions that are shown; the other formats have all that came.
 const LOGS_MAX: usize = 3;
 /// Last lines of a log that are shown, and characters of each.
@@ -22,6 +28,8 @@ pub(super) fn under(results: &Results, text: &mut String) {
         text.push_str("readings: p50 / p95 of the stations that agree; of all where nothing was decided\n");
     }
     malformed(results, text);
+    ended(results, text);
+    splits(results, text);
     logs(results, text);
     text.push_str(&format!("{}\n", Line(&results.facts_words())));
 }
@@ -53,6 +61,66 @@ fn malformed(results: &Results, text: &mut String) {
     }
 }
 
+/// How those executions ended that keep jobs from an answer: how many of each kind, and what would help. Of what failed everywhere the table
+/// says it.
+fn ended(results: &Results, text: &mut String) {
+    let open = results.rows.iter().filter(|row| row.verdict != Verdict::Failed && !row.is_answered());
+    let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
+    for execution in open.flat_map(|row| &row.executions).filter(|execution| !execution.is_completed()) {
+        *ends.entry(&execution.outcome).or_default() += 1;
+    }
+    let mut ends: Vec<(&str, u64)> = ends.into_iter().collect();
+    ends.sort_by_key(|(_, executions)| std::cmp::Reverse(*executions));
+    for (outcome, executions) in ends.iter().take(REASONS_MAX) {
+        let next = remedy(outcome).map(|next| format!(": {next}")).unwrap_or_default();
+        text.push_str(&format!("{} ended with {}{next}\n", count(*executions, "execution"), Line(outcome)));
+    }
+    let rest: u64 = ends.iter().skip(REASONS_MAX).map(|(_, executions)| executions).sum();
+    if rest > 0 {
+        text.push_str(&format!("{} ended in other ways\n", count(rest, "execution")));
+    }
+}
+
+/// Who said what where stations differ: a cell has no room for it, and none of them is called wrong.
+fn splits(results: &Results, text: &mut String) {
+    let (exact, split) = (Exact::of(results), results.rows.iter().filter(|row| row.verdict == Verdict::Split));
+    for row in split.clone().take(SPLITS_MAX) {
+        text.push_str(&format!("job {} is split:\n", row.index));
+        let groups = exact.groups(row);
+        for ((standing, _), members) in groups.iter().take(GROUPS_MAX) {
+            let nodes: Vec<String> = members.iter().map(|execution| tail(&execution.node)).collect();
+            let not = if *standing == Standing::NotCounted { ", not counted" } else { "" };
+            let says = says(members[0], exact.said(members[0]).as_ref(), members.len());
+            text.push_str(&format!("  {} {}{not}: {}\n", members.len(), Line(&cut(&says, SAID_WIDTH_MAX)), Line(&super::named(&nodes))));
+        }
+        if groups.len() > GROUPS_MAX {
+            text.push_str(&format!("  and {}\n", count((groups.len() - GROUPS_MAX) as u64, "other group")));
+        }
+    }
+    let rest = split.count().saturating_sub(SPLITS_MAX);
+    if rest > 0 {
+        text.push_str(&format!("and {} so: the other formats have them\n", count(rest as u64, "other job")));
+    }
+}
+
+/// What a group of `members` executions like this one says, or how it ended.
+fn says(execution: &ExecutionRow, said: Option<&Answer>, members: usize) -> String {
+    if !execution.is_completed() {
+        return format!("ended with {}", execution.outcome);
+    }
+    let what = match said {
+        None => "nothing".to_owned(),
+        Some(Answer::Value(value)) => match fields(value) {
+            Some(map) if map.is_empty() => "nothing".to_owned(),
+            Some(map) => map.iter().map(|(key, value)| format!("{key}={}", value_words(value))).collect::<Vec<_>>().join(" "),
+            None => value_words(value),
+        },
+        Some(Answer::Raw(raw)) => raw.words(),
+        Some(Answer::Elsewhere(elsewhere)) => elsewhere.words(),
+    };
+    format!("{} {what}", if members == 1 { "says" } else { "say" })
+}
+
 /// The ends of some logs, each under the job and station it is of, and no two alike.
 fn logs(results: &Results, text: &mut String) {
     let failed = results.rows.iter().flat_map(|row| row.executions.iter().map(move |execution| (row, execution)));
@@ -70,6 +138,6 @@ fn logs(results: &Results, text: &mut String) {
         }
     }
     if distinct.len() > LOGS_MAX {
-        text.push_str(&format!("and {} other logs: --format json has them\n", distinct.len() - LOGS_MAX));
+        text.push_str(&format!("and {}: --format json has them\n", count((distinct.len() - LOGS_MAX) as u64, "other log")));
     }
 }

@@ -106,3 +106,72 @@ fn outputs_out_of_form_are_counted_by_their_reason_and_failed_runs_are_not() {
     let failed = of(vec![raw(4, Outcome::OutOfFuel, b"Hel")]);
     assert!(!failed.contains("output is") && !failed.contains("output = "), "{failed}");
 }
+
+#[test]
+fn an_exact_field_that_no_output_has_makes_no_answer_and_says_which_it_is() {
+    let misspelt = |output: &Value| {
+        let Class::Measurement(asked) = measurement(2) else { panic!("it measures") };
+        let exact = List::new(vec![Text::cut("verdcit")]).expect("one field");
+        let class = Class::Measurement(Measurement { exact, ..asked });
+        results(class, End::Exhausted, vec![completed(1, output), completed(2, output)])
+    };
+    let results = misspelt(&json!({ "verdict": "ok", "ttfb_ms": 5 }));
+    let row = only(&results);
+    assert_eq!((row.verdict, &row.answer, row.is_short(), row.is_answered()), (Verdict::Certified, &None, false, false));
+    assert!(row.no_answer.as_ref().is_some_and(|reason| reason.contains("[measurement] exact") && reason.contains("verdcit")), "{row:?}");
+    let table = table::render(&results, true, None);
+    assert!(table.contains("– (their outputs have no field") && !table.contains("\x1b[32m") && !table.contains(" say"), "{table}");
+    assert!(html::render(&results, html::Check::Kept).contains("verdcit"));
+    let line: Value = serde_json::from_str(&ndjson(&results)).expect("a line of JSON");
+    assert!(line.get("answer").is_none() && line["no_answer"].is_string(), "{line}");
+    let right = misspelt(&json!({ "verdcit": "ok" }));
+    assert_eq!((only(&right).answer(), only(&right).is_answered()), (&json!({ "verdcit": "ok" }), true));
+}
+
+#[test]
+fn a_measurement_that_asks_for_readings_alone_agrees_on_nothing_and_is_answered() {
+    let Class::Measurement(asked) = measurement(2) else { panic!("it measures") };
+    let class = Class::Measurement(Measurement { exact: List::new(Vec::new()).expect("no field"), ..asked });
+    let says = |ms: u64| json!({ "ttfb_ms": ms });
+    let results = results(class, End::Exhausted, vec![completed(1, &says(5)), completed(2, &says(7))]);
+    let row = only(&results);
+    assert_eq!((row.verdict, row.is_answered(), &row.no_answer, row.readings["ttfb_ms"].n), (Verdict::Certified, true, &None, 2));
+}
+
+#[test]
+fn a_job_without_an_answer_says_how_its_executions_ended_and_what_would_help() {
+    let ended = |station, outcome| receipt(station, "eu", outcome, &json!({}));
+    let late = |stations: std::ops::Range<u8>| stations.map(|station| ended(station, Outcome::TimedOut));
+    let receipts: Vec<_> = late(1..3).chain([ended(3, Outcome::OutOfFuel), completed(4, &json!({ "n": 1 }))]).collect();
+    for end in [End::Exhausted, End::Expired] {
+        let table = table::render(&results(Class::Pure(Trust::Fixed(2)), end, receipts.clone()), false, None);
+        let first = table.find("2 executions ended with timed_out: raise [limits] wall\n");
+        let second = table.find("1 execution ended with out_of_fuel: raise [limits] fuel\n");
+        assert!(first.is_some() && first < second, "the most first: {table}");
+    }
+    let enough = vec![completed(4, &json!({ "n": 1 })), completed(5, &json!({ "n": 1 }))].into_iter().chain(late(1..3)).collect();
+    let table = table::render(&results(Class::Pure(Trust::Fixed(2)), End::Exhausted, enough), false, None);
+    assert!(!table.contains("ended with"), "what has its answer needs no help: {table}");
+    let kinds = [Outcome::TimedOut, Outcome::Killed, Outcome::OutOfMemory, Outcome::OutOfFuel, Outcome::Exited(1)];
+    let many = (1..).zip(kinds).map(|(station, outcome)| ended(station, outcome)).collect();
+    let table = table::render(&results(Class::Pure(Trust::Fixed(2)), End::Expired, many), false, None);
+    assert_eq!((table.matches("1 execution ended with ").count(), table.matches("2 executions ended in other ways").count()), (3, 1), "{table}");
+}
+
+#[test]
+fn under_a_split_stands_who_said_what_within_a_bound() {
+    let tail = |station: u8| crate::page::words::tail(&key(station).node().to_string());
+    let says = |verdict: &str| json!({ "verdict": verdict, "ttfb_ms": 5 });
+    let crash = receipt(4, "eu", Outcome::OutOfFuel, &json!({}));
+    let receipts = vec![completed(1, &says("ok")), completed(2, &says("ok")), completed(3, &says("down\x1b[2J")), crash];
+    let table = table::render(&results(measurement(4), End::Exhausted, receipts), false, None);
+    assert!(table.contains(&format!("job 0 is split:\n  2 say verdict=ok: {} {}\n", tail(1), tail(2))), "{table}");
+    assert!(table.contains(&format!("  1 says verdict=down\\u{{1b}}[2J: {}\n", tail(3))), "{table}");
+    assert!(table.contains(&format!("  1 ended with out_of_fuel: {}\n", tail(4))), "{table}");
+    let each = (1..=9).map(|station: u8| completed(station, &says(&format!("{station}{}", "x".repeat(600))))).collect();
+    let table = table::render(&results(measurement(9), End::Exhausted, each), false, None);
+    assert!(table.contains("  and 5 other groups\n"), "{table}");
+    assert!(table.lines().skip_while(|line| !line.starts_with("job 0")).all(|line| line.chars().count() < 250), "{table}");
+    let agreed = results(measurement(1), End::Exhausted, vec![completed(1, &says("ok"))]);
+    assert!(!table::render(&agreed, false, None).contains("split"), "{agreed:?}");
+}

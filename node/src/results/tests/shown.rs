@@ -74,6 +74,9 @@ fn every_result_says_when_and_where_and_tells_the_stations_word_from_what_was_se
     }
     let (table, page) = (table::render(&results, false, None), html::render(&results, html::Check::Kept));
     assert!(table.contains("published 2026-12-30T22:33:19.000Z · closed 2026-12-30T22:33:21.000Z"), "{table}");
+    assert!(table.contains(&format!("{} under station-wasm-2 on topic", results.module.cid)), "{table}");
+    let bundled = Results { module: Module { name: Some("primes".to_owned()), ..results.module.clone() }, ..results.clone() };
+    assert!(bundled.facts_words().starts_with(&format!("primes ({}) under station-wasm-2 on topic", results.module.cid)));
     for cell in ["2026-12-30T22:33:20.000Z", "2026-12-30T22:33:20.071Z", "2 requests, 512 bytes, 1 dns", "198.51.7.0/24", "2026-12-30T22:33:19.000Z"]
     {
         assert!(page.contains(cell), "{cell} in {page}");
