@@ -73,6 +73,12 @@ impl Library {
         self.bundled.get(cid).copied()
     }
 
+    /// Whether `content` says another size of a bundled module than it has: who has to fetch it finds that out, and all must say the same.
+    #[must_use]
+    pub fn contradicts(&self, content: &Content) -> bool {
+        self.bundled(&content.cid).is_some_and(|bytes| bytes.len() as u64 != content.bytes)
+    }
+
     /// The file under `content`, if every block of it is here.
     pub async fn file(&self, content: &Content) -> Result<Option<Vec<u8>>, StoreError> {
         if let Some(bytes) = self.bundled(&content.cid) {

@@ -323,7 +323,10 @@ impl Gate for Operator {
     }
 
     fn contacted(&self, job: &Execution, url: &str, bytes: u64, error: Option<FetchError>) {
-        // What is no URL was sent to nobody.
+        // What this station could not do itself reached nobody, and what is no URL was sent to nobody.
+        if error == Some(FetchError::StationFailed) {
+            return;
+        }
         let Some(host) = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)) else { return };
         let refused =
             error.filter(|error| matches!(error, FetchError::NotGranted | FetchError::RefusedAddress | FetchError::Quota | FetchError::BadRequest));

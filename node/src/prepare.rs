@@ -3,6 +3,7 @@
 use station_protocol::Content;
 use station_protocol::bounded::Name;
 use station_protocol::capability::{Needs, TargetPattern};
+use station_protocol::experiment::Class;
 use station_protocol::experiment::file::{ExperimentFile, FileError, Listed};
 use station_protocol::jobs::JobsError;
 use station_protocol::requester::Draft;
@@ -30,6 +31,8 @@ pub enum PrepareError {
     Target { index: u64, target: String, reason: AddressRefused },
     #[error("job {index} contacts {target:?}, which [needs] does not name: add its host there")]
     NotNeeded { index: u64, target: String },
+    #[error("a measurement asks somebody, and [needs] names nobody: write http = [\"host:443\"] there, or [pure] in the place of [measurement]")]
+    NoNeeds,
     /// The module chose the names in it.
     #[error("no station could run its module: {}; look at it with `station module inspect`", Line(&cut(&.0.to_string(), REASON_WIDTH)))]
     Module(Refusal),
@@ -71,6 +74,9 @@ fn check_needs(needs: &Needs) -> Result<(), PrepareError> {
 /// where the file says which key names its target.
 pub fn check(draft: &Draft) -> Result<(), PrepareError> {
     check_needs(&draft.needs)?;
+    if matches!(draft.class, Class::Measurement(_)) && draft.needs.is_empty() {
+        return Err(PrepareError::NoNeeds);
+    }
     let Some(key) = &draft.target else { return Ok(()) };
     for index in 0..draft.jobs.count().min(TARGETS_LOOKED_AT) {
         // What is no URL is the module's business.

@@ -211,7 +211,7 @@ fn decline(reason: DeclineReason, stations: u64, experiment: &Experiment) -> Opt
         DeclineReason::Labels => format!("do not say {} of themselves: ask for fewer labels in [where]", labels(experiment).join(" and ")),
         DeclineReason::Module => "could not fetch the module, or refused it: try `station module inspect`".to_owned(),
         DeclineReason::Profile => "do not run the module's engine profile: they, or this station, need an update".to_owned(),
-        DeclineReason::Banned => "take nothing from this requester: only their operators can change that".to_owned(),
+        DeclineReason::Banned => "take nothing from this requester, or not this module: only their operators can change that".to_owned(),
         _ => return None,
     };
     Some(format!("{} declined: they {says}", count(stations, "station")))

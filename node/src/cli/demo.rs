@@ -266,7 +266,7 @@ async fn follow(handle: &Handle, mut notes: tokio::sync::broadcast::Receiver<Not
                 bar.set_message(format!("job {index} by {node:?}"));
             }
             Ok(Note::Requester(requester::Note::Settled { settled, jobs, .. })) => {
-                bar.set_message(format!("{settled} of {} settled", count(jobs, "job")))
+                bar.set_message(format!("{settled} of {} settled", count(jobs, "job")));
             }
             Ok(Note::Requester(requester::Note::Closed { .. })) => return Ok(()),
             Ok(_) | Err(RecvError::Lagged(_)) => {}

@@ -179,7 +179,7 @@ async fn publish(home: &Home, client: &Client, upload: Option<Upload>, (args, ca
         None => None,
     };
     let inputs = match &upload.inputs {
-        Some((path, kind)) => Some(hand_in(client, path, *kind, output).await?),
+        Some((path, kind)) => Some(hand_in(client, (path, *kind), &upload.text, output).await?),
         None => None,
     };
     let body = PublishBody { file: upload.file, module, inputs };
@@ -198,19 +198,25 @@ async fn publish(home: &Home, client: &Client, upload: Option<Upload>, (args, ca
 }
 
 /// Hands in a file of inputs, and says what was understood: a column that is taken for something else must not stay unseen.
-async fn hand_in(client: &Client, path: &Path, kind: FileKind, output: &Output) -> Result<String, Failure> {
+async fn hand_in(client: &Client, (path, kind): (&Path, FileKind), text: &[String], output: &Output) -> Result<String, Failure> {
     let spinner = output.spinner("reading the inputs");
     let listed = client.post_inputs(path, kind).await;
     spinner.finish_and_clear();
     let listed = listed.map_err(|failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure })?;
-    let column = |(name, kind): &(String, String)| format!("{} ({kind})", Line(name));
-    let columns: Vec<String> = listed.columns.iter().map(column).collect();
-    let columns = if columns.is_empty() { String::new() } else { format!(" with the columns {}", columns.join(", ")) };
+    let (columns, has_numbers) = columns(&listed.columns, text);
     output.say(format!("{}: {}{columns}", path.display(), count(listed.count, "input")));
-    if listed.columns.iter().any(|(_, kind)| kind != "text") {
+    if has_numbers {
         output.say("a column of numbers stays text with text = [\"NAME\"] under [jobs]");
     }
     Ok(listed.inputs)
+}
+
+/// The columns of a list in words, where the experiment file says which stay `text`; and whether any is one of numbers.
+fn columns(listed: &[(String, String)], text: &[String]) -> (String, bool) {
+    let kind = |(name, kind): &(String, String)| if text.contains(name) { "text".to_owned() } else { kind.clone() };
+    let told: Vec<String> = listed.iter().map(|column| format!("{} ({})", Line(&column.0), kind(column))).collect();
+    let words = if told.is_empty() { String::new() } else { format!(" with the columns {}", told.join(", ")) };
+    (words, listed.iter().any(|column| kind(column) != "text"))
 }
 
 async fn resume(home: &Home, client: &Client, carrier: Carrier, output: &Output) -> Result<Exit, Failure> {
@@ -241,6 +247,8 @@ struct Upload {
     bundled: Option<&'static Bundled>,
     /// The file of inputs, where there is one.
     inputs: Option<(PathBuf, FileKind)>,
+    /// Its columns that stay text.
+    text: Vec<String>,
 }
 
 impl Upload {
@@ -262,10 +270,11 @@ impl Upload {
         let module = file_of_module.as_deref().map(module).transpose()?;
         let inputs = parsed.inputs_file().map(|(name, kind)| Ok::<_, Failure>((files::named(path, name, any_path)?, kind))).transpose()?;
         let listed = inputs.as_ref().map(|(path, kind)| files::read_inputs(path, *kind)).transpose()?;
+        let text = parsed.text_columns().to_vec();
         // Only to see now what is wrong with it: the station prepares it again.
         let draft = prepare::draft(parsed, Content::raw(&[]), listed).map_err(|error| named(&error))?;
         prepare::check(&draft).map_err(|error| named(&error))?;
-        Ok(Self { topic: draft.topic, limits: draft.limits, file, module, path: file_of_module, bundled, inputs })
+        Ok(Self { topic: draft.topic, limits: draft.limits, file, module, path: file_of_module, bundled, inputs, text })
     }
 
     /// Refuses a module that no station could run, or not within the limits: its experiment would fail everywhere, on the machines of others.
@@ -335,4 +344,18 @@ fn module(path: &Path) -> Result<Vec<u8>, Failure> {
 /// A module from disk, refused where no station could take it.
 pub(super) fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
     files::read(path).map_err(absent_module)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_that_the_file_keeps_text_is_told_as_text() {
+        let listed = [("zip", "whole"), ("n", "whole"), ("who", "text")].map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+        let text = ["zip".to_owned()];
+        assert_eq!(columns(&listed, &text), (" with the columns zip (text), n (whole), who (text)".to_owned(), true));
+        assert_eq!(columns(&listed[..1], &text), (" with the columns zip (text)".to_owned(), false));
+        assert_eq!(columns(&[], &text), (String::new(), false));
+    }
 }

@@ -76,13 +76,23 @@ pub(super) async fn cancel(home: &Home, args: &WhichArgs, output: &Output) -> Re
 /// The end of an experiment: its table, what is missing, and how to see more.
 pub(super) fn tell(home: &Home, results: &Results, output: &Output) {
     output.paint(results, |results| table::render(results, output.colour(), output.width()));
-    if results.settled < results.jobs {
-        output.say(unsettled(results.jobs - results.settled));
-    }
-    shortcomings(results).iter().for_each(|line| output.say(line));
+    missing(results).iter().for_each(|line| output.say(line));
     let more = home.call(&format!("results {} --format html -o report.html", short(&results.experiment)));
     output.say(each(home, results));
-    output.say(format!("{} of {} settled; more: {more}", results.settled, count(results.jobs, "job")));
+    output.say(format!("{}; more: {more}", settled(results)));
+}
+
+/// How many jobs are settled, and how many came to their end without that.
+fn settled(results: &Results) -> String {
+    let expired = results.rows.len() as u64 - results.settled;
+    let expired = if expired == 0 { String::new() } else { format!(", {expired} expired") };
+    format!("{} of {} settled{expired}", results.settled, count(results.jobs, "job"))
+}
+
+/// What keeps the results from being whole, in a line each.
+fn missing(results: &Results) -> Vec<String> {
+    let none = results.jobs.saturating_sub(results.rows.len() as u64);
+    (none > 0).then(|| unsettled(none)).into_iter().chain(shortcomings(results)).collect()
 }
 
 /// Where that stands of which a table has no room.
@@ -143,6 +153,7 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
         None => match format {
             Format::Table => {
                 output.write(&text);
+                missing(&results).iter().for_each(|line| output.say(line));
                 output.say(each(home, &results));
             }
             Format::Json | Format::Ndjson => output.write(&json(&text)),

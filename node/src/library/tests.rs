@@ -8,7 +8,10 @@ async fn a_bundled_module_is_here_and_an_unknown_one_is_not() {
     let library = Library::new(Arc::new(MemoryStore::default()));
     let root = station_car::unixfs::build(BUNDLED[0].bytes).root;
     assert_eq!(library.bundled(&root), Some(BUNDLED[0].bytes));
+    let [right, wrong] = [0, 1].map(|more| Content { cid: root, bytes: BUNDLED[0].bytes.len() as u64 + more });
+    assert_eq!([library.contradicts(&right), library.contradicts(&wrong)], [false, true]);
     let unknown = Content { cid: station_car::unixfs::build(&[7; 100]).root, bytes: 100 };
+    assert!(!library.contradicts(&unknown));
     assert_eq!(library.file(&unknown).await, Ok(None));
 }
 

@@ -173,6 +173,11 @@ impl Knocks {
         self.entries.iter_mut().filter(|entry| entry.node == Some(node)).for_each(|entry| entry.identified = false);
     }
 
+    /// Whether the address is this station's own, which is never dialled.
+    pub(crate) fn is_own(&self, address: &Multiaddr) -> bool {
+        self.entries.iter().any(|entry| entry.address == *address && entry.knock == Knock::Own)
+    }
+
     /// Whether `node` was found to be of another network.
     pub(crate) fn is_foreign(&self, node: NodeId) -> bool {
         self.entries.iter().any(|entry| entry.node == Some(node) && entry.foreign)
@@ -200,6 +205,10 @@ impl Knocks {
     /// The time is that of the last look, but for what lasts.
     fn found(&mut self, index: usize, knock: Knock, now: Instant) {
         let entry = &mut self.entries[index];
+        // A station cannot dial itself: whatever came of trying says nothing.
+        if entry.knock == Knock::Own {
+            return;
+        }
         if entry.knock != knock || knock.is_bad() {
             (entry.knock, entry.at) = (knock, now);
         }

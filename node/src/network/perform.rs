@@ -178,7 +178,8 @@ impl Network {
 
     pub(super) fn dial_bootstrap(&mut self) {
         let connected = |address: &Multiaddr| addresses::node_of_address(address).is_some_and(|node| self.peers.is_connected(node));
-        let others: Vec<Multiaddr> = self.config.bootstrap.iter().filter(|address| !connected(address)).cloned().collect();
+        let is_other = |address: &&Multiaddr| !connected(address) && !self.knocks.is_own(address);
+        let others: Vec<Multiaddr> = self.config.bootstrap.iter().filter(is_other).cloned().collect();
         for address in others {
             let options: DialOpts = Multiaddr::into(address.clone());
             let (connection, now) = (options.connection_id(), Instant::now());

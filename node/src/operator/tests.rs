@@ -303,6 +303,9 @@ async fn the_ledger_has_what_a_guest_contacted_and_what_it_was_refused() {
     host.set_policy(policy(""));
     assert_eq!(fetch(&mut broker).await.0, Some(FetchError::NotGranted));
     assert_eq!(contacts(&host), [("127.0.0.1".to_owned(), 1, 1)]);
+    // What the station could not do itself reached nobody.
+    host.broker.gate.contacted(&execution(), "https://never.example/", 0, Some(FetchError::StationFailed));
+    assert_eq!(contacts(&host).len(), 1);
     // The guest is ended: what went over its sockets is known then.
     drop(broker);
     host.ran(&execution(), &Err(StationFailure::Stopped), Some(20), 30);

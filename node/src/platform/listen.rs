@@ -115,7 +115,19 @@ async fn answer(place: &Place, router: &TowerToHyperService<Router>, request: hy
     let Some(work) = place.work() else { return std::future::pending().await };
     let (unread, read) = oneshot::channel::<()>();
     // The sender goes with the body: when that was read, or is not wanted.
-    let request: Request = request.map(|body| holding(body, unread));
+    let request: Request = match request.body().is_end_stream() {
+        true => request.map(|body| holding(body, unread)),
+        false => {
+            let receiving = place.receives();
+            request.map(|body| {
+                let told = body.map_frame(move |frame| {
+                    receiving.came();
+                    frame
+                });
+                holding(told, unread)
+            })
+        }
+    };
     let response = tokio::select! {
         biased;
         Ok(response) = router.call(request) => response,

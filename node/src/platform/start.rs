@@ -83,8 +83,9 @@ pub async fn requester(home: &Home, plan: Plan, sandbox: &Sandbox) -> Result<Sta
 }
 
 async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) -> Result<Station, StartError> {
-    ports::probe(&plan.config.listen).map_err(|(address, error)| StartError::Port { address, error })?;
     let store = RedbStore::open(&home.private_folder("store")?, Bounds::of(plan.config.disk.0)).await?;
+    // After the home is known to be free: of a station that runs from it the ports are taken too.
+    ports::probe(&plan.config.listen).map_err(|(address, error)| StartError::Port { address, error })?;
     let parts = Parts {
         secret: plan.secret,
         seed: entropy(),

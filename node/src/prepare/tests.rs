@@ -92,3 +92,11 @@ fn a_spelling_mistake_is_an_error_that_names_it() {
     let error = prepared(&PRIMES.replace("fuel ", "feul "), None).expect_err("no such limit");
     assert!(error.to_string().contains("feul"), "{error}");
 }
+
+#[test]
+fn a_measurement_that_names_nobody_to_ask_is_refused() {
+    let without = GATEWAYS.split("[needs]").next().expect("the needs come last");
+    let refused = published(without).expect_err("nobody would ever be asked");
+    assert!(matches!(refused, PrepareError::NoNeeds), "{refused}");
+    assert!(refused.to_string().contains("[needs]"), "{refused}");
+}

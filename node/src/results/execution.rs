@@ -10,7 +10,7 @@ use serde_json::Value;
 use station_protocol::Time;
 use station_protocol::cluster::Cluster;
 use station_protocol::experiment::OutputForm;
-use station_protocol::hostcall::Transcript;
+use station_protocol::hostcall::{FetchError, Transcript};
 use station_protocol::human::rfc3339;
 use station_protocol::identity::Hash32;
 use station_protocol::log::HeldReceipt;
@@ -109,6 +109,12 @@ pub struct RequestRow {
 }
 
 impl ExecutionRow {
+    /// Whether its station could make none of the guest's requests, by its own record: what the guest says then is nothing of the target.
+    pub(super) fn asked_nobody(&self) -> bool {
+        let read = self.station.requests.as_ref().and_then(|requests| requests.read.as_ref());
+        read.is_some_and(|read| read.count > 0 && read.errors.get(&to_word(&FetchError::StationFailed)) == Some(&read.count))
+    }
+
     /// `agrees`: whether it says what was decided. `log`: what the station brought of the guest's. `elsewhere`: what its transcript says
     /// where that does not stand in the receipt.
     #[must_use]

@@ -103,7 +103,7 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn row(&self, job: &SettledJob, requests: &BTreeMap<LeaseNumber, RequestsRead>) -> Row {
         let form = self.experiment.output;
-        let Said { verdict, supporting, against, agree, of, outcome, answer, no_answer } = said(job, self.experiment);
+        let Said { verdict, supporting, against, agree, of, outcome, mut answer, mut no_answer } = said(job, self.experiment);
         let (supporting, against): (BTreeSet<u64>, BTreeSet<u64>) = (supporting.into_iter().collect(), against.into_iter().collect());
         let agrees = |lease: u64| if supporting.contains(&lease) { Some(true) } else { against.contains(&lease).then_some(false) };
         let execution = |held: &HeldReceipt| {
@@ -111,6 +111,10 @@ impl<'a> Facts<'a> {
             ExecutionRow::new(held, agrees(lease), form, self.logs.get(&lease), requests.get(&lease))
         };
         let executions: Vec<ExecutionRow> = job.receipts.iter().map(execution).collect();
+        let agreeing: Vec<&ExecutionRow> = executions.iter().filter(|execution| execution.agrees == Some(true)).collect();
+        if answer.is_some() && !agreeing.is_empty() && agreeing.iter().all(|execution| execution.asked_nobody()) {
+            (answer, no_answer) = (None, Some(ASKED_NOBODY.to_owned()));
+        }
         let readings = self.report().into_iter().filter_map(|field| reading(&field, verdict, &executions).map(|reading| (field, reading))).collect();
         let wanted = self.experiment.class.executions() as usize;
         let answered = usable(&job.receipts).iter().filter(|held| held.receipt.body.outcome.is_answer()).count();
@@ -118,6 +122,9 @@ impl<'a> Facts<'a> {
         Row { index, input, verdict, agree, of, answered, wanted, outcome, answer, no_answer, readings, executions }
     }
 }
+
+/// Why there is no answer where those that agree tell of their own machines only.
+const ASKED_NOBODY: &str = "nobody was asked, for these stations could not: look at their resolvers and lines";
 
 /// One job's results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -266,7 +273,7 @@ impl Results {
             requester: experiment.requester.to_string(),
             class: class.to_owned(),
             jobs: experiment.jobs.count,
-            settled: rows.len() as u64,
+            settled: rows.iter().filter(|row| row.verdict != Verdict::Expired).count() as u64,
             log: facts.log.map(|log| log.to_string()),
             published_at: rfc3339(facts.published),
             closed_at: facts.closed.map(rfc3339),

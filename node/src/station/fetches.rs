@@ -169,7 +169,7 @@ impl Rooms {
     /// The bytes for the Requester; a module is only brought here, and put together when it is compiled.
     async fn bring(&self, asker: Asker, content: &Content, named_by: NodeId, at: At) -> Result<Option<Vec<u8>>, FetchFailure> {
         // Refused before anything is asked for: the size is the word of whoever named the content.
-        if content.bytes > content::FETCH_BYTES_MAX {
+        if content.bytes > content::FETCH_BYTES_MAX || self.library.contradicts(content) {
             return Err(FetchFailure::Mismatch);
         }
         let room = u32::try_from(content.bytes.div_ceil(1 << 10)).map_err(|_| FetchFailure::Mismatch)?;

@@ -53,6 +53,11 @@ fn an_own_address_is_no_failure_and_an_unknown_dial_changes_nothing() {
     let (mut knocks, now) = knocks(&[at("127.0.0.1", 9), at("127.0.0.2", 1)]);
     knocks.failed(ConnectionId::new_unchecked(7), &wrapped(io::ErrorKind::ConnectionRefused), now);
     assert_eq!(knock(&knocks, now), [Knock::Own, Knock::Unasked]);
+    // Nobody dials it, and whatever came of that would say nothing.
+    assert_eq!([at("127.0.0.1", 9), at("127.0.0.2", 1)].map(|address| knocks.is_own(&address)), [true, false]);
+    knocks.dials(&at("127.0.0.1", 9), ConnectionId::new_unchecked(8), now);
+    knocks.failed(ConnectionId::new_unchecked(8), &wrapped(io::ErrorKind::InvalidData), now);
+    assert_eq!(knock(&knocks, now), [Knock::Own, Knock::Unasked]);
 }
 
 #[test]

@@ -231,7 +231,8 @@ async fn a_body_that_ends_early_is_truncated_and_nonsense_is_no_http() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_said_not_to_be_encoded_ends_at_its_length() {
     // Whether the server closes, and what is told of the body.
-    let cases: [(&'static [u8], bool, &[u8], Option<FetchError>); 5] = [
+    type Case = (&'static [u8], bool, &'static [u8], Option<FetchError>);
+    let cases: [Case; 5] = [
         (b"content-length: 0\r\n\r\n", false, b"", None),
         (b"content-length: 4\r\n\r\nwhole", false, b"whol", None),
         (b"content-length: 4\r\n\r\nwhole", true, b"whol", None),

@@ -1,7 +1,7 @@
 //! [`Places`]: so many connections at once, and who goes when one more comes.
 //!
-//! Guarantees: never more places than there are; who works, from a request's head to the end of its answer, is not let go; of the others the
-//! one that waits longest is, but none in its first moments. Deliberately lacks sockets, and a queue: who comes waits at the listener.
+//! Guarantees: never more places than there are; who is worked for, from a whole request to the end of its answer, is not let go; of the others,
+//! also those in the middle of a request, the one of whom nothing came for longest is, but none in its first moments. Deliberately lacks sockets, and a queue: who comes waits at the listener.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,10 +25,34 @@ pub(super) struct Place {
     room: Arc<Room>,
 }
 
-/// A request in progress: its connection is not let go before this is dropped.
+/// A request in progress: once it is whole its connection is not let go before this is dropped.
 pub(super) struct Work {
     id: u64,
     room: Arc<Room>,
+}
+
+/// A request whose body is on its way: until this is dropped its connection waits, since the last that came.
+pub(super) struct Receiving {
+    id: u64,
+    room: Arc<Room>,
+}
+
+impl Receiving {
+    /// Something came.
+    pub(super) fn came(&self) {
+        if let Some(place) = self.room.taken().get_mut(&self.id) {
+            place.waits_since = Instant::now();
+        }
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        if let Some(place) = self.room.taken().get_mut(&self.id) {
+            place.receiving -= 1;
+            place.waits_since = Instant::now();
+        }
+    }
 }
 
 impl Places {
@@ -59,7 +83,7 @@ impl Places {
         }
         let (id, go) = (self.next, CancellationToken::new());
         self.next += 1;
-        taken.insert(id, Taken { waits_since: Instant::now(), works: 0, go: go.clone() });
+        taken.insert(id, Taken { waits_since: Instant::now(), works: 0, receiving: 0, go: go.clone() });
         Some(Place { id, go, room: self.room.clone() })
     }
 }
@@ -71,6 +95,16 @@ impl Place {
         let place = taken.get_mut(&self.id).filter(|place| !place.go.is_cancelled())?;
         place.works += 1;
         Some(Work { id: self.id, room: self.room.clone() })
+    }
+
+    /// The body of a request that has begun is to come.
+    pub(super) fn receives(&self) -> Receiving {
+        if let Some(place) = self.room.taken().get_mut(&self.id) {
+            place.receiving += 1;
+            place.waits_since = Instant::now();
+        }
+        self.room.changed.notify_one();
+        Receiving { id: self.id, room: self.room.clone() }
     }
 
     /// Returns when another needs the place.
@@ -100,6 +134,8 @@ struct Taken {
     waits_since: Instant,
     /// Answers that have not ended. The next request may begin a moment before the last one's answer is dropped.
     works: u32,
+    /// How many of them are requests that are not whole.
+    receiving: u32,
     go: CancellationToken,
 }
 
@@ -121,7 +157,7 @@ impl Room {
         if taken.values().any(|place| place.go.is_cancelled()) {
             return None;
         }
-        let (_, longest) = taken.iter().filter(|(_, place)| place.works == 0).min_by_key(|(id, place)| (place.waits_since, **id))?;
+        let (_, longest) = taken.iter().filter(|(_, place)| place.works == place.receiving).min_by_key(|(id, place)| (place.waits_since, **id))?;
         let settled = longest.waits_since + settle;
         if settled > Instant::now() {
             return Some(settled);

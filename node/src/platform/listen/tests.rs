@@ -252,6 +252,29 @@ async fn who_waits_longest_makes_room_for_who_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_in_the_middle_of_a_body_makes_room_once_nothing_came_for_longest() {
+    let limits = Limits { body: 24 * HOUR, ..Limits::default() };
+    let (router, mut begins, answers) = slow();
+    let door = Door::open(limits, router.route("/take", post(|_: Bytes| async { "taken" })));
+    let begun: &[u8] = b"POST /take HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\nconnection: close\r\n\r\n";
+    // One has sent the whole of its request, and waits for its answer.
+    let mut whole = door.ask(ASK_SLOW).await;
+    begins.recv().await.expect("it begins");
+    let mut stuck = Vec::new();
+    for _ in 1..CONNECTIONS_MAX {
+        stuck.push(door.ask(begun).await);
+    }
+    assert!(is_open_after(&mut stuck[0], SETTLE).await, "there is a place for each");
+    stuck[0].write_all(b"12").await.expect("it goes on");
+    assert!(answer_of(&mut door.ask(ASK).await).await.starts_with("HTTP/1.1 200"), "nobody is shut out");
+    assert_eq!(until_closed(&mut stuck[1]).await, "", "the first of those of whom nothing came went");
+    stuck[0].write_all(b"3456789").await.expect("it goes on");
+    assert!(until_closed(&mut stuck[0]).await.starts_with("HTTP/1.1 200"), "who sends keeps its place");
+    answers.add_permits(1);
+    assert!(until_closed(&mut whole).await.starts_with("HTTP/1.1 200"), "who has sent all does too");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newcomer_keeps_its_place_for_its_first_moments() {
     let door = Door::open(one_place(), Router::new());
     let mut first = door.connect();

@@ -30,11 +30,9 @@ fn json_of(results: &Results) -> Value {
     serde_json::from_str(ndjson(results).trim()).expect("a line of JSON")
 }
 
-#[test]
-fn every_result_says_when_and_where_and_tells_the_stations_word_from_what_was_seen() {
-    let mut held = completed(7, &json!({ "n": 1 }));
-    let error = Some(FetchError::Dns);
-    let record = |url: &str, error: Option<FetchError>, bytes: u64| Record {
+/// A request as a station's host records it.
+fn record(url: &str, error: Option<FetchError>, bytes: u64) -> Record {
+    Record {
         op: Text::cut("http.fetch"),
         method: Method::Get,
         url: Text::cut(url),
@@ -50,11 +48,42 @@ fn every_result_says_when_and_where_and_tells_the_stations_word_from_what_was_se
         total_us: Some(3),
         bytes,
         body_sha256: None,
-    };
-    let records = List::new(vec![record("https://a.example/", None, 512), record("https://b.example/", error, 0)]).expect("two");
-    let transcript = Transcript { records }.encode();
+    }
+}
+
+/// The same receipt with this transcript.
+fn with_records(mut held: HeldReceipt, records: Vec<Record>) -> HeldReceipt {
+    let transcript = Transcript { records: List::new(records).expect("a few") }.encode();
     held.receipt.body.transcript = Some(Content::raw(&transcript));
     held.transcript = Some(Bytes::new(transcript).expect("a small transcript"));
+    held
+}
+
+#[test]
+fn what_stations_say_that_could_ask_nobody_is_no_answer() {
+    let output = json!({ "verdict": "refused_by_host" });
+    let failed = || record("https://a.example/", Some(FetchError::StationFailed), 0);
+    let of = |records: [Vec<Record>; 2]| {
+        let [one, other] = records.map(Some);
+        let receipts = [(1, one), (2, other)].map(|(station, records)| with_records(completed(station, &output), records.expect("some")));
+        super::results(super::measurement(2), End::Exhausted, receipts.into())
+    };
+    let results = of([vec![failed(), failed()], vec![failed()]]);
+    let row = &results.rows[0];
+    assert!(row.answer.is_none() && !row.is_answered(), "{row:?}");
+    assert!(row.no_answer.as_ref().is_some_and(|reason| reason.contains("nobody was asked")), "{row:?}");
+    // One request that reached somebody, or a failure of the target, is an answer.
+    for asked in [record("https://a.example/", None, 5), record("https://a.example/", Some(FetchError::Timeout), 0)] {
+        let results = of([vec![failed(), asked], vec![failed()]]);
+        assert!(results.rows[0].is_answered(), "{:?}", results.rows[0]);
+    }
+}
+
+#[test]
+fn every_result_says_when_and_where_and_tells_the_stations_word_from_what_was_seen() {
+    let mut held = completed(7, &json!({ "n": 1 }));
+    let error = Some(FetchError::Dns);
+    held = with_records(held, vec![record("https://a.example/", None, 512), record("https://b.example/", error, 0)]);
     let results = of_form(OutputForm::DagCbor, pure(1), vec![held], &[]);
     let line = json_of(&results);
     let execution = &line["executions"][0];

@@ -50,7 +50,7 @@ impl Driver {
             gossip: network.gossip,
             dht: network.dht,
             relay: network.relay,
-            topics: self.topics.iter().map(|topic| (topic.clone(), self.around(topic).counted)).collect(),
+            topics: self.topics.iter().map(|topic| (topic.clone(), self.worker.counted(topic))).collect(),
             unfit: self.unfit.clone(),
             running: self.executor.running(),
             slots: self.worker.slots(),

@@ -201,6 +201,15 @@ impl ExperimentFile {
         }
     }
 
+    /// Columns of that file that stay text, whatever stands in them.
+    #[must_use]
+    pub fn text_columns(&self) -> &[String] {
+        match &self.inputs {
+            Inputs::Here(_) => &[],
+            Inputs::File { text, .. } => text,
+        }
+    }
+
     /// Reads the text of [`ExperimentFile::inputs_file`]. A long one is read piece by piece with a [`Reader`].
     pub fn list(&self, text: &[u8]) -> Result<Listed, FileError> {
         let kind = self.inputs_file().map_or(FileKind::Ndjson, |(_, kind)| kind);
