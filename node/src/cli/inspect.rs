@@ -282,7 +282,7 @@ const OUTPUT_CHARS_MAX: usize = 4_096;
 fn words(trial: &Trial, with_output: bool) -> String {
     let mut text = format!("outcome  {}\n", trial.outcome);
     text.extend(limit(trial).map(|limit| format!("limit    {limit}\n")));
-    text.push_str(&format!("fuel     {} of {}\ntime     {} ms\n", trial.fuel, trial.limits.fuel, trial.duration_ms));
+    text.push_str(&format!("fuel     {}\ntime     {} ms\n", fuel(trial), trial.duration_ms));
     let left_out = trial.log.chars().count().saturating_sub(LOG_CHARS_MAX);
     if left_out > 0 || trial.log.len() >= LOG_BYTES_MAX {
         text.push_str("log      … (only the end of it)\n");
@@ -296,6 +296,11 @@ fn words(trial: &Trial, with_output: bool) -> String {
         results::Output::Raw(raw) => raw.reason.clone(),
         results::Output::Elsewhere(_) => String::new(),
     };
+    // What never came to its end promised no form, and of what is too large nothing is kept.
+    if !trial.completed && trial.output_bytes == 0 {
+        text.push_str("output   none is kept\n");
+        return text;
+    }
     text.push_str(&format!("form     {}, {}\n", count(trial.output_bytes, "byte"), Line(&form)));
     if matches!(trial.output, results::Output::Raw(_)) && trial.output_form == OutputForm::DagCbor && trial.outcome == "completed" {
         text.push_str("         if that is what it is to write, say output = \"text\", \"json\" or \"bytes\" in the experiment file\n");
@@ -326,6 +331,14 @@ fn request(record: &RequestRow) -> String {
     let ip = record.ip.as_ref().map_or(String::new(), |ip| format!(", from {ip}"));
     let total = record.total_us.map_or(String::new(), |us| format!(", {} ms", us / 1_000));
     Line(&format!("{} {} {came}{ip}{total}", record.method, record.url)).to_string()
+}
+
+/// The fuel used. A guest that was ended from outside cannot tell; a receipt names all that it was given.
+fn fuel(trial: &Trial) -> String {
+    match trial.outcome.as_str() {
+        "timed_out" | "killed" => format!("not known, at most {}", trial.limits.fuel),
+        _ => format!("{} of {}", trial.fuel, trial.limits.fuel),
+    }
 }
 
 /// Which limit ended it, how much that was, and how to have more.

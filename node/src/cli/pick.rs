@@ -128,7 +128,6 @@ fn choose(home: &Home, text: &str, own: &[ExperimentBody]) -> Result<String, Fai
     let begins = |body: &&ExperimentBody| varies(&body.experiment).starts_with(wanted);
     let found: Vec<&ExperimentBody> = own.iter().filter(begins).collect();
     match found[..] {
-        [] if wanted.is_empty() => Err(unknown(home, text)),
         [] => Err(Failure::new(format!("no experiment of this station is or begins with {text:?}; `{list}` lists them"))),
         [one] if !wanted.is_empty() => Ok(one.experiment.clone()),
         _ => {

@@ -57,7 +57,7 @@ const SIZES: [(&str, u64); 7] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
 const SPAN: &str = "a span of time: write a number with ms, s, m, h or d, like \"10m\"";
 const SPANS: [(&str, u64); 5] = [("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1)];
-const CORES: &str = "a share of the processor: write \"1 core\", \"2 cores\" or \"0.5 cores\"";
+const CORES: &str = "a share of the processor: write \"1 core\", \"2 cores\" or \"0.5 cores\"; to take no work there is `station pause`";
 const HOURS: &str = "hours of the UTC day: write \"00:00-24:00\" or \"22:00-06:00\"";
 
 /// `text` as digits (underscores between them allowed) and one of `units`.
@@ -116,7 +116,7 @@ impl FromStr for Cores {
         }
         let thousandths: u32 = format!("{fraction:0<3}").parse().map_err(|_| bad())?;
         let millicores = whole.parse::<u32>().ok().and_then(|whole| whole.checked_mul(1_000)?.checked_add(thousandths));
-        millicores.filter(|millicores| *millicores <= MILLICORES_MAX).map(Self).ok_or_else(bad)
+        millicores.filter(|millicores| (1..=MILLICORES_MAX).contains(millicores)).map(Self).ok_or_else(bad)
     }
 }
 

@@ -48,7 +48,7 @@ async fn a_network_that_could_not_work_is_not_written() {
 async fn what_is_no_module_is_told_with_what_could_be_one() {
     let (dir, home) = ready().await;
     std::fs::create_dir(dir.path().join("empty")).expect("made");
-    let cid = "bafkreihq3yzb3mh3hj4w2hnmrz6e4xpfsmpqoxe5fc5mxr2yheaaccyyqr";
+    let cid = "bafkreia5ap76yi23ogqsqrk4psitj7wsnvmrpsyflo7zbse2kbbiulq6iq";
     let names = &["no bundled module is called nope", "gateway-check, noop, primes", "./nope.wasm"];
     let mistakes = vec![
         Mistake::new(&["module", "inspect", "nope"], 1, names),

@@ -185,3 +185,11 @@ fn a_guests_log_and_output_are_told_apart_from_what_the_station_says() {
     let long = Trial { log: "é".repeat(100_000), ..trial };
     assert!(words(&long, true).chars().count() < LOG_CHARS_MAX + 300);
 }
+
+#[test]
+fn what_a_run_that_was_ended_left_is_not_made_up() {
+    for (outcome, fuel) in [("timed_out", "fuel     not known, at most 1000000000"), ("out_of_fuel", "fuel     7 of 1000000000")] {
+        let said = words(&ran(outcome, &[]), true);
+        assert!(said.contains(fuel) && said.contains("output   none is kept") && !said.contains("form "), "{said}");
+    }
+}

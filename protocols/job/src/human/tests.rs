@@ -38,7 +38,8 @@ fn anything_else_is_refused_with_what_to_write() {
     for text in ["", "10", "10M", "10 minutes", "1w", "999999999999d"] {
         assert!(text.parse::<Span>().unwrap_err().to_string().contains("10m"), "{text}");
     }
-    for text in ["", "1", "core", "-1 core", "1. core", ".5 core", "0.1234 core", "1001 cores", "5000000 cores", "1e3 cores"] {
+    for text in ["", "1", "core", "-1 core", "1. core", ".5 core", "0.1234 core", "0 cores", "0.0 cores", "1001 cores", "5000000 cores", "1e3 cores"]
+    {
         assert!(text.parse::<Cores>().unwrap_err().to_string().contains("1 core"), "{text}");
     }
     for text in ["", "08:00", "8:00-9:00", "08:00-08:00", "24:00-06:00", "00:60-01:00", "00:00-24:01", "25:00-26:00", "+8:00-09:00"] {
