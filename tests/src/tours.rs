@@ -31,6 +31,8 @@ pub struct Tour<'a> {
 const RUN: &str = "station run & RUN=$!\nuntil station status >/dev/null 2>&1; do sleep 0.2; done";
 /// The programs are there already.
 const BUILT: &str = "";
+/// Two runs that differ are told with an exit code of their own.
+const DIFFER: &str = "station-sim diff \"$OUT/calm\" \"$OUT/other\" || [ $? != 0 ]";
 
 pub const OPERATOR: Tour<'_> = Tour {
     heading: "Five minutes as an operator",
@@ -115,7 +117,7 @@ pub const AUTHOR_WITHOUT_TARGET: Tour<'_> = Tour {
 
 pub const SIMULATOR: Tour<'_> = Tour {
     heading: "Ten minutes as a protocol researcher",
-    instead: &[("cargo build", BUILT), ("export PATH", BUILT)],
+    instead: &[("cargo build", BUILT), ("export PATH", BUILT), ("station-sim diff", DIFFER)],
     last: "test -s \"$OUT/calm/report.html\" && test -s \"$OUT/degree/report.html\"",
     shows: &[
         &[

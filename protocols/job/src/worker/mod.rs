@@ -37,6 +37,7 @@ mod dials;
 mod executions;
 mod frames;
 mod gauges;
+mod guest_log;
 mod introductions;
 mod machine;
 mod outbox;

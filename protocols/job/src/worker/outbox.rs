@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 
+use super::guest_log::end_of_log;
 use super::machine::{Asked, Sent, Standing};
 use super::rest::PAUSE_BYTES_MAX;
 use super::used::Used;
@@ -183,23 +184,6 @@ impl Work {
             entry.next_at = entry.next_at.max(at);
         }
     }
-}
-
-/// Stands for what was left out before the end of a log.
-const LEFT_OUT: &[u8] = "…".as_bytes();
-
-/// The last bytes of a log, as many as may travel and fit into `room`, from the beginning of a character on. None of an empty one.
-fn end_of_log(log: &[u8], room: usize) -> Option<Bytes<LOG_BYTES_MAX>> {
-    let most = room.min(LOG_BYTES_MAX);
-    let end = if log.len() <= most {
-        log.to_vec()
-    } else {
-        let from = log.len() - most.checked_sub(LEFT_OUT.len())?;
-        // Only where it is cut: what stands at the beginning is the guest's own.
-        let within = log[from..].iter().take_while(|byte| **byte & 0xc0 == 0x80).count().min(3);
-        [LEFT_OUT, &log[from + within..]].concat()
-    };
-    if end.is_empty() { None } else { Bytes::new(end).ok() }
 }
 
 fn contents(receipt: &Receipt) -> impl Iterator<Item = &Content> {
