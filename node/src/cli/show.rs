@@ -84,7 +84,7 @@ pub(super) fn tell(home: &Home, results: &Results, output: &Output) {
 
 /// How many jobs are settled, and how many came to their end without that.
 fn settled(results: &Results) -> String {
-    let expired = results.rows.len() as u64 - results.settled;
+    let expired = (results.rows.len() as u64).saturating_sub(results.settled);
     let expired = if expired == 0 { String::new() } else { format!(", {expired} expired") };
     format!("{} of {} settled{expired}", results.settled, count(results.jobs, "job"))
 }

@@ -48,13 +48,14 @@ const NOBODY: NodeId = NodeId([0; 32]);
 /// # Errors
 /// When the module is none, or the sandbox failed.
 pub async fn run(module: Vec<u8>, plan: Plan, granted: Granted) -> Result<Trial, TrialError> {
-    let bytes = module.len() as u64;
+    let content = Content { cid: station_car::unixfs::build(&module).root, bytes: module.len() as u64 };
     let job = Execution {
-        experiment: station_car::unixfs::build(&module).root,
+        // No experiment has it: whoever runs a target sees which module asks.
+        experiment: content.cid,
         requester: NOBODY,
         contact: granted.contact,
         index: 0,
-        module: Content { cid: station_car::unixfs::build(&module).root, bytes },
+        module: content,
         profile: Name::new(PROFILE).expect("a profile's name is one"),
         limits: plan.limits.clone(),
         granted: granted.needs,

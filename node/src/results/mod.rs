@@ -484,4 +484,4 @@ pub fn value_words(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -17,7 +17,7 @@ use super::*;
 
 mod counted;
 mod pages;
-mod shown;
+pub(crate) mod shown;
 
 /// What would become markup, a cursor movement, a formula or a new line if somebody forgot to look.
 const HOSTILE: &str = "</td><script>alert('x')</script>\"=1+1\x1b[2J\r\n,&\u{202e}";

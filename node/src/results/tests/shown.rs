@@ -31,7 +31,7 @@ fn json_of(results: &Results) -> Value {
 }
 
 /// A request as a station's host records it.
-fn record(url: &str, error: Option<FetchError>, bytes: u64) -> Record {
+pub(crate) fn record(url: &str, error: Option<FetchError>, bytes: u64) -> Record {
     Record {
         op: Text::cut("http.fetch"),
         method: Method::Get,

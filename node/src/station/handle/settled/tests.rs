@@ -10,7 +10,7 @@ use station_protocol::content::{Content, DAG_CBOR, cid_of};
 use station_protocol::durable::{Key, Ticket};
 use station_protocol::experiment::file::ExperimentFile;
 use station_protocol::experiment::{Class, Labels, Trust};
-use station_protocol::hostcall::{HTTP_FETCH, Method, Record, Transcript};
+use station_protocol::hostcall::Transcript;
 use station_protocol::log::HeldReceipt;
 use station_protocol::quorum::{End, conclude};
 use station_protocol::receipt::{Isolation, Outcome, Receipt};
@@ -19,6 +19,7 @@ use station_protocol::verdict::JobVerdict;
 use station_protocol::{SigningKey, Time};
 
 use super::*;
+use crate::results::tests::shown::record;
 use crate::store::{Batch, Blocks, Gone, MemoryStore, Records, Table};
 
 const NOW: Time = Time(1_800_000_000_000);
@@ -91,23 +92,7 @@ fn view() -> View {
 
 /// A transcript larger than what stands in a receipt.
 fn transcript(url: &str) -> Vec<u8> {
-    let record = || Record {
-        op: Text::cut(HTTP_FETCH),
-        method: Method::Get,
-        url: Text::cut(&format!("https://{url}/{}", "x".repeat(900))),
-        error: None,
-        detail: None,
-        status: Some(200),
-        ip: None,
-        reused: false,
-        dns_us: None,
-        connect_us: None,
-        tls_us: None,
-        ttfb_us: None,
-        total_us: Some(3),
-        bytes: 1,
-        body_sha256: None,
-    };
+    let record = || record(&format!("https://{url}/{}", "x".repeat(900)), None, 1);
     let bytes = Transcript { records: List::new((0..200).map(|_| record()).collect()).expect("two hundred") }.encode();
     assert!(bytes.len() > INLINE_BYTES_MAX);
     bytes
