@@ -82,6 +82,8 @@ pub fn experiment(facts: &Facts<'_>) -> ExperimentBody {
         connected: around.connected,
         sampled: why.sampled,
         claimants: why.claimants,
+        full: why.full,
+        resting: why.resting,
         needs: needs(experiment),
         labels: labels(experiment),
         refusals: why.refusals.iter().map(|(reason, count)| (word(reason), *count)).collect(),
@@ -138,6 +140,7 @@ fn advice(facts: &Facts<'_>) -> Vec<String> {
     advice.extend(too_few(facts));
     advice.extend(view.explanation.failures.iter().filter_map(|(outcome, count)| failure(outcome, *count)));
     advice.extend(under_way(view));
+    advice.extend(elsewhere(view));
     if advice.is_empty() {
         advice.push(idle(view));
     }
@@ -266,6 +269,21 @@ fn under_way(view: &View) -> Option<String> {
     let wall = Span(view.call.body.experiment.body.limits.wall_ms);
     let running = count(view.status.outstanding, "execution");
     (view.status.outstanding > 0).then(|| format!("{running} under way: each may take {wall} by [limits] wall, and the way there and back"))
+}
+
+/// Claimants that wait, and not for want of jobs.
+fn elsewhere(view: &View) -> Vec<String> {
+    let why = &view.explanation;
+    let mut said = Vec::new();
+    if why.full > 0 {
+        let (stations, they) = (count(why.full, "station"), if why.full == 1 { "it runs" } else { "they run" });
+        said.push(format!("{stations} that claimed can take no job now: {they} others' work, and each requester gets its turn"));
+    }
+    if why.resting > 0 {
+        let stations = count(why.resting, "station");
+        said.push(format!("{stations} lost or gave back the last jobs: new ones come after a pause of a minute at most"));
+    }
+    said
 }
 
 /// Enough claimed, nothing failed, nothing is under way.

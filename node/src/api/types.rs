@@ -159,6 +159,9 @@ pub struct ExperimentBody {
     pub connected: u64,
     pub sampled: u64,
     pub claimants: u64,
+    /// Of the claimants without a job: those that take none now, and those that lost or gave back their last ones and get the next later.
+    pub full: u64,
+    pub resting: u64,
     /// What it needs, like `http *.ipfs.io:443`, and the labels it asks for, like `region = eu or na`.
     pub needs: Vec<String>,
     pub labels: Vec<String>,

@@ -14,6 +14,7 @@ use crate::identity::NodeId;
 use crate::time::{SECOND, Time};
 
 mod bucket;
+mod patience;
 pub mod places;
 mod shares;
 #[cfg(test)]
@@ -26,6 +27,8 @@ pub use shares::{
 };
 
 use bucket::Bucket;
+pub use patience::SUFFERED_MAX;
+use patience::{Patience, Sufferance, Verdict};
 
 /// How often a full table is searched for payers that may be forgotten: a flood of new keys must not buy a search each.
 const SWEEP_EVERY_MS: u64 = SECOND;
@@ -133,7 +136,8 @@ pub enum Scope {
 pub struct Over {
     pub charge: Charge,
     pub scope: Scope,
-    /// The payer goes on although it is refused, by more than its own whole share: its connections are to be closed. Never said of who shares one.
+    /// The payer goes on although it is refused, by more than its own whole share: its connections are to be closed. Never
+    /// said of a charge that closes nothing ([`Charge::closes`]).
     pub let_go: bool,
 }
 
@@ -144,7 +148,7 @@ pub struct Figure {
     pub charged: u64,
     /// Units refused.
     pub refused: u64,
-    /// Refusals that said that the payer is to be let go.
+    /// How often a payer's patience ended, so that it was to be let go.
     pub let_go: u64,
 }
 
@@ -152,8 +156,8 @@ pub struct Figure {
 #[derive(Clone, Debug, Default)]
 struct Purse {
     budgets: BTreeMap<Charge, Bucket>,
-    /// What may still be refused before the payer is let go.
-    patience: BTreeMap<Charge, Bucket>,
+    /// Of one payer; not used where several share the purse.
+    patience: Patience,
     /// The share it had last.
     times: u64,
 }
@@ -170,21 +174,10 @@ impl Purse {
         }
     }
 
-    /// Whether patience with `amount` more is at its end.
-    fn annoyed(&mut self, charge: Charge, share: Share, amount: u64, now: Time) -> bool {
-        let patience = self.patience.entry(charge).or_insert_with(|| Bucket::full(share, now));
-        let left = patience.has(share, amount, now);
-        if left {
-            patience.take(amount);
-        }
-        !left
-    }
-
     /// Drops what is whole again. Whether nothing is left to be remembered.
     fn is_whole(&mut self, share: impl Fn(Charge) -> Share, now: Time) -> bool {
         self.budgets.retain(|charge, bucket| !bucket.is_full(share(*charge), now));
-        self.patience.retain(|charge, bucket| !bucket.is_full(share(*charge), now));
-        self.budgets.is_empty() && self.patience.is_empty()
+        self.patience.is_whole(now) && self.budgets.is_empty()
     }
 }
 
@@ -217,13 +210,6 @@ enum Own {
     Acquainted,
 }
 
-impl Own {
-    /// Whether nobody else uses it.
-    const fn is_of_one(self) -> bool {
-        matches!(self, Self::Named)
-    }
-}
-
 /// All budgets of a station. Where several exist, each has kinds of its own, or foresees what another will be charged.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
@@ -237,6 +223,7 @@ pub struct Accounts {
     overflow_clusters: Purse,
     strangers: Purse,
     acquainted: Purse,
+    sufferance: Sufferance,
     figures: BTreeMap<Charge, Figure>,
     swept_at: Option<Time>,
 }
@@ -262,11 +249,10 @@ impl Accounts {
             return Ok(());
         };
         figure.refused = figure.refused.saturating_add(amount);
-        // Of a purse that several share nobody is let go: others may have used up what it had of patience.
-        let let_go = own.is_of_one() && self.own_purse(payer, own).annoyed(charge, own_share, amount, now);
+        let patience = self.bear(payer, own, charge, own_share, amount, now);
         let figure = self.figures.entry(charge).or_default();
-        figure.let_go = figure.let_go.saturating_add(u64::from(let_go));
-        Err(Over { charge, scope, let_go })
+        figure.let_go = figure.let_go.saturating_add(u64::from(patience == Verdict::EndedNow));
+        Err(Over { charge, scope, let_go: patience != Verdict::Borne })
     }
 
     /// Whether `amount` could be paid now. Takes nothing, and no refusal is counted.
@@ -302,10 +288,11 @@ impl Accounts {
 
     /// How full the tables are.
     #[must_use]
-    pub fn gauges(&self) -> [Gauge; 2] {
+    pub fn gauges(&self) -> [Gauge; 3] {
         [
             Gauge::new("payers with an account", self.payers.len(), PAYERS_MAX),
             Gauge::new("clusters with an account", self.clusters.len(), CLUSTERS_MAX),
+            Gauge::new("refused payers without an account", self.sufferance.len(), SUFFERED_MAX),
         ]
     }
 
@@ -324,6 +311,17 @@ impl Accounts {
             return Some(Scope::Cluster);
         }
         (!self.strangers.can_pay(charge, charge.strangers(), amount, now)).then_some(Scope::Strangers)
+    }
+
+    /// The patience with a payer that is refused is its own, also where its purse is not.
+    fn bear(&mut self, payer: &Payer, own: Own, charge: Charge, share: Share, amount: u64, now: Time) -> Verdict {
+        if !charge.closes() {
+            return Verdict::Borne;
+        }
+        match own {
+            Own::Named => self.own_purse(payer, own).patience.bear(charge, share, amount, now),
+            Own::Crowd(_) | Own::Overflow | Own::Acquainted => self.sufferance.bear(payer.who, charge, share, amount, now),
+        }
     }
 
     fn settle(&mut self, payer: &Payer, charge: Charge, now: Time, change: impl Fn(&mut Bucket, Share)) {

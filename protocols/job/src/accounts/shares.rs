@@ -168,6 +168,18 @@ impl Charge {
         }
     }
 
+    /// Whether who goes on although it is refused is to be let go. What others name, the machine that is dialled, what a module costs and
+    /// who only wants bytes or a place is refused, and no more.
+    #[must_use]
+    pub const fn closes(self) -> bool {
+        match self {
+            Self::Signatures | Self::Gossip | Self::NotAccepted | Self::Calls | Self::Records | Self::Questions | Self::Streams | Self::Frames => {
+                true
+            }
+            Self::Dials | Self::Knocks | Self::BytesServed | Self::CompileMs | Self::Connections | Self::Handshakes | Self::Unproved => false,
+        }
+    }
+
     /// The share of one payer.
     #[must_use]
     pub const fn payer(self) -> Share {

@@ -86,7 +86,19 @@ fn whoever_goes_on_when_refused_is_let_go_and_whoever_keeps_to_its_rate_is_not()
     assert_eq!(first as u64, 2 * share.burst / MESSAGE, "its share, and as much again that was refused");
     let figure = accounts.figure(charge);
     assert_eq!((figure.charged, figure.refused), (share.burst, 1_000 * MESSAGE - share.burst));
-    assert_eq!(figure.let_go, 1_000 - 2 * share.burst / MESSAGE);
+    assert_eq!(figure.let_go, 1, "however much of what was under way came after it");
+    let later = START.plus(2 * share.burst * MINUTE / share.per_minute);
+    let again = (0..1_000).map(|_| accounts.charge(&stranger(1, 1), charge, MESSAGE, later)).filter(Result::is_err).count();
+    assert!(again > 0);
+    assert_eq!(accounts.figure(charge).let_go, 2, "one that came back and did the same");
+    // Nobody is let go for what others name or for bytes that it wants: nothing is counted that is not done.
+    for charge in CHARGES.into_iter().filter(|charge| !charge.closes()) {
+        let amount = charge.payer().burst;
+        let over = (0..10).filter_map(|_| accounts.charge(&stranger(2, 2), charge, amount, later).err()).collect::<Vec<_>>();
+        assert_eq!(over.len(), 9, "{charge:?}");
+        assert!(over.iter().all(|over| !over.let_go), "{charge:?}");
+        assert_eq!(accounts.figure(charge).let_go, 0, "{charge:?}");
+    }
     // One that sends at its rate for hours, and its network is full of others.
     let mut accounts = Accounts::default();
     for step in 0..10_000 {
@@ -220,6 +232,8 @@ fn only_what_is_whole_is_forgotten_and_it_is_looked_for_once_a_second() {
     accounts.sweep(whole.plus(MINUTE));
     assert_eq!((accounts.payers.len(), accounts.clusters.len()), (0, 0));
     // Its patience is not whole yet although its budget is.
+    let (charge, share) = (Charge::Records, Charge::Records.payer());
+    let whole = START.plus(share.burst * MINUTE / share.per_minute + 1);
     let mut accounts = Accounts::default();
     accounts.charge(&stranger(1, 1), charge, share.burst, START).expect("paid");
     assert!(accounts.charge(&stranger(1, 1), charge, share.burst, whole.minus(SECOND)).is_err());
@@ -326,16 +340,45 @@ fn of_an_answer_as_much_is_left_as_was_paid_for_and_no_part_is_asked_for_after_o
 }
 
 #[test]
-fn of_a_purse_that_many_share_nobody_is_let_go_and_whoever_has_its_own_is() {
+fn of_a_purse_that_many_share_only_who_goes_on_by_itself_is_let_go() {
     let (mut accounts, charge) = (Accounts::default(), Charge::NotAccepted);
+    let share = charge.payer();
     for number in 0..u32::try_from(CLUSTER_PAYERS_MAX).expect("small") {
         let _ = accounts.charge(&stranger(number, 1), charge, 1, START);
     }
-    // The others of the network use up what they have together, and go on.
-    for _ in 0..1_000 {
-        assert!(!accounts.charge(&stranger(1_000, 1), charge, charge.payer().burst, START).is_err_and(|over| over.let_go));
+    // One of the others of the network uses up what they have together, and goes on: for ten minutes little is left for the rest.
+    let mut ended = None;
+    for second in 0..600 {
+        let now = START.plus(second * SECOND);
+        let floods = |accounts: &mut Accounts| accounts.charge(&stranger(1_000, 1), charge, share.per_minute / 10, now);
+        let let_go = (0..10).map(|_| floods(&mut accounts)).filter(|outcome| outcome.is_err_and(|over| over.let_go)).count();
+        ended = ended.or((let_go > 0).then_some(second));
+        let innocent = accounts.charge(&stranger(1_001, 1), charge, share.per_minute / 60, now);
+        assert!(!innocent.is_err_and(|over| over.let_go), "who keeps to its rate is borne: {second}");
     }
-    assert_eq!(accounts.charge(&stranger(1_001, 1), charge, 1, START), Err(Over { charge, scope: Scope::Payer, let_go: false }));
+    assert_eq!(ended, Some(1), "whoever goes on is let go in the second second");
+    assert_eq!(accounts.figure(charge).let_go, 1);
     let goes_on = (0..1_000).map(|_| accounts.charge(&stranger(1, 1), charge, MESSAGE, START));
     assert!(goes_on.last().expect("many").is_err_and(|over| over.let_go), "it is remembered by name");
+}
+
+#[test]
+fn those_who_are_refused_without_an_account_are_a_bounded_number_and_who_still_goes_on_is_not_forgotten_for_new_ones() {
+    let (mut accounts, charge) = (Accounts::default(), Charge::Questions);
+    let share = charge.payer();
+    let goes_on = |accounts: &mut Accounts, now| accounts.charge(&stranger(u32::MAX, 1), charge, share.burst / 8, now).is_err_and(|over| over.let_go);
+    for number in 0..u32::try_from(CLUSTER_PAYERS_MAX).expect("small") {
+        let _ = accounts.charge(&stranger(number, 1), charge, 1, START);
+    }
+    let mut let_go = false;
+    for number in 0..u32::try_from(3 * SUFFERED_MAX).expect("small") {
+        let now = START.plus(u64::from(number));
+        let _ = accounts.charge(&stranger(10_000 + number, 1), charge, share.burst, now);
+        if number % 100 == 0 {
+            let_go |= goes_on(&mut accounts, now);
+        }
+        let [_, _, refused] = accounts.gauges();
+        assert!(!refused.is_exceeded(), "{number}");
+    }
+    assert!(let_go);
 }

@@ -58,8 +58,11 @@ impl Run {
         holding: &[LeaseNumber],
         now: Time,
     ) -> Result<Leases, Option<ClaimRefused>> {
-        if self.claimants.get(&node).is_some_and(|claimant| claimant.held > 0) {
-            self.proved_at = now;
+        if let Some(claimant) = self.claimants.get_mut(&node) {
+            claimant.is_full = free == 0;
+            if claimant.held > 0 {
+                self.proved_at = now;
+            }
         }
         if let Some(again) = self.leases_again(cx, node, free, holding, now) {
             return Ok(again);

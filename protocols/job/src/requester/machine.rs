@@ -134,7 +134,7 @@ impl Requester {
             Entry::Settled(job) => Some((**job).clone()),
             Entry::Late(_) => None,
         });
-        let (pages, explanation) = (run.pages.clone(), run.explanation.clone());
+        let (pages, explanation) = (run.pages.clone(), run.explained());
         Some(View {
             call: run.call.clone(),
             status,

@@ -231,6 +231,10 @@ pub type Action = durable::Action<Effect>;
 pub struct Explanation {
     /// Stations that claimed, ever.
     pub claimants: u64,
+    /// Of them, without a lease: those that said in their last message that they take nothing now, and those that lost or gave back their
+    /// last leases and get the next after a pause.
+    pub full: u64,
+    pub resting: u64,
     /// Claims from addresses that are not global, on a public network: all of them are one cluster.
     pub unplaced: u64,
     pub refusals: BTreeMap<ClaimRefused, u64>,

@@ -132,6 +132,8 @@ pub(super) struct Claimant {
     pub(super) walk: u64,
     /// Waits in a row without work.
     pub(super) idle: u32,
+    /// Whether it took no more leases the last time.
+    pub(super) is_full: bool,
     /// Leases in a row that were lost; the next come after `paused_until`.
     pub(super) losses: u32,
     /// Of those that made way for others' jobs, by what it says: no blame, but a pause as long.
@@ -159,6 +161,7 @@ impl Claimant {
             busy: now,
             walk: 0,
             idle: 0,
+            is_full: false,
             losses: 0,
             made_way: 0,
             paused_until: Time(0),
@@ -341,6 +344,14 @@ impl Run {
         if *count == 0 {
             self.explanation.declines.remove(&reason);
         }
+    }
+
+    /// What is said of why it moves as it does.
+    pub(super) fn explained(&self) -> Explanation {
+        let waiting = || self.claimants.values().filter(|claimant| claimant.outstanding.is_empty());
+        let full = waiting().filter(|claimant| claimant.is_full).count() as u64;
+        let resting = waiting().filter(|claimant| !claimant.is_full && claimant.losses + claimant.made_way > 0).count() as u64;
+        Explanation { full, resting, ..self.explanation.clone() }
     }
 
     /// Jobs that are neither settled nor open.

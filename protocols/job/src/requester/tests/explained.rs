@@ -6,7 +6,7 @@ use crate::identity::NodeId;
 use crate::receipt::{Outcome, Receipt};
 use crate::requester::run::DECLINERS_MAX;
 use crate::requester::{Explanation, FAILURES_MAX, Peer};
-use crate::work::{Decline, DeclineReason, Request, Response};
+use crate::work::{Claim, Decline, DeclineReason, Request, Response};
 
 #[test]
 fn a_station_that_declines_counts_once_by_its_last_reason_and_no_more_when_it_claims() {
@@ -23,6 +23,22 @@ fn a_station_that_declines_counts_once_by_its_last_reason_and_no_more_when_it_cl
     assert_eq!(decline(&mut world, 1, DeclineReason::Labels), [(DeclineReason::Budget, 1), (DeclineReason::Labels, 1)].into());
     world.ask(peer(1), Request::Claim(claim(id, &[])));
     assert_eq!(world.machine.view(&id).unwrap().explanation.declines, [(DeclineReason::Budget, 1)].into());
+}
+
+#[test]
+fn claimants_that_take_nothing_now_and_those_that_gave_back_their_jobs_are_told_apart_from_those_that_work() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(2), 4));
+    let waiting = |world: &World| {
+        let why = world.machine.view(&id).unwrap().explanation;
+        (why.claimants, why.full, why.resting)
+    };
+    assert!(matches!(world.ask(peer(1), Request::Claim(Claim { free: 0, ..claim(id, &[]) })), Response::Wait { .. }));
+    assert_eq!(waiting(&world), (1, 1, 0));
+    let (number, _) = world.leases(id, 1).remove(0);
+    assert_eq!(waiting(&world), (1, 0, 0), "it has a job now");
+    world.deliver_all(id, 1, Vec::new(), &[], &[number]);
+    assert_eq!(waiting(&world), (1, 0, 1), "it gave its job back");
 }
 
 #[test]
