@@ -14,13 +14,13 @@ use station_protocol::durable::Ticket;
 use station_protocol::experiment::ExperimentId;
 use station_protocol::identity::NodeId;
 use station_protocol::receipt::Outcome;
-use station_protocol::worker::{Execution, FetchFailure, Report, StationFailure};
+use station_protocol::worker::{Execution, FetchFailure, Report, Saying, StationFailure};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Asker, Done, Engine, EngineError, Load, Session, Step};
-use crate::hostcalls::Broker;
+use crate::hostcalls::{Broker, Hear};
 use crate::ledger::Ledger;
 use crate::library::Library;
 use crate::operator::Host;
@@ -36,18 +36,21 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(3);
 /// Reports waiting for the event loop: at least one per execution that can run.
 const REPORTS_WAITING_MAX: usize = 1_024;
 
+/// What guests said waiting for the event loop: what does not fit is not told, and the guest says the next thing soon.
+const SAID_WAITING_MAX: usize = 256;
+
 /// What an execution gave.
 pub type Finished = (Ticket, Result<Report, StationFailure>);
 
-/// What came to its end.
+/// What happened to what was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum Happened {
+    /// It came to its end.
     Execution(Finished),
+    /// The guest of an execution says how far it is.
+    Said(Ticket, Saying),
     /// A module is ready for jobs; or it is not here, or nobody waited for it any more.
-    Module {
-        fetch: Ticket,
-        result: Result<(), FetchFailure>,
-    },
+    Module { fetch: Ticket, result: Result<(), FetchFailure> },
 }
 
 /// Runs executions as tasks.
@@ -58,6 +61,8 @@ pub struct Executor {
     preparing: Preparing,
     finished: mpsc::Receiver<Finished>,
     report: mpsc::Sender<Finished>,
+    said: mpsc::Receiver<(Ticket, Saying)>,
+    say: mpsc::Sender<(Ticket, Saying)>,
 }
 
 /// What an execution task needs; cheap to clone.
@@ -85,20 +90,22 @@ impl Executor {
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, library: Library, host: Host, ledger: Ledger, tasks: Tasks) -> Self {
         let (report, finished) = mpsc::channel(REPORTS_WAITING_MAX);
+        let (say, said) = mpsc::channel(SAID_WAITING_MAX);
         let rooms = Rooms { engine, library, host, ledger, idle: Arc::default() };
-        Self { rooms, tasks, running: BTreeMap::new(), preparing: Preparing::default(), finished, report }
+        Self { rooms, tasks, running: BTreeMap::new(), preparing: Preparing::default(), finished, report, said, say }
     }
 
     /// Begins `job`; its end comes from [`Executor::next`].
     pub fn start(&mut self, ticket: Ticket, job: Execution) {
         let stop = CancellationToken::new();
         self.running.insert(ticket, stop.clone());
-        let (rooms, report) = (self.rooms.clone(), self.report.clone());
+        let (rooms, report, say) = (self.rooms.clone(), self.report.clone(), self.say.clone());
+        let hear = Box::new(move |saying: &Saying| drop(say.try_send((ticket, saying.clone()))));
         self.tasks.spawn(async move {
             let (begun, cpu_ms) = (Instant::now(), OnceLock::new());
             let result = tokio::select! {
                 () = stop.cancelled() => Err(StationFailure::Stopped),
-                result = rooms.run(&job, &cpu_ms) => result,
+                result = rooms.run(&job, hear, &cpu_ms) => result,
             };
             rooms.host.ran(&job, &result, cpu_ms.get().copied(), millis(begun));
             // The receiver is gone only when the station is.
@@ -113,15 +120,19 @@ impl Executor {
         }
     }
 
-    /// The next thing that came to its end. Cancel-safe.
-    pub async fn next(&mut self) -> Ended {
+    /// The next thing that happened. Cancel-safe.
+    pub async fn next(&mut self) -> Happened {
         tokio::select! {
             finished = self.finished.recv() => {
                 let finished = finished.expect("the executor keeps a sender itself");
                 self.running.remove(&finished.0);
-                Ended::Execution(finished)
+                Happened::Execution(finished)
             }
-            (fetch, result) = self.preparing.next() => Ended::Module { fetch, result },
+            said = self.said.recv() => {
+                let (ticket, saying) = said.expect("the executor keeps a sender itself");
+                Happened::Said(ticket, saying)
+            }
+            (fetch, result) = self.preparing.next() => Happened::Module { fetch, result },
         }
     }
 
@@ -143,7 +154,7 @@ impl Executor {
 
 impl Rooms {
     /// Tells the processor time that the job took, where the system does.
-    async fn run(&self, job: &Execution, cpu_ms: &OnceLock<u64>) -> Result<Report, StationFailure> {
+    async fn run(&self, job: &Execution, hear: Hear, cpu_ms: &OnceLock<u64>) -> Result<Report, StationFailure> {
         let begun = Instant::now();
         let mut session = match self.session(job).await {
             Ok(session) => session,
@@ -166,7 +177,7 @@ impl Rooms {
         };
         let begun = Instant::now();
         let cpu_before = session.cpu();
-        let mut broker = self.host.broker(job);
+        let mut broker = self.host.broker(job).heard_by(hear);
         let done = play(session.as_mut(), load(job), &mut broker).await.map_err(|error| failed(job, &error))?;
         // A worker that died between two jobs was replaced, and with it the clock.
         if let (Some((first, before)), Some((last, after))) = (cpu_before, session.cpu())

@@ -225,3 +225,30 @@ async fn a_paused_station_takes_nothing_over_a_restart_until_it_is_resumed_and_t
         assert!(text.contains("primes for …") && text.contains("3 jobs (3 completed)"), "{command}: {text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_says_while_it_runs_reaches_its_researcher_and_the_operator_whose_machine_it_uses() {
+    let lab = Lab::new();
+    let (_running, worker, addresses) = lab.first("worker", "lab").await;
+    worker.write("policy.toml", "[roles]\ndht_server = true\n[budget]\nwall = \"1h\"\nfuel = 10_000_000_000_000\n");
+    let publisher = lab.home("publisher", &network("lab", &addresses)).await;
+    // Longer than anybody waits: it is cancelled.
+    let file = "name = \"long\"\ntopic = \"tests\"\nmodule = \"primes\"\ncontact = \"mailto:test@example.org\"\n[jobs]\nfrom = [0]\nto = [1000000000000]\n\
+                [pure]\ntrust = \"fixed:1\"\n[limits]\nfuel = 10_000_000_000_000\nwall = \"30m\"\n[run]\ndeadline = \"50m\"\n";
+    publisher.write("experiment.toml", file);
+    let _publishing = publisher.run().await;
+    publisher.ask(&["pause"]).await;
+    let path = publisher.dir().join("experiment.toml");
+    let published = publisher.ask(&["publish", "--detach", path.to_str().expect("UTF-8")]).await;
+    let id = published["experiment"].as_str().expect("an id").to_owned();
+    let said = until("a guest's words at its researcher", || async {
+        let own = publisher.ask(&["experiments"]).await;
+        own.as_array().and_then(|own| own.first()?["said"].as_array()?.first().cloned())
+    })
+    .await;
+    assert_eq!((&said["job"], &said["message"]), (&0.into(), &"counting".into()), "{said}");
+    assert!(said["permille"].as_u64().is_some_and(|permille| permille <= 1_000) && said["node"] == worker.ask(&["id"]).await["node"], "{said}");
+    let status = status_when(&worker, "the guest's words at the operator", |status| status["calls"][0]["said"][0]["message"] == "counting").await;
+    assert_eq!(status["calls"][0]["running"], 1, "{status}");
+    publisher.ask(&["cancel", &id]).await;
+}

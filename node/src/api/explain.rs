@@ -13,11 +13,11 @@ use station_protocol::human::{Size, Span};
 use station_protocol::log;
 use station_protocol::policy::Budget;
 use station_protocol::receipt::Outcome;
-use station_protocol::requester::View;
+use station_protocol::requester::{Heard, View};
 use station_protocol::work::{ClaimRefused, DeclineReason};
 use station_protocol::worker::{Standing, Summary};
 
-use super::types::{ExperimentBody, VerificationBody};
+use super::types::{ExperimentBody, HeardBody, SayingBody, VerificationBody};
 use crate::library::bundled_names;
 use crate::numbers::count;
 use crate::results::{outcome_word, remedy};
@@ -84,6 +84,7 @@ pub fn experiment(facts: &Facts<'_>) -> ExperimentBody {
         claimants: why.claimants,
         full: why.full,
         resting: why.resting,
+        said: view.said.iter().map(heard).collect(),
         needs: needs(experiment),
         labels: labels(experiment),
         refusals: why.refusals.iter().map(|(reason, count)| (word(reason), *count)).collect(),
@@ -91,6 +92,11 @@ pub fn experiment(facts: &Facts<'_>) -> ExperimentBody {
         failures: why.failures.iter().map(|(outcome, count)| (outcome_word(outcome), *count)).collect(),
         advice: advice(facts),
     }
+}
+
+fn heard(heard: &Heard) -> HeardBody {
+    let saying = SayingBody { permille: heard.permille, message: heard.message.to_string() };
+    HeardBody { job: heard.index, node: heard.node.to_string(), heard: heard.at.0, saying }
 }
 
 /// What the API says of a Log that holds together.

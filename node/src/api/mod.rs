@@ -42,7 +42,8 @@ pub use inputs::kind_of;
 use inputs::{HandedIn, Lent};
 use page::{ActivityBody, MachineBody, PauseBody, PausedBody, PolicyBody};
 use types::{
-    AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, NodeBody, PublishBody, PublishedBody, StatusBody, VerificationBody,
+    AccountBody, BoundBody, CallBody, ContentBody, ErrorBody, ExperimentBody, NodeBody, PublishBody, PublishedBody, SayingBody, StatusBody,
+    VerificationBody,
 };
 
 /// Largest content and largest experiment: a module of 16 MiB, the most that the sandbox compiles.
@@ -214,6 +215,7 @@ fn call(call: &worker::Summary) -> CallBody {
         module: call.module.to_string(),
         needs: needs.collect(),
         running: call.running,
+        said: call.said.iter().map(|said| SayingBody { permille: said.permille, message: said.message.to_string() }).collect(),
         queued: call.queued,
         outbox: call.outbox,
         experiment: call.experiment.to_string(),

@@ -82,11 +82,33 @@ pub struct CallBody {
     /// Capabilities with their targets, like `http a.example:443`.
     pub needs: Vec<String>,
     pub running: usize,
+    /// What guests that run say of how far they are: a stranger's words.
+    #[serde(default)]
+    pub said: Vec<SayingBody>,
     /// Leases that wait, and receipts that are to be delivered.
     pub queued: usize,
     pub outbox: usize,
     /// What this station does about it and why.
     pub standing: String,
+}
+
+/// What a guest says of how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SayingBody {
+    /// At most 1,000.
+    pub permille: u32,
+    pub message: String,
+}
+
+/// The same as a station brought it to the requester: nobody signed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeardBody {
+    pub job: u64,
+    pub node: String,
+    /// Milliseconds since the epoch, by the clock of this station.
+    pub heard: u64,
+    #[serde(flatten)]
+    pub saying: SayingBody,
 }
 
 /// `POST /v1/content` answers this.
@@ -160,8 +182,13 @@ pub struct ExperimentBody {
     pub sampled: u64,
     pub claimants: u64,
     /// Of the claimants without a job: those that take none now, and those that lost or gave back their last ones and get the next later.
+    #[serde(default)]
     pub full: u64,
+    #[serde(default)]
     pub resting: u64,
+    /// What guests that run say of how far they are, the newest leases first: strangers' words.
+    #[serde(default)]
+    pub said: Vec<HeardBody>,
     /// What it needs, like `http *.ipfs.io:443`, and the labels it asks for, like `region = eu or na`.
     pub needs: Vec<String>,
     pub labels: Vec<String>,

@@ -12,8 +12,9 @@ use super::client::Client;
 use super::output::{Exit, Failure, Output};
 use super::pick::{Source, not_running, short};
 use super::show::{WhichArgs, tell, verdict_code};
-use crate::api::types::{ExperimentBody, PublishedBody};
+use crate::api::types::{ExperimentBody, HeardBody, PublishedBody};
 use crate::numbers::{count, span};
+use crate::page::words::tail;
 use crate::platform::home::Home;
 use crate::printable::Line;
 use crate::results::Results;
@@ -106,8 +107,11 @@ async fn observe(home: &Home, client: &Client, id: &str, output: &Output) -> Res
         }
         tokio::time::sleep(ASK_EVERY).await;
         let next: ExperimentBody = client.get(&path).await?;
-        if (next.settled, next.held, next.outstanding) != (seen.settled, seen.held, seen.outstanding) {
+        let has_moved = (next.settled, next.held, next.outstanding) != (seen.settled, seen.held, seen.outstanding);
+        if has_moved {
             moved = tokio::time::Instant::now();
+        }
+        if has_moved || next.said != seen.said {
             progress(&next, output);
         }
         seen = next;
@@ -160,7 +164,8 @@ fn line(seen: &ExperimentBody, elapsed_ms: u64, left_ms: u64, width: usize) -> S
         format!("{} held", count(seen.held, "receipt")),
         format!("{} claimed", count(seen.claimants, "station")),
     ];
-    for part in times.into_iter().chain(work) {
+    let said = seen.said.first().map(|said| format!("job {} says it is at {}", said.job, percent(said.saying.permille)));
+    for part in times.into_iter().chain(work).chain(said) {
         let longer = format!("{line} · {part}");
         if longer.chars().count() > width {
             break;
@@ -176,7 +181,20 @@ fn standstill(seen: &ExperimentBody, still_ms: u64) -> Vec<String> {
         return Vec::new();
     }
     let heading = format!("nothing moved for {}:", span(still_ms));
-    std::iter::once(heading).chain(seen.advice.iter().map(|advice| format!("  {}", Line(advice)))).collect()
+    let advice = seen.advice.iter().map(|advice| format!("  {}", Line(advice)));
+    std::iter::once(heading).chain(advice).chain(seen.said.iter().take(SAID_SHOWN).map(|said| format!("  {}", words(said)))).collect()
+}
+
+/// Guests whose words are shown where nothing moves.
+const SAID_SHOWN: usize = 4;
+
+/// What a guest says, as the words of a stranger.
+fn words(HeardBody { job, node, saying, .. }: &HeardBody) -> String {
+    format!("job {job} at {} says that it is at {}: \"{}\"", tail(node), percent(saying.permille), Line(&saying.message))
+}
+
+fn percent(permille: u32) -> String {
+    format!("{} %", permille / 10)
 }
 
 #[cfg(test)]

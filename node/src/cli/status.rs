@@ -122,7 +122,8 @@ fn experiment(call: &CallBody) -> String {
     let module = call.module_name.clone().unwrap_or_else(|| tail(&call.module));
     let needs = if call.needs.is_empty() { String::new() } else { format!(", needs {}", Line(&call.needs.join(", "))) };
     // What a stranger named is marked as that.
-    format!("{:?} of {}, {module}{needs}, on {}: {}", call.name, tail(&call.requester), Line(&call.topic), Line(&call.standing))
+    let said = call.said.first().map(|said| format!(", says it is at {} %: \"{}\"", said.permille / 10, Line(&said.message))).unwrap_or_default();
+    format!("{:?} of {}, {module}{needs}, on {}: {}{said}", call.name, tail(&call.requester), Line(&call.topic), Line(&call.standing))
 }
 
 fn network(status: &StatusBody, sheet: &mut Sheet) {

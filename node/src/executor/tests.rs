@@ -153,8 +153,8 @@ async fn executor(engine: &FakeEngine) -> Executor {
 
 async fn finished(executor: &mut Executor) -> Finished {
     match executor.next().await {
-        Ended::Execution(finished) => finished,
-        module @ Ended::Module { .. } => panic!("only jobs are begun here: {module:?}"),
+        Happened::Execution(finished) => finished,
+        other => panic!("only ends are waited for here: {other:?}"),
     }
 }
 
@@ -351,4 +351,25 @@ async fn a_guest_gets_the_jobs_limits_and_a_seed_only_where_it_is_pure() {
     let seeds: Vec<_> = lab.started.iter().map(|(_, load)| load.pure).collect();
     assert!(seeds[..3].iter().all(Option::is_some) && seeds[3].is_none());
     assert!(seeds[0] != seeds[1] && seeds[0] != seeds[2], "each job has its own");
+}
+
+#[tokio::test]
+async fn what_a_guest_says_of_how_far_it_is_comes_before_its_end() {
+    let engine = FakeEngine::default();
+    let mut executor = executor(&engine).await;
+    engine.plays([Play::Calls(HostCall::Progress { permille: 2_000, message: "nearly".to_owned() })]);
+    executor.start(Ticket(7), job("progress", 1));
+    let mut said = Vec::new();
+    loop {
+        match executor.next().await {
+            Happened::Said(ticket, saying) => said.push((ticket, saying)),
+            Happened::Execution((ticket, result)) => break assert_eq!((ticket, result.is_ok()), (Ticket(7), true)),
+            other => panic!("only a job is begun here: {other:?}"),
+        }
+        if said.len() > 1 {
+            break;
+        }
+    }
+    said.extend(std::iter::from_fn(|| executor.said.try_recv().ok()));
+    assert_eq!(said, [(Ticket(7), Saying { permille: 1_000, message: Text::cut("nearly") })]);
 }

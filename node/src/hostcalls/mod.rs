@@ -19,7 +19,7 @@ use station_protocol::hostcall::{
     CHECKPOINT_BYTES_MAX, FetchError, FetchHead, FetchRequest, HANDLES_MAX, HTTP_FETCH, Method, READ_BYTES_MAX, Record, Transcript, errno,
     frame_result,
 };
-use station_protocol::worker::Execution;
+use station_protocol::worker::{Execution, Saying};
 use station_sandbox::{HostCall, Reply};
 use tokio::time::Instant;
 
@@ -72,12 +72,8 @@ impl std::fmt::Debug for BrokerConfig {
     }
 }
 
-/// How far a guest says it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub permille: u32,
-    pub message: Text<256>,
-}
+/// Hears what a guest says of how far it is.
+pub type Hear = Box<dyn Fn(&Saying) + Send + Sync>;
 
 /// Between two progress reports that are kept: a person sees no more.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -108,7 +104,8 @@ pub struct Broker {
     /// When the execution's wall clock ends: no wait goes beyond.
     ends: Instant,
     records: Vec<Record>,
-    progress: Option<Progress>,
+    progress: Option<Saying>,
+    hear: Option<Hear>,
     progress_at: Option<Instant>,
     checkpoint: Option<Vec<u8>>,
 }
@@ -133,9 +130,17 @@ impl Broker {
             ends: Instant::now() + Duration::from_millis(execution.limits.wall_ms),
             records: Vec::new(),
             progress: None,
+            hear: None,
             progress_at: None,
             checkpoint: None,
         }
+    }
+
+    /// The same, and `hear` is told what the guest says of how far it is, ten times a second at most.
+    #[must_use]
+    pub fn heard_by(mut self, hear: Hear) -> Self {
+        self.hear = Some(hear);
+        self
     }
 
     /// Answers one host call. Only `Wait` takes time.
@@ -171,7 +176,7 @@ impl Broker {
 
     /// What the guest last said of its progress.
     #[must_use]
-    pub fn progress(&self) -> Option<&Progress> {
+    pub fn progress(&self) -> Option<&Saying> {
         self.progress.as_ref()
     }
 
@@ -291,7 +296,11 @@ impl Broker {
             return;
         }
         self.progress_at = Some(now);
-        self.progress = Some(Progress { permille: permille.min(1_000), message: Text::cut(message) });
+        let progress = Saying { permille: permille.min(1_000), message: Text::cut(message) };
+        if let Some(hear) = &self.hear {
+            hear(&progress);
+        }
+        self.progress = Some(progress);
     }
 
     fn ended(&mut self, handle: u32, fetched: Option<Fetched>) {

@@ -24,7 +24,7 @@ use super::narrate::Narrator;
 use super::room::Room;
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::executor::{Ended, Executor};
+use crate::executor::{Executor, Happened};
 use crate::network::{self, Network};
 use crate::operator::Host;
 use crate::store::{Gone, Store, Table};
@@ -145,7 +145,7 @@ impl Driver {
             tokio::select! {
                 event = self.network.next(), if !self.commits.is_congested() => self.on_network(event),
                 durable = self.commits.durable() => self.on_durable(durable?),
-                ended = self.executor.next() => self.on_ended(ended),
+                happened = self.executor.next() => self.on_happened(happened),
                 fetched = self.fetches.next() => self.on_fetched(fetched),
                 command = self.inbox.recv() => self.on_command(command.unwrap_or(Command::Shutdown)),
                 () = tokio::time::sleep_until(deadline) => self.on_deadline(),
@@ -328,10 +328,11 @@ impl Driver {
     }
 
     /// A module is here for jobs once it is compiled.
-    fn on_ended(&mut self, ended: Ended) {
-        let event = match ended {
-            Ended::Execution((execution, report)) => worker::Event::Finished { execution, report },
-            Ended::Module { fetch, result } => worker::Event::Fetched { fetch, result },
+    fn on_happened(&mut self, happened: Happened) {
+        let event = match happened {
+            Happened::Said(execution, saying) => worker::Event::Said { execution, saying },
+            Happened::Execution((execution, report)) => worker::Event::Finished { execution, report },
+            Happened::Module { fetch, result } => worker::Event::Fetched { fetch, result },
         };
         self.worker.handle(event, self.clock.now());
     }

@@ -25,8 +25,8 @@ use crate::receipt::{Isolation, Outcome, Receipt, Trap};
 use crate::time::Time;
 use crate::verdict::{Canonical, Decision, Group, JobVerdict, Leases as LeaseNumbers, Stratum};
 use crate::work::{
-    Ack, Claim, ClaimRefused, Decline, DeclineReason, Deliver, Delivery, Lease, Leases, ReceiptRefused, Refusal, Request, Response, ReturnReason,
-    Status,
+    Ack, Claim, ClaimRefused, Decline, DeclineReason, Deliver, Delivery, Lease, Leases, Progress, ReceiptRefused, Refusal, Request, Response,
+    ReturnReason, Said, Status,
 };
 
 /// The network that signed values are signed for.
@@ -291,11 +291,15 @@ prop_compose! {
 }
 
 pub(crate) fn request() -> impl Strategy<Value = Request> {
+    let said = (any::<u64>(), any::<u32>(), "[a-z %é]{0,60}");
+    let said = said.prop_map(|(lease, permille, message)| Said { lease, permille, message: Text::cut(&message) });
+    let progress = (cid(), list(said));
     let decline = (cid(), prop_oneof![Just(DeclineReason::Capability), Just(DeclineReason::Labels)]);
     prop_oneof![
         (name(), list((cid(), any::<u64>()))).prop_map(|(topic, have)| Request::Calls { topic, have }),
         (name(), list(any::<u64>().prop_map(RecordTag))).prop_map(|(topic, have)| Request::Peers { topic, have }),
         claim().prop_map(Request::Claim),
+        progress.prop_map(|(experiment, said)| Request::Progress(Progress { experiment, said })),
         decline.prop_map(|(experiment, reason)| Request::Decline(Decline { experiment, reason })),
         deliver().prop_map(Request::Deliver),
         cid().prop_map(|experiment| Request::Status { experiment }),

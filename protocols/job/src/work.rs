@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
-use crate::bounded::{Bytes, List, Name};
+use crate::bounded::{Bytes, List, Name, Text};
 use crate::call::Call;
 use crate::census::{PeerRecord, RecordTag, SAMPLE_MAX};
 use crate::experiment::{EngineProfile, ExperimentId, Labels};
@@ -41,6 +41,10 @@ pub const CALLS_MAX: usize = 32;
 pub const INTRODUCED_MAX: usize = 16;
 /// Peer records in one answer: the sample that counts the topic, and those whom the answerer introduces.
 pub const PEERS_MAX: usize = SAMPLE_MAX + INTRODUCED_MAX;
+/// Guests of which one message says how far they are: more than most stations run at once.
+pub const PROGRESS_MAX: usize = 64;
+/// Longest thing that a guest says of how far it is: one line.
+pub const MESSAGE_BYTES_MAX: usize = 256;
 /// Input of one job.
 pub const INPUT_BYTES_MAX: usize = 16 << 10;
 /// Engine profiles a station can run.
@@ -64,6 +68,8 @@ pub enum Request {
     Claim(Claim),
     Decline(Decline),
     Deliver(Deliver),
+    /// How far guests say they are. Answered as a decline is, and nothing rests on it.
+    Progress(Progress),
     /// Where an experiment stands. Answered to anybody.
     Status {
         experiment: ExperimentId,
@@ -232,6 +238,24 @@ pub struct Deliver {
     pub cursor: u64,
     /// Leases given back, neither receipt nor fault.
     pub returned: List<(LeaseNumber, ReturnReason), HOLDING_MAX>,
+}
+
+/// What guests that run under leases of an experiment said last, for the researcher's eyes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    pub experiment: ExperimentId,
+    pub said: List<Said, PROGRESS_MAX>,
+}
+
+/// A guest's words, which prove nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    pub lease: LeaseNumber,
+    /// Of all it has to do; above 1,000 it is 1,000.
+    pub permille: u32,
+    pub message: Text<MESSAGE_BYTES_MAX>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

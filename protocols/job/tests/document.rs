@@ -24,6 +24,8 @@ fn every_bound_in_the_table_is_the_constant_of_that_name() {
         work::REQUEST_TIMEOUT_MS,
         work::HOLDING_MAX,
         work::DELIVERIES_MAX,
+        work::PROGRESS_MAX,
+        work::MESSAGE_BYTES_MAX,
         work::LEASES_MAX,
         work::ACK_VERDICTS_MAX,
         work::HAVE_MAX,

@@ -33,6 +33,7 @@ fn summary(standing: Standing) -> Summary {
         standing,
         claimed: false,
         running: 0,
+        said: Vec::new(),
         queued: 0,
         outbox: 0,
     }

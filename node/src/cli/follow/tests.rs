@@ -34,6 +34,26 @@ fn a_heading_stands_over_reasons_or_not_at_all() {
 }
 
 #[test]
+fn what_guests_say_is_shown_as_their_words_where_there_is_room_and_cannot_steer_the_terminal() {
+    let said = HeardBody {
+        job: 7,
+        node: "12D3KooWabcdefgh12345678".into(),
+        heard: 5,
+        saying: crate::api::types::SayingBody { permille: 425, message: "\x1b[2J42 of 99".into() },
+    };
+    let seen = ExperimentBody { said: vec![said], ..body(0, 1) };
+    assert!(line(&seen, 0, 0, 200).ends_with(" · job 7 says it is at 42 %"), "{}", line(&seen, 0, 0, 200));
+    assert!(!line(&seen, 0, 0, 80).contains("says"));
+    let lines = standstill(&seen, 7_000);
+    assert_eq!(lines[2..], ["  job 7 at …345678 says that it is at 42 %: \"\\u{1b}[2J42 of 99\""]);
+    let json = serde_json::to_value(&seen).expect("our own types have JSON");
+    assert_eq!(
+        json["said"][0],
+        serde_json::json!({ "job": 7, "node": "12D3KooWabcdefgh12345678", "heard": 5, "permille": 425, "message": "\x1b[2J42 of 99" })
+    );
+}
+
+#[test]
 fn whoever_stops_watching_is_told_how_to_return() {
     let home = Home::new("/nowhere".into());
     let id = body(0, 1).experiment;

@@ -8,7 +8,7 @@ use station_protocol::accounts::Charge;
 use station_protocol::address::Reach;
 use station_protocol::policy::Policy;
 
-use super::super::Ended;
+use super::super::Happened;
 use super::*;
 use crate::clock::{Clock, NOON};
 use crate::engine::{Engine, Session};
@@ -66,8 +66,8 @@ async fn executor(takes_ms: u64) -> (Executor, Compiler, Ledger) {
     (Executor::new(Arc::new(compiler.clone()), Library::new(store), host, ledger.clone(), Tasks::new()), compiler, ledger)
 }
 
-fn ready(fetch: Ticket) -> Ended {
-    Ended::Module { fetch, result: Ok(()) }
+fn ready(fetch: Ticket) -> Happened {
+    Happened::Module { fetch, result: Ok(()) }
 }
 
 fn charged(ledger: &Ledger) -> (u64, u64) {
@@ -113,7 +113,7 @@ async fn what_no_lease_waits_for_any_more_is_not_compiled() {
     tokio::time::advance(WAIT / 2).await;
     executor.end_preparing(|_| true);
     executor.end_preparing(|ticket| ticket != Ticket(1));
-    assert_eq!(executor.next().await, Ended::Module { fetch: Ticket(1), result: Err(FetchFailure::Unwanted) });
+    assert_eq!(executor.next().await, Happened::Module { fetch: Ticket(1), result: Err(FetchFailure::Unwanted) });
     assert_eq!(compiler.asked.load(Ordering::Relaxed), 0);
 }
 
@@ -151,7 +151,7 @@ async fn a_module_that_is_not_here_is_not_ready_for_jobs() {
     let (mut executor, compiler, _) = executor(0).await;
     let lost = Content { cid: station_car::unixfs::build(&[1; 100]).root, bytes: 100 };
     executor.prepare(Ticket(1), FIRST, lost);
-    assert_eq!(executor.next().await, Ended::Module { fetch: Ticket(1), result: Err(FetchFailure::NotFound) });
+    assert_eq!(executor.next().await, Happened::Module { fetch: Ticket(1), result: Err(FetchFailure::NotFound) });
     assert_eq!(compiler.asked.load(Ordering::Relaxed), 0);
 }
 

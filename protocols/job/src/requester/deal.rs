@@ -303,7 +303,7 @@ impl Run {
             (claimant.dealt, claimant.busy) = (now, now);
             self.leases.insert(
                 number,
-                Leased { index: *index, node, cluster, labels, dealt: now, recorded: cx.world(now), until, renewed: false, named: None },
+                Leased { index: *index, node, cluster, labels, dealt: now, recorded: cx.world(now), until, renewed: false, named: None, said: None },
             );
             self.ends.insert((until, number));
             self.watch(*index);

@@ -127,7 +127,17 @@ impl Requester {
             let record = &closed.record;
             let (pages, explanation) = (record.pages.clone(), closed.explanation.clone());
             let (published, closed_at, logs) = (record.published, Some(record.at), closed.logs.all());
-            return Some(View { call: record.call.clone(), status, explanation, published, closed: closed_at, logs, pages, settled: Vec::new() });
+            return Some(View {
+                call: record.call.clone(),
+                status,
+                explanation,
+                published,
+                closed: closed_at,
+                said: Vec::new(),
+                logs,
+                pages,
+                settled: Vec::new(),
+            });
         }
         let run = self.open.get(id)?;
         let settled = run.page.entries.iter().filter_map(|entry| match entry {
@@ -141,6 +151,7 @@ impl Requester {
             explanation,
             published: run.published,
             closed: None,
+            said: run.said(),
             logs: run.logs.all(),
             pages,
             settled: settled.collect(),
@@ -241,6 +252,12 @@ impl Requester {
                 if let Some(run) = self.open.get_mut(&decline.experiment) {
                     run.declined(from.node, decline.reason);
                     self.cx.note(Note::Declined { experiment: decline.experiment, node: from.node, reason: decline.reason });
+                }
+                self.cx.act(Effect::Answer { ask, response: Response::Noted });
+            }
+            Request::Progress(progress) => {
+                if let Some(run) = self.open.get_mut(&progress.experiment) {
+                    run.hear_progress(&self.cx, from.node, &progress.said, now);
                 }
                 self.cx.act(Effect::Answer { ask, response: Response::Noted });
             }

@@ -24,6 +24,7 @@ mod losers;
 mod machine;
 mod open;
 mod overdue;
+mod progress;
 mod ranges;
 mod records;
 mod restore;
@@ -35,6 +36,7 @@ mod tests;
 mod untold;
 
 pub use machine::{CLOSED_MAX, OPEN_MAX, Requester};
+pub use progress::{Heard, SAID_MAX};
 pub use ranges::Ranges;
 pub use records::is_for_others;
 
@@ -105,7 +107,7 @@ pub enum Event {
     },
     /// Close now; what is unsettled expires.
     Cancel { experiment: ExperimentId },
-    /// A station asks; `Claim`, `Decline`, `Deliver` and `Status` come here.
+    /// A station asks; `Claim`, `Decline`, `Deliver`, `Progress` and `Status` come here.
     Asked { ask: Ticket, from: Peer, request: Request },
     /// The bytes of an output or transcript that was asked for.
     Fetched { fetch: Ticket, result: Result<Vec<u8>, FetchFailure> },
@@ -269,6 +271,8 @@ pub struct View {
     /// By this requester's clock.
     pub published: Time,
     pub closed: Option<Time>,
+    /// What guests that run say of how far they are, at most [`SAID_MAX`]: strangers' words, not kept over a restart.
+    pub said: Vec<Heard>,
     /// Pages of the Log that are durable, in order.
     pub pages: Vec<Cid>,
     /// The ends of guests' logs that stations brought, by lease: in the store. Nobody signed them, and nothing rests on them.

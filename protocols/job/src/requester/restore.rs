@@ -163,7 +163,7 @@ impl Run {
             job.clusters.insert(cluster);
             job.outstanding.insert(number);
             let labels = self.claimants.get(&node).map(|claimant| Arc::clone(&claimant.labels)).unwrap_or_default();
-            self.leases.insert(number, Leased { index, node, cluster, labels, dealt: now, recorded, until, renewed: false, named: None });
+            self.leases.insert(number, Leased { index, node, cluster, labels, dealt: now, recorded, until, renewed: false, named: None, said: None });
             self.ends.insert((until, number));
             if let Some(claimant) = self.claimants.get_mut(&node) {
                 claimant.outstanding.insert(number);

@@ -13,6 +13,7 @@ use super::deal::OPEN_JOBS_MAX;
 use super::logs::{LOGS_MAX, Logs};
 use super::losers::Losers;
 use super::overdue::Typical;
+use super::progress::Heard;
 use super::ranges::Ranges;
 use super::records::{ClosedRecord, JobRecord};
 use super::untold::{Unread, Untold};
@@ -187,6 +188,8 @@ pub(super) struct Leased {
     /// Its duration began anew once already.
     pub(super) renewed: bool,
     pub(super) named: Option<Box<Named>>,
+    /// What its guest said last of how far it is.
+    pub(super) said: Option<Box<Heard>>,
 }
 
 /// A receipt that came in time and whose output is on its way.

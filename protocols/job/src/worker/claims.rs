@@ -203,7 +203,7 @@ impl Worker {
         }
     }
 
-    /// Sends whatever is due: deliveries first, then claims, one request in flight per requester, longest unserved first.
+    /// Sends whatever is due: deliveries first, then claims, then what guests said; one request in flight per requester, longest unserved first.
     pub(super) fn send_due(&mut self, now: Time) {
         let free = |work: &Work| !self.in_flight.contains_key(&work.requester()) && work.send_at.max(work.dial_at) <= now;
         let mut due: Vec<(Option<Ticket>, ExperimentId)> =
@@ -218,6 +218,8 @@ impl Worker {
                 self.deliver(id, now);
             } else if self.wants_more(work, now) {
                 self.claim(id, now);
+            } else if work.tells_at().is_some_and(|at| at <= now) {
+                self.tell_progress(id, now);
             }
         }
     }
@@ -241,7 +243,7 @@ impl Worker {
         let delivery = work.first_delivery();
         let may_ask = work.heard && self.appetite(work, work.rest_until.max(now)) > 0;
         let ask = may_ask.then_some(work.ask_at.max(work.rest_until));
-        let send = delivery.into_iter().chain(ask).min().map(|at| at.max(work.send_at).max(work.dial_at));
+        let send = delivery.into_iter().chain(ask).chain(work.tells_at()).min().map(|at| at.max(work.send_at).max(work.dial_at));
         expiry.into_iter().chain(send).min()
     }
 
@@ -292,7 +294,7 @@ impl Worker {
         match sent {
             Sent::Calls { to, topic } => self.calls_answered(to, &topic, answer, now),
             Sent::Peers { to, topic } => self.peers_answered(to, &topic, answer, now),
-            Sent::Decline { requester } => {
+            Sent::Told { requester } => {
                 self.in_flight.remove(&requester);
             }
             Sent::Probe { to, topic, at } => self.probe_answered(to, &topic, &at, answer, now),

@@ -8,11 +8,13 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::Near;
+use crate::bounded::Text;
 use crate::durable::Ticket;
 use crate::experiment::ExperimentId;
 use crate::identity::NodeId;
 use crate::receipt::LeaseNumber;
 use crate::time::Time;
+use crate::work::MESSAGE_BYTES_MAX;
 
 /// An execution the driver has not ended yet.
 #[derive(Clone, Debug)]
@@ -25,8 +27,19 @@ pub(super) struct Running {
     pub(super) started: Time,
     /// Where its requester was then.
     pub(super) near: Near,
+    /// What its guest said last of how far it is.
+    pub(super) said: Option<Saying>,
+    /// Whether its requester has not heard that.
+    untold: bool,
     /// Told to stop: its slot is taken until the driver says it ended.
     pub(super) stopped: bool,
+}
+
+/// A guest's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saying {
+    pub permille: u32,
+    pub message: Text<MESSAGE_BYTES_MAX>,
 }
 
 /// Executions the driver has not ended yet, also those whose lease is gone.
@@ -40,6 +53,12 @@ pub(super) struct Executions {
     /// How many were looked at, one by one.
     #[cfg(test)]
     looked: Cell<usize>,
+}
+
+impl Running {
+    pub(super) fn new(experiment: ExperimentId, requester: NodeId, lease: LeaseNumber, memory_bytes: u64, started: Time, near: Near) -> Self {
+        Self { experiment, requester, lease, memory_bytes, started, near, said: None, untold: false, stopped: false }
+    }
 }
 
 impl Executions {
@@ -61,6 +80,20 @@ impl Executions {
             }
         }
         Some(running)
+    }
+
+    /// What its guest says, if it still runs: the experiment and its requester.
+    pub(super) fn says(&mut self, execution: Ticket, saying: Saying) -> Option<ExperimentId> {
+        let running = self.running.get_mut(&execution).filter(|running| !running.stopped)?;
+        running.said = Some(saying);
+        running.untold = true;
+        Some(running.experiment)
+    }
+
+    /// What its guest said since this was asked last.
+    pub(super) fn news_of(&mut self, execution: Ticket) -> Option<Saying> {
+        let running = self.running.get_mut(&execution)?;
+        std::mem::take(&mut running.untold).then(|| running.said.clone())?
     }
 
     pub(super) fn get(&self, execution: Ticket) -> Option<&Running> {

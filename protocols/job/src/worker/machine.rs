@@ -71,7 +71,8 @@ pub(super) enum Sent {
         at: At,
     },
     Claim(Asked),
-    Decline {
+    /// What `requester` is told and need not answer.
+    Told {
         requester: NodeId,
     },
     Deliver {
@@ -198,6 +199,7 @@ impl Worker {
             Event::Asked { ask, from, request } => self.asked(ask, from, request, now),
             Event::Answered { send, answer, near } => self.answered(send, answer, near, now),
             Event::Fetched { fetch, result } => self.fetched(fetch, result, now),
+            Event::Said { execution, saying } => self.said(execution, saying),
             Event::Finished { execution, report } => self.finished(execution, report, now),
             Event::Connected { node, topics } => self.connected(node, topics, now),
             Event::Disconnected { node } => self.disconnected(&node, now),

@@ -43,6 +43,7 @@ mod machine;
 mod outbox;
 mod peers;
 mod probes;
+mod progress;
 mod questions;
 mod rest;
 mod schedule;
@@ -56,6 +57,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use executions::Saying;
 pub use machine::{Standing, Worker};
 pub use outbox::OUTBOX_UNKNOWN_MAX;
 pub use rest::Rest;
@@ -160,6 +162,11 @@ pub enum Event {
     Finished {
         execution: Ticket,
         report: Result<Report, StationFailure>,
+    },
+    /// The guest of an execution says how far it is.
+    Said {
+        execution: Ticket,
+        saying: Saying,
     },
     /// A topic peer is connected.
     Connected {

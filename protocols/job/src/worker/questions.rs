@@ -60,7 +60,7 @@ impl Worker {
 
     /// Tells `requester` something that is not worth a second copy.
     pub(super) fn tell(&mut self, requester: NodeId, to: At, request: Request) {
-        let send = self.send_copy(requester, to, request, Sent::Decline { requester });
+        let send = self.send_copy(requester, to, request, Sent::Told { requester });
         self.in_flight.insert(requester, Question { copies: BTreeSet::from([send]), again: None });
     }
 

@@ -5,6 +5,7 @@
 use cid::Cid;
 
 use super::Worker;
+use super::executions::{Executions, Saying};
 use super::machine::Standing;
 use super::work::Work;
 use crate::bounded::{Name, Text};
@@ -33,6 +34,8 @@ pub struct Summary {
     /// Whether any lease was asked for.
     pub claimed: bool,
     pub running: usize,
+    /// What guests that run said last of how far they are: strangers' words.
+    pub said: Vec<Saying>,
     /// Leases that wait for a slot or for the module.
     pub queued: usize,
     /// Receipts not yet held by the requester.
@@ -40,7 +43,7 @@ pub struct Summary {
 }
 
 impl Work {
-    pub(super) fn summary(&self, experiment: ExperimentId, policy: &Policy) -> Summary {
+    pub(super) fn summary(&self, experiment: ExperimentId, policy: &Policy, executions: &Executions) -> Summary {
         let body = &self.call.body.experiment.body;
         let running = self.running();
         let is_lacking = matches!(self.standing, Standing::Declined(DeclineReason::Capability | DeclineReason::Target));
@@ -57,6 +60,7 @@ impl Work {
             standing: self.standing,
             claimed: self.claimed,
             running,
+            said: self.running_leases().filter_map(|(_, execution)| executions.get(execution)?.said.clone()).collect(),
             queued: self.leases.len() - running,
             outbox: self.outbox.len(),
         }
@@ -67,7 +71,10 @@ impl Worker {
     /// All experiments known, in the order of their ids, but those that ended and of which the numbers alone are remembered.
     pub fn summaries(&self) -> impl Iterator<Item = Summary> + '_ {
         let is_over = |work: &Work| matches!(work.standing, Standing::Closed | Standing::Final(ClaimRefused::Closed));
-        self.works.iter().filter(move |(_, work)| work.heard || !is_over(work)).map(|(id, work)| work.summary(*id, &self.config.policy))
+        self.works
+            .iter()
+            .filter(move |(_, work)| work.heard || !is_over(work))
+            .map(|(id, work)| work.summary(*id, &self.config.policy, &self.executions))
     }
 
     /// Executions at the same time, and what those that run may have of memory.

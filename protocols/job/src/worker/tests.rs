@@ -26,6 +26,7 @@ mod document;
 mod modules;
 mod neighbours;
 mod probes;
+mod progress;
 mod random;
 mod rest;
 mod run;

@@ -100,6 +100,10 @@ pub(super) struct Work {
     pub(super) recorded: bool,
     /// Moving mean of how long one execution takes, once there was one.
     mean_ms: Option<u64>,
+    /// Its guests said something that the requester has not heard.
+    pub(super) untold: bool,
+    /// The requester hears of it no sooner.
+    pub(super) tell_at: Time,
 }
 
 impl Work {
@@ -129,6 +133,8 @@ impl Work {
             return_at: Time(0),
             recorded: false,
             mean_ms: None,
+            untold: false,
+            tell_at: Time(0),
         }
     }
 
@@ -161,6 +167,11 @@ impl Work {
     /// Unfinished leases, for the requester to re-send those that are missing.
     pub(super) fn holding(&self) -> List<LeaseNumber, HOLDING_MAX> {
         List::first(self.leases.keys().copied())
+    }
+
+    /// Leases whose executions have begun.
+    pub(super) fn running_leases(&self) -> impl DoubleEndedIterator<Item = (LeaseNumber, Ticket)> {
+        self.leases.iter().filter_map(|(lease, held)| Some((*lease, held.running?)))
     }
 
     pub(super) fn running(&self) -> usize {
@@ -435,7 +446,7 @@ impl Worker {
         let memory_bytes = body.limits.memory_bytes;
         self.turns.had_turn(requester, now);
         let near = self.turns.network(&requester);
-        self.executions.insert(execution, Running { experiment: id, requester, lease, memory_bytes, started: now, near, stopped: false });
+        self.executions.insert(execution, Running::new(id, requester, lease, memory_bytes, now, near));
         self.act(Effect::Start { execution, job: Box::new(job) });
         self.note(Note::Started { experiment: id, lease, index });
     }

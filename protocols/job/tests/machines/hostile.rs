@@ -19,7 +19,8 @@ use station_protocol::limits::{LIMITS_MAX, Limits};
 use station_protocol::receipt::{Isolation, Outcome, Receipt};
 use station_protocol::requester::{self, Peer};
 use station_protocol::work::{
-    Ack, Claim, ClaimRefused, Decline, DeclineReason, Deliver, Delivery, Lease, Leases, ReceiptRefused, Refusal, Request, Response, ReturnReason,
+    Ack, Claim, ClaimRefused, Decline, DeclineReason, Deliver, Delivery, Lease, Leases, Progress, ReceiptRefused, Refusal, Request, Response,
+    ReturnReason, Said,
 };
 use station_protocol::worker::{self, SendFailure, Via};
 use station_protocol::{Content, NodeId, Signed, SigningKey, Time};
@@ -222,7 +223,7 @@ impl World {
             Request::Deliver(deliver) => {
                 (deliver.experiment, deliver.free, deliver.receipts.iter().map(|delivery| delivery.receipt.body.lease).collect())
             }
-            Request::Decline(_) | Request::Status { .. } => return Some(Ok(Response::Noted)),
+            Request::Decline(_) | Request::Progress(_) | Request::Status { .. } => return Some(Ok(Response::Noted)),
         };
         let luck = &mut self.luck;
         let response = match luck.below(8) {
@@ -301,7 +302,7 @@ impl World {
         let experiment = if known.is_empty() || self.luck.chance(100) { cid_of(DAG_CBOR, b"nothing") } else { known[self.luck.index(known.len())] };
         let label = |label: u64| (name(&format!("{label:0>64}")), List::first((0..16).map(|value| name(&format!("{value:0>64}")))));
         let many = self.luck.chance(500);
-        let request = match self.luck.below(4) {
+        let request = match self.luck.below(5) {
             0..2 => Request::Claim(Claim {
                 experiment,
                 capacity: u32::MAX,
@@ -313,6 +314,7 @@ impl World {
                 policy: Hash32([1; 32]),
             }),
             2 => Request::Decline(Decline { experiment, reason: DeclineReason::Target }),
+            3 => Request::Progress(Progress { experiment, said: List::first((0..64).map(|lease| said(lease * 2))) }),
             _ => Request::Deliver(Deliver {
                 experiment,
                 receipts: List::first((0..self.luck.below(4)).map(|lease| self.false_receipt(experiment, lease * 5, key))),
@@ -351,6 +353,11 @@ impl World {
             log: None,
         }
     }
+}
+
+/// What the guest of `lease` is said to say.
+fn said(lease: u64) -> Said {
+    Said { lease, permille: u32::MAX, message: Text::cut(&"m".repeat(256)) }
 }
 
 fn number_of(luck: &mut Luck) -> u64 {

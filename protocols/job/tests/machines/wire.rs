@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipld_core::ipld::Ipld;
+use station_protocol::bounded::Text;
 use station_protocol::call::Call;
 use station_protocol::durable::Ticket;
 use station_protocol::receipt::Outcome;
@@ -269,7 +270,16 @@ impl World {
             return;
         }
         let ms = if self.luck.chance(self.weather.slow) { self.luck.between(3_000, 60_000) } else { self.luck.between(20, 3_000) };
+        // Long ones say how far they are. The luck of all that follows is the same without it.
+        if ms > 3_000 {
+            self.after_in(station, ms / 2, Happening::Says(station, execution));
+        }
         self.after_in(station, ms, Happening::End(station, execution));
+    }
+
+    pub(crate) fn says(&mut self, station: usize, execution: Ticket) {
+        let saying = worker::Saying { permille: 500, message: Text::cut("half of it") };
+        self.hand_worker(station, worker::Event::Said { execution, saying });
     }
 
     pub(crate) fn end(&mut self, station: usize, execution: Ticket) {

@@ -47,6 +47,7 @@ pub(crate) enum Happening {
         call: Box<Signed<Call>>,
     },
     /// An execution comes to its end, if it was not stopped before.
+    Says(usize, Ticket),
     End(usize, Ticket),
     Fault(Fault),
     /// A stranger does something.
@@ -167,6 +168,7 @@ impl World {
             Happening::Request { from, to, request } => self.request(from, to, request),
             Happening::Reply { to, send, answer, repeated } => self.reply(to, send, answer, repeated),
             Happening::Gossip { from, to, call } => self.gossiped(from, to, call),
+            Happening::Says(station, execution) => self.says(station, execution),
             Happening::End(station, execution) => self.end(station, execution),
             Happening::Fault(fault) => self.fault(fault),
             Happening::Hostile => self.hostile_step(),
@@ -366,9 +368,12 @@ impl Happening {
     /// Whom it happens to.
     fn station(&self) -> Option<usize> {
         match self {
-            Self::Tick(station, _) | Self::Disk(station, _) | Self::ToWorker(station, _) | Self::ToRequester(station, _) | Self::End(station, _) => {
-                Some(*station)
-            }
+            Self::Tick(station, _)
+            | Self::Disk(station, _)
+            | Self::ToWorker(station, _)
+            | Self::ToRequester(station, _)
+            | Self::Says(station, _)
+            | Self::End(station, _) => Some(*station),
             Self::Reply { to, .. } | Self::Gossip { to, .. } => Some(*to),
             // One who is not there still costs the asker its answer.
             Self::Request { .. } | Self::Fault(_) | Self::Hostile => None,

@@ -24,8 +24,8 @@ use station_protocol::receipt::{Isolation, Outcome, Receipt};
 use station_protocol::time::Time;
 use station_protocol::verdict::{Canonical, Decision, JobVerdict};
 use station_protocol::work::{
-    Ack, Claim, ClaimRefused, Decline, DeclineReason, Deliver, Delivery, Lease, Leases, ReceiptRefused, Refusal, Request, Response, ReturnReason,
-    Status,
+    Ack, Claim, ClaimRefused, Decline, DeclineReason, Deliver, Delivery, Lease, Leases, Progress, ReceiptRefused, Refusal, Request, Response,
+    ReturnReason, Said, Status,
 };
 
 pub(crate) mod derived;
@@ -306,6 +306,13 @@ fn requests() -> Vec<Sample> {
         request("request-claim", Request::Claim(claim())),
         request("request-decline", Request::Decline(Decline { experiment: id, reason: DeclineReason::Labels })),
         request("request-deliver", Request::Deliver(deliver())),
+        request(
+            "request-progress",
+            Request::Progress(Progress {
+                experiment: id,
+                said: list(vec![Said { lease: 4, permille: 250, message: Text::new("12 of 48 — Zürich").expect("short") }]),
+            }),
+        ),
         request("request-status", Request::Status { experiment: id }),
     ]
 }

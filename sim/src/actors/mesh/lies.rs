@@ -77,7 +77,7 @@ impl Liar {
                 };
                 Response::Acked(Box::new(self.key.sign(&self.network, ack)))
             }
-            Request::Decline(_) => Response::Noted,
+            Request::Decline(_) | Request::Progress(_) => Response::Noted,
             _ => Response::Unserved,
         }
     }

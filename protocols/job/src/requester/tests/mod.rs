@@ -7,6 +7,7 @@ mod endings;
 mod explained;
 mod logs;
 mod overdue;
+mod progress;
 mod random;
 mod restarts;
 mod room;

@@ -21,7 +21,7 @@ fn an_event_looks_a_few_times_at_what_runs_however_many_calls_are_open() {
     }
     for number in 0..SLOTS as u64 {
         let (requester, near) = (busy.key.node(), Near::own(busy.key.node()));
-        let running = Running { experiment: busy.id, requester, lease: number, memory_bytes: 1 << 20, started: station.now, near, stopped: false };
+        let running = Running::new(busy.id, requester, number, 1 << 20, station.now, near);
         station.worker.executions.insert(Ticket(1_000_000 + number), running);
     }
     let before = station.worker.executions.looked();
