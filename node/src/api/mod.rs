@@ -173,6 +173,7 @@ async fn status(State(api): State<Api>) -> Result<Json<StatusBody>, Refused> {
         node: identity.node.to_string(),
         network: identity.network.to_string(),
         software: SOFTWARE.to_owned(),
+        newer: operator::newer(&status.paths),
         isolation: explain::word(&identity.isolation),
         started: started.0,
         now: now.0,

@@ -27,7 +27,7 @@ use crate::operator::Used;
 use crate::outside::address::judge_pattern;
 use crate::outside::quota::Target;
 use crate::spelling::Spelling;
-use crate::station::Status;
+use crate::station::{SOFTWARE, Status};
 
 /// Whether it works now, and why not.
 #[must_use]
@@ -158,8 +158,27 @@ pub fn peers(paths: &[Path]) -> Vec<PeerBody> {
         address: path.remote.ip.to_string(),
         relay: path.remote.relay.map(|relay| relay.to_string()),
         on_topic: path.on_topic,
+        software: path.software.to_string(),
     };
     paths.iter().map(peer).collect()
+}
+
+/// Whether others say that they run a newer version of this software, in words. Nobody is asked who could know it.
+#[must_use]
+pub fn newer(paths: &[Path]) -> Option<String> {
+    let own = version(SOFTWARE)?;
+    let newer: Vec<_> = paths.iter().filter_map(|path| version(&path.software)).filter(|version| *version > own).collect();
+    let (major, minor, patch) = newer.iter().max()?;
+    let stations = count(newer.len() as u64, "connected station");
+    let says = if newer.len() == 1 { "says that it runs" } else { "say that they run" };
+    Some(format!("{stations} {says} a newer version, up to {major}.{minor}.{patch}: look for it where you got this one"))
+}
+
+/// The numbers of a version of this software. Others' software has versions of its own.
+fn version(software: &str) -> Option<(u32, u32, u32)> {
+    let mut numbers = software.strip_prefix("station/")?.split('.').map(|number| number.parse().ok());
+    let version = (numbers.next()??, numbers.next()??, numbers.next()??);
+    numbers.next().is_none().then_some(version)
 }
 
 #[must_use]

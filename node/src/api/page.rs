@@ -37,6 +37,9 @@ pub struct PeerBody {
     pub relay: Option<String>,
     /// Whether it speaks about topics of this network.
     pub on_topic: bool,
+    /// What it says that it runs; empty before it said so.
+    #[serde(default)]
+    pub software: String,
 }
 
 /// Whether others reach this station.

@@ -12,6 +12,9 @@ pub struct StatusBody {
     pub node: String,
     pub network: String,
     pub software: String,
+    /// That others say they run a newer version, in words.
+    #[serde(default)]
+    pub newer: Option<String>,
     pub isolation: String,
     /// When it started and what its clock says, in milliseconds since the epoch. The time between is what passed while the machine was awake,
     /// however its clock was set meanwhile.

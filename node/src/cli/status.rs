@@ -44,6 +44,7 @@ fn state(status: &StatusBody, sheet: &mut Sheet) {
     status.bootstraps.iter().filter(|bootstrap| bootstrap.bad).for_each(|bootstrap| sheet.line("not reached", &Line(&bootstrap.says).to_string()));
     let up = span(status.now.saturating_sub(status.started));
     sheet.line("station", &format!("{} on {}, up {up}, isolation {}", status.software, Line(&status.network), status.isolation));
+    status.newer.iter().for_each(|says| sheet.line("station", &Line(says).to_string()));
     sheet.line("node", &status.node);
     let memory = status.machine.memory_bytes.map(|bytes| format!("{} of memory beside its workers, ", size(bytes))).unwrap_or_default();
     sheet.line("machine", &format!("{memory}{} of {} left on the disk", size(status.machine.disk_room_bytes), size(status.machine.disk_max_bytes)));

@@ -158,6 +158,9 @@ impl Network {
 
     /// A peer said who it is. Relays are remembered; DHT servers enter the table, as far as it stays diverse.
     pub(super) fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
+        if let Ok(node) = node_of(&peer) {
+            self.peers.runs(node, &info.agent_version);
+        }
         let serves = |protocol: &StreamProtocol| info.protocols.contains(protocol);
         let (relays, finds) = (serves(&relay::HOP_PROTOCOL_NAME), self.config.use_dht && serves(&self.config.protocol("kad")));
         if !relays && !finds {

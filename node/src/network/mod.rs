@@ -27,7 +27,7 @@ use libp2p::swarm::{ConnectionId, Executor};
 use libp2p::{Multiaddr, PeerId, Swarm, noise, relay};
 use libp2p_stream::{Control, IncomingStreams};
 use station_protocol::NodeId;
-use station_protocol::bounded::Name;
+use station_protocol::bounded::{Name, Text};
 use station_protocol::durable::Ticket;
 use station_protocol::work::{At, Request, Response};
 use station_protocol::worker::SendFailure;
@@ -76,6 +76,7 @@ use dialing::Dialing;
 use gossip::Copies;
 use knocks::{Bootstrap, Knocks};
 use peers::Peers;
+pub use peers::SOFTWARE_BYTES_MAX;
 use relays::{RelayFigures, Relays};
 use standing::Standing;
 use streams::Paying;
@@ -136,12 +137,14 @@ pub struct Snapshot {
 }
 
 /// A connected peer, and the best way to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     pub node: NodeId,
     pub remote: Remote,
     /// Whether it speaks about topics of this network.
     pub on_topic: bool,
+    /// What it says that it runs; empty before it said so.
+    pub software: Text<SOFTWARE_BYTES_MAX>,
 }
 
 /// Lookups in the DHT that ended so far.
@@ -360,7 +363,9 @@ impl Network {
     /// Everybody who is connected, in the order of their ids.
     #[must_use]
     pub fn paths(&self) -> Vec<Path> {
-        let path = |node: NodeId| Some(Path { node, remote: self.peers.best(node)?, on_topic: self.topics.knows(&node) });
+        let path = |node: NodeId| {
+            Some(Path { node, remote: self.peers.best(node)?, on_topic: self.topics.knows(&node), software: self.peers.software(node) })
+        };
         self.peers.nodes().filter_map(path).collect()
     }
 

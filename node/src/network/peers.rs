@@ -9,6 +9,7 @@ use std::sync::Arc;
 use libp2p::PeerId;
 use libp2p::swarm::ConnectionId;
 use station_protocol::NodeId;
+use station_protocol::bounded::Text;
 use tokio::sync::Semaphore;
 
 use super::config::{CAR_STREAMS_MAX, Reach};
@@ -27,7 +28,12 @@ pub(crate) struct Peer {
     pub(crate) connections: HashMap<ConnectionId, Remote>,
     /// Incoming `car` streams of this peer.
     pub(crate) car: Arc<Semaphore>,
+    /// What it says that it runs, once it was identified.
+    software: Text<SOFTWARE_BYTES_MAX>,
 }
+
+/// What is kept of the name of a peer's software.
+pub const SOFTWARE_BYTES_MAX: usize = 64;
 
 impl Default for Peers {
     fn default() -> Self {
@@ -37,7 +43,7 @@ impl Default for Peers {
 
 impl Peers {
     pub(crate) fn opened(&mut self, node: NodeId, connection: ConnectionId, remote: Remote) {
-        let new = || Peer { connections: HashMap::new(), car: Arc::new(Semaphore::new(CAR_STREAMS_MAX.1)) };
+        let new = || Peer { connections: HashMap::new(), car: Arc::new(Semaphore::new(CAR_STREAMS_MAX.1)), software: Text::default() };
         self.connected.entry(node).or_insert_with(new).connections.insert(connection, remote);
     }
 
@@ -66,6 +72,18 @@ impl Peers {
 
     pub(crate) fn get(&self, node: NodeId) -> Option<&Peer> {
         self.connected.get(&node)
+    }
+
+    /// `node` says what it runs.
+    pub(crate) fn runs(&mut self, node: NodeId, software: &str) {
+        if let Some(peer) = self.connected.get_mut(&node) {
+            peer.software = Text::cut(software);
+        }
+    }
+
+    /// What `node` says that it runs; empty before it said so.
+    pub(crate) fn software(&self, node: NodeId) -> Text<SOFTWARE_BYTES_MAX> {
+        self.connected.get(&node).map(|peer| peer.software.clone()).unwrap_or_default()
     }
 
     /// Whether `node` fetches content from here now.

@@ -44,7 +44,7 @@ fn status(slots: u32, calls: Vec<Summary>) -> Status {
 }
 
 fn path(last: u8, relay: Option<NodeId>) -> Path {
-    Path { node: requester(), remote: Remote { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)), relay }, on_topic: true }
+    Path { node: requester(), remote: Remote { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)), relay }, on_topic: true, software: Text::default() }
 }
 
 #[test]
@@ -239,4 +239,17 @@ fn what_is_at_work_comes_first_and_what_is_over_last_whatever_their_hashes_are()
     ];
     in_order(&mut calls);
     assert_eq!(calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>(), ["z", "d", "e", "a", "b", "c"]);
+}
+
+#[test]
+fn a_newer_version_is_said_as_the_word_of_those_who_run_it_and_other_software_is_no_version_of_this_one() {
+    let runs = |software: &str| Path { software: Text::cut(software), ..path(1, None) };
+    let (major, minor, patch) = version(SOFTWARE).expect("this version has one");
+    let same = ["", SOFTWARE, "station/0.0.0", "kubo/9.9.9", "station/9.9", "station/9.9.9.9", "station/9.9.9-rc1", "station/99999999999.0.0"];
+    assert_eq!(newer(&same.map(runs)), None);
+    let next = format!("station/{major}.{minor}.{}", patch + 1);
+    let said = newer(&[runs(&next), runs(SOFTWARE)]).expect("one is newer");
+    assert!(said.starts_with(&format!("1 connected station says that it runs a newer version, up to {major}.{minor}.{}", patch + 1)), "{said}");
+    let said = newer(&[runs(&next), runs("station/9.10.0"), runs("station/9.9.1")]).expect("three are newer");
+    assert!(said.starts_with("3 connected stations say that they run a newer version, up to 9.10.0"), "{said}");
 }
