@@ -233,6 +233,30 @@ fn numbers_of_a_guest_stand_in_csv_as_it_wrote_them() {
 }
 
 #[test]
+fn what_is_no_number_is_no_reading_and_is_shown_with_the_reason() {
+    // {"ttfb_ms": x} with NaN, infinity and minus nothing, as CBOR of half and double precision, and JSON of what is too large.
+    let map = |number: &[u8]| [&b"\xa1\x67ttfb_ms"[..], number].concat();
+    let cbor = [map(b"\xf9\x7e\0"), map(b"\xfb\x7f\xf8\0\0\0\0\0\0"), map(b"\xfb\x7f\xf0\0\0\0\0\0\0"), map(b"\xfb\xff\xf0\0\0\0\0\0\0")];
+    let json = [b"{\"ttfb_ms\": NaN}".to_vec(), b"{\"ttfb_ms\": 1e999}".to_vec(), b"{\"ttfb_ms\": -Infinity}".to_vec()];
+    let all = cbor.into_iter().map(|bytes| (OutputForm::DagCbor, bytes)).chain(json.into_iter().map(|bytes| (OutputForm::Json, bytes)));
+    for (form, bytes) in all {
+        let written = |station| {
+            let mut held = completed(station, &json!({}));
+            (held.receipt.body.output, held.output) = (Some(Content::raw(&bytes)), Some(Bytes::new(bytes.clone()).expect("small")));
+            held
+        };
+        let class = measurement(2);
+        let job = settled(&class, End::Exhausted, 0, vec![written(1), written(2)]);
+        let results = of(&Experiment { output: form, ..experiment(class) }, &[job], &BTreeMap::new());
+        let row = only(&results);
+        assert!(row.readings.is_empty() && !row.is_answered() && row.malformed().is_some(), "{row:?}");
+        let (table, page) = (table::render(&results, true, None), render(&results, Check::Kept));
+        assert!(table.contains("2 outputs are not ") && !table.contains("\x1b[32m"), "{table}");
+        assert!(page.contains("No readings of ttfb_ms.") && page.contains("<b>0</b>with agreement"), "{page}");
+    }
+}
+
+#[test]
 fn what_does_not_count_has_a_colour_and_a_legend_wherever_it_stands() {
     let says = |ms: u64| json!({ "verdict": "ok", "ttfb_ms": ms });
     let near = HeldReceipt { cluster: Cluster::V4([198, 51, 1]), ..completed(2, &says(9)) };

@@ -196,6 +196,7 @@ fn labels_show_the_keys_that_vary_in_the_published_order() {
         assert!(text.contains(&label), "{label} in {text}");
     }
     assert!(!chart.contains("warm"), "what is the same everywhere tells nothing apart");
+    assert!(page.contains("Keys of inputs are in alphabetical order."), "the file's order is not published");
     assert!(page.contains("The same in every job:</span> <span class=\"key\">probe</span> <code>warm</code>"));
 }
 
@@ -205,6 +206,7 @@ fn one_job_alone_shows_all_its_keys_and_an_input_that_is_no_map_itself() {
     assert_eq!(cell(&alone, "input"), "<span class=\"key\">cid</span> <code>b</code><br><span class=\"key\">gateway</span> <code>g</code>");
     let plain = page(&jobs(&measurement(1), &[json!("one"), json!("two")], |_| vec![completed(1, &says("ok", 5))]));
     assert_eq!(cell(&plain, "input"), "<code>one</code>");
+    assert!(alone.contains("in alphabetical order") && !plain.contains("in alphabetical order"));
 }
 
 #[test]
