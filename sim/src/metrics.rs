@@ -214,13 +214,19 @@ impl Metrics {
         let Some(value) = self.value(bound.measure) else {
             return CheckResult { check, passed: false, detail: "nothing was measured".into(), is_empty: true };
         };
-        let (factor, detail) = match bound.measure.unit() {
-            Unit::Milliseconds => (1.0, format!("{value:.0} ms")),
-            Unit::Millionths => (1e6, format!("{:.2} %", value * 100.0)),
-            Unit::Thousandths => (1e3, format!("{value:.2}")),
+        let factor = match bound.measure.unit() {
+            Unit::Milliseconds => 1.0,
+            Unit::Millionths => 1e6,
+            Unit::Thousandths => 1e3,
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "measures are not negative; the cast saturates")]
         let in_unit = (value * factor).round() as u64;
+        // Halves are told as they are judged.
+        let detail = match bound.measure.unit() {
+            Unit::Milliseconds => format!("{in_unit} ms"),
+            Unit::Millionths => format!("{:.2} %", value * 100.0),
+            Unit::Thousandths => format!("{value:.2}"),
+        };
         CheckResult { check, passed: value.is_finite() && bound.holds(in_unit), detail, is_empty: false }
     }
 

@@ -1,6 +1,6 @@
 //! What may be concluded from figures of several runs.
 //!
-//! Guarantees: quantiles are values that occurred (nearest rank); a mean has a 95 % confidence interval or says that one run has
+//! Guarantees: quantiles are those of the station's results; a mean has a 95 % confidence interval or says that one run has
 //! none; arms are compared seed by seed, because runs with one seed share their luck; "better" is never said with fewer than
 //! [`SEEDS_MIN`] seeds. Deliberately lacks corrections for many comparisons: who sweeps twenty parameters finds one better by chance.
 

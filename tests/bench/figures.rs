@@ -149,7 +149,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The nearest-rank `q`-quantile of `values`; NaN when there are none.
+/// The `q`-quantile of `values`, by the rule of results; NaN when there are none.
 pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

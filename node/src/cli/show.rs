@@ -23,6 +23,9 @@ pub(super) struct ResultsArgs {
     /// How to print them [default: table]
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// Under the table also each receipt: times, network, isolation, requests and why they failed; of one job with =JOB
+    #[arg(long, value_name = "JOB", num_args = 0..=1, require_equals = true)]
+    receipts: Option<Option<u64>>,
     /// Where to write them; standard output if not given
     #[arg(long, short, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
@@ -31,6 +34,7 @@ pub(super) struct ResultsArgs {
 const RESULTS_EXAMPLES: &str = "Examples:
   station results last                               the newest experiment, as a table
   station results c4xk2hza --format csv -o r.csv     the beginning of an id is enough
+  station results last --receipts=3                  the table, and each receipt of job 3
   station results @2 --format html -o report.html    the one before the last, as a page with charts";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -97,8 +101,17 @@ fn missing(results: &Results) -> Vec<String> {
 
 /// Where that stands of which a table has no room.
 fn each(home: &Home, results: &Results) -> String {
-    let csv = home.call(&format!("results {} --format csv", short(&results.experiment)));
-    format!("times, network, isolation and requests of each execution: {csv}")
+    let receipts = home.call(&format!("results {} --receipts", short(&results.experiment)));
+    format!("times, network, isolation and requests of each execution: {receipts}")
+}
+
+/// The receipts that were asked for; of a job that is not among the results none can be shown.
+fn receipts(results: &Results, job: Option<u64>) -> Result<String, Failure> {
+    match job.filter(|job| results.rows.iter().all(|row| row.index != *job)) {
+        Some(job) if job < results.jobs => Err(Failure::new(format!("job {job} has no receipt yet: look again when it is settled"))),
+        Some(job) => Err(Failure::new(format!("there is no job {job}: the experiment has {}, counted from 0", count(results.jobs, "job")))),
+        None => Ok(table::receipts::render(results, job)),
+    }
 }
 
 /// Jobs of which nothing came, whether or not somebody had begun them.
@@ -135,8 +148,15 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
     // A script that names a file gets it in the format it names; on standard output `--json` wins.
     let fallback = if output.is_json() { Format::Json } else { Format::Table };
     let format = args.format.filter(|_| args.output.is_some() || !output.is_json()).unwrap_or(fallback);
+    if args.receipts.is_some() && args.format.is_some_and(|format| format != Format::Table) {
+        return Err(Failure::new("--receipts stands under a table; the other formats have every receipt without it").with(Exit::Usage));
+    }
+    let receipts = args.receipts.map(|job| receipts(&results, job)).transpose()?.unwrap_or_default();
     let text = match format {
-        Format::Table => table::render(&results, args.output.is_none() && output.colour(), args.output.is_none().then(|| output.width()).flatten()),
+        Format::Table => {
+            let colour = args.output.is_none() && output.colour();
+            table::render(&results, colour, args.output.is_none().then(|| output.width()).flatten()) + &receipts
+        }
         Format::Json => serde_json::to_string_pretty(&results)? + "\n",
         Format::Csv => csv::render(&results),
         Format::Ndjson => ndjson(&results),
@@ -154,7 +174,9 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
             Format::Table => {
                 output.write(&text);
                 missing(&results).iter().for_each(|line| output.say(line));
-                output.say(each(home, &results));
+                if args.receipts.is_none() {
+                    output.say(each(home, &results));
+                }
             }
             Format::Json | Format::Ndjson => output.write(&json(&text)),
             Format::Csv | Format::Html => output.data(&text),
@@ -173,6 +195,15 @@ mod tests {
         let results: Results = serde_json::from_value(super::super::tests::results(&["failed", "agreed"])).expect("results");
         let said = shortcomings(&results);
         assert!(said[0].starts_with("1 of 2 jobs failed in the same way on enough stations"), "{said:?}");
+    }
+
+    #[test]
+    fn receipts_of_a_job_that_is_not_there_are_refused_with_the_jobs_there_are() {
+        let results: Results = serde_json::from_value(super::super::tests::results(&["agreed"])).expect("results");
+        assert_eq!([receipts(&results, None), receipts(&results, Some(0))], [Ok("no receipts\n".to_owned()), Ok("no receipts\n".to_owned())]);
+        let said = |job| receipts(&results, Some(job)).expect_err("it has none").message;
+        assert_eq!(said(1), "job 1 has no receipt yet: look again when it is settled");
+        assert_eq!(said(2), "there is no job 2: the experiment has 2 jobs, counted from 0");
     }
 
     #[test]

@@ -260,6 +260,11 @@ async fn results_have_each_format_and_a_named_file_keeps_its_format_under_json()
         assert_eq!((exit, text.starts_with(begins)), (Exit::Done, true), "{format}: {text}");
         assert!(!text.contains('\x1b'), "no colour where no terminal reads");
     }
+    for (receipts, exit) in [("--receipts", Exit::Done), ("--receipts=1", Exit::Done), ("--receipts=2", Exit::Failed)] {
+        let (ended, text) = place.run(&["results", ID, receipts]).await;
+        assert_eq!((ended, text.starts_with("input") && text.ends_with("no receipts\n")), (exit, exit == Exit::Done), "{text}");
+    }
+    assert_eq!(place.run(&["results", ID, "--receipts", "--format", "csv"]).await.0, Exit::Usage, "CSV has them all");
     let file = place.dir.path().join("r.csv");
     let words = ["results", ID, "--format", "csv", "-o", file.to_str().expect("UTF-8")];
     assert_eq!(place.ask(&words).await, (Exit::Done, json!({ "file": file })));

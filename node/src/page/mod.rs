@@ -79,6 +79,14 @@ impl Page {
     }
 }
 
+/// A time in RFC 3339 that breaks between its day and its hour, and there only where a line has no room for both.
+#[must_use]
+pub fn time(rfc3339: &str) -> String {
+    let at = rfc3339.find('T').map_or(0, |at| at + 1);
+    let (day, hour) = rfc3339.split_at(at);
+    format!("<time class=\"at\"><span>{}</span><span>{}</span></time>", escape(day), escape(hour))
+}
+
 /// Text as HTML text or attribute value. What moves a cursor, ends a line or turns writing round is shown as an escape.
 #[must_use]
 pub fn escape(text: &str) -> String {

@@ -9,13 +9,14 @@ pub(super) type Colour = (&'static str, &'static str, &'static str);
 pub(super) const GROUNDS: [Colour; 2] = [("card", "#ffffff", "#1b212b"), ("page", "#f6f7f9", "#12161d")];
 
 /// What words are written in.
-pub(super) const WORDS: [Colour; 6] = [
+pub(super) const WORDS: [Colour; 7] = [
     ("ink", "#1c2430", "#e8ebf0"),
     ("soft", "#566072", "#a3adbb"),
     ("accent", "#1f5bc4", "#8ab0ff"),
     ("good", "#176f42", "#4cc38a"),
     ("mixed", "#8a5200", "#f0b35a"),
     ("bad", "#b42318", "#ff8f84"),
+    ("uncounted", "#6941c6", "#b9a3ff"),
 ];
 
 /// What curves and bars are drawn in.

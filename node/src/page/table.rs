@@ -65,7 +65,7 @@ impl Cell {
         Self::html(format!("<code>{}</code>", escape(text)))
     }
 
-    /// The same in a class of the style sheet: `good`, `mixed`, `bad`, `accent` or `soft`.
+    /// The same in a class of the style sheet: `good`, `mixed`, `bad`, `accent`, `soft` or `uncounted`.
     #[must_use]
     pub fn classed(self, class: &'static str) -> Self {
         Self { class, ..self }

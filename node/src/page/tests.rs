@@ -168,7 +168,7 @@ fn long_words_break_anywhere_so_that_no_column_grows_beyond_the_page_and_short_o
 #[test]
 fn a_table_without_room_is_a_card_per_row_and_loses_no_column() {
     let sheet = style::sheet();
-    for (columns, class, below) in [(2, "narrow", 640), (8, "narrow", 640), (9, "wide", 900), (12, "wide", 900), (13, "vast", 1_240)] {
+    for (columns, class, below) in [(2, "narrow", 640), (8, "narrow", 640), (9, "wide", 1_060), (12, "wide", 1_060), (13, "vast", 1_240)] {
         let table = Table::new("t", (0..columns).map(|n| Column::words(&n.to_string())).collect());
         assert!(table.html().contains(&format!("<table class=\"{class}\"")), "{columns}");
         assert!(sheet.contains(&format!("@container (max-width:{below}px){{table.{class},")), "{class}");
@@ -262,4 +262,45 @@ fn readings_have_the_unit_that_their_field_is_named_after() {
     assert_eq!((quantity(81.0, "ms"), quantity(81.0, "")), ("81 ms".to_owned(), "81".to_owned()));
     assert_eq!((tail("12D3KooWabcdef").as_str(), tail("abc").as_str()), ("…abcdef", "abc"));
     assert_eq!((cut("short", 9), cut("abcdefghij", 5)), ("short".to_owned(), "ab…ij".to_owned()));
+}
+
+#[test]
+fn a_time_breaks_between_day_and_hour_alone() {
+    assert_eq!(
+        time("2026-12-30T22:33:20.000Z"),
+        "<time class=\"at\"><span>2026-12-30T</span><span>22:33:20.000Z</span></time>",
+        "whoever copies it has it whole"
+    );
+    assert!(!time("<b>").contains("<b>"));
+    let sheet = style::sheet();
+    assert!(sheet.contains(".at{white-space:nowrap;"), "where there is room nowhere");
+    assert!(sheet.contains("table.wide .at{white-space:normal}") && sheet.contains("dl .at{white-space:normal}"), "in a card and in the head");
+}
+
+#[test]
+fn all_words_have_a_colour_whose_contrast_is_computed() {
+    let sheet = style::sheet();
+    let words: Vec<String> = palette::WORDS.iter().map(|(name, ..)| format!("var(--{name})")).collect();
+    for (at, _) in sheet.match_indices("color:") {
+        let before = sheet[..at].chars().next_back();
+        let value: String = sheet[at + 6..].chars().take_while(|c| *c != ';' && *c != '}').collect();
+        assert!(before == Some('-') || words.contains(&value), "{value}");
+    }
+    assert!(sheet.contains("svg text{font:12px system-ui,sans-serif;fill:var(--soft)}"), "of drawings too");
+    let faint: Vec<&str> = sheet.split('}').filter(|rule| rule.contains(";opacity:") || rule.contains("{opacity:")).collect();
+    assert!(faint.iter().all(|rule| rule.contains(".fault{") || rule.contains(".warm{")), "no words are: {faint:?}");
+}
+
+#[test]
+fn on_paper_rows_cards_and_charts_stay_whole_and_a_table_repeats_its_head() {
+    let sheet = style::sheet();
+    let paper = sheet.split("@media print{").nth(1).expect("there is paper");
+    assert!(paper.contains("tr,.fact,.check,.row>*{break-inside:avoid}") && sheet.contains("padding:12px 16px;break-inside:avoid}"));
+    // A head repeats where it is a group of rows, which only cards undo: these name their cells themselves.
+    let undone: Vec<&str> = sheet.match_indices("thead{").map(|(at, _)| &sheet[at..at + 24]).collect();
+    let (hidden, rest): (Vec<&str>, Vec<&str>) = undone.iter().partition(|rule| rule.starts_with("thead{position:absolute"));
+    assert_eq!((hidden.len(), rest), (3, vec!["thead{break-after:avoid}"]));
+    for class in ["narrow", "wide", "vast"] {
+        assert!(paper.contains(&format!("{{table.{class} tr{{display:grid;")), "two cells of a card stand beside each other");
+    }
 }

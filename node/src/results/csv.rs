@@ -3,18 +3,22 @@
 //! Columns, in this order: the job and its input; the verdict and what its execution gave; `seen_…`, which the requester saw itself;
 //! `station_…`, which the station signed; the experiment; the output; the guest's log. Times are RFC 3339 in UTC.
 //!
+//! Numbers are in the shortest form that reads back as the same number: an integer has no point, and of another number a whole one neither.
+//! A cell that a spreadsheet would run as a formula has an apostrophe before it, and [`armed`] takes it off again.
+//!
 //! Guarantees: strangers do not choose how many columns there are: an output's keys have [`KEYS_MAX`] at most, those that agree choose first,
 //! and what has no column stands as JSON in `output_rest`. Deliberately lacks an order of columns that is the same in all experiments.
 
-use super::{ExecutionRow, Output, Results, Row, fields, value_words};
+use super::{ExecutionRow, Output, Results, Row, fields};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-const FIXED: [&str; 27] = [
+const FIXED: [&str; 28] = [
     "verdict",
     "wanted",
     "node",
     "region",
+    "counts",
     "outcome",
     "agrees",
     "fuel",
@@ -82,7 +86,6 @@ impl Columns {
 
     fn cells<'a>(&'a self, value: &'a Value) -> impl Iterator<Item = String> + 'a {
         let map = fields(value);
-        let words = |value: &Value| if value.is_null() { String::new() } else { value_words(value) };
         let whole = self.whole.then(|| if map.is_some() { String::new() } else { words(value) });
         let rest = self.rest.then(|| map.map(|map| self.rest_of(map)).unwrap_or_default());
         let keys = self.keys.iter().map(move |key| map.and_then(|map| map.get(key)).map(words).unwrap_or_default());
@@ -94,6 +97,19 @@ impl Columns {
         let rest: Map<String, Value> =
             map.iter().filter(|(key, _)| !self.keys.contains(*key)).map(|(key, value)| (key.clone(), value.clone())).collect();
         if rest.is_empty() { String::new() } else { Value::Object(rest).to_string() }
+    }
+}
+
+/// A value in one cell. Text is as it was written; `3.0` is `3`, and `-0.0` is `-0`.
+fn words(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => {
+            let text = number.to_string();
+            text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+        }
+        other => other.to_string(),
     }
 }
 
@@ -148,6 +164,7 @@ fn fixed(results: &Results, row: &Row, execution: &ExecutionRow) -> [String; FIX
         row.wanted.to_string(),
         execution.node.clone(),
         execution.region.clone().unwrap_or_default(),
+        execution.counts.to_string(),
         execution.outcome.clone(),
         execution.agrees.map(|agrees| agrees.to_string()).unwrap_or_default(),
         execution.fuel.to_string(),
@@ -174,14 +191,30 @@ fn fixed(results: &Results, row: &Row, execution: &ExecutionRow) -> [String; FIX
     ]
 }
 
-/// Quotes what needs it, and disarms text that a spreadsheet would run as a formula.
+/// What a spreadsheet may take for the beginning of a formula.
+const ARMED: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
+/// Whether `cell` begins as a formula does, behind any apostrophes.
+fn begins_as_formula(cell: &str) -> bool {
+    cell.trim_start_matches('\'').starts_with(ARMED)
+}
+
+/// The cell with an apostrophe before what begins as a formula does. Negative numbers stay.
+fn disarmed(cell: String) -> String {
+    let is_number = cell.starts_with('-') && cell.parse::<f64>().is_ok_and(f64::is_finite);
+    if begins_as_formula(&cell) && !is_number { format!("'{cell}") } else { cell }
+}
+
+/// What was in a cell before it was disarmed.
+#[must_use]
+pub fn armed(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|_| begins_as_formula(cell)).unwrap_or(cell)
+}
+
+/// Disarms, and quotes what needs it.
 fn line(cells: impl Iterator<Item = String>) -> String {
     let quoted = cells.map(|cell| {
-        let cell = if cell.starts_with(['=', '+', '@', '\t', '\r']) || (cell.starts_with('-') && cell.parse::<f64>().is_err()) {
-            format!("'{cell}")
-        } else {
-            cell
-        };
+        let cell = disarmed(cell);
         if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
     });
     quoted.collect::<Vec<_>>().join(",") + "\r\n"
@@ -189,7 +222,9 @@ fn line(cells: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn cells_with_commas_and_quotes_are_quoted() {
@@ -199,5 +234,40 @@ mod tests {
     #[test]
     fn a_strangers_formula_is_text_in_a_spreadsheet() {
         assert_eq!(line(["=cmd()".to_owned(), "-3".to_owned(), "-x".to_owned()].into_iter()), "'=cmd(),-3,'-x\r\n");
+        assert_eq!(line(["-inf".to_owned(), "-NaN".to_owned(), "＝1".to_owned()].into_iter()), "'-inf,'-NaN,'＝1\r\n");
+    }
+
+    #[test]
+    fn whoever_takes_the_apostrophe_off_again_has_every_cell_as_it_was() {
+        let begins = ["=1+2", "-3", "-1e300", "-x", "+1", "@a", "\t", "\r", "\n", "3", "x", "", "'", "''", "\u{ff1d}1", "it's"];
+        for begin in begins {
+            for before in ["", "'", "''", " "] {
+                let cell = format!("{before}{begin}");
+                assert_eq!(armed(&disarmed(cell.clone())), cell, "{cell:?}");
+                assert!(cell.parse::<f64>().is_ok() || !disarmed(cell.clone()).starts_with(ARMED), "{cell:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_the_shortest_form_that_reads_back_as_the_same() {
+        let written = [
+            (json!(3), "3"),
+            (json!(-3), "-3"),
+            (json!(u64::MAX), "18446744073709551615"),
+            (json!(3.0), "3"),
+            (json!(-0.0), "-0"),
+            (json!(0.1), "0.1"),
+            (json!(-2.5), "-2.5"),
+            (json!(1e300), "1e+300"),
+            (json!(1e-7), "1e-7"),
+            (json!("3.0"), "3.0"),
+            (json!(""), ""),
+            (Value::Null, ""),
+            (json!([3.0, -0.0]), "[3.0,-0.0]"),
+        ];
+        for (value, text) in written {
+            assert_eq!(words(&value), text, "{value:?}");
+        }
     }
 }

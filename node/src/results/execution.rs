@@ -17,7 +17,7 @@ use station_protocol::log::HeldReceipt;
 
 use super::output::Output;
 use super::{outcome_word, to_word};
-use crate::numbers::count;
+use crate::page::words::grouped;
 
 /// Records of a transcript that results show; the rest is counted.
 const RECORDS_MAX: usize = 64;
@@ -28,7 +28,9 @@ pub struct ExecutionRow {
     pub node: String,
     pub region: Option<String>,
     pub outcome: String,
-    /// Whether it says what was decided; nothing where nothing was, or where the execution does not count: it is in neither part of the verdict.
+    /// Whether it is compared at all: not where its end depends on the machine, or a receipt of the same station or network is.
+    pub counts: bool,
+    /// Whether it says what was decided; nothing where nothing was, or where the execution is in neither part of the verdict.
     pub agrees: Option<bool>,
     pub fuel: u64,
     pub duration_ms: u64,
@@ -115,10 +117,16 @@ impl ExecutionRow {
         read.is_some_and(|read| read.count > 0 && read.errors.get(&to_word(&FetchError::StationFailed)) == Some(&read.count))
     }
 
-    /// `agrees`: whether it says what was decided. `log`: what the station brought of the guest's. `elsewhere`: what its transcript says
-    /// where that does not stand in the receipt.
+    /// `counts`: whether it is compared. `agrees`: whether it says what was decided. `log`: what the station brought of the guest's.
+    /// `elsewhere`: what its transcript says where that does not stand in the receipt.
     #[must_use]
-    pub(super) fn new(held: &HeldReceipt, agrees: Option<bool>, form: OutputForm, log: Option<&Vec<u8>>, elsewhere: Option<&RequestsRead>) -> Self {
+    pub(super) fn new(
+        held: &HeldReceipt,
+        (counts, agrees): (bool, Option<bool>),
+        form: OutputForm,
+        log: Option<&Vec<u8>>,
+        elsewhere: Option<&RequestsRead>,
+    ) -> Self {
         let receipt = &held.receipt.body;
         let within = |time: Time| Time(time.0.clamp(held.dealt.0, held.came.0.max(held.dealt.0)));
         let started = held.dealt.plus(receipt.started_ms);
@@ -126,6 +134,7 @@ impl ExecutionRow {
             node: receipt.node.to_string(),
             region: held.labels.region().map(ToString::to_string),
             outcome: outcome_word(&receipt.outcome),
+            counts,
             agrees,
             fuel: receipt.fuel,
             duration_ms: receipt.duration_ms,
@@ -235,13 +244,18 @@ fn request(record: &station_protocol::hostcall::Record) -> RequestRow {
     }
 }
 
+/// `one` or `many`, after its count.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
 impl Requests {
     /// In a few words: how many, what came, what went wrong.
     #[must_use]
     pub fn words(&self) -> String {
         let Some(read) = &self.read else { return format!("not here: {}", self.cid) };
         let errors: Vec<String> = read.errors.iter().map(|(error, times)| format!("{times} {error}")).collect();
-        let errors = if errors.is_empty() { String::new() } else { format!(", {}", errors.join(", ")) };
-        format!("{}, {}{errors}", count(read.count, "request"), count(read.body_bytes, "byte"))
+        let errors = if errors.is_empty() { String::new() } else { format!("; failed: {}", errors.join(", ")) };
+        format!("{}, {}{errors}", counted(read.count, "request", "requests"), counted(read.body_bytes, "byte", "bytes"))
     }
 }

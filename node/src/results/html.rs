@@ -6,7 +6,7 @@
 //! Deliberately lacks judgement of answers: only the researcher knows which are good.
 
 use super::Results;
-use crate::page::{Cell, Column, Page, Table, escape, grouped, words};
+use crate::page::{Cell, Column, Page, Table, escape, grouped, time, words};
 
 mod executions;
 pub(super) mod groups;
@@ -65,27 +65,28 @@ pub fn render(results: &Results, check: Check) -> String {
 
 fn about(results: &Results) -> String {
     let mut html = format!("<p class=\"soft\">A {} experiment on Station</p><dl>", escape(&results.class));
-    let log = results.log.as_deref().unwrap_or("not closed yet");
+    let log = results.log.as_deref().unwrap_or(if results.closed_at.is_none() { "not closed yet" } else { "not written yet" });
     let module = &results.module;
     let named = module.name.as_ref().map(|name| format!("{name}, ")).unwrap_or_default();
     let module = format!("{named}{} bytes: {}", grouped(module.bytes), module.cid);
     for (name, value) in [
-        ("experiment", results.experiment.as_str()),
-        ("requester", &results.requester),
-        ("topic", &results.topic),
-        ("module", &module),
-        ("profile", &results.profile),
-        ("published", &results.published_at),
-        ("closed", results.closed_at.as_deref().unwrap_or("still open")),
-        ("deadline", &results.deadline_at),
-        ("log", log),
+        ("experiment", escape(&results.experiment)),
+        ("requester", escape(&results.requester)),
+        ("topic", escape(&results.topic)),
+        ("module", escape(&module)),
+        ("profile", escape(&results.profile)),
+        ("published", time(&results.published_at)),
+        ("closed", results.closed_at.as_deref().map_or_else(|| "still open".to_owned(), time)),
+        ("deadline", time(&results.deadline_at)),
+        ("log", escape(log)),
     ] {
-        html.push_str(&format!("<dt>{name}</dt><dd><code>{}</code></dd>", escape(value)));
+        html.push_str(&format!("<dt>{name}</dt><dd><code>{value}</code></dd>"));
     }
     html + "</dl>"
 }
 
 fn summary(results: &Results) -> [(String, &'static str); 4] {
+    let noun = |count: usize, one: &'static str, many: &'static str| if count == 1 { one } else { many };
     let certain = results.rows.iter().filter(|row| told::is_certain(row)).count();
     let executions = || results.rows.iter().flat_map(|row| &row.executions);
     let mut nodes: Vec<&str> = executions().map(|execution| execution.node.as_str()).collect();
@@ -94,8 +95,8 @@ fn summary(results: &Results) -> [(String, &'static str); 4] {
     [
         (format!("{} / {}", grouped(results.settled), grouped(results.jobs)), "jobs settled"),
         (grouped(certain as u64), "with agreement"),
-        (grouped(executions().count() as u64), "signed receipts"),
-        (grouped(nodes.len() as u64), "stations"),
+        (grouped(executions().count() as u64), noun(executions().count(), "signed receipt", "signed receipts")),
+        (grouped(nodes.len() as u64), noun(nodes.len(), "station", "stations")),
     ]
 }
 

@@ -105,10 +105,11 @@ impl<'a> Facts<'a> {
         let form = self.experiment.output;
         let Said { verdict, supporting, against, agree, of, outcome, mut answer, mut no_answer } = said(job, self.experiment);
         let (supporting, against): (BTreeSet<u64>, BTreeSet<u64>) = (supporting.into_iter().collect(), against.into_iter().collect());
+        let counting: BTreeSet<u64> = usable(&job.receipts).into_iter().map(|held| held.receipt.body.lease).collect();
         let agrees = |lease: u64| if supporting.contains(&lease) { Some(true) } else { against.contains(&lease).then_some(false) };
         let execution = |held: &HeldReceipt| {
             let lease = held.receipt.body.lease;
-            ExecutionRow::new(held, agrees(lease), form, self.logs.get(&lease), requests.get(&lease))
+            ExecutionRow::new(held, (counting.contains(&lease), agrees(lease)), form, self.logs.get(&lease), requests.get(&lease))
         };
         let executions: Vec<ExecutionRow> = job.receipts.iter().map(execution).collect();
         let agreeing: Vec<&ExecutionRow> = executions.iter().filter(|execution| execution.agrees == Some(true)).collect();
@@ -147,7 +148,7 @@ pub struct Row {
     /// Why those that agree give no answer although they came to their end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_answer: Option<String>,
-    /// Quantiles of each reading over the agreeing executions, or over all that completed where nothing was decided.
+    /// Quantiles of each reading over the agreeing executions, or over all that completed and count where nothing was decided.
     pub readings: BTreeMap<String, Quantiles>,
     pub executions: Vec<ExecutionRow>,
 }
@@ -176,7 +177,7 @@ impl Verdict {
 
     /// Whether the readings of `execution` belong to a job with this verdict.
     fn reads(self, execution: &ExecutionRow) -> bool {
-        !self.is_decided() || execution.agrees == Some(true)
+        if self.is_decided() { execution.agrees == Some(true) } else { execution.counts }
     }
 }
 
@@ -473,10 +474,11 @@ pub fn input_words(input: &Value) -> String {
     }
 }
 
-/// A value without quotes where it is text.
+/// A value without quotes where it is text that can be seen.
 #[must_use]
 pub fn value_words(value: &Value) -> String {
     match value {
+        Value::String(text) if text.trim().is_empty() => format!("{text:?}"),
         Value::String(text) => text.clone(),
         Value::Null => "–".to_owned(),
         other => other.to_string(),

@@ -1,7 +1,7 @@
 //! The table that a terminal shows: one line per job, and under it what a reader needs to know of all of them.
 //!
 //! Guarantees: the word of the quorum is coloured, and nothing that stations say: an answer is never green. Words of an answer are never
-//! cut, hashes are, and nothing is where no terminal reads. Deliberately lacks each execution: the other formats have them.
+//! cut, hashes are, and nothing is where no terminal reads. Deliberately lacks each execution: [`receipts`] has them, and the other formats.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +11,7 @@ use crate::printable::Line;
 use serde_json::Value;
 
 mod notes;
+pub mod receipts;
 
 /// A hash or CID is cut to this: enough to tell two apart.
 const HASH_WIDTH: usize = 13;
@@ -159,6 +160,7 @@ impl Layout {
         match &row.answer {
             None => row.no_answer.as_ref().map_or_else(|| NOTHING.to_owned(), |reason| format!("{NOTHING} ({reason})")),
             Some(Answer::Value(value)) => match fields(value) {
+                Some(map) if map.is_empty() => "nothing".to_owned(),
                 Some(map) => map.iter().map(|(key, value)| format!("{key}={}", self.value(value))).collect::<Vec<_>>().join(" "),
                 None => self.value(value),
             },

@@ -16,7 +16,9 @@ use station_protocol::{SigningKey, Time, codec};
 use super::*;
 
 mod counted;
+mod extremes;
 mod pages;
+mod receipts;
 pub(crate) mod shown;
 
 /// What would become markup, a cursor movement, a formula or a new line if somebody forgot to look.

@@ -5,10 +5,12 @@ fn near(a: f64, b: f64, by: f64) -> bool {
 }
 
 #[test]
-fn quantiles_are_values_that_occurred() {
+fn quantiles_are_those_of_the_stations_results() {
     let values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
     let quantiles = Quantiles::of(&values).unwrap();
-    assert_eq!((quantiles.n, quantiles.min, quantiles.p50, quantiles.p90, quantiles.p99, quantiles.max), (100, 1.0, 50.0, 90.0, 99.0, 100.0));
+    assert_eq!((quantiles.n, quantiles.min, quantiles.p50, quantiles.p90, quantiles.p99, quantiles.max), (100, 1.0, 50.5, 90.5, 99.5, 100.0));
+    assert_eq!(Quantiles::of(&[1.0, 2.0]).map(|two| two.p50), station_node::results::Quantiles::of(vec![2.0, 1.0]).map(|two| two.p50));
+    assert_eq!(crate::world::outcome::Quantiles::of([2, 1]).p50, 1.5, "of counts too");
     assert!(near(quantiles.mean, 50.5, 1e-9));
     assert_eq!(Quantiles::of(&[3.0]).map(|one| (one.p50, one.p99)), Some((3.0, 3.0)));
     assert_eq!(Quantiles::of(&[f64::NAN]), None);

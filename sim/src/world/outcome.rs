@@ -110,15 +110,21 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    /// Nearest rank.
+    /// By the same rule as those of results.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     pub fn of(values: impl IntoIterator<Item = u64>) -> Self {
-        let mut values: Vec<u64> = values.into_iter().collect();
-        values.sort_unstable();
-        let at = |permille: usize| values.get((values.len() * permille).div_ceil(1_000).saturating_sub(1)).copied().unwrap_or(0) as f64;
-        let mean = if values.is_empty() { 0.0 } else { values.iter().sum::<u64>() as f64 / values.len() as f64 };
-        Self { count: values.len(), min: at(0), p50: at(500), p90: at(900), p99: at(990), max: at(1_000), mean }
+        let values: Vec<f64> = values.into_iter().map(|value| value as f64).collect();
+        let of = crate::statistics::Quantiles::of(&values);
+        of.map_or_else(Self::default, |of| Self {
+            count: values.len(),
+            min: of.min,
+            p50: of.p50,
+            p90: of.p90,
+            p99: of.p99,
+            max: of.max,
+            mean: of.mean,
+        })
     }
 }
 

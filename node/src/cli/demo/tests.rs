@@ -80,6 +80,7 @@ fn told(outputs: &[Value]) -> Results {
         node: "n".into(),
         region: None,
         outcome: "completed".into(),
+        counts: true,
         agrees: Some(true),
         fuel: 1,
         duration_ms: 1,

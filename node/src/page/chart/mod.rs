@@ -39,7 +39,7 @@ impl Key<'_> {
             Self::Bar(series, label) => {
                 (format!("<rect class=\"f{}\" x=\"6\" y=\"1\" width=\"14\" height=\"12\" rx=\"2\"/>", series % SERIES), label)
             }
-            Self::Dot(dot, label) => (format!("<circle class=\"{}\" cx=\"13\" cy=\"7\" r=\"4\"/>", dot.class()), label),
+            Self::Dot(dot, label) => (dot.svg("13", "7", ""), label),
             Self::Box(label) => (
                 "<line class=\"whisker\" x1=\"0\" x2=\"26\" y1=\"7\" y2=\"7\"/><rect class=\"box\" x=\"6\" y=\"1\" width=\"14\" height=\"12\"/>\
                  <rect class=\"median\" x=\"12\" y=\"1\" width=\"3\" height=\"12\"/>"

@@ -40,16 +40,30 @@ pub struct Row {
 pub enum Dot {
     Agrees,
     Differs,
-    /// Nothing was decided, or it does not count.
+    /// Nothing was decided.
     Open,
+    /// It does not count.
+    Uncounted,
 }
 
 impl Dot {
-    pub(super) fn class(self) -> &'static str {
+    fn class(self) -> &'static str {
         match self {
             Self::Agrees => "agrees",
             Self::Differs => "differs",
             Self::Open => "open",
+            Self::Uncounted => "uncounted",
+        }
+    }
+
+    /// The dot in the middle between two places, one of them across; what does not count has corners. `inside` is its title.
+    pub(super) fn svg(self, x: &str, y: &str, inside: &str) -> String {
+        let class = self.class();
+        match self {
+            Self::Uncounted => {
+                format!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"7\" height=\"7\" transform=\"translate(-3.5,-3.5)\">{inside}</rect>")
+            }
+            _ => format!("<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"4\">{inside}</circle>"),
         }
     }
 }
@@ -104,9 +118,7 @@ impl Mark {
         let at = |value: f64| axis.at(value);
         let span = |from: f64, until: f64| (at(until) - at(from)).max(0.0);
         match self {
-            Self::Dot { value, dot, says } => {
-                format!("<circle class=\"{}\" cx=\"{:.2}%\" cy=\"50%\" r=\"4\"><title>{}</title></circle>", dot.class(), at(*value), escape(says))
-            }
+            Self::Dot { value, dot, says } => dot.svg(&format!("{:.2}%", at(*value)), "50%", &format!("<title>{}</title>", escape(says))),
             Self::Median(value) => upright("median", at(*value), 9),
             Self::Box { low, q1, median, q3, high } => {
                 format!(

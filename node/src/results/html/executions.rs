@@ -4,8 +4,8 @@
 //! executions of a large experiment: a browser must open the page, and the other formats have them.
 
 use super::super::{ExecutionRow, Results};
-use super::groups::short_name;
-use super::{Cell, Column, Table, escape, grouped, words};
+use super::groups::{Standing, short_name, standing, uncounted_words};
+use super::{Cell, Column, Table, escape, grouped, time, words};
 
 /// Executions in one page.
 const SHOWN_MAX: usize = 2_000;
@@ -14,10 +14,10 @@ const WORDS_MAX: usize = 80;
 
 /// A line per signed receipt.
 pub(super) fn table(results: &Results) -> Table {
-    let all = || results.rows.iter().flat_map(|row| row.executions.iter().map(move |execution| (row.index, execution)));
+    let all = || results.rows.iter().flat_map(|row| row.executions.iter().map(move |execution| (row, execution)));
     let columns = vec![
         Column::words("job"),
-        Column::words("station"),
+        Column::words("station, standing"),
         Column::words("seen: network"),
         Column::words("seen: lease, receipt"),
         Column::words("says: outcome"),
@@ -26,9 +26,11 @@ pub(super) fn table(results: &Results) -> Table {
         Column::words("says: requests"),
         Column::words("says: isolation, software, profile"),
     ];
-    let mut table = Table::new(&caption(all().count()), columns);
-    for (index, execution) in all().take(SHOWN_MAX) {
-        table.row(cells(index, execution));
+    let mut table = Table::new(&format!("{}{}", caption(all().count()), uncounted_words(results)), columns);
+    for (row, execution) in all().take(SHOWN_MAX) {
+        let standing = standing(execution);
+        let class = if standing == Standing::NotCounted { "uncounted" } else { "" };
+        table.row(cells(row.index, execution, standing).into_iter().map(|cell| cell.classed(class)).collect());
     }
     table
 }
@@ -46,20 +48,24 @@ fn caption(count: usize) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a job are far below 2^53")]
-fn cells(index: u64, execution: &ExecutionRow) -> Vec<Cell> {
+fn cells(index: u64, execution: &ExecutionRow, standing: Standing) -> Vec<Cell> {
     let (seen, stated) = (&execution.seen, &execution.station);
     let requests = stated.requests.as_ref().map_or_else(|| "–".to_owned(), super::super::execution::Requests::words);
     vec![
         Cell::text(&index.to_string()),
-        Cell::html(short_name(execution)),
+        Cell::html(format!("{}<br><span class=\"word\">{}</span>", short_name(execution), standing.word())),
         Cell::text(&seen.network),
-        lines(&[&seen.leased_at, &seen.received_at]),
+        times(&[&seen.leased_at, &seen.received_at]),
         Cell::text(&words::cut(&execution.outcome, WORDS_MAX)),
-        lines(&[&stated.started_at, &stated.ended_at]),
+        times(&[&stated.started_at, &stated.ended_at]),
         Cell::text(&words::quantity(execution.duration_ms as f64, "ms")),
         Cell::text(&words::cut(&requests, WORDS_MAX)),
         lines(&[&stated.isolation, &words::cut(&stated.software, WORDS_MAX), &stated.profile]),
     ]
+}
+
+fn times(times: &[&str]) -> Cell {
+    Cell::html(times.iter().map(|at| time(at)).collect::<Vec<_>>().join("<br>"))
 }
 
 /// Texts below each other.

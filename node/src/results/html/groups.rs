@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use station_protocol::receipt::Outcome;
 
 use super::super::{Answer, ExecutionRow, Output, Results, Row, fields, value_words};
 use super::labels::pairs;
@@ -26,7 +25,7 @@ pub(super) const FIELDS_MAX: usize = 6;
 pub(in crate::results) enum Standing {
     Agrees,
     Differs,
-    /// Nothing was decided.
+    /// Nothing was decided, or the verdict has no room to say what of it.
     Open,
     /// How it ended depends on the machine, or somebody near it counts already.
     NotCounted,
@@ -37,11 +36,12 @@ impl Standing {
         match self {
             Self::Agrees => Dot::Agrees,
             Self::Differs => Dot::Differs,
-            Self::Open | Self::NotCounted => Dot::Open,
+            Self::Open => Dot::Open,
+            Self::NotCounted => Dot::Uncounted,
         }
     }
 
-    pub(super) fn word(self) -> &'static str {
+    pub(in crate::results) fn word(self) -> &'static str {
         match self {
             Self::Agrees => "agrees",
             Self::Differs => "differs",
@@ -51,15 +51,24 @@ impl Standing {
     }
 }
 
-/// How an execution of `row` stands.
-pub(super) fn standing(row: &Row, execution: &ExecutionRow) -> Standing {
+/// How an execution stands.
+pub(in crate::results) fn standing(execution: &ExecutionRow) -> Standing {
     match execution.agrees {
         Some(true) => Standing::Agrees,
         Some(false) => Standing::Differs,
-        None if row.is_decided() || !is_comparable(&execution.outcome) => Standing::NotCounted,
+        None if !execution.counts => Standing::NotCounted,
         None => Standing::Open,
     }
 }
+
+/// The legend of what does not count, after a caption; nothing where everything does.
+pub(super) fn uncounted_words(results: &Results) -> &'static str {
+    let any = results.rows.iter().flat_map(|row| &row.executions).any(|execution| standing(execution) == Standing::NotCounted);
+    if any { UNCOUNTED } else { "" }
+}
+
+const UNCOUNTED: &str =
+    " In violet italics is what does not count: its end depends on the machine, or a receipt of the same station or network counts already.";
 
 /// What the members of a group have in common: outcome, what is compared of the output, and of a pure job the fuel.
 pub(in crate::results) type Key = (String, String, u64);
@@ -105,7 +114,7 @@ impl Exact {
     pub(in crate::results) fn groups<'a>(&self, row: &'a Row) -> Vec<((Standing, Key), Vec<&'a ExecutionRow>)> {
         let mut groups: BTreeMap<_, Vec<&ExecutionRow>> = BTreeMap::new();
         for execution in &row.executions {
-            groups.entry((standing(row, execution), self.key(execution))).or_default().push(execution);
+            groups.entry((standing(execution), self.key(execution))).or_default().push(execution);
         }
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by_key(|((standing, _), members)| (*standing, std::cmp::Reverse(members.len())));
@@ -145,7 +154,7 @@ impl Exact {
             Standing::Agrees => format!("<b>{count} {}</b>{fuel}", if one { "agrees" } else { "agree" }),
             Standing::Differs => format!("<b class=\"mixed\">{count} {}</b> {}", if one { "differs" } else { "differ" }, said()),
             Standing::Open => format!("<b>{count} {}</b> {}", if one { "says" } else { "say" }, said()),
-            Standing::NotCounted => format!("<b>{count} {} not count</b> {}", if one { "does" } else { "do" }, said()),
+            Standing::NotCounted => format!("<b class=\"uncounted\">{count} {} not count</b> {}", if one { "does" } else { "do" }, said()),
         };
         format!("{head}: {}", names(members))
     }
@@ -189,7 +198,7 @@ pub(super) fn short_name(execution: &ExecutionRow) -> String {
 
 fn names(members: &[&ExecutionRow]) -> String {
     let name = |execution: &&ExecutionRow| {
-        let region = execution.region.as_deref().map(|region| format!(" ({})", escape(&words::cut(region, 24)))).unwrap_or_default();
+        let region = execution.region.as_deref().map(|region| format!(" (<bdi>{}</bdi>)", escape(&words::cut(region, 24)))).unwrap_or_default();
         format!("{}{region}", short_name(execution))
     };
     let mut text = members.iter().take(NAMED_MAX).map(name).collect::<Vec<_>>().join(", ");
@@ -197,9 +206,4 @@ fn names(members: &[&ExecutionRow]) -> String {
         text.push_str(&format!(" and {} more", grouped((members.len() - NAMED_MAX) as u64)));
     }
     text
-}
-
-/// Outcomes whose word says all are read back; those with a detail are all comparable.
-fn is_comparable(word: &str) -> bool {
-    !serde_json::from_value::<Outcome>(Value::String(word.to_owned())).is_ok_and(|outcome| !outcome.is_comparable())
 }

@@ -1,9 +1,9 @@
 //! Charts of readings, one row per job: dots, and boxes where there are readings enough.
 //!
-//! Guarantees: every figure drawn was really measured (nearest rank, whiskers end at a reading), and is of the same executions as in the
+//! Guarantees: medians and quartiles are by the rule of all results, whiskers end at a reading, and all is of the same executions as in the
 //! table. Deliberately lacks rows beyond [`ROWS_MAX`]: the table has them all, and the chart says how many it leaves out.
 
-use super::super::stats::{Quantiles, quantile};
+use super::super::stats::{P95_LEAST, Quantiles, quantile};
 use super::super::{ExecutionRow, Results, Row};
 use super::groups::{Standing, standing};
 use super::labels::Labels;
@@ -14,8 +14,6 @@ use crate::page::{escape, grouped, words};
 pub(super) const ROWS_MAX: usize = 40;
 /// Fewest readings for a box: five numbers of fewer readings say less than the readings.
 pub(super) const BOX_LEAST: usize = 5;
-/// Fewest readings of which the 95th percentile is not simply the largest.
-const P95_LEAST: usize = 21;
 /// Most dots in one row; of more readings only those that differ from the verdict or lie beyond the whiskers are drawn.
 const DOTS_MAX: usize = 24;
 
@@ -100,7 +98,7 @@ impl Chart<'_> {
             return format!("<p class=\"soft\">No readings of {}.</p>", escape(self.title));
         }
         let drawn: Vec<Drawn> = rows.iter().take(ROWS_MAX).map(|row| self.row(row, value)).collect();
-        let of = if self.all { "of all executions" } else { "of the stations that agree, or of all where nothing was decided" };
+        let of = if self.all { "of all executions" } else { "of the stations that agree, or of all that count where nothing was decided" };
         let left = if rows.len() > ROWS_MAX {
             format!(" Drawn are the first {ROWS_MAX} of {} jobs; the table has them all.", grouped(rows.len() as u64))
         } else {
@@ -140,8 +138,8 @@ impl Chart<'_> {
         let figure = Quantiles::of(counted).map(|quantiles| figures(&quantiles, self.unit)).unwrap_or_default();
         let apart =
             if differ > 0 && !self.all { format!(", {} not in it", words::counted(differ, "that differs", "that differ")) } else { String::new() };
-        let says =
-            format!("{}: {}{apart}", if figure.0.is_empty() { "no station agrees".to_owned() } else { format!("median {}", figure.0) }, figure.1);
+        let says = if figure.0.is_empty() { "no reading counts".to_owned() } else { format!("median {}: {}", figure.0, figure.1) };
+        let says = format!("{says}{apart}");
         Drawn { label: self.labels.row(row), figure, says, marks }
     }
 }
@@ -150,7 +148,7 @@ impl Chart<'_> {
 fn readings<'r>(row: &'r Row, value: &dyn Fn(&ExecutionRow) -> Option<f64>) -> Vec<Reading<'r>> {
     let readings = row.executions.iter().filter_map(|execution| {
         let value = value(execution).filter(|value| value.is_finite())?;
-        Some(Reading { value, execution, standing: standing(row, execution) })
+        Some(Reading { value, execution, standing: standing(execution) })
     });
     readings.collect()
 }
@@ -161,7 +159,8 @@ fn legend(rows: &[Drawn]) -> Vec<Key<'static>> {
     for (dot, words) in [
         (Dot::Agrees, "a station that agrees with the verdict"),
         (Dot::Differs, "one that differs from it"),
-        (Dot::Open, "one where nothing was decided, or that does not count"),
+        (Dot::Open, "one where nothing was decided"),
+        (Dot::Uncounted, "one that does not count"),
     ] {
         if has(&|mark| matches!(mark, Mark::Dot { dot: drawn, .. } if *drawn == dot)) {
             keys.push(Key::Dot(dot, words));

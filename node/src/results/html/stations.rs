@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::stats::quantile;
+use super::super::stats::median;
 use super::super::{ExecutionRow, Results};
 use super::groups::{Standing, standing};
 use super::readings::ROWS_MAX;
@@ -41,7 +41,7 @@ impl Deeds<'_> {
     fn median_ms(&self) -> f64 {
         let mut sorted: Vec<f64> = self.durations_ms.iter().map(|ms| *ms as f64).collect();
         sorted.sort_by(f64::total_cmp);
-        quantile(&sorted, 0.5)
+        median(&sorted)
     }
 }
 
@@ -51,7 +51,7 @@ fn deeds(results: &Results) -> BTreeMap<&str, Deeds<'_>> {
         for execution in &row.executions {
             let ExecutionRow { node, region, duration_ms, .. } = execution;
             let deeds = stations.entry(node).or_default();
-            *deeds.by_standing.entry(standing(row, execution)).or_default() += 1;
+            *deeds.by_standing.entry(standing(execution)).or_default() += 1;
             deeds.durations_ms.push(*duration_ms);
             deeds.regions.extend(region.as_deref().filter(|region| !deeds.regions.contains(region)));
         }
@@ -96,12 +96,13 @@ fn row(node: &str, deeds: &Deeds<'_>) -> Row {
 /// A line per station.
 pub(super) fn table(results: &Results) -> Table {
     let columns = vec![
-        Column::words("station"),
+        Column::words("station").share(36),
         Column::words("region"),
         Column::number("receipts"),
         Column::number("agrees"),
         Column::number("differs"),
-        Column::number("undecided, or not counted"),
+        Column::number("undecided"),
+        Column::number("not counted"),
         Column::number("median duration"),
     ];
     let mut table = Table::new("Stations whose receipts this page rests on. A region is what a station says of itself.", columns);
@@ -113,7 +114,8 @@ pub(super) fn table(results: &Results) -> Table {
             count(deeds.durations_ms.len()),
             count(deeds.of(Standing::Agrees)),
             count(deeds.of(Standing::Differs)),
-            count(deeds.of(Standing::Open) + deeds.of(Standing::NotCounted)),
+            count(deeds.of(Standing::Open)),
+            count(deeds.of(Standing::NotCounted)).classed(if deeds.of(Standing::NotCounted) > 0 { "uncounted" } else { "" }),
             Cell::text(&words::quantity(deeds.median_ms(), "ms")),
         ]);
     }

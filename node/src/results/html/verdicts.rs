@@ -4,8 +4,8 @@
 //! coloured; a verdict in blue says that stations agree, not that what they say is good. Deliberately lacks a column per reading: many
 //! would fit neither a window nor paper.
 
-use super::super::{Results, Row, Verdict};
-use super::groups::{Exact, answer};
+use super::super::{Results, Row, Verdict, fields};
+use super::groups::{Exact, answer, uncounted_words};
 use super::labels::{Labels, pairs};
 use super::readings::figures;
 use super::told;
@@ -42,12 +42,18 @@ pub(super) fn table(results: &Results, labels: &Labels<'_>, exact: &Exact) -> Ta
 }
 
 fn caption(results: &Results) -> String {
-    let readings =
-        if results.report.is_empty() { "" } else { " Readings are those of the stations that agree, or of all where nothing was decided." };
+    let readings = if results.report.is_empty() {
+        ""
+    } else {
+        " Readings are those of the stations that agree, or of all that count where nothing was decided."
+    };
+    let many = |row: &Row| fields(&row.input).is_some_and(|map| map.len() > 1);
+    let keys = if results.rows.iter().any(many) { " Keys of inputs are in alphabetical order." } else { "" };
     format!(
-        "Jobs that are settled: {} of {}. A verdict says whether stations agree, not whether what they say is good.{readings}",
+        "Jobs that are settled: {} of {}. A verdict says whether stations agree, not whether what they say is good.{readings}{keys}{}",
         words::grouped(results.settled),
-        words::grouped(results.jobs)
+        words::grouped(results.jobs),
+        uncounted_words(results)
     )
 }
 

@@ -9,6 +9,7 @@ use crate::numbers::count;
 use crate::page::words::{cut, tail};
 use crate::printable::Line;
 use crate::results::html::groups::{Exact, Standing};
+use crate::results::stats::P95_LEAST;
 use crate::results::{Answer, ExecutionRow, Output, Raw, Results, Verdict, fields, remedy, value_words};
 
 /// Reasons that are told why outputs are not in their form; the rest are counted.
@@ -25,7 +26,9 @@ const LOG_WIDTH_MAX: usize = 400;
 
 pub(super) fn under(results: &Results, text: &mut String) {
     if !results.report.is_empty() {
-        text.push_str("readings: p50 / p95 of the stations that agree; of all where nothing was decided\n");
+        text.push_str("readings: median / p95 of the stations that agree; of all that count where nothing was decided");
+        let few = results.rows.iter().flat_map(|row| row.readings.values()).any(|quantiles| quantiles.n < P95_LEAST);
+        text.push_str(if few { "; p95 of few is the largest\n" } else { "\n" });
     }
     malformed(results, text);
     ended(results, text);

@@ -29,7 +29,7 @@ fn of_a_decided_job_what_is_in_neither_part_of_the_verdict_does_not_count_in_any
         let tail = |station: u8| crate::page::words::tail(&key(station).node().to_string());
         assert!(table.contains(&tail(3)) && !table.contains(&tail(4)) && !table.contains(&tail(5)), "{table}");
         assert_eq!([",true,500", ",false,500", ",,500"].map(|cell| csv.matches(cell).count()), [2, 1, 2], "{csv}");
-        assert_eq!(page.matches("<b>1 does not count</b>").count(), 2, "{page}");
+        assert_eq!(page.matches("<b class=\"uncounted\">1 does not count</b>").count(), 2, "{page}");
         assert!(!page.contains("undecided</title>") && !page.contains("nothing was decided\""), "{page}");
         let line: Value = serde_json::from_str(&ndjson(&results)).expect("a line of JSON");
         assert_eq!([&line["executions"][3]["agrees"], &line["executions"][4]["agrees"]], [&Value::Null, &Value::Null]);

@@ -15,6 +15,8 @@ fn page(results: &Results) -> String {
 /// The text of a page without its tags.
 fn words(html: &str) -> String {
     let body = html.split("</style>").last().expect("there is a style sheet");
+    // Of what is inside a line the tags are no gap.
+    let body = ["</span><span>", "<bdi>", "</bdi>", "<time class=\"at\"><span>"].iter().fold(body.to_owned(), |body, tag| body.replace(tag, ""));
     let text: Vec<&str> = body.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect();
     text.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -133,7 +135,7 @@ fn readings_are_dots_of_which_those_that_differ_are_hollow() {
     let chart = page.split("<figure").nth(1).and_then(|rest| rest.split("</figure>").next()).expect("a chart");
     let dots = |class: &str| chart.matches(&format!("<circle class=\"{class}\" cx=\"")).count() - 1;
     assert_eq!((dots("agrees"), dots("differs")), (2, 1), "one of each is in the legend");
-    assert!(words(&format!("</style>{chart}")).contains("10 ms 10 to 20, n 2"), "the unit and n: {chart}");
+    assert!(words(&format!("</style>{chart}")).contains("15 ms 10 to 20, n 2"), "the unit and n, and the mean of the middle two: {chart}");
     assert!(chart.contains("6,000 ms, differs</title>") && chart.contains("In ms."));
     let nothing = super::pages::page(&results(measurement(1), End::Exhausted, vec![completed(1, &json!({ "verdict": "ok" }))]));
     assert!(nothing.contains("No readings of ttfb_ms."));
@@ -194,6 +196,7 @@ fn labels_show_the_keys_that_vary_in_the_published_order() {
         assert!(text.contains(&label), "{label} in {text}");
     }
     assert!(!chart.contains("warm"), "what is the same everywhere tells nothing apart");
+    assert!(page.contains("Keys of inputs are in alphabetical order."), "the file's order is not published");
     assert!(page.contains("The same in every job:</span> <span class=\"key\">probe</span> <code>warm</code>"));
 }
 
@@ -203,6 +206,7 @@ fn one_job_alone_shows_all_its_keys_and_an_input_that_is_no_map_itself() {
     assert_eq!(cell(&alone, "input"), "<span class=\"key\">cid</span> <code>b</code><br><span class=\"key\">gateway</span> <code>g</code>");
     let plain = page(&jobs(&measurement(1), &[json!("one"), json!("two")], |_| vec![completed(1, &says("ok", 5))]));
     assert_eq!(cell(&plain, "input"), "<code>one</code>");
+    assert!(alone.contains("in alphabetical order") && !plain.contains("in alphabetical order"));
 }
 
 #[test]
@@ -245,8 +249,10 @@ fn it_says_what_ran_and_when_and_each_execution_stands_there_by_whose_word() {
         assert!(text.contains(fact), "{fact} in {text}");
     }
     assert_eq!(cell(&page, "seen: network"), "198.51.1.0/24");
-    assert_eq!(cell(&page, "seen: lease, receipt"), "2026-12-30T22:33:20.000Z<br>2026-12-30T22:33:20.900Z");
-    assert_eq!(cell(&page, "says: start, end"), "2026-12-30T22:33:20.001Z<br>2026-12-30T22:33:20.071Z");
+    let at = |of: &str| words(&format!("</style><div>{}", cell(&page, of)));
+    assert_eq!(at("seen: lease, receipt"), "2026-12-30T22:33:20.000Z 2026-12-30T22:33:20.900Z");
+    assert_eq!(at("says: start, end"), "2026-12-30T22:33:20.001Z 2026-12-30T22:33:20.071Z");
+    assert!(cell(&page, "station, standing").ends_with("<br><span class=\"word\">agrees</span>"), "{}", cell(&page, "station, standing"));
     assert_eq!(cell(&page, "says: isolation, software, profile"), "full<br>station/test<br>station-wasm-2");
     assert!(!page.contains("stranger"), "nobody brought a log");
 }
