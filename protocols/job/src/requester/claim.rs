@@ -95,6 +95,7 @@ impl Run {
                     return Err(ClaimRefused::NotSampled);
                 }
                 claimant.cluster = from.cluster;
+                claimant.done = 0;
                 claimant.recorded = false;
             }
             return Ok(None);

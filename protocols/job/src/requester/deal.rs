@@ -1,7 +1,8 @@
 //! Dealing: which job a station gets next, for how long, and what happens when the lease is lost.
 //!
 //! Guarantees: no job is dealt twice to one node or one cluster at a time; a node that has proved nothing has one lease; numbers and
-//! jobs of leases are durable before they are sent; work per lease is logarithmic in the open jobs, and jobs open at once are bounded.
+//! jobs of leases are durable before they are sent; work per lease is logarithmic in the open jobs, an answer looks at a bounded number
+//! of them, and jobs open at once are bounded.
 //! Deliberately lacks choice, for which jobs a station wants is never asked, and what the stations of one cluster share: `share` has it.
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::codec;
 use crate::experiment::{Class, Labels};
 use crate::identity::NodeId;
 use crate::lease::{GRACE_MS, duration_ms};
-use crate::log::Lost;
+use crate::log::{HeldReceipt, Lost};
 use crate::mutants::{Mutant, is_planted};
 use crate::receipt::LeaseNumber;
 use crate::sampling;
@@ -139,14 +140,24 @@ impl Run {
     }
 
     /// Whether no job is left that the node could ever run: it has none under way, and of each that is open there is a receipt from its cluster,
-    /// or it or its cluster lost the job too often.
-    fn has_nothing_left(&self, node: NodeId) -> bool {
-        let Some(claimant) = self.claimants.get(&node) else { return false };
-        let is_done = |job: &OpenJob| {
-            job.receipts.iter().any(|held| held.receipt.body.node == node || held.cluster == claimant.cluster)
-                || job.is_lost_to(claimant.cluster, node)
-        };
-        claimant.outstanding.is_empty() && self.never_opened() == 0 && self.open.values().all(is_done)
+    /// or it or its cluster lost the job too often. Looks at [`WALK_MAX`] jobs at most and goes on there when it is asked again: what was done
+    /// once stays so, for no job is opened any more.
+    fn has_nothing_left(&mut self, node: NodeId) -> bool {
+        let all_opened = self.never_opened() == 0;
+        let Some(claimant) = self.claimants.get_mut(&node).filter(|claimant| all_opened && claimant.outstanding.is_empty()) else { return false };
+        let cluster = claimant.cluster;
+        // Receipts are walked only where it or somebody of its cluster has one, or a lease.
+        let may_have = |job: &OpenJob| job.nodes.contains(&node) || job.clusters.contains(&cluster);
+        let is_theirs = |held: &HeldReceipt| held.receipt.body.node == node || held.cluster == cluster;
+        let is_done = |job: &OpenJob| may_have(job) && job.receipts.iter().any(is_theirs) || job.is_lost_to(cluster, node);
+        for (index, job) in self.open.range(claimant.done..).take(WALK_MAX) {
+            if !is_done(job) {
+                claimant.done = *index;
+                return false;
+            }
+            claimant.done = index + 1;
+        }
+        self.open.range(claimant.done..).next().is_none()
     }
 
     /// How many new leases the node may have now.
