@@ -122,3 +122,28 @@ fn every_share_in_the_table_is_the_code_s() {
         assert!(DOCUMENT.contains(&row), "PROTOCOL.md lacks {row}");
     }
 }
+
+#[test]
+fn the_sentences_around_the_shares_have_the_code_s_numbers() {
+    use station_protocol::accounts::{self, MESSAGE, over_quota};
+    let page = DOCUMENT.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(accounts::KNOWN_TIMES, 4);
+    let sentences = [
+        "Peers with a history of work have four shares, and pay with each other.".to_owned(),
+        format!("A station remembers {} keys of a network by name", accounts::CLUSTER_PAYERS_MAX),
+        format!(
+            "One IPv4 address or /64 has at most {} connections and handshakes, one /24 or /48 {}.",
+            accounts::places::HOST_PLACES_MAX,
+            accounts::places::NETWORK_PLACES_MAX
+        ),
+        "costs 4/(3·T) of a message, and at most one, for a station in T topics".to_owned(),
+    ];
+    for sentence in sentences {
+        assert!(page.contains(&sentence), "PROTOCOL.md lacks: {sentence}");
+    }
+    for topics in 1..=32 {
+        // To the next 64th below, which is what is counted.
+        let said = (4 * MESSAGE / (3 * topics)).min(MESSAGE);
+        assert_eq!(over_quota(usize::try_from(topics).unwrap()), said, "in {topics} topics");
+    }
+}

@@ -37,17 +37,17 @@ pub(super) const WALK_MAX: usize = 256;
 /// Open jobs among which a station gets those whose targets it is first to contact.
 const TARGET_WINDOW: usize = 256;
 /// Times one node may lose one job before the job goes to others only.
-const LOSSES_PER_NODE_MAX: usize = 2;
+pub(super) const LOSSES_PER_NODE_MAX: usize = 2;
 /// The same for a cluster: a laboratory whose stations share one has that many crashes, and keys of one party lose no more.
-const LOSSES_PER_CLUSTER_MAX: u32 = 16;
+pub(super) const LOSSES_PER_CLUSTER_MAX: u32 = 16;
 /// A known station gets this many times its capacity, so that it need not wait for the answer to a delivery.
-const AHEAD: u64 = 2;
+pub(super) const AHEAD: u64 = 2;
 /// Of a pure experiment a known station gets as much as it does in this time, if that is more.
-const AHEAD_MS: u64 = SECOND;
+pub(super) const AHEAD_MS: u64 = SECOND;
 /// How long those who have delivered something go first where a job is dealt anew: each of them asks once a second.
 pub(super) const FIRST_MS: u64 = 2 * SECOND;
 /// Longest pause after losses.
-const PAUSE_MS_MAX: u64 = MINUTE;
+pub(super) const PAUSE_MS_MAX: u64 = MINUTE;
 
 impl Run {
     /// Leases for `node`: first again what it lost on the way, then new ones. `Err(None)`: nothing now; `Err(Some)`: nothing until the next Call.

@@ -24,13 +24,13 @@ pub(super) const CALLS_PER_TOPIC_MAX: usize = 1_024;
 /// owner would be shut out. What an address is dialled for is bounded where it is dialled.
 pub(super) const CALLS_PER_AUTHOR_MAX: usize = 4;
 /// Calls of unknown authors of a topic that anybody may forward: one a second, and so many at once.
-const UNKNOWN: Rate = Rate { micro_per_ms: 1_000, burst: 8 };
+pub(super) const UNKNOWN: Rate = Rate { micro_per_ms: 1_000, burst: 8 };
 /// Calls of unknown authors of a topic beside those, which only come from neighbours within their own share: what sixteen forward. So a
 /// flood by some leaves room for what others say.
-const UNKNOWN_RESERVED: Rate = Rate { micro_per_ms: UNKNOWN_SHARE.micro_per_ms * 16, burst: 16 };
+pub(super) const UNKNOWN_RESERVED: Rate = Rate { micro_per_ms: UNKNOWN_SHARE.micro_per_ms * 16, burst: 16 };
 /// The share of the reserve of one neighbour, or of all neighbours in one network, where that is known, since keys cost nothing: one Call in
 /// 8 s, and an experiment's first Calls at once (its publication and its renewals after 2, 4 and 8 s).
-const UNKNOWN_SHARE: Rate = Rate { micro_per_ms: 125, burst: 4 };
+pub(super) const UNKNOWN_SHARE: Rate = Rate { micro_per_ms: 125, burst: 4 };
 const _: () = assert!(UNKNOWN.micro_per_ms + UNKNOWN_RESERVED.micro_per_ms == accounts::UNKNOWN_CALLS_PER_SECOND * 1_000);
 /// Calls that one neighbour may forward, four a second; the burst covers what gathers while a link stalls.
 const NEIGHBOUR: Rate = Rate { micro_per_ms: 4_000, burst: 16 };
@@ -41,9 +41,9 @@ pub(super) const CALLS_ANSWER_BYTES_MAX: usize = 128 << 10;
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
-    micro_per_ms: u64,
-    burst: u64,
+pub(super) struct Rate {
+    pub(super) micro_per_ms: u64,
+    pub(super) burst: u64,
 }
 
 /// A token bucket counted in millionths.

@@ -15,7 +15,7 @@ use crate::time::{SECOND, Time};
 /// Turns of a known requester for one of all unknown requesters together; the compiler's too.
 pub const UNKNOWN_STRIDE: u64 = 10;
 /// A slot kept idle for so long, while others waited, is a turn.
-const KEPT_TURN_MS: u64 = SECOND / 10;
+pub(super) const KEPT_TURN_MS: u64 = SECOND / 10;
 
 /// A stranger's job counts as so many turns for each second that it ran, one of who is known as one: turns are time.
 const TURNS_PER_S: u64 = UNKNOWN_STRIDE;

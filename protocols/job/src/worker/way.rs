@@ -15,14 +15,14 @@ use crate::identity::NodeId;
 use crate::time::{MINUTE, SECOND, Time};
 
 /// No job makes way earlier: a job of a millisecond must not end others'.
-const MAKES_WAY_AFTER_MS: u64 = MINUTE;
+pub(super) const MAKES_WAY_AFTER_MS: u64 = MINUTE;
 /// How often that time is doubled for who waits without a history: to an hour and four minutes, longer than any job.
-const MAKES_WAY_DOUBLINGS: u32 = 6;
+pub(super) const MAKES_WAY_DOUBLINGS: u32 = 6;
 /// A job of a requester with a history makes way later for one without: after four minutes, and then as often doubled to the same hour.
-const KNOWN_MAKES_WAY_AFTER_MS: u64 = 4 * MINUTE;
-const KNOWN_MAKES_WAY_DOUBLINGS: u32 = 4;
+pub(super) const KNOWN_MAKES_WAY_AFTER_MS: u64 = 4 * MINUTE;
+pub(super) const KNOWN_MAKES_WAY_DOUBLINGS: u32 = 4;
 /// A job that has run for so long may go on for much longer: behind it short leases end before their turn.
-const LONG_MS: u64 = 5 * SECOND;
+pub(super) const LONG_MS: u64 = 5 * SECOND;
 
 /// When long jobs that have all slots leave one.
 #[derive(Clone, Copy, Debug, Default)]
