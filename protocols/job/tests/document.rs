@@ -147,3 +147,43 @@ fn the_sentences_around_the_shares_have_the_code_s_numbers() {
         assert_eq!(over_quota(usize::try_from(topics).unwrap()), said, "in {topics} topics");
     }
 }
+
+#[test]
+fn every_bound_in_the_cddl_is_the_code_s() {
+    let cddl = DOCUMENT.split("```cddl").nth(1).and_then(|rest| rest.split("```").next()).expect("the page has its CDDL");
+    let executions = experiment::EXECUTIONS_MAX;
+    let bounds = [
+        format!("address = text .size (0..{})", address::ADDRESS_BYTES_MAX),
+        format!("labels  = {{ * name => [0*{} name] }}            ; at most {} labels", experiment::LABEL_VALUES_MAX, experiment::LABELS_MAX),
+        format!("http: [0*{} target]", capability::PATTERNS_MAX),
+        format!("{{ fixed: 1..{executions} }}"),
+        format!("stations: 1..{executions}, spread: \"network\", exact: [0*{0} field], report: [0*{0} field]", experiment::FIELDS_MAX),
+        format!("at: [0*{} address], nbf: time", call::CALL_ADDRESSES_MAX),
+        format!("have: [0*{} [cid, uint]]", work::HAVE_MAX),
+        format!("have: [0*{} uint]", census::SAMPLE_MAX),
+        format!("free: u32, holding: [0*{} lease-number],\n  profiles: [0*{} name]", work::HOLDING_MAX, work::PROFILES_MAX),
+        format!("receipts: [0*{} delivery], holding: [0*{} lease-number]", work::DELIVERIES_MAX, work::HOLDING_MAX),
+        format!("returned: [0*{} [lease-number, return-reason]]", work::HOLDING_MAX),
+        format!("log: bytes .size (0..{})", receipt::LOG_BYTES_MAX),
+        format!("calls: [0*{} signed<call>]", work::CALLS_MAX),
+        format!("records: [0*{} signed<peer-record>]", work::PEERS_MAX),
+        format!("leases: [0*{} lease]", work::LEASES_MAX),
+        format!("input: bytes .size (0..{})", work::INPUT_BYTES_MAX),
+        format!("held: [0*{0} lease-number], refused: [0*{0} [lease-number, receipt-refused]]", work::DELIVERIES_MAX),
+        format!("verdicts: [0*{} verdict]", work::ACK_VERDICTS_MAX),
+        format!("at: [0*{} address], made: time", census::RECORD_ADDRESSES_MAX),
+        format!("strata: [0*{} stratum]", verdict::STRATA_MAX),
+        format!("numbers  = [0*{} lease-number]", verdict::VERDICT_RECEIPTS_MAX),
+        format!("groups: [0*{} group]", verdict::GROUPS_MAX),
+        format!("exact: {{ * field => bytes .size (0..{}) }}", verdict::EXACT_BYTES_MAX),
+        format!("pages: [0*{} cid]", log::PAGES_MAX),
+        format!("jobs-root  = [1*{} [field, cid, uint]]", jobs::KEYS_MAX),
+        format!("jobs-chunk = [1*{} any]", jobs::CHUNK_INPUTS_MAX),
+        format!("records: [0*{} record]", hostcall::OPS_MAX),
+        format!("url: text .size (0..{})", hostcall::RECORD_URL_BYTES_MAX),
+        format!("detail: text .size (0..{})", hostcall::DETAIL_BYTES_MAX),
+    ];
+    for bound in &bounds {
+        assert!(cddl.contains(bound), "PROTOCOL.md lacks: {bound}");
+    }
+}

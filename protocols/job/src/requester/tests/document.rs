@@ -1,7 +1,7 @@
 //! The numbers that PROTOCOL.md gives for requesters are the machine's.
 
 use super::super::claim::{BUSY_MS, SPARES, WINDOW_CLAIMS, WINDOW_MS, WINDOW_PER_CLUSTER_MAX, WINDOW_STATIONS};
-use super::super::deal::{AHEAD, AHEAD_MS, FIRST_MS, LOSSES_PER_CLUSTER_MAX, LOSSES_PER_NODE_MAX, PAUSE_MS_MAX};
+use super::super::deal::{AHEAD, AHEAD_MS, FIRST_MS, LOSSES_PER_CLUSTER_MAX, LOSSES_PER_NODE_MAX, PAUSE_MS_MAX, WALK_MAX};
 use super::super::deliver::FETCHES_MAX;
 use super::super::open::{EXECUTIONS_PER_CLAIMANT, RENEW_MS_MAX, RENEW_MS_MIN, WANTED_MAX, WIDEN_BY, WIDEN_MS};
 use super::super::overdue::{MODULE_BYTES_PER_MS, OVERDUE_MS_MIN, OVERDUE_TIMES, RECEIPTS_FIRST, RECEIPTS_MIN, UNKNOWN_PART};
@@ -86,6 +86,8 @@ fn the_page_says_whom_requesters_take_in_and_when_they_deal_again() {
         format!("up to {VAIN_MAX} of one job"),
         format!("after a pause that doubles up to a minute, at most {LOSSES_PER_CLUSTER_MAX} times, a station at most twice"),
         format!("After {LOSSES_MAX} losses a job is at its end. For two seconds those go first"),
+        "one loss in these pauses, however many leases it names; in the bounds of their jobs each of them counts".to_owned(),
+        format!("A requester looks at {WALK_MAX} jobs for that with each question"),
         format!("of {FETCHES_MAX} places are for clusters that have none"),
     ];
     for sentence in sentences {
