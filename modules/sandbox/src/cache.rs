@@ -19,7 +19,7 @@ use crate::{profile, system};
 /// Artefacts kept in memory: the experiments a station serves at a time are few.
 const MEMORY_ENTRIES_MAX: usize = 16;
 /// Bytes of artefacts kept in memory.
-const MEMORY_BYTES_MAX: usize = 128 << 20;
+pub const CACHED_BYTES_MAX: usize = 128 << 20;
 /// Refused modules remembered, so that a bad module costs one compile worker and not one per Call: about a megabyte with their reasons.
 const REFUSALS_MAX: usize = 1_024;
 /// Bytes on disk; the oldest files go first.
@@ -138,7 +138,7 @@ impl Memory {
         self.artefacts.retain(|entry| entry.0 != name);
         self.artefacts.push_back((name, artefact));
         let mut bytes = self.artefacts.iter().map(|entry| entry.1.bytes.len()).sum::<usize>();
-        while self.artefacts.len() > MEMORY_ENTRIES_MAX || (bytes > MEMORY_BYTES_MAX && self.artefacts.len() > 1) {
+        while self.artefacts.len() > MEMORY_ENTRIES_MAX || (bytes > CACHED_BYTES_MAX && self.artefacts.len() > 1) {
             bytes -= self.artefacts.pop_front().map_or(0, |entry| entry.1.bytes.len());
         }
     }
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_in_bytes_but_keeps_the_newest() {
         let mut memory = Memory::default();
-        let large = artefact(&vec![0; MEMORY_BYTES_MAX / 2 + 1]);
+        let large = artefact(&vec![0; CACHED_BYTES_MAX / 2 + 1]);
         memory.put(name(1), large.clone());
         memory.put(name(2), large);
         assert!(memory.get(&name(1)).is_none());

@@ -35,6 +35,7 @@ mod system;
 mod worker;
 
 pub use artefact::{Artefact, Needs, Tier};
+pub use cache::CACHED_BYTES_MAX;
 pub use check::{Origin, Refusal, Sight, look};
 pub use compiler::{CompileError, CompileLimit};
 /// For tests of the process layer only.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, StreamProtocol};
 pub use station_protocol::address::Reach;
 use station_protocol::bounded::Name;
+use station_protocol::durable::BYTES_WAITING_MAX;
 
 /// Connections that others opened: a household router's table has a few thousand entries; this takes a few per cent.
 pub const INBOUND_MAX: u32 = 64;
@@ -174,11 +175,19 @@ impl NetworkConfig {
     }
 }
 
-/// What strangers can make a station keep in memory at the worst, part by part, in MiB. With what a station takes by itself (40) it is
-/// below 512. The parts that other crates bound have their place here so that whoever raises one sees the sum. A bootstrap node, and a
-/// requester with open experiments, may have up to 512 more connections, which at the worst are 7/16 MiB each. A requester also keeps what its
-/// own experiments brought: 128 MiB of receipts of all together, and of each claimant some 300 bytes and what it did.
-pub const MEMORY_WORST_MIB: [(&str, usize); 10] = [
+/// MiB that the parts below and what a station takes by itself stay within together.
+pub const MEMORY_WORST_MAX_MIB: usize = 1_024;
+/// MiB that a station takes by itself.
+const MEMORY_OWN_MIB: usize = 40;
+
+/// What strangers can make a station keep in memory at the worst, part by part, in MiB. With what a station takes by itself it is at most
+/// [`MEMORY_WORST_MAX_MIB`]. The parts that other crates bound have their place here so that whoever raises one sees the sum.
+///
+/// What an operator chooses comes on top. Each job at a time may have 4 MiB: its output and its record, each twice while it is passed on; and
+/// 64 MiB of machine code that made room in the cache since. A bootstrap node, and a requester with open experiments, may have up to 512 more
+/// connections, which at the worst are 7/16 MiB each. A requester also keeps what its own experiments brought: 128 MiB of receipts of all
+/// together, and of each claimant some 300 bytes and what it did. Receipts for requesters with a history may be as many as those for strangers.
+pub const MEMORY_WORST_MIB: [(&str, usize); 14] = [
     // Windows that are not read: requests that wait, content streams that are written to, at yamux's 256 KiB.
     ("streams unread", (WORK_WAITING_MAX + CAR_STREAMS_MAX.0) / 4),
     ("QUIC unread", ((INBOUND_MAX + OUTBOUND_MAX) as usize * QUIC_CONNECTION_BYTES_MAX as usize) >> 20),
@@ -189,6 +198,13 @@ pub const MEMORY_WORST_MIB: [(&str, usize); 10] = [
     ("content fetched", (crate::content::MODULES_BYTES_MAX + 2 * crate::content::OUTPUTS_BYTES_MAX) / (1 << 20) + 16),
     // Strangers' and the others'.
     ("modules before the compiler", 2 * (crate::content::COMPILING_BYTES_MAX >> 20)),
+    ("machine code in the cache", station_sandbox::CACHED_BYTES_MAX >> 20),
+    // With outputs, transcripts and logs that are small enough to stand beside them.
+    ("receipts for strangers", RECEIPTS_MIB),
+    // Each of them is in one question at most: as a message, and as its bytes while they are written.
+    ("copies of receipts on their way", 2 * RECEIPTS_MIB),
+    // As much may wait while as much is being written.
+    ("waiting for the disk", 2 * (BYTES_WAITING_MAX >> 20)),
     // Identifiers of messages: what all strangers and acquaintances may have refused in 12 min, at 630 B.
     ("gossip's memory", 90),
     // 128 connections, each with buffers of Noise, yamux and gossip of 128 KiB.
@@ -198,11 +214,13 @@ pub const MEMORY_WORST_MIB: [(&str, usize); 10] = [
     ("accounts and tables", 15 + (station_protocol::activity::BYTES_MAX >> 20)),
 ];
 
+const RECEIPTS_MIB: usize = station_protocol::worker::STRANGERS_RECEIPTS_BYTES_MAX.div_ceil(1 << 20);
+
 const _: () = {
-    let (mut sum, mut part) = (40, 0);
+    let (mut sum, mut part) = (MEMORY_OWN_MIB, 0);
     while part < MEMORY_WORST_MIB.len() {
         sum += MEMORY_WORST_MIB[part].1;
         part += 1;
     }
-    assert!(sum <= 512);
+    assert!(sum <= MEMORY_WORST_MAX_MIB);
 };

@@ -124,3 +124,68 @@ fn every_share_in_the_table_is_the_code_s() {
         assert!(DOCUMENT.contains(&row), "PROTOCOL.md lacks {row}");
     }
 }
+
+#[test]
+fn the_sentences_around_the_shares_have_the_code_s_numbers() {
+    use station_protocol::accounts::{self, MESSAGE, over_quota};
+    let page = DOCUMENT.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(accounts::KNOWN_TIMES, 4);
+    let sentences = [
+        "Peers with a history of work have four shares, and pay with each other.".to_owned(),
+        format!("A station remembers {} keys of a network by name", accounts::CLUSTER_PAYERS_MAX),
+        format!(
+            "One IPv4 address or /64 has at most {} connections and handshakes, one /24 or /48 {}.",
+            accounts::places::HOST_PLACES_MAX,
+            accounts::places::NETWORK_PLACES_MAX
+        ),
+        "costs 4/(3·T) of a message, and at most one, for a station in T topics".to_owned(),
+    ];
+    for sentence in sentences {
+        assert!(page.contains(&sentence), "PROTOCOL.md lacks: {sentence}");
+    }
+    for topics in 1..=32 {
+        // To the next 64th below, which is what is counted.
+        let said = (4 * MESSAGE / (3 * topics)).min(MESSAGE);
+        assert_eq!(over_quota(usize::try_from(topics).unwrap()), said, "in {topics} topics");
+    }
+}
+
+#[test]
+fn every_bound_in_the_cddl_is_the_code_s() {
+    let cddl = DOCUMENT.split("```cddl").nth(1).and_then(|rest| rest.split("```").next()).expect("the page has its CDDL");
+    let executions = experiment::EXECUTIONS_MAX;
+    let bounds = [
+        format!("address = text .size (0..{})", address::ADDRESS_BYTES_MAX),
+        format!("labels  = {{ * name => [0*{} name] }}            ; at most {} labels", experiment::LABEL_VALUES_MAX, experiment::LABELS_MAX),
+        format!("http: [0*{} target]", capability::PATTERNS_MAX),
+        format!("{{ fixed: 1..{executions} }}"),
+        format!("stations: 1..{executions}, spread: \"network\", exact: [0*{0} field], report: [0*{0} field]", experiment::FIELDS_MAX),
+        format!("at: [0*{} address], nbf: time", call::CALL_ADDRESSES_MAX),
+        format!("have: [0*{} [cid, uint]]", work::HAVE_MAX),
+        format!("have: [0*{} uint]", census::SAMPLE_MAX),
+        format!("free: u32, holding: [0*{} lease-number],\n  profiles: [0*{} name]", work::HOLDING_MAX, work::PROFILES_MAX),
+        format!("receipts: [0*{} delivery], holding: [0*{} lease-number]", work::DELIVERIES_MAX, work::HOLDING_MAX),
+        format!("returned: [0*{} [lease-number, return-reason]]", work::HOLDING_MAX),
+        format!("log: bytes .size (0..{})", receipt::LOG_BYTES_MAX),
+        format!("calls: [0*{} signed<call>]", work::CALLS_MAX),
+        format!("records: [0*{} signed<peer-record>]", work::PEERS_MAX),
+        format!("leases: [0*{} lease]", work::LEASES_MAX),
+        format!("input: bytes .size (0..{})", work::INPUT_BYTES_MAX),
+        format!("held: [0*{0} lease-number], refused: [0*{0} [lease-number, receipt-refused]]", work::DELIVERIES_MAX),
+        format!("verdicts: [0*{} verdict]", work::ACK_VERDICTS_MAX),
+        format!("at: [0*{} address], made: time", census::RECORD_ADDRESSES_MAX),
+        format!("strata: [0*{} stratum]", verdict::STRATA_MAX),
+        format!("numbers  = [0*{} lease-number]", verdict::VERDICT_RECEIPTS_MAX),
+        format!("groups: [0*{} group]", verdict::GROUPS_MAX),
+        format!("exact: {{ * field => bytes .size (0..{}) }}", verdict::EXACT_BYTES_MAX),
+        format!("pages: [0*{} cid]", log::PAGES_MAX),
+        format!("jobs-root  = [1*{} [field, cid, uint]]", jobs::KEYS_MAX),
+        format!("jobs-chunk = [1*{} any]", jobs::CHUNK_INPUTS_MAX),
+        format!("records: [0*{} record]", hostcall::OPS_MAX),
+        format!("url: text .size (0..{})", hostcall::RECORD_URL_BYTES_MAX),
+        format!("detail: text .size (0..{})", hostcall::DETAIL_BYTES_MAX),
+    ];
+    for bound in &bounds {
+        assert!(cddl.contains(bound), "PROTOCOL.md lacks: {bound}");
+    }
+}

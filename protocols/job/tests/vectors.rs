@@ -5,9 +5,14 @@
 use std::path::{Path, PathBuf};
 
 use ipld_core::ipld::Ipld;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use station_protocol::codec;
 use station_protocol::content::{DAG_CBOR, cid_of, sha256};
+use station_protocol::experiment::Experiment;
+use station_protocol::log::HeldReceipt;
+use station_protocol::verdict::JobVerdict;
+use station_protocol::{codec, quorum};
 
 mod samples;
 
@@ -108,4 +113,44 @@ fn what_must_be_refused_is_refused_at_the_step_that_the_page_names() {
 #[test]
 fn what_follows_from_messages_is_what_this_version_makes_of_them() {
     are_those_of("derived", &samples::derived::all());
+}
+
+fn verdict_vector(case: &samples::verdicts::Case) -> Value {
+    let verdict = codec::encode(&case.verdict);
+    let value: Ipld = codec::decode(&verdict, verdict.len()).expect("a verdict is canonical");
+    json!({
+        "name": case.name,
+        "kind": "verdict",
+        "why": case.why,
+        "experiment": hex(&codec::encode(&case.experiment)),
+        "receipts": case.receipts.iter().map(|held| hex(&codec::encode(held))).collect::<Vec<_>>(),
+        "verdict": hex(&verdict),
+        "json": rendered(&value),
+        "follows": case.follows,
+    })
+}
+
+fn read<T: DeserializeOwned + Serialize>(hex: &Value) -> T {
+    let text = hex.as_str().unwrap();
+    let bytes: Vec<u8> = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
+    codec::decode(&bytes, bytes.len()).expect("canonical")
+}
+
+/// As somebody reads them who has only the files.
+#[test]
+fn of_held_receipts_the_verdict_follows_that_the_vector_says_and_no_other() {
+    let vectors: Vec<Value> = samples::verdicts::all().iter().map(verdict_vector).collect();
+    are_those_of("verdicts", &vectors);
+    for vector in &vectors {
+        let experiment: Experiment = read(&vector["experiment"]);
+        let receipts: Vec<HeldReceipt> = vector["receipts"].as_array().unwrap().iter().map(read).collect();
+        let verdict: JobVerdict = read(&vector["verdict"]);
+        for held in &receipts {
+            assert!(held.receipt.verify(&experiment.network).is_ok() && held.receipt.body.experiment == experiment.id());
+        }
+        let follows = quorum::is_due(&experiment, &receipts, &verdict.decision);
+        assert_eq!(vector["follows"], follows, "{}: {}", vector["name"], vector["why"]);
+    }
+    let follow = vectors.iter().filter(|vector| vector["follows"] == true).count();
+    assert!(follow >= 7 && vectors.len() - follow >= 12);
 }

@@ -68,3 +68,9 @@ fn the_page_says_what_a_connection_carries() {
         assert!(page.contains(&sentence), "PROTOCOL.md lacks: {sentence}");
     }
 }
+
+#[test]
+fn the_architecture_says_what_strangers_can_fill_at_the_worst() {
+    let sentence = format!("does not compile above {} MiB", thousands(config::MEMORY_WORST_MAX_MIB as u64));
+    assert!(include_str!("../../../../ARCHITECTURE.md").contains(&sentence), "ARCHITECTURE.md lacks: {sentence}");
+}

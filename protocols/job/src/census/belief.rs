@@ -9,9 +9,9 @@ use crate::time::{MINUTE, SECOND, Time};
 /// What a station takes to be proved that has met nobody yet. Up to twice as many are all asked at once, so that invented stations delay nothing.
 pub const PROVED_MIN: u64 = 16;
 /// Outcomes remembered: with an eighth of the sample true, half of them succeed once in ten thousand times.
-const OUTCOMES: u32 = 16;
+pub(super) const OUTCOMES: u32 = 16;
 /// How soon the next record is reached: five successes tell a thousand stations, within a minute.
-const PROBE_MS: (u64, u64) = (5 * SECOND, 10 * MINUTE);
+pub(super) const PROBE_MS: (u64, u64) = (5 * SECOND, 10 * MINUTE);
 
 /// What was proved of a count, and how the last attempts ended.
 #[derive(Clone, Copy, Debug)]

@@ -225,3 +225,18 @@ fn probes_that_fail_come_less_and_less_often_and_at_least_every_ten_minutes() {
     assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
     assert_eq!(pause_ms(Some(true)), 5 * SECOND);
 }
+
+#[test]
+fn the_page_says_how_far_a_count_is_believed() {
+    use super::belief::{OUTCOMES, PROBE_MS};
+    let page = include_str!("../../PROTOCOL.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!((OTHERS_PER_SEAT, OUTCOMES, PROBE_MS.0, CLOCK_TOLERANCE_MS), (8, 16, 5 * SECOND, 30 * SECOND));
+    let sentences = [
+        "a network counting for an eighth of those elsewhere at most and for one at least".to_owned(),
+        "every 5 s, after failures ever less often".to_owned(),
+        "if half of the last sixteen did".to_owned(),
+        "is refused where `made` is more than 30 s ahead".to_owned(),
+        format!("*Told* is {}·2⁶⁴ ÷ the {SAMPLE_MAX}th hash", SAMPLE_MAX - 1),
+    ];
+    sentences.iter().for_each(|sentence| assert!(page.contains(sentence), "PROTOCOL.md lacks: {sentence}"));
+}

@@ -20,26 +20,26 @@ use crate::time::{SECOND, Time};
 use crate::work::{Claim, ClaimRefused, Refusal, Response};
 
 /// How long claims are collected when more are expected than there are seats.
-const WINDOW_MS: u64 = 2 * SECOND;
+pub(super) const WINDOW_MS: u64 = 2 * SECOND;
 /// From so many stations on, more claimants than seats are expected.
 pub(super) const WINDOW_STATIONS: u64 = 64;
 /// Clusters that claimed per wanted one, which close the window early.
-const WINDOW_CLAIMS: u64 = 4;
+pub(super) const WINDOW_CLAIMS: u64 = 4;
 /// Claimants kept although not wanted yet, so that a lost lease is dealt anew without a new Call.
-const SPARES: u64 = 32;
+pub(super) const SPARES: u64 = 32;
 /// Claimants in memory, and as many claims in a window: more than any experiment wants at once. Each takes at most 32 KiB, were every value of
 /// 2 KiB of labels asked for: 16 KiB of labels, 256 unread verdicts of 24 bytes, 256 numbers of leases. A verdict is in memory once, whoever
 /// has not read it, and is not counted here. An experiment that asks for no labels keeps 200 bytes of them. So the claimants of one experiment
 /// take 64 MiB at most, and the claims of its window, which have no verdicts and no leases, 32 MiB more until it closes.
 pub(super) const CLAIMANTS_MAX: usize = 2_048;
 /// Claims of one cluster in a window: of them one is drawn at the most, and a /24 full of keys must leave room for others.
-const WINDOW_PER_CLUSTER_MAX: usize = 16;
+pub(super) const WINDOW_PER_CLUSTER_MAX: usize = 16;
 /// First pause of a station without work; doubled up to [`IDLE_MS_MAX`].
 const IDLE_MS: u64 = 50;
 /// Longest pause of a station that may get work at any moment.
 const IDLE_MS_MAX: u64 = 1_000;
 /// Pause that goes with `Busy`.
-const BUSY_MS: u32 = 10_000;
+pub(super) const BUSY_MS: u32 = 10_000;
 
 /// A signed no.
 pub(super) fn refuse(cx: &mut Context, ask: Ticket, experiment: cid::Cid, node: NodeId, reason: ClaimRefused, seq: u64) {
@@ -95,6 +95,7 @@ impl Run {
                     return Err(ClaimRefused::NotSampled);
                 }
                 claimant.cluster = from.cluster;
+                claimant.done = 0;
                 claimant.recorded = false;
             }
             return Ok(None);

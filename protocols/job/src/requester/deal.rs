@@ -1,7 +1,8 @@
 //! Dealing: which job a station gets next, for how long, and what happens when the lease is lost.
 //!
 //! Guarantees: no job is dealt twice to one node or one cluster at a time; a node that has proved nothing has one lease; numbers and
-//! jobs of leases are durable before they are sent; work per lease is logarithmic in the open jobs, and jobs open at once are bounded.
+//! jobs of leases are durable before they are sent; work per lease is logarithmic in the open jobs, an answer looks at a bounded number
+//! of them, and jobs open at once are bounded.
 //! Deliberately lacks choice, for which jobs a station wants is never asked, and what the stations of one cluster share: `share` has it.
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::codec;
 use crate::experiment::{Class, Labels};
 use crate::identity::NodeId;
 use crate::lease::{GRACE_MS, duration_ms};
-use crate::log::Lost;
+use crate::log::{HeldReceipt, Lost};
 use crate::mutants::{Mutant, is_planted};
 use crate::receipt::LeaseNumber;
 use crate::sampling;
@@ -36,17 +37,17 @@ pub(super) const WALK_MAX: usize = 256;
 /// Open jobs among which a station gets those whose targets it is first to contact.
 const TARGET_WINDOW: usize = 256;
 /// Times one node may lose one job before the job goes to others only.
-const LOSSES_PER_NODE_MAX: usize = 2;
+pub(super) const LOSSES_PER_NODE_MAX: usize = 2;
 /// The same for a cluster: a laboratory whose stations share one has that many crashes, and keys of one party lose no more.
-const LOSSES_PER_CLUSTER_MAX: u32 = 16;
+pub(super) const LOSSES_PER_CLUSTER_MAX: u32 = 16;
 /// A known station gets this many times its capacity, so that it need not wait for the answer to a delivery.
-const AHEAD: u64 = 2;
+pub(super) const AHEAD: u64 = 2;
 /// Of a pure experiment a known station gets as much as it does in this time, if that is more.
-const AHEAD_MS: u64 = SECOND;
+pub(super) const AHEAD_MS: u64 = SECOND;
 /// How long those who have delivered something go first where a job is dealt anew: each of them asks once a second.
 pub(super) const FIRST_MS: u64 = 2 * SECOND;
 /// Longest pause after losses.
-const PAUSE_MS_MAX: u64 = MINUTE;
+pub(super) const PAUSE_MS_MAX: u64 = MINUTE;
 
 impl Run {
     /// Leases for `node`: first again what it lost on the way, then new ones. `Err(None)`: nothing now; `Err(Some)`: nothing until the next Call.
@@ -139,14 +140,24 @@ impl Run {
     }
 
     /// Whether no job is left that the node could ever run: it has none under way, and of each that is open there is a receipt from its cluster,
-    /// or it or its cluster lost the job too often.
-    fn has_nothing_left(&self, node: NodeId) -> bool {
-        let Some(claimant) = self.claimants.get(&node) else { return false };
-        let is_done = |job: &OpenJob| {
-            job.receipts.iter().any(|held| held.receipt.body.node == node || held.cluster == claimant.cluster)
-                || job.is_lost_to(claimant.cluster, node)
-        };
-        claimant.outstanding.is_empty() && self.never_opened() == 0 && self.open.values().all(is_done)
+    /// or it or its cluster lost the job too often. Looks at [`WALK_MAX`] jobs at most and goes on there when it is asked again: what was done
+    /// once stays so, for no job is opened any more.
+    fn has_nothing_left(&mut self, node: NodeId) -> bool {
+        let all_opened = self.never_opened() == 0;
+        let Some(claimant) = self.claimants.get_mut(&node).filter(|claimant| all_opened && claimant.outstanding.is_empty()) else { return false };
+        let cluster = claimant.cluster;
+        // Receipts are walked only where it or somebody of its cluster has one, or a lease.
+        let may_have = |job: &OpenJob| job.nodes.contains(&node) || job.clusters.contains(&cluster);
+        let is_theirs = |held: &HeldReceipt| held.receipt.body.node == node || held.cluster == cluster;
+        let is_done = |job: &OpenJob| may_have(job) && job.receipts.iter().any(is_theirs) || job.is_lost_to(cluster, node);
+        for (index, job) in self.open.range(claimant.done..).take(WALK_MAX) {
+            if !is_done(job) {
+                claimant.done = *index;
+                return false;
+            }
+            claimant.done = index + 1;
+        }
+        self.open.range(claimant.done..).next().is_none()
     }
 
     /// How many new leases the node may have now.

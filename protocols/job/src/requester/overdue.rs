@@ -13,17 +13,17 @@ use crate::identity::NodeId;
 use crate::time::{SECOND, Time};
 
 /// No job is overdue before: the way, a cold start, a busy disk.
-const OVERDUE_MS_MIN: u64 = 10 * SECOND;
+pub(super) const OVERDUE_MS_MIN: u64 = 10 * SECOND;
 /// The module's way to a station that has not run it yet, bytes per millisecond (1 MB/s).
-const MODULE_BYTES_PER_MS: u64 = 1_000;
+pub(super) const MODULE_BYTES_PER_MS: u64 = 1_000;
 /// A job is overdue after this many times what half of them take.
-const OVERDUE_TIMES: u64 = 4;
+pub(super) const OVERDUE_TIMES: u64 = 4;
 /// Where nothing is known yet: after this part of the limit on time, which is meant for the slowest job.
-const UNKNOWN_PART: u64 = 4;
+pub(super) const UNKNOWN_PART: u64 = 4;
 /// Receipts before anything is known of what is usual: fewer may all be of one kind.
-const RECEIPTS_MIN: u32 = 3;
+pub(super) const RECEIPTS_MIN: u32 = 3;
 /// The first receipts, whose longest time is the usual one.
-const RECEIPTS_FIRST: u32 = 8;
+pub(super) const RECEIPTS_FIRST: u32 = 8;
 /// Each later receipt moves the usual time by an eighth, so that an extreme moves it no further than any other.
 const STEP: u64 = 8;
 /// How often the time is doubled at most: beyond that every lease has ended.

@@ -131,6 +131,8 @@ pub(super) struct Claimant {
     pub(super) busy: Time,
     /// Where its walk over the hungry jobs goes on.
     pub(super) walk: u64,
+    /// Of open jobs before this one it has done or lost its part.
+    pub(super) done: u64,
     /// Waits in a row without work.
     pub(super) idle: u32,
     /// Whether it took no more leases the last time.
@@ -161,6 +163,7 @@ impl Claimant {
             dealt: Time(0),
             busy: now,
             walk: 0,
+            done: 0,
             idle: 0,
             is_full: false,
             losses: 0,

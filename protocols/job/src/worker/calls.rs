@@ -24,13 +24,13 @@ pub(super) const CALLS_PER_TOPIC_MAX: usize = 1_024;
 /// owner would be shut out. What an address is dialled for is bounded where it is dialled.
 pub(super) const CALLS_PER_AUTHOR_MAX: usize = 4;
 /// Calls of unknown authors of a topic that anybody may forward: one a second, and so many at once.
-const UNKNOWN: Rate = Rate { micro_per_ms: 1_000, burst: 8 };
+pub(super) const UNKNOWN: Rate = Rate { micro_per_ms: 1_000, burst: 8 };
 /// Calls of unknown authors of a topic beside those, which only come from neighbours within their own share: what sixteen forward. So a
 /// flood by some leaves room for what others say.
-const UNKNOWN_RESERVED: Rate = Rate { micro_per_ms: UNKNOWN_SHARE.micro_per_ms * 16, burst: 16 };
+pub(super) const UNKNOWN_RESERVED: Rate = Rate { micro_per_ms: UNKNOWN_SHARE.micro_per_ms * 16, burst: 16 };
 /// The share of the reserve of one neighbour, or of all neighbours in one network, where that is known, since keys cost nothing: one Call in
 /// 8 s, and an experiment's first Calls at once (its publication and its renewals after 2, 4 and 8 s).
-const UNKNOWN_SHARE: Rate = Rate { micro_per_ms: 125, burst: 4 };
+pub(super) const UNKNOWN_SHARE: Rate = Rate { micro_per_ms: 125, burst: 4 };
 const _: () = assert!(UNKNOWN.micro_per_ms + UNKNOWN_RESERVED.micro_per_ms == accounts::UNKNOWN_CALLS_PER_SECOND * 1_000);
 /// Calls that one neighbour may forward, four a second; the burst covers what gathers while a link stalls.
 const NEIGHBOUR: Rate = Rate { micro_per_ms: 4_000, burst: 16 };
@@ -41,9 +41,9 @@ pub(super) const CALLS_ANSWER_BYTES_MAX: usize = 128 << 10;
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
-    micro_per_ms: u64,
-    burst: u64,
+pub(super) struct Rate {
+    pub(super) micro_per_ms: u64,
+    pub(super) burst: u64,
 }
 
 /// A token bucket counted in millionths.
@@ -149,11 +149,13 @@ fn bucket<K: Ord + Copy>(rates: &mut BTreeMap<K, Bucket>, whose: K, rate: Rate, 
 }
 
 impl Calls {
-    /// Whether a neighbour and, for unknown authors, the topic still have room for one more Call.
+    /// Whether a neighbour still has room for one more Call that it forwards.
+    fn may_forward(&mut self, from: NodeId, now: Time) -> bool {
+        bucket(&mut self.neighbours, from, NEIGHBOUR, now).take(now)
+    }
+
+    /// Whether, for unknown authors, the topic still has room for one more Call.
     fn within_quota(&mut self, from: NodeId, near: Option<Cluster>, topic: &Name, known_author: bool, now: Time) -> bool {
-        if !bucket(&mut self.neighbours, from, NEIGHBOUR, now).take(now) {
-            return false;
-        }
         if known_author {
             return true;
         }
@@ -273,7 +275,8 @@ impl Worker {
             Via::Own => (Source::Own, true),
             Via::Gossip { from, near, .. } => {
                 let topic = &call.body.experiment.body.topic;
-                (Source::Gossip, self.config.topics.contains(topic) && self.is_within_quota(&call, from, near, now))
+                let is_wanted = self.config.topics.contains(topic) && self.calls.may_forward(from, now);
+                (Source::Gossip, is_wanted && self.is_within_quota(&call, from, near, now))
             }
         };
         let from = if let Via::Gossip { from, .. } = via { Some(from) } else { None };
@@ -284,8 +287,8 @@ impl Worker {
         }
     }
 
-    /// Whether `from` and, for an unknown author, its topic have room for `call`: asked before its signatures are, where it was not on
-    /// gossip.
+    /// Whether for an unknown author its topic has room for `call`: asked before its signatures are, where it was not on gossip. What is told
+    /// in an answer takes nothing of what its teller may forward: it was asked for, it is bounded by the answer, and the accounts charge it.
     pub(super) fn is_within_quota(&mut self, call: &Signed<Call>, from: NodeId, near: Option<Cluster>, now: Time) -> bool {
         let known = self.is_known(&call.author);
         self.calls.within_quota(from, near, &call.body.experiment.body.topic, known, now)

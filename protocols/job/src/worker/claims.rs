@@ -28,7 +28,7 @@ const OWN_WAIT_MS: u64 = 10 * SECOND;
 /// What `Busy` means as a wait.
 const BUSY_MS: u64 = 10 * SECOND;
 /// Shortest and longest pause before a lost request is repeated.
-const BACKOFF_MS: (u64, u64) = (SECOND, 60 * SECOND);
+pub(super) const BACKOFF_MS: (u64, u64) = (SECOND, 60 * SECOND);
 /// When to ask again after leases that were fewer than asked for: there were no more just now.
 const MORE_MS: u64 = 250;
 /// With how many sampled stations every one of them tells why it declines.

@@ -20,12 +20,12 @@ use crate::time::{HOUR, MINUTE, SECOND, Time};
 use crate::work::At;
 
 /// How long an address that did not lead to its node is left alone.
-const MUTE_MS: u64 = 10 * MINUTE;
+pub(super) const MUTE_MS: u64 = 10 * MINUTE;
 /// Such addresses remembered: what all strangers' budgets let a station dial in that time, several times over.
 const MUTED_MAX: usize = 4_096;
 /// How long after its end a Call's addresses are dialled: whoever is there renews its Call, whoever is back publishes a new one, and for
 /// what an ended Call names nobody knocks at a door for weeks.
-const DIAL_AFTER_CALL_MS: u64 = HOUR;
+pub(super) const DIAL_AFTER_CALL_MS: u64 = HOUR;
 /// How soon budgets that were empty are looked at again: they give a dial in half a minute.
 const POOR_MS: u64 = 30 * SECOND;
 /// Lost questions in a row after which the addresses of somebody that work is done with are left alone.

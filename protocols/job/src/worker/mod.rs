@@ -29,7 +29,7 @@ use crate::peer_action::PeerAction;
 use crate::policy::Policy;
 use crate::receipt::{Isolation, LeaseNumber, Outcome};
 use crate::time::Time;
-use crate::work::{At, ClaimRefused, DeclineReason, ReceiptRefused, Request, Response, ReturnReason};
+use crate::work::{At, ClaimRefused, DeclineReason, RELAYED_BYTES_MAX, ReceiptRefused, Request, Response, ReturnReason};
 
 mod calls;
 mod claims;
@@ -63,6 +63,11 @@ pub use outbox::OUTBOX_UNKNOWN_MAX;
 pub use rest::Rest;
 pub use summary::Summary;
 pub use turns::UNKNOWN_STRIDE;
+
+/// The largest receipt with all that stands beside it: a relayed Deliver has room for one.
+const RECEIPT_KEPT_BYTES_MAX: usize = RELAYED_BYTES_MAX - (12 << 10);
+/// Bytes that the receipts for all strangers take in memory.
+pub const STRANGERS_RECEIPTS_BYTES_MAX: usize = outbox::OUTBOX_STRANGERS_MAX * RECEIPT_KEPT_BYTES_MAX;
 
 /// What a Worker knows of its station.
 #[derive(Clone, Debug)]

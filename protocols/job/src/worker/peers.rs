@@ -35,11 +35,11 @@ const PEERS_EVERY_MS: u64 = 3 * MINUTE;
 const PEERS_SOON_MS: u64 = ANSWER_EVERY_MS;
 /// How often one random station of the sample that is not connected is reached: its question for peers makes it a neighbour for a while, and
 /// a new neighbour is asked for Calls. Those who surround a station in silence cannot choose it.
-const OUTSIDE_EVERY_MS: u64 = 3 * MINUTE;
+pub(super) const OUTSIDE_EVERY_MS: u64 = 3 * MINUTE;
 /// How soon after the loss of a topic peer: those that end together are one loss.
 const PEERS_LOST_MS: u64 = 2 * SECOND;
 /// How often this station's own record is made anew: half of a record's life.
-const OWN_RECORD_MS: u64 = HOUR;
+pub(super) const OWN_RECORD_MS: u64 = HOUR;
 /// In such a time one neighbour gets two answers of one kind for one topic: whoever restarts asks anew, and must not take a refusal for
 /// nothing to tell.
 pub(super) const ANSWER_EVERY_MS: u64 = 30 * SECOND;

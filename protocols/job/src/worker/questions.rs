@@ -22,7 +22,7 @@ use crate::work::{At, RELAYED_BYTES_MAX, Request};
 /// less, and a station idles for less than three seconds.
 pub(super) const AGAIN_MS: u64 = 2 * SECOND;
 /// Larger questions are not sent twice: a slow uplink may well need those two seconds for them.
-const AGAIN_BYTES_MAX: usize = RELAYED_BYTES_MAX;
+pub(super) const AGAIN_BYTES_MAX: usize = RELAYED_BYTES_MAX;
 
 /// A question to one requester.
 #[derive(Clone, Debug, Default)]

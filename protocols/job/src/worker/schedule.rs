@@ -23,7 +23,7 @@ const AHEAD_MS: u64 = SECOND;
 /// Most executions asked for beyond the slots: twice what one answer carries.
 const AHEAD_MAX: u64 = 64;
 /// How long a slot is kept for the next lease of a requester with a history: a delivery and its answer, and a slow disk at the other end.
-const KEPT_MS: u64 = SECOND;
+pub(super) const KEPT_MS: u64 = SECOND;
 
 /// A slot that is kept for a requester.
 #[derive(Clone, Copy, Debug)]

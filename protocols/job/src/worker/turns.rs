@@ -15,10 +15,13 @@ use crate::time::{SECOND, Time};
 /// Turns of a known requester for one of all unknown requesters together; the compiler's too.
 pub const UNKNOWN_STRIDE: u64 = 10;
 /// A slot kept idle for so long, while others waited, is a turn.
-const KEPT_TURN_MS: u64 = SECOND / 10;
+pub(super) const KEPT_TURN_MS: u64 = SECOND / 10;
 
 /// A stranger's job counts as so many turns for each second that it ran, one of who is known as one: turns are time.
 const TURNS_PER_S: u64 = UNKNOWN_STRIDE;
+
+/// Where somebody stands: whose is smaller goes first.
+pub(super) type Order = (u64, u64, Time);
 
 /// Who shares one turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,7 +114,7 @@ impl Turns {
     }
 
     /// Whose is smaller goes first: the pass of its network, its own within that, and its place in line.
-    pub(super) fn order(&self, candidate: &Candidate) -> (u64, u64, Time) {
+    pub(super) fn order(&self, candidate: &Candidate) -> Order {
         let Candidate { requester, known, wall_ms, .. } = candidate;
         let party = self.party(requester, *known);
         let own = match party {

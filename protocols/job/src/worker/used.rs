@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::receipt::LeaseNumber;
 
 /// Lease numbers known to be used, per experiment: above it the smallest are forgotten, and everything at or below them is refused.
-const USED_MAX: usize = 1_024;
+pub(super) const USED_MAX: usize = 1_024;
 
 /// Numbers that were run to a receipt: a second receipt for one of them would be proof E1 against this station.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

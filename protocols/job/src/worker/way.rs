@@ -4,6 +4,9 @@
 //! always after a minute, and the other way round after four at least, for a history costs one receipt. Memory that was freed for a job is taken
 //! by no other. Deliberately lacks pauses: a job that makes way begins anew.
 
+use std::cell::LazyCell;
+
+use super::turns::Order;
 use super::work::Work;
 use super::{Near, Worker};
 use crate::durable::Ticket;
@@ -12,14 +15,14 @@ use crate::identity::NodeId;
 use crate::time::{MINUTE, SECOND, Time};
 
 /// No job makes way earlier: a job of a millisecond must not end others'.
-const MAKES_WAY_AFTER_MS: u64 = MINUTE;
+pub(super) const MAKES_WAY_AFTER_MS: u64 = MINUTE;
 /// How often that time is doubled for who waits without a history: to an hour and four minutes, longer than any job.
-const MAKES_WAY_DOUBLINGS: u32 = 6;
+pub(super) const MAKES_WAY_DOUBLINGS: u32 = 6;
 /// A job of a requester with a history makes way later for one without: after four minutes, and then as often doubled to the same hour.
-const KNOWN_MAKES_WAY_AFTER_MS: u64 = 4 * MINUTE;
-const KNOWN_MAKES_WAY_DOUBLINGS: u32 = 4;
+pub(super) const KNOWN_MAKES_WAY_AFTER_MS: u64 = 4 * MINUTE;
+pub(super) const KNOWN_MAKES_WAY_DOUBLINGS: u32 = 4;
 /// A job that has run for so long may go on for much longer: behind it short leases end before their turn.
-const LONG_MS: u64 = 5 * SECOND;
+pub(super) const LONG_MS: u64 = 5 * SECOND;
 
 /// When long jobs that have all slots leave one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,6 +32,15 @@ pub(super) struct Seats {
     /// When the first of them ends or makes way: for a requester with a history, and for a stranger. None where one ends in a moment.
     known: Option<Time>,
     strangers: Option<Time>,
+}
+
+/// A job that runs, by when it makes way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    at: Time,
+    execution: Ticket,
+    memory_bytes: u64,
+    requester: NodeId,
 }
 
 impl Worker {
@@ -72,47 +84,62 @@ impl Worker {
         }
     }
 
-    /// Where `waiting` waits for a slot or for memory: which jobs of others make way for it, and when.
-    fn makes_way_for(&self, waiting: &Work) -> Option<(Time, Vec<Ticket>)> {
-        let (requester, left) = (waiting.requester(), self.memory_left());
-        // Where there are fewer slots than there were, what ends leaves none.
-        if self.executions.len() > self.config.capacity as usize {
-            return None;
-        }
-        let for_known = self.is_known(&requester);
-        let lacks_slot = self.executions.len() >= self.config.capacity as usize;
-        let mut lacking = waiting.memory_bytes().saturating_sub(left);
-        if !lacks_slot && lacking == 0 {
-            return None;
-        }
+    /// What runs, for one who is known or for a stranger, by when it makes way.
+    fn ends(&self, for_known: bool) -> Vec<End> {
         let ends = self.executions.iter().filter_map(|(execution, running)| {
-            let work = self.works.get(&running.experiment).filter(|work| work.requester() != requester)?;
-            Some((running.started.plus(self.quantum_ms(work, for_known)), execution, running.memory_bytes))
+            let work = self.works.get(&running.experiment)?;
+            let at = running.started.plus(self.quantum_ms(work, for_known));
+            Some(End { at, execution, memory_bytes: running.memory_bytes, requester: work.requester() })
         });
-        let mut ends: Vec<(Time, Ticket, u64)> = ends.collect();
+        let mut ends: Vec<End> = ends.collect();
         ends.sort_unstable();
+        ends
+    }
+
+    /// Which of what ends makes way for `waiting`, and when, if not later than `by`.
+    fn makes_way_for(&self, waiting: &Work, ends: &[End], by: Time) -> Option<(Time, Vec<Ticket>)> {
+        let requester = waiting.requester();
+        let mut lacking = waiting.memory_bytes().saturating_sub(self.memory_left());
         let mut ended = Vec::new();
-        for (at, execution, memory_bytes) in ends {
-            ended.push(execution);
-            lacking = lacking.saturating_sub(memory_bytes);
+        for end in ends.iter().take_while(|end| end.at <= by) {
+            self.executions.is_looked_at();
+            if end.requester == requester {
+                continue;
+            }
+            ended.push(end.execution);
+            lacking = lacking.saturating_sub(end.memory_bytes);
             if lacking == 0 {
-                return Some((at, ended));
+                return Some((end.at, ended));
             }
         }
         None
     }
 
     /// What makes way next, when, and for which experiment. Nothing does while a job that was told to stop has not ended.
+    ///
+    /// What runs is put in order twice at most, and each experiment that waits looks at no more of it than makes way before the first found so
+    /// far: at worst at all that run, where its own requester runs them or it lacks memory.
     fn makes_way(&self, now: Time) -> Option<(Time, Vec<Ticket>, ExperimentId)> {
-        if self.executions.is_stopping() {
+        let slots = self.config.capacity as usize;
+        // Where there are fewer slots than there were, what ends leaves none.
+        if self.executions.is_stopping() || self.executions.len() > slots {
             return None;
         }
-        let waiting = self.works.iter().filter(|(_, work)| work.ready(now).is_some());
-        let ways = waiting.filter_map(|(id, work)| {
-            let order = self.turns.order(&self.candidate(work));
-            self.makes_way_for(work).map(|(at, ended)| (at, order, ended, *id))
-        });
-        ways.min().map(|(at, _, ended, id)| (at, ended, id))
+        let (lacks_slot, left) = (self.executions.len() == slots, self.memory_left());
+        let waits = |work: &Work| (lacks_slot || work.memory_bytes() > left) && work.ready(now).is_some();
+        let (for_known, for_strangers) = (LazyCell::new(|| self.ends(true)), LazyCell::new(|| self.ends(false)));
+        let mut first: Option<(Time, Order, Vec<Ticket>, ExperimentId)> = None;
+        for (id, work) in self.works.iter().filter(|(_, work)| waits(work)) {
+            let candidate = self.candidate(work);
+            let ends: &[End] = if candidate.known { &for_known } else { &for_strangers };
+            let by = first.as_ref().map_or(Time(u64::MAX), |(at, ..)| *at);
+            let Some((at, ended)) = self.makes_way_for(work, ends, by) else { continue };
+            let way = (at, self.turns.order(&candidate), ended, *id);
+            if first.as_ref().is_none_or(|first| way < *first) {
+                first = Some(way);
+            }
+        }
+        first.map(|(at, _, ended, id)| (at, ended, id))
     }
 
     /// When something makes way next.

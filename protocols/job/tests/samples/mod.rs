@@ -1,5 +1,5 @@
 //! Fixed messages of every kind, from which the test vectors are made. `refused` has those that must be refused, `derived` what follows from
-//! messages.
+//! messages, `verdicts` what follows from receipts.
 //!
 //! Guarantees: the same values on every machine. Deliberately lacks surprises: edge values are the business of the attacks in
 //! `src/codec/tests.rs`.
@@ -30,6 +30,7 @@ use station_protocol::work::{
 
 pub(crate) mod derived;
 pub(crate) mod refused;
+pub(crate) mod verdicts;
 
 pub(crate) const NETWORK: &str = "example";
 /// Seed of the key that signs as the requester.

@@ -1,6 +1,11 @@
 //! The numbers that PROTOCOL.md gives for requesters are the machine's.
 
+use super::super::claim::{BUSY_MS, SPARES, WINDOW_CLAIMS, WINDOW_MS, WINDOW_PER_CLUSTER_MAX, WINDOW_STATIONS};
+use super::super::deal::{AHEAD, AHEAD_MS, FIRST_MS, LOSSES_PER_CLUSTER_MAX, LOSSES_PER_NODE_MAX, PAUSE_MS_MAX, WALK_MAX};
+use super::super::deliver::FETCHES_MAX;
 use super::super::open::{EXECUTIONS_PER_CLAIMANT, RENEW_MS_MAX, RENEW_MS_MIN, WANTED_MAX, WIDEN_BY, WIDEN_MS};
+use super::super::overdue::{MODULE_BYTES_PER_MS, OVERDUE_MS_MIN, OVERDUE_TIMES, RECEIPTS_FIRST, RECEIPTS_MIN, UNKNOWN_PART};
+use super::super::run::{LOSSES_MAX, VAIN_MAX};
 use super::super::settle::{CLOSING_MS, UNREAD_MAX};
 use super::super::untold::{UNTOLD_MS, VERDICT_BYTES_MAX};
 use super::super::{CLOSED_MAX, OPEN_MAX};
@@ -55,4 +60,37 @@ fn the_page_says_how_requesters_call_deal_and_tell() {
         assert_eq!(attempts_max(body), 2 * u32::from(stations) + 8);
     }
     assert!(page.contains("(2N + 8, and fewer where"));
+}
+
+#[test]
+fn the_page_says_whom_requesters_take_in_and_when_they_deal_again() {
+    let page = DOCUMENT.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!((WINDOW_CLAIMS, AHEAD, AHEAD_MS, FIRST_MS, PAUSE_MS_MAX), (4, 2, SECOND, 2 * SECOND, MINUTE));
+    assert_eq!((MODULE_BYTES_PER_MS, OVERDUE_TIMES, RECEIPTS_FIRST, RECEIPTS_MIN, OVERDUE_TIMES * UNKNOWN_PART), (1_000, 4, 8, 3, 16));
+    assert_eq!(LOSSES_PER_NODE_MAX, 2);
+    let sentences = [
+        format!(
+            "In a topic of {WINDOW_STATIONS} stations and more, claims wait for the first leases until {} s after the first or until four times `wanted`",
+            WINDOW_MS / SECOND
+        ),
+        format!("Of one cluster at most {WINDOW_PER_CLUSTER_MAX} claims are kept"),
+        format!("as many as have a job, up to {SPARES}."),
+        format!("`busy` is a `wait` of {} s", u64::from(BUSY_MS) / SECOND),
+        "at most twice its `capacity` or, of a pure experiment, what it does in a second".to_owned(),
+        format!(
+            "dealt longer ago than {} s plus 1 s per MB of the module, and than four times what leases of the experiment usually take",
+            OVERDUE_MS_MIN / SECOND
+        ),
+        "Usual is the longest time of the first eight receipts, and then what half of them take".to_owned(),
+        "where three have not come yet it is a sixteenth of `wall_ms`".to_owned(),
+        format!("up to {VAIN_MAX} of one job"),
+        format!("after a pause that doubles up to a minute, at most {LOSSES_PER_CLUSTER_MAX} times, a station at most twice"),
+        format!("After {LOSSES_MAX} losses a job is at its end. For two seconds those go first"),
+        "one loss in these pauses, however many leases it names; in the bounds of their jobs each of them counts".to_owned(),
+        format!("A requester looks at {WALK_MAX} jobs for that with each question"),
+        format!("of {FETCHES_MAX} places are for clusters that have none"),
+    ];
+    for sentence in sentences {
+        assert!(page.contains(&sentence), "PROTOCOL.md lacks: {sentence}");
+    }
 }

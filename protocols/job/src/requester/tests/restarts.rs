@@ -7,7 +7,7 @@ use crate::experiment::ExperimentId;
 use crate::receipt::LeaseNumber;
 use crate::requester::Event;
 use crate::requester::run::Run;
-use crate::time::Time;
+use crate::time::{MINUTE, Time};
 use crate::work::{At, Request, Response};
 
 fn run(world: &mut World, id: ExperimentId) -> &mut Run {
@@ -100,4 +100,38 @@ fn who_ran_every_job_that_is_left_is_told_so_and_no_call_is_made_for_it() {
     let (number, _) = world.leases(id, 2).remove(0);
     assert!(matches!(world.claim(id, 3, &[]), Response::Wait { .. }));
     assert!(matches!(world.claim(id, 2, &[number]), Response::Wait { .. }), "who has it may get it again");
+}
+
+#[test]
+fn numbers_of_leases_grow_over_losses_and_restarts_and_none_is_given_to_another_job_or_station() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(2), 40));
+    let mut given: std::collections::BTreeMap<LeaseNumber, (u8, u64)> = std::collections::BTreeMap::new();
+    let mut gives = |station: u8, leases: crate::work::Leases| {
+        let leases = numbered(leases);
+        for (number, lease) in &leases {
+            let before = given.insert(*number, (station, lease.index));
+            assert!(before.is_none_or(|before| before == (station, lease.index)), "lease {number} was another's, or of another job");
+        }
+        leases
+    };
+    for round in 0..6_u8 {
+        for station in 1..=3 {
+            let Response::Leases(leases) = world.claim(id, station, &[]) else { continue };
+            for (number, lease) in gives(station, leases.body) {
+                let ack = match (round + station) % 3 {
+                    0 => world.deliver_all(id, station, vec![], &[], &[number]),
+                    1 => world.deliver(id, station, vec![delivery(id, station, number, lease.index, b"o")]),
+                    // It stays out, and is sent again or ends.
+                    _ => continue,
+                };
+                ack.leases.map(|leases| gives(station, leases));
+            }
+        }
+        world.pass(if round % 2 == 0 { 2 * MINUTE } else { 10 * MINUTE });
+        world.crash();
+    }
+    let next = run(&mut world, id).next_lease;
+    assert_eq!(given.keys().copied().collect::<Vec<_>>(), (0..next).collect::<Vec<_>>(), "from 0 on, none left out");
+    assert!(next > 10, "{next}");
 }

@@ -1,14 +1,15 @@
-//! Who makes room where there are as many claimants as there may be, and what is given back together.
+//! Who makes room where there are as many claimants as there may be, what is given back together, and how far is looked for work.
 
 use super::super::claim::CLAIMANTS_MAX;
-use super::super::run::{Claimant, Run};
+use super::super::deal::WALK_MAX;
+use super::super::run::{Claimant, Losses, OpenJob, Run};
 use super::world::*;
 use crate::bounded::List;
 use crate::cluster::Cluster;
 use crate::experiment::{ExperimentId, Labels};
 use crate::receipt::LeaseNumber;
 use crate::requester::Peer;
-use crate::time::{MINUTE, SECOND};
+use crate::time::{DAY, MINUTE, SECOND, Time};
 use crate::work::{Claim, ClaimRefused, Deliver, Request, Response, ReturnReason};
 
 fn run(world: &mut World, id: ExperimentId) -> &mut Run {
@@ -95,4 +96,74 @@ fn what_one_delivery_gives_back_is_one_loss_however_many_leases_it_names() {
         let newcomer = Claimant::new(Peer { cluster: peer(1).cluster, ..peer(2) }, Labels::new(), 1, now);
         assert_eq!(run.losers.paused_until(&newcomer), now.plus(SECOND), "its network waits as long");
     }
+}
+
+/// What `from`, of whom many receipts are held, gets by claiming as much as one answer may have.
+fn takes_all(world: &mut World, id: ExperimentId, from: Peer) -> Vec<LeaseNumber> {
+    let asks = |free| Request::Claim(Claim { capacity: 64, free, ..claim(id, &[]) });
+    world.ask(from, asks(0));
+    if let Some(claimant) = run(world, id).claimants.get_mut(&from.node) {
+        claimant.held = 100;
+    }
+    match world.ask(from, asks(32)) {
+        Response::Leases(leases) => numbered(leases.body).into_iter().map(|(number, _)| number).collect(),
+        Response::Wait { .. } | Response::Refused(_) => Vec::new(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn leases_that_one_delivery_gives_back_count_for_each_of_their_jobs() {
+    let mut world = World::new();
+    let mut long = draft(fixed(1), 32);
+    long.deadline_ms = DAY;
+    let id = world.publish(long);
+    let mut given_back = 0;
+    for number in 50..60 {
+        let from = Peer { cluster: peer(1).cluster, ..peer(number) };
+        for time in 0..3 {
+            world.pass(2 * MINUTE);
+            let numbers = takes_all(&mut world, id, from);
+            let may_have = if time < 2 && given_back < 16 { 32 } else { 0 };
+            assert_eq!(numbers.len(), may_have, "of a job a station loses two, its network sixteen");
+            if numbers.is_empty() {
+                continue;
+            }
+            let returned = List::first(numbers.into_iter().map(|number| (number, ReturnReason::Drain)));
+            let deliver = Deliver { experiment: id, receipts: List::default(), holding: List::default(), free: 0, cursor: 0, returned };
+            world.ask(from, Request::Deliver(deliver));
+            given_back += 1;
+            for job in run(&mut world, id).open.values() {
+                assert_eq!((job.lost_all, job.losses[&from.cluster].count, job.lost.len()), (given_back, given_back, given_back as usize));
+            }
+        }
+    }
+    assert_eq!(given_back, 16);
+    assert_eq!(takes_all(&mut world, id, peer(2)).len(), 32, "others get all of them");
+}
+
+#[test]
+fn to_find_that_nothing_is_left_one_answer_looks_at_a_bounded_number_of_jobs() {
+    let mut world = World::new();
+    let jobs = 2 * WALK_MAX as u64 + 88;
+    let id = world.publish(draft(fixed(1), i128::from(jobs)));
+    world.ask(peer(1), Request::Claim(Claim { free: 0, ..claim(id, &[]) }));
+    let lost = Losses { count: 16, ready: Time(0) };
+    for index in 0..jobs {
+        let job = OpenJob { losses: [(peer(1).cluster, lost)].into(), lacking: 1, ..OpenJob::default() };
+        run(&mut world, id).open.insert(index, job);
+    }
+    let done = |world: &mut World| run(world, id).claimants[&peer(1).node].done;
+    for answers in 1..=2 {
+        assert!(matches!(world.claim(id, 1, &[]), Response::Wait { .. }));
+        assert_eq!(done(&mut world), answers * WALK_MAX as u64);
+    }
+    for _ in 0..2 {
+        let Response::Refused(refusal) = world.claim(id, 1, &[]) else { panic!("all were looked at") };
+        assert_eq!((refusal.body.reason, done(&mut world)), (ClaimRefused::NothingLeft, jobs), "and none of them twice");
+    }
+    // Elsewhere it has lost nothing.
+    let elsewhere = Peer { cluster: Cluster::V4([9, 9, 9]), ..peer(1) };
+    assert!(matches!(world.ask(elsewhere, Request::Claim(claim(id, &[]))), Response::Wait { .. }));
+    assert_eq!(done(&mut world), 0);
 }

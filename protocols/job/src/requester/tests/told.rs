@@ -79,3 +79,17 @@ fn logs_are_bounded_for_each_job_and_experiment_and_answers_leave_room_for_failu
     }
     assert_eq!(logs.len(), LOGS_MAX);
 }
+
+#[test]
+fn what_only_the_station_can_know_is_held_as_it_says() {
+    let mut world = World::new();
+    let id = world.publish(draft(fixed(1), 1));
+    let (number, lease) = world.leases(id, 1).remove(0);
+    // No CBOR, and more fuel and time than anything may take.
+    let output = [0xff; 64];
+    let mut body = receipt(id, 1, number, lease.index, &output);
+    (body.fuel, body.duration_ms, body.started_ms) = (u64::MAX, u64::MAX, u64::MAX);
+    body.isolation = crate::receipt::Isolation::ProcessOnly;
+    let ack = world.deliver(id, 1, vec![signed(1, body, Some(&output))]);
+    assert_eq!((&*ack.held, ack.refused.len()), (&[number][..], 0));
+}

@@ -353,3 +353,20 @@ fn of_a_large_sample_sixteen_or_so_tell_why_they_decline() {
     }
     assert!(declines <= 6, "{declines} of 20, where a sixteenth is asked for");
 }
+
+#[test]
+fn no_receipt_takes_more_memory_than_its_bound_with_all_that_stands_beside_it() {
+    let mut largest = 0;
+    for kib in 40..64 {
+        let lab = Lab::new(REQUESTER, "large");
+        let mut station = Station::with_leases(config(), &lab, 1, HOUR);
+        let (execution, _) = station.started.pop_front().expect("an execution");
+        let (output, log) = (vec![0xff; kib << 10], vec![b'x'; 8 << 10]);
+        let report = Report { outcome: Outcome::Completed, output, transcript: Vec::new(), log, fuel: u64::MAX, duration_ms: u64::MAX };
+        station.handle(Event::Finished { execution, report: Ok(report) });
+        let (_, deliver) = station.deliver();
+        largest = largest.max(crate::codec::encode(&deliver.receipts[0]).len());
+    }
+    let most = crate::worker::RECEIPT_KEPT_BYTES_MAX;
+    assert!(largest <= most && largest > most - (2 << 10), "{largest} of {most}");
+}

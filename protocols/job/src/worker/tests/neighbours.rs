@@ -17,6 +17,24 @@ fn meet(station: &mut Station, node: u8) -> (Ticket, Ticket) {
     (calls.expect("asks for Calls"), peers.expect("asks for peers"))
 }
 
+/// What is asked for every few minutes once kept a station from hearing its neighbour's next experiment for two seconds.
+#[test]
+fn a_neighbour_that_was_asked_for_many_calls_may_forward_the_next_one_at_once() {
+    let lab = Lab::new(REQUESTER, "known");
+    let mut station = Station::with_leases(config(), &lab, 1, 60_000);
+    station.finish();
+    let (send, _) = station.deliver();
+    station.answer(send, lab.holds(&[0]));
+    let (calls, _) = meet(&mut station, REQUESTER);
+    let old = (0..32).map(|number| {
+        let log = crate::content::cid_of(crate::content::DAG_CBOR, b"log");
+        Lab::new(REQUESTER, &format!("old {number}")).call_with(2, station.now, |call| call.state = CallState::Closed { log })
+    });
+    station.answer(calls, Response::Calls { calls: List::first(old) });
+    station.hear_from(Lab::new(REQUESTER, "new").call(1, station.now), lab.key.node());
+    assert_eq!(station.judged(), Admission::Accept);
+}
+
 fn record(node: u8, made: Time, ip: &str) -> Signed<PeerRecord> {
     let id = key(node).node();
     key(node).sign(&name("test"), PeerRecord { node: id, topic: name("topic"), at: List::first([address(id, ip)]), made })

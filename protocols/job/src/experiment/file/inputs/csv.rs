@@ -51,7 +51,10 @@ fn whole(cell: &str) -> Option<i128> {
 /// The same for any number, without exponent.
 fn decimal(cell: &str) -> Option<f64> {
     let number: f64 = cell.parse().ok()?;
-    (number.is_finite() && cell.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-')) && number.to_string() == cell).then_some(number)
+    // A minus before nothing would be lost on the wire, which has one zero: such a column is text.
+    let is_lost = number == 0.0 && number.is_sign_negative();
+    (number.is_finite() && !is_lost && cell.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-')) && number.to_string() == cell)
+        .then_some(number)
 }
 
 impl Table {

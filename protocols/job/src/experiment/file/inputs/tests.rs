@@ -90,7 +90,7 @@ fn a_column_is_one_of_numbers_where_each_cell_is_written_again_as_it_stands() {
     let kinds: Vec<ColumnKind> = listed.columns().into_iter().map(|(_, kind)| kind).collect();
     assert_eq!(kinds, [Whole, Whole, Decimal, Words, Words, Words, Whole]);
     assert_eq!(listed.into_jobs(&["form".to_owned()]), Err(FileError::TextColumn("form".to_owned())));
-    for odd in ["1e5", "+1", "NaN", "inf", "1_000", " 1", "0x10", "18446744073709551616", "1.", ".5", "3,5", ""] {
+    for odd in ["1e5", "+1", "NaN", "inf", "1_000", " 1", "0x10", "18446744073709551616", "1.", ".5", "3,5", "-0", "-0.0", ""] {
         let text = format!("a;b\n{odd};x\n");
         assert_eq!(csv(&text), [row(&[("a", odd), ("b", "x")])], "{odd:?} is text");
     }
