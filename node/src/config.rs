@@ -15,6 +15,8 @@ use station_protocol::human::{Cores, Size};
 
 use crate::network::GossipConfig;
 
+mod labels;
+
 /// Why a file an operator wrote is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: {reason}")]
@@ -42,6 +44,7 @@ pub struct Config {
     /// Most that the store may take on the disk: receipts, results, modules. Compiled modules take another GiB at most.
     pub disk: Size,
     /// What this station says of itself, like `region = ["eu"]`.
+    #[serde(deserialize_with = "labels::read")]
     pub labels: BTreeMap<Name, Vec<Name>>,
     /// Not in the file: what is compared in the simulator.
     #[serde(skip)]

@@ -73,7 +73,9 @@ async fn without_a_grant_nobody_is_asked_and_a_pure_job_can_have_none() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let home = Home::at(Path::new(env!("CARGO_BIN_EXE_station-e2e")), dir.path());
     let (code, trial) = run(&home, &[]).await;
-    assert_eq!((code, trial.get("requests")), (0, None), "{trial}");
+    assert_eq!((code, trial.get("requests"), &trial["ungranted"]), (0, None, &serde_json::json!([TARGET])), "{trial}");
+    let text = home.print(&["module", "run", "gateway-check", "--input", r#"{"gateway": "http://8.8.8.8:8080", "cid": "bafkqablimvwgy3y"}"#]).await;
+    assert!(text.contains("add --grant http 8.8.8.8:8080"), "{text}");
     for more in [&["--pure"][..], &["--input", "{}"]] {
         let args: Vec<&str> = ["module", "run", "primes", "--grant", "http", TARGET].iter().chain(more).copied().collect();
         let (code, said) = home.try_ask(&args).await;

@@ -26,6 +26,7 @@ use crate::on_disk::{FileStanding, OnDisk, sentence};
 use crate::operator::Used;
 use crate::outside::address::judge_pattern;
 use crate::outside::quota::Target;
+use crate::printable::Line;
 use crate::spelling::Spelling;
 use crate::station::{SOFTWARE, Status};
 
@@ -209,6 +210,13 @@ pub fn bootstrap(bootstrap: &Bootstrap, network: &str) -> BootstrapBody {
         Knock::Elsewhere => ("elsewhere", "its station is connected another way".to_owned()),
         Knock::Lost => ("lost", format!("was connected until {ago}")),
         Knock::Failed(why) => ("failed", format!("{why} {ago}")),
+        Knock::Nowhere { name } => (
+            "failed",
+            format!(
+                "this machine found no address of {} {ago}: see how the name is written under `bootstrap` in network.toml, and whether names                  can be looked up here (`names` in `station doctor`)",
+                Line(name)
+            ),
+        ),
         Knock::WrongNode(Some(node)) => {
             let named = bootstrap.address.iter().last().map(|part| part.to_string().trim_start_matches("/p2p/").to_owned()).unwrap_or_default();
             ("wrong_node", format!("answers as {node}, not {named}"))

@@ -14,7 +14,8 @@ use crate::api::operator;
 use crate::api::page::{BootstrapBody, PolicyBody};
 use crate::api::types::StatusBody;
 use crate::numbers::count;
-use crate::platform::home::Home;
+use crate::platform::damage;
+use crate::platform::home::{Home, never_contacted};
 use crate::platform::knock;
 use crate::platform::ports;
 use crate::platform::store::{Bounds, RedbStore};
@@ -70,11 +71,15 @@ pub(super) fn running(home: &Home, seen: &Seen) -> Finding {
 }
 
 fn policy(home: &Home, seen: &Seen) -> Finding {
-    let (good, says) = match (seen, home.policy()) {
+    let read = home.policy();
+    let never = read.as_ref().map(never_contacted).unwrap_or_default();
+    let (good, says) = match (seen, read) {
         (Seen::Running(answers), _) => match unlike_disk(home, &answers.1) {
             Some(says) => (false, says),
+            None if !never.is_empty() => (false, never.join("; ")),
             None => (true, format!("in force; its hash, which every claim names, is {}", answers.1.hash)),
         },
+        (_, Ok(_)) if !never.is_empty() => (false, never.join("; ")),
         (_, Ok(_)) => (true, "read; in force when the station starts".to_owned()),
         (_, Err(error)) => (false, error.to_string()),
     };
@@ -99,7 +104,9 @@ async fn room(home: &Home, seen: &Seen) -> Result<(u64, u64), Failure> {
     let store = home.path("store");
     // What a station has open is its own, and looking makes no store.
     if matches!(seen, Seen::Nobody) && store.is_dir() {
-        return Ok((RedbStore::open(&store, Bounds::of(max)).await?.room().await?, max));
+        let open = RedbStore::open(&store, Bounds::of(max)).await;
+        let open = open.map_err(|error| damage::of_store(home, &error).map_or_else(|| Failure::from(error), Failure::new))?;
+        return Ok((open.room().await?, max));
     }
     let free = fs4::available_space(home.dir()).map_err(|error| Failure::new(format!("{}: {error}", home.dir().display())))?;
     Ok((free.min(max), max))

@@ -36,7 +36,7 @@ pub(super) struct Args {
     #[arg(long, value_delimiter = ',', value_name = "URL")]
     gateways: Vec<String>,
     /// How many stations to start
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(3..=32))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(3..=32))]
     stations: u8,
     /// Where to write the HTML report
     #[arg(long, value_name = "FILE", default_value = "station-demo.html")]

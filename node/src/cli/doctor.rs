@@ -4,6 +4,7 @@ use serde::Serialize;
 use station_sandbox::Sandbox;
 
 use super::checks;
+use super::layout::hung;
 use super::output::{Exit, Failure, Output};
 use crate::api::types::StatusBody;
 use crate::numbers::count;
@@ -26,12 +27,22 @@ pub(super) async fn run(home: &Home, output: &Output) -> Result<Exit, Failure> {
     findings.extend([sandbox().await, names(home).await, clock(&seen), checks::running(home, &seen)]);
     spinner.finish_and_clear();
     let good = findings.iter().all(|finding| finding.good);
-    output.show(&findings, |findings| findings.iter().map(line).collect());
+    let width = output.width();
+    output.show(&findings, |findings| findings.iter().map(|finding| line(finding, width)).collect());
     Ok(if good { Exit::Done } else { Exit::Failed })
 }
 
-fn line(finding: &Finding) -> String {
-    format!("{} {:12} {}\n", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.says)
+/// Columns from which on a finding is told beside its name, and not below.
+const BESIDE: usize = 60;
+
+fn line(finding: &Finding, width: Option<usize>) -> String {
+    let (good, what) = (if finding.good { "ok  " } else { "BAD " }, finding.what);
+    match width {
+        // Nobody's lines are folded that a program reads.
+        None => hung(usize::MAX, &format!("{good} {what:12} "), &" ".repeat(18), &finding.says),
+        Some(width) if width < BESIDE => format!("{good} {what}\n{}", hung(width, "  ", "  ", &finding.says)),
+        Some(width) => hung(width, &format!("{good} {what:12} "), &" ".repeat(18), &finding.says),
+    }
 }
 
 fn finding<T, E: std::fmt::Display>(what: &'static str, result: Result<T, E>, says: impl FnOnce(T) -> String) -> Finding {

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::output::{Exit, Failure, Output};
 use super::pick::{Source, not_running, short};
 use super::show::{WhichArgs, tell, verdict_code};
-use crate::api::types::{ExperimentBody, HeardBody, PublishedBody};
+use crate::api::types::{ExperimentBody, HeardBody, PublishedBody, StatusBody};
 use crate::numbers::{count, span};
 use crate::page::words::tail;
 use crate::platform::home::Home;
@@ -97,7 +97,7 @@ async fn observe(home: &Home, client: &Client, id: &str, output: &Output) -> Res
     let mut seen: ExperimentBody = client.get(&path).await?;
     let shown = Shown(output.line());
     let (begun, clock) = (tokio::time::Instant::now(), crate::clock::Clock::start());
-    let (mut moved, mut told) = (begun, Vec::new());
+    let (mut moved, mut told, mut looked, mut rest) = (begun, None, None, None);
     progress(&seen, output);
     loop {
         let left = seen.deadline.saturating_sub(clock.now().0);
@@ -115,10 +115,17 @@ async fn observe(home: &Home, client: &Client, id: &str, output: &Output) -> Res
             progress(&next, output);
         }
         seen = next;
-        if moved.elapsed() > STUCK_AFTER && told != seen.advice {
-            let lines = standstill(&seen, elapsed_ms(moved));
-            shown.0.suspend(|| lines.iter().for_each(|line| output.say(line)));
-            told.clone_from(&seen.advice);
+        if moved.elapsed() > STUCK_AFTER {
+            if looked.is_none_or(|at: tokio::time::Instant| at.elapsed() > STUCK_AFTER) {
+                // Where it does not answer, the next question about the experiment says so.
+                rest = own_rest(client).await.unwrap_or_default();
+                looked = Some(tokio::time::Instant::now());
+            }
+            if told.as_ref() != Some(&(seen.advice.clone(), rest.clone())) {
+                let lines = standstill(&seen, rest.as_deref(), elapsed_ms(moved));
+                shown.0.suspend(|| lines.iter().for_each(|line| output.say(line)));
+                told = Some((seen.advice.clone(), rest.clone()));
+            }
         }
     }
     drop(shown);
@@ -175,14 +182,30 @@ fn line(seen: &ExperimentBody, elapsed_ms: u64, left_ms: u64, width: usize) -> S
     line.chars().take(width).collect()
 }
 
-/// Why nothing moves: nothing is said where nobody knows.
-fn standstill(seen: &ExperimentBody, still_ms: u64) -> Vec<String> {
-    if seen.advice.is_empty() {
+/// States of a station in which it takes nothing new, its own experiments among that.
+const RESTS: [&str; 5] = ["paused", "hours", "battery", "disk", "unfit"];
+
+/// Why this station itself takes no job of the experiment, where it rests.
+async fn own_rest(client: &Client) -> Result<Option<String>, Failure> {
+    let status: StatusBody = client.get("/v1/status").await?;
+    Ok(rest(&status))
+}
+
+fn rest(status: &StatusBody) -> Option<String> {
+    // One that only publishes runs nothing when it does not rest, either.
+    let is_resting = RESTS.contains(&status.state.state.as_str()) && status.capacity > 0;
+    is_resting.then(|| format!("this station itself takes no job of it: {}", status.state.says))
+}
+
+/// Why nothing moves, and whether this very station keeps still: nothing is said where nobody knows.
+fn standstill(seen: &ExperimentBody, rest: Option<&str>, still_ms: u64) -> Vec<String> {
+    if seen.advice.is_empty() && rest.is_none() {
         return Vec::new();
     }
     let heading = format!("nothing moved for {}:", span(still_ms));
-    let advice = seen.advice.iter().map(|advice| format!("  {}", Line(advice)));
-    std::iter::once(heading).chain(advice).chain(seen.said.iter().take(SAID_SHOWN).map(|said| format!("  {}", words(said)))).collect()
+    let reasons = rest.into_iter().chain(seen.advice.iter().map(String::as_str));
+    let reasons = reasons.map(|reason| format!("  {}", Line(reason)));
+    std::iter::once(heading).chain(reasons).chain(seen.said.iter().take(SAID_SHOWN).map(|said| format!("  {}", words(said)))).collect()
 }
 
 /// Guests whose words are shown where nothing moves.

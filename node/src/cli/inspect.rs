@@ -15,7 +15,6 @@ use station_protocol::limits::{LIMITS_MAX, Limits};
 use station_sandbox::{LOG_BYTES_MAX, Refusal};
 
 use super::files;
-use super::layout::size;
 use super::output::{Exit, Failure, Output};
 use super::publish::read_module;
 use crate::library::BUNDLED;
@@ -148,11 +147,18 @@ async fn inspect(module: &str, output: &Output) -> Result<Exit, Failure> {
 /// What a station would say, in words. The module's author chose the names in a refusal.
 fn judgement(report: &Inspection) -> String {
     let verdict = Line(report.refused.as_deref().unwrap_or("runs on this profile"));
-    let needs = report.needs.map(|needs| format!("needs    {} of memory and {} of fuel before it runs\n", size(needs.memory_bytes), needs.fuel));
+    let needs = report.needs.map(|needs| format!("needs    {} of memory and {} of fuel before it runs\n", mebibytes(needs.memory_bytes), needs.fuel));
     let needs = needs.unwrap_or_default();
     // What is refused asks nothing.
     let asks = if report.refused.is_none() { format!("asks     {}\n", asks(&report.asks)) } else { String::new() };
     format!("cid      {}\nbytes    {}\nprofile  {}\nverdict  {verdict}\n{needs}{asks}", report.cid, report.bytes, report.profile)
+}
+
+/// As a run that would have too little says it: in MiB with two places at most, cut.
+fn mebibytes(bytes: u64) -> String {
+    let hundredths = (u128::from(bytes) * 100) >> 20;
+    let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+    format!("{} MiB", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// What a module may ask a station for, and whether an experiment of it can be pure.
@@ -224,7 +230,9 @@ fn needs(args: &RunArgs, pure: bool) -> Result<Option<Needs>, Failure> {
     for pair in args.grant.chunks(2) {
         let [capability, target] = pair else { continue };
         let capability: Capability = capability.parse().map_err(|error: UnknownCapability| Failure::new(error.to_string()).with(Exit::Usage))?;
-        let target: TargetPattern = target.parse().map_err(|error: PatternError| Failure::new(error.to_string()).with(Exit::Usage))?;
+        // Names of hosts are the same in either case.
+        let target: TargetPattern =
+            target.to_ascii_lowercase().parse().map_err(|error: PatternError| Failure::new(error.to_string()).with(Exit::Usage))?;
         judge_pattern(&target).map_err(|reason| Failure::new(format!("{target} can never be contacted, for {reason}")).with(Exit::Usage))?;
         needs.entry(capability).or_default().push(target);
     }
@@ -254,7 +262,7 @@ struct Asked {
 impl Asked {
     fn read(path: &Path, args: &RunArgs) -> Result<Self, Failure> {
         let named = |error: FileError| Failure::new(format!("{}: {error}", path.display()));
-        let file = ExperimentFile::parse(&files::read_text(path)?).map_err(named)?;
+        let file = ExperimentFile::parse(&files::read_experiment(path)?).map_err(named)?;
         let needs_input = args.input.is_none() && args.stdin.is_none();
         let first = if needs_input {
             let listed = file.inputs_file().map(|(name, kind)| files::read_inputs(&files::named(path, name, args.any_path)?, kind)).transpose()?;
@@ -282,6 +290,7 @@ const OUTPUT_CHARS_MAX: usize = 4_096;
 fn words(trial: &Trial, with_output: bool) -> String {
     let mut text = format!("outcome  {}\n", trial.outcome);
     text.extend(limit(trial).map(|limit| format!("limit    {limit}\n")));
+    text.extend(grants(trial).map(|grants| format!("grant    {grants}\n")));
     text.push_str(&format!("fuel     {}\ntime     {} ms\n", fuel(trial), trial.duration_ms));
     let left_out = trial.log.chars().count().saturating_sub(LOG_CHARS_MAX);
     if left_out > 0 || trial.log.len() >= LOG_BYTES_MAX {
@@ -341,6 +350,25 @@ fn fuel(trial: &Trial) -> String {
     }
 }
 
+/// Whether a guest ended itself: what it is refused it is not ended for.
+fn is_failure(outcome: &str) -> bool {
+    ["trapped", "exited"].contains(&outcome.split(':').next().unwrap_or_default())
+}
+
+/// What the libraries of languages write where they get no memory: Rust, C++, Python, Go and C.
+const NO_MEMORY: [&str; 6] = ["memory allocation of", "bad_alloc", "memoryerror", "out of memory", "cannot allocate memory", "not enough memory"];
+
+fn says_no_memory(log: &str) -> bool {
+    let log = log.to_lowercase();
+    NO_MEMORY.iter().any(|words| log.contains(words))
+}
+
+/// What it asked for without a grant, and the options that grant it.
+fn grants(trial: &Trial) -> Option<String> {
+    let options: Vec<String> = trial.ungranted.iter().map(|target| format!("--grant http {}", Line(target))).collect();
+    (!options.is_empty()).then(|| format!("it asked for what nothing grants here: add {}", options.join(" ")))
+}
+
 /// Which limit ended it, how much that was, and how to have more.
 fn limit(trial: &Trial) -> Option<String> {
     let Limits { fuel, memory_bytes, wall_ms, output_bytes, .. } = trial.limits;
@@ -350,8 +378,16 @@ fn limit(trial: &Trial) -> Option<String> {
             (format!("the output is larger than {}", Size(output_bytes)), "--output", "output", Size(LIMITS_MAX.output_bytes).to_string())
         }
         "timed_out" => (format!("it took longer than {}", Span(wall_ms)), "--wall", "wall", Span(LIMITS_MAX.wall_ms).to_string()),
-        "bad_module" | "out_of_memory" => {
+        "bad_module" => {
             let ended = format!("it had {} of memory; a module that needs more to begin with is refused as it starts", Size(memory_bytes));
+            (ended, "--memory", "memory", Size(LIMITS_MAX.memory_bytes).to_string())
+        }
+        "out_of_memory" => {
+            let next = "free some, or ask for less with --memory";
+            return Some(format!("out of memory: this machine had none left to give within the {} that it may have: {next}", Size(memory_bytes)));
+        }
+        outcome if is_failure(outcome) && says_no_memory(&trial.log) => {
+            let ended = format!("out of memory, by its log: more than {} is refused to the guest", Size(memory_bytes));
             (ended, "--memory", "memory", Size(LIMITS_MAX.memory_bytes).to_string())
         }
         _ => return None,

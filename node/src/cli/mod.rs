@@ -24,7 +24,9 @@ mod rules;
 mod run;
 mod show;
 mod status;
+mod who;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -54,7 +56,7 @@ const EVERYWHERE: &str = "With every command";
 #[derive(Clone, Debug, Args)]
 pub struct Common {
     /// The station's folder: key, settings, policy, store
-    #[arg(long, global = true, env = "STATION_HOME", value_name = "DIR", help_heading = EVERYWHERE)]
+    #[arg(long, global = true, env = "STATION_HOME", value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from), help_heading = EVERYWHERE)]
     home: Option<PathBuf>,
     /// Print JSON instead of text
     #[arg(long, global = true, help_heading = EVERYWHERE)]
@@ -182,8 +184,12 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     }
 }
 
-/// `--home`, else `~/.station`.
+/// `--home`, else `~/.station`. An empty name is a variable that was to be set: the usual folder in its place could be another station's.
 fn home_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    if given.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
+        let says = "the station's folder has an empty name: write --home DIR, or set STATION_HOME to a folder, or unset it for ~/.station";
+        return Err(Failure::new(says).with(Exit::Usage));
+    }
     given.or_else(home::default_dir).ok_or_else(|| Failure::new("HOME is not set: name the station's folder with --home"))
 }
 

@@ -28,7 +28,7 @@ pub(super) enum Command {
         /// A network of one machine or one room: private addresses of stations count
         #[arg(long)]
         lan: bool,
-        /// Where to write it; standard output if not given
+        /// Where to write it; standard output if not given, or `-`
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -46,10 +46,8 @@ pub(super) fn run(home: &Home, command: &Command, output: &Output) -> Result<Exi
     let text = toml::to_string(&network)?;
     // It is no file yet.
     NetworkFile::parse(&text).map_err(|error| Failure::new(error.reason))?;
-    if let Some(address) = bootstrap.iter().find(|address| !*lan && !is_global(address)) {
-        output.say(format!("bootstrap address {address} is not public, and without --lan no other station dials such an address"));
-    }
-    match file {
+    warning(&network).into_iter().for_each(|warning| output.say(warning));
+    match super::show::to_file(file.as_deref()) {
         Some(path) => {
             if path.exists() {
                 return Err(Failure::new(format!("{} exists already: remove it first, or name another file", path.display())));
@@ -67,6 +65,12 @@ pub(super) fn run(home: &Home, command: &Command, output: &Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
+/// What makes a network unlikely to be what was meant.
+fn warning(network: &NetworkFile) -> Option<String> {
+    let address = network.bootstrap.iter().find(|address| !network.lan && !is_global(address))?;
+    Some(format!("bootstrap address {address} is not public, and without --lan no other station dials such an address"))
+}
+
 /// Whether stations elsewhere can dial `address`; of a name nobody knows.
 fn is_global(address: &Multiaddr) -> bool {
     address.iter().all(|part| match part {
@@ -74,4 +78,20 @@ fn is_global(address: &Multiaddr) -> bool {
         Protocol::Ip6(ip) => special::judge(ip.into()).is_ok(),
         _ => true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_bootstrap_address_is_warned_of_unless_the_network_is_of_one_room() {
+        let of = |address: &str, lan| {
+            let bootstrap = vec![address.parse().expect("an address")];
+            warning(&NetworkFile { name: Name::new("n").expect("a name"), lan, bootstrap, topics: Vec::new() })
+        };
+        assert!(of("/ip4/127.0.0.1/tcp/4710", false).is_some_and(|warning| warning.contains("127.0.0.1") && warning.contains("--lan")));
+        assert_eq!(of("/ip4/127.0.0.1/tcp/4710", true), None);
+        assert_eq!(["/ip4/8.8.8.8/tcp/4710", "/dns4/boot.example/tcp/4710"].map(|address| of(address, false)), [None, None]);
+    }
 }

@@ -1,6 +1,7 @@
 //! `station pause`, `resume` and `activity`: what an operator does with a running station, and what it did for others.
 
-use station_protocol::human::{Span, moment};
+use station_protocol::human::{HumanError, Span, moment};
+use station_protocol::time::DAY;
 
 use super::client::Client;
 use super::layout::end_of;
@@ -12,8 +13,24 @@ use crate::platform::home::Home;
 #[derive(Debug, clap::Args)]
 pub(super) struct PauseArgs {
     /// How long, like 30m, 2h or 1d; until `station resume`, if not given
-    #[arg(long = "for", value_name = "TIME")]
+    #[arg(long = "for", value_name = "TIME", value_parser = length)]
     length: Option<Span>,
+}
+
+/// Longest pause that ends by itself, as the API has it.
+const PAUSE_MS_MAX: u64 = 366 * DAY;
+
+/// A pause that has an end.
+fn length(text: &str) -> Result<Span, String> {
+    let length: Span = text.parse().map_err(|error: HumanError| error.to_string())?;
+    if length.0 == 0 {
+        return Err(format!("{length} is no pause: write a time like \"30m\", or leave --for out for one without an end"));
+    }
+    if length.0 > PAUSE_MS_MAX {
+        let most = Span(PAUSE_MS_MAX);
+        return Err(format!("{length} is more than {most}: leave --for out, and the pause lasts until `station resume`"));
+    }
+    Ok(length)
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,9 +92,15 @@ pub(super) async fn activity(home: &Home, args: &ActivityArgs, output: &Output) 
 
 #[cfg(test)]
 mod tests {
-    use station_protocol::time::DAY;
-
     use super::*;
+
+    #[test]
+    fn a_pause_with_an_end_has_a_length_that_a_person_could_mean() {
+        assert_eq!(["30m", "366d"].map(|text| length(text).map(|span| span.0)), [Ok(DAY / 48), Ok(366 * DAY)]);
+        for (bad, says) in [("400d", "366d"), ("0s", "no pause"), ("9999999d", "366d"), ("x", "10m")] {
+            assert!(length(bad).is_err_and(|error| error.contains(says)), "{bad}: {:?}", length(bad));
+        }
+    }
 
     #[test]
     fn since_is_a_span_a_moment_or_all() {

@@ -105,7 +105,7 @@ fn unknown(home: &Home, text: &str) -> Failure {
 /// The one of `own`, newest first, that `text` means.
 fn choose(home: &Home, text: &str, own: &[ExperimentBody]) -> Result<String, Failure> {
     let list = home.call("experiments");
-    let nth = if text == "last" { Some("1") } else { text.strip_prefix('@') };
+    let nth = if text.eq_ignore_ascii_case("last") { Some("1") } else { text.strip_prefix('@') };
     if let Some(number) = nth {
         let place = number.parse::<usize>().ok().filter(|place| *place > 0);
         let place = place.ok_or_else(|| Failure::new(format!("{text:?} is no place in the list: write @1 for the last, @2 for the one before")))?;

@@ -14,7 +14,7 @@ use super::client::Client;
 use super::files;
 use super::follow::{Carrier, Told, follow};
 use super::output::{Exit, Failure, Output};
-use super::pick::short;
+use super::pick::{Source, short};
 use crate::api::types::{ContentBody, ExperimentBody, PublishBody, PublishedBody};
 use crate::config::NetworkFile;
 use crate::library::{BUNDLED, Bundled};
@@ -83,6 +83,9 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     if let Some(client) = found {
         return publish(home, &client, body, (args, Carrier::Station), output).await;
     }
+    if args.resume && !any_open(&Source::of(home).await?).await? {
+        return Ok(nothing_open(home, output));
+    }
     let plan = Plan::of(home)?;
     let mut config = plan.config.clone();
     config.api.set_port(0);
@@ -123,6 +126,18 @@ async fn carry(home: &Home, body: Option<Upload>, (args, is_over): (&Args, &Atom
     is_over.store(code.is_ok(), Ordering::Relaxed);
     stay(&client, &before, output).await;
     code
+}
+
+/// Whether there is anything to go on with.
+async fn any_open(source: &Source) -> Result<bool, Failure> {
+    Ok(source.experiments().await?.iter().any(|own| !own.closed))
+}
+
+fn nothing_open(home: &Home, output: &Output) -> Exit {
+    let list = home.call("experiments");
+    output.show(&serde_json::json!({ "type": "resumed", "experiments": 0 }), |_| String::new());
+    output.say(format!("no experiment of this station is open, so that nothing is left to go on with; `{list}` lists them all"));
+    Exit::Done
 }
 
 /// Own experiments that are open.
@@ -223,7 +238,7 @@ async fn resume(home: &Home, client: &Client, carrier: Carrier, output: &Output)
     let own: Vec<ExperimentBody> = client.get("/v1/experiments").await?;
     let open: Vec<_> = own.iter().filter(|experiment| !experiment.closed).collect();
     if open.is_empty() {
-        output.say("no experiment is open here");
+        return Ok(nothing_open(home, output));
     }
     let mut code = Exit::Done;
     for experiment in open {
@@ -253,7 +268,7 @@ struct Upload {
 
 impl Upload {
     fn read(path: &Path, any_path: bool) -> Result<Self, Failure> {
-        let file = files::read_text(path)?;
+        let file = files::read_experiment(path)?;
         let named = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
         let parsed = ExperimentFile::parse(&file).map_err(|error| named(&error))?;
         let bundled = match &parsed.module {

@@ -1,34 +1,36 @@
 //! `station allow`, `station deny` and `station policy`: edits `policy.toml`, and tells the running station.
 
 use serde_json::json;
-use station_protocol::capability::{Capability, TargetPattern};
+use station_protocol::capability::{Capability, PatternError, TargetPattern};
+use station_protocol::policy::Policy;
 use station_protocol::policy::edit::{self, Change, Edit};
-use station_protocol::policy::{Policy, Subject};
 
 use super::client::Client;
 use super::output::{Exit, Failure, Output};
+use super::who;
 use crate::api::operator;
 use crate::api::page::PolicyBody;
 use crate::library::bundled_names;
 use crate::on_disk::OnDisk;
 use crate::outside::address::{Breadth, judge_pattern};
-use crate::platform::home::Home;
+use crate::platform::home::{Home, never_contacted};
 use crate::printable::Line;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AllowArgs {
-    /// A bundled module's name, a module's CID, or a requester's node id
+    /// A bundled module's name, a module's CID, or a requester's node id: whole, its beginning, or its end as pages show it
     who: String,
     /// A capability, like http; without one only a `station deny` is taken back, for pure work
     #[arg(requires = "targets")]
     capability: Option<Capability>,
     /// Targets like *.ipfs.io:443; `*` allows all public ones
+    #[arg(value_parser = target)]
     targets: Vec<TargetPattern>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DenyArgs {
-    /// A bundled module's name, a module's CID, or a requester's node id
+    /// A bundled module's name, a module's CID, or a requester's node id: whole, its beginning, or its end as pages show it
     who: String,
     /// The capability to take back; without it nothing is done for them any more, pure computation included
     capability: Option<Capability>,
@@ -42,6 +44,11 @@ pub(super) enum PolicyCommand {
     Reload,
 }
 
+/// A target as people write it: names of hosts are the same in either case.
+fn target(text: &str) -> Result<TargetPattern, PatternError> {
+    text.to_ascii_lowercase().parse()
+}
+
 pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Result<Exit, Failure> {
     let mut warnings = Vec::new();
     for target in &args.targets {
@@ -52,23 +59,29 @@ pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Res
             warnings.push(format!("{target} is far and wide: whoever publishes for {who} may have this machine contact any host there"));
         }
     }
+    let text = readable(home)?;
+    let subject = who::subject(home, &args.who, &text).await?;
+    let who = who::name(&subject);
     warnings.iter().for_each(|warning| output.say(warning));
     let grant = args.capability.map(|capability| (capability, args.targets.as_slice()));
-    let edit = edit::allow(&readable(home)?, &subject(&args.who), grant, &bundled_names())?;
+    let edit = edit::allow(&text, &subject, grant, &bundled_names())?;
     let nothing = match args.capability {
-        Some(_) => format!("{} is allowed all that already", Line(&args.who)),
-        None => format!("{} was not denied: nothing was changed", Line(&args.who)),
+        Some(_) => format!("{} is allowed all that already", Line(&who)),
+        None => format!("{} was not denied: nothing was changed", Line(&who)),
     };
-    replace(home, &args.who, edit, (&nothing, &warnings), output).await
+    replace(home, &who, edit, (&nothing, &warnings), output).await
 }
 
 pub(super) async fn deny(home: &Home, args: &DenyArgs, output: &Output) -> Result<Exit, Failure> {
-    let edit = edit::deny(&readable(home)?, &subject(&args.who), args.capability, &bundled_names())?;
+    let text = readable(home)?;
+    let subject = who::subject(home, &args.who, &text).await?;
+    let who = who::name(&subject);
+    let edit = edit::deny(&text, &subject, args.capability, &bundled_names())?;
     let nothing = match args.capability {
-        Some(capability) => format!("nothing to take back: {} is not allowed {capability}", Line(&args.who)),
-        None => format!("{} is denied everything already", Line(&args.who)),
+        Some(capability) => format!("nothing to take back: {} is not allowed {capability}", Line(&who)),
+        None => format!("{} is denied everything already", Line(&who)),
     };
-    replace(home, &args.who, edit, (&nothing, &[]), output).await
+    replace(home, &who, edit, (&nothing, &[]), output).await
 }
 
 pub(super) async fn policy(home: &Home, command: &PolicyCommand, output: &Output) -> Result<Exit, Failure> {
@@ -89,8 +102,11 @@ async fn show(home: &Home, output: &Output) -> Result<Exit, Failure> {
     };
     let unlike = if running { unlike_disk(home, &body) } else { None };
     let in_force = running && unlike.is_none();
-    let value = json!({ "policy": body.policy, "hash": body.hash, "running": running, "in_force": in_force, "says": unlike });
-    output.show(&value, |_| Policy::parse(&body.text, &bundled_names()).map_or_else(|_| body.text.clone(), |policy| policy.text()));
+    let policy = Policy::parse(&body.text, &bundled_names());
+    let warnings = policy.as_ref().map(never_contacted).unwrap_or_default();
+    let value = json!({ "policy": body.policy, "hash": body.hash, "running": running, "in_force": in_force, "says": unlike, "warnings": warnings });
+    output.show(&value, |_| policy.map_or_else(|_| body.text.clone(), |policy| policy.text()));
+    warnings.iter().for_each(|warning| output.say(format!("warning: {warning}")));
     match unlike {
         Some(says) => output.say(format!("what you see is in force; {says}")),
         None if running => output.say(format!("in force now; its hash, which every claim names, is {}", body.hash)),
@@ -122,18 +138,15 @@ async fn reload(home: &Home, output: &Output) -> Result<Exit, Failure> {
     let client = Client::connect(home).await?;
     client.put_text(OF_FILE, policy.source().to_owned()).await?;
     let body: PolicyBody = client.get("/v1/policy").await?;
-    output.show(&json!({ "hash": body.hash }), |_| "policy.toml is in force now".to_owned());
+    let warnings = never_contacted(&policy);
+    output.show(&json!({ "hash": body.hash, "warnings": warnings }), |_| "policy.toml is in force now".to_owned());
+    warnings.iter().for_each(|warning| output.say(format!("warning: {warning}")));
     Ok(Exit::Done)
 }
 
 /// The file's text, where it is a policy: an edit must not make a spoilt file look mended.
 fn readable(home: &Home) -> Result<String, Failure> {
     Ok(home.policy()?.source().to_owned())
-}
-
-/// A node id, or else a module: whether it is one shows when the new policy is read back.
-fn subject(who: &str) -> Subject {
-    who.parse().map_or_else(|_| Subject::Module(who.to_owned()), Subject::Requester)
 }
 
 /// Checks the new text before it replaces the old, tells the running station, and says what is different, or `nothing`. People have seen the

@@ -9,7 +9,7 @@ use super::layout::end_of;
 use super::output::{Exit, Failure, Output};
 use crate::api::operator;
 use crate::config::{ConfigError, NetworkFile};
-use crate::platform::home::Home;
+use crate::platform::home::{Home, never_contacted};
 use crate::platform::start::{self, Plan};
 use crate::platform::{trial, watch};
 use crate::station::{Handle, Note};
@@ -30,7 +30,7 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
         }
         _ => Plan::of(home)?,
     };
-    let config = plan.config.clone();
+    let (config, never) = (plan.config.clone(), never_contacted(&plan.policy));
     let sandbox = start::sandbox(home, None);
     let station = start::station(home, plan, &sandbox).await?;
     // The home is this station's by now: another one that runs from it keeps its network.
@@ -42,6 +42,7 @@ pub(super) async fn run(home: &Home, args: &Args, output: &Output) -> Result<Exi
     handle.unfit(Some(UNTRIED.to_owned())).await?;
     let (addr, api) = start::api(home, &config, &station).await?;
     announce(&handle, addr, output);
+    never.iter().for_each(|warning| output.say(format!("warning: {warning}")));
     let beside = async {
         let files = watch::watch(home, &handle, |says| output.say(says));
         // Whatever is said of rest is said once the machine is tried out.

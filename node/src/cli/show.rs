@@ -1,5 +1,7 @@
 //! `station verify`, `cancel` and `results`: one experiment, in the running station or on the disk.
 
+use std::path::Path;
+
 use clap::ValueEnum;
 
 use super::output::{Exit, Failure, Output, shown};
@@ -20,13 +22,13 @@ pub(super) struct WhichArgs {
 pub(super) struct ResultsArgs {
     #[arg(help = ID_HELP)]
     id: String,
-    /// How to print them [default: table]
+    /// How to print them [default: table, and json with --json]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Under the table also each receipt: times, network, isolation, requests and why they failed; of one job with =JOB
     #[arg(long, value_name = "JOB", num_args = 0..=1, require_equals = true)]
     receipts: Option<Option<u64>>,
-    /// Where to write them; standard output if not given
+    /// Where to write them; standard output if not given, or `-`
     #[arg(long, short, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
 }
@@ -142,27 +144,44 @@ pub(super) fn verdict_code(results: &Results) -> Exit {
     if answered == results.jobs { Exit::Done } else { Exit::Unanswered }
 }
 
+/// The file that `-o` names: `-` is standard output, as everywhere.
+pub(super) fn to_file(named: Option<&Path>) -> Option<&Path> {
+    named.filter(|path| *path != Path::new("-"))
+}
+
+/// How results are written. A file has the format that was named for it, whatever this program prints; what it prints with `--json` is JSON.
+fn format(named: Option<Format>, to_file: bool, is_json: bool) -> Result<Format, Failure> {
+    match (named, is_json && !to_file) {
+        (None, _) => Ok(if is_json { Format::Json } else { Format::Table }),
+        (Some(format), false) | (Some(format @ (Format::Json | Format::Ndjson)), true) => Ok(format),
+        (Some(format), true) => {
+            let word = format.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default();
+            let says = format!("--json and --format {word} both say what standard output gets: keep one of them, or name a file with -o");
+            Err(Failure::new(says).with(Exit::Usage))
+        }
+    }
+}
+
 pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) -> Result<Exit, Failure> {
+    let file = to_file(args.output.as_deref());
+    let format = format(args.format, file.is_some(), output.is_json())?;
     let source = Source::of(home).await?;
     let results = source.results(&source.pick(home, &args.id).await?).await?;
-    // A script that names a file gets it in the format it names; on standard output `--json` wins.
-    let fallback = if output.is_json() { Format::Json } else { Format::Table };
-    let format = args.format.filter(|_| args.output.is_some() || !output.is_json()).unwrap_or(fallback);
     if args.receipts.is_some() && args.format.is_some_and(|format| format != Format::Table) {
         return Err(Failure::new("--receipts stands under a table; the other formats have every receipt without it").with(Exit::Usage));
     }
     let receipts = args.receipts.map(|job| receipts(&results, job)).transpose()?.unwrap_or_default();
     let text = match format {
         Format::Table => {
-            let colour = args.output.is_none() && output.colour();
-            table::render(&results, colour, args.output.is_none().then(|| output.width()).flatten()) + &receipts
+            let width = file.is_none().then(|| output.width()).flatten();
+            table::render(&results, file.is_none() && output.colour(), width) + &receipts
         }
         Format::Json => serde_json::to_string_pretty(&results)? + "\n",
         Format::Csv => csv::render(&results),
         Format::Ndjson => ndjson(&results),
         Format::Html => html::render(&results, html::Check::Kept),
     };
-    match &args.output {
+    match file {
         Some(file) => {
             std::fs::write(file, text).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
             output.say(format!("wrote {}", file.display()));
@@ -188,6 +207,27 @@ pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_format_is_written_or_refused_where_json_is_asked_for_too() {
+        use Format::{Csv, Html, Json, Ndjson, Table};
+        for named in [Table, Json, Csv, Ndjson, Html] {
+            for (to_file, is_json) in [(false, false), (true, false), (true, true)] {
+                assert_eq!(format(Some(named), to_file, is_json).ok(), Some(named));
+            }
+            let printed = format(Some(named), false, true);
+            match named {
+                Json | Ndjson => assert_eq!(printed.ok(), Some(named)),
+                Table | Csv | Html => {
+                    let refused = printed.expect_err("two formats for one output");
+                    assert!(refused.exit == Exit::Usage && refused.message.contains("--json and --format"), "{}", refused.message);
+                }
+            }
+        }
+        let unnamed = [(false, false), (true, false), (false, true), (true, true)];
+        assert_eq!(unnamed.map(|(to_file, is_json)| format(None, to_file, is_json).ok()), [Table, Table, Json, Json].map(Some));
+        assert_eq!([None, Some("-"), Some("r.csv")].map(|named| to_file(named.map(Path::new)).is_some()), [false, false, true]);
+    }
 
     #[test]
     fn what_is_missing_is_said_as_it_is_known() {

@@ -12,7 +12,7 @@ use crate::api::types::{CallBody, StatusBody};
 use crate::numbers::{count, span};
 use crate::page::words::tail;
 use crate::platform::home::Home;
-use crate::printable::Line;
+use crate::printable::{Line, page};
 use crate::spelling::Spelling;
 
 /// Rows that one part of the page has at most; the rest is in `--json`.
@@ -40,7 +40,7 @@ fn state(status: &StatusBody, sheet: &mut Sheet) {
     sheet.line("state", &format!("{}{end}", status.state.says));
     // What needs the operator comes first.
     status.clock.iter().for_each(|says| sheet.line("clock", &Line(says).to_string()));
-    status.files.iter().filter_map(|file| file.says.as_ref()).for_each(|says| sheet.line("not in force", &Line(says).to_string()));
+    status.files.iter().filter_map(|file| file.says.as_ref()).for_each(|says| sheet.line("not in force", &page(says)));
     status.bootstraps.iter().filter(|bootstrap| bootstrap.bad).for_each(|bootstrap| sheet.line("not reached", &Line(&bootstrap.says).to_string()));
     let up = span(status.now.saturating_sub(status.started));
     sheet.line("station", &format!("{} on {}, up {up}, isolation {}", status.software, Line(&status.network), status.isolation));

@@ -73,7 +73,7 @@ impl Place {
 /// An experiment as the API tells it.
 fn experiment(closed: bool, outstanding: u64) -> Value {
     json!({ "experiment": ID, "name": "n", "topic": "t", "jobs": 2, "settled": 0, "held": 0, "outstanding": outstanding, "closed": closed, "deadline": 0,
-        "log": null, "published": 0, "wanted": 1, "stations": 1, "connected": 0, "sampled": 0, "claimants": 0, "needs": [], "labels": [],
+        "log": null, "published": 0, "wanted": 1, "stations": 1, "connected": 0, "sampled": 0, "claimants": 0, "full": 0, "resting": 0, "needs": [], "labels": [],
         "refusals": {}, "declines": {}, "failures": {}, "advice": [] })
 }
 
@@ -133,6 +133,29 @@ fn every_command_has_help_that_says_what_it_does() {
 }
 
 #[test]
+fn every_argument_has_words_and_what_all_commands_take_comes_last() {
+    let mut all = vec![Cli::command()];
+    while let Some(command) = all.pop() {
+        for argument in command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str())) {
+            let (name, words) = (argument.get_id(), argument.get_help().map(ToString::to_string).unwrap_or_default());
+            assert!(words.len() > 10, "{} {name} has no words", command.get_name());
+            let values: Vec<_> = argument.get_value_names().into_iter().flatten().collect();
+            // One value at a time has a name in the singular.
+            assert!(
+                !argument.get_long().is_some_and(|_| values.iter().any(|value| value.ends_with('S') && !value.ends_with("SS"))),
+                "{} {name}: {values:?}",
+                command.get_name()
+            );
+            let is_common = ["home", "json", "log"].contains(&name.as_str());
+            assert_eq!(argument.get_help_heading() == Some(EVERYWHERE), is_common, "{} {name}", command.get_name());
+        }
+        all.extend(command.get_subcommands().cloned());
+    }
+    let Ok(cli) = parse(arguments(&["status"])) else { panic!("a command") };
+    assert!(cli.common.log.contains("libp2p_kad=error"), "the first station of a network bootstraps from nobody, and that is no warning");
+}
+
+#[test]
 fn every_command_stands_in_the_readme() {
     let readme = include_str!("../../../README.md");
     let commands: Vec<&str> = readme.lines().skip_while(|line| !line.starts_with("| command |")).take_while(|line| line.starts_with('|')).collect();
@@ -152,6 +175,8 @@ fn wrong_usage_is_exit_code_two_as_text_or_as_json() {
         &["publish", "--resume", "--any-path"],
         &["demo", "--stations", "1"],
         &["status", "--log", "a=b=c"],
+        &["pause", "--for", "400d"],
+        &["allow", "gateway-check", "http", "https://a.example"],
     ] {
         let Err(Wrong::Clap(error)) = parse(arguments(words)) else { panic!("{words:?} is wrong") };
         assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{words:?}");
@@ -178,6 +203,37 @@ async fn commands_that_need_no_running_station_answer_in_json() {
     let new = ["network", "new", "lab", "--topic", "t", "-o", file.to_str().expect("UTF-8")];
     assert_eq!(place.ask(&new).await, (Exit::Done, json!({ "file": file })));
     assert_eq!(place.ask(&new).await.0, Exit::Failed, "it exists already");
+}
+
+#[tokio::test]
+async fn a_home_with_an_empty_name_is_refused_and_never_another_one() {
+    let Ok(cli) = parse(arguments(&["--home", "", "id"])) else { panic!("it is understood") };
+    let failure = dispatch(cli, &Output::to(true, Box::new(Kept::default()))).await.expect_err("no folder");
+    assert!(failure.exit == Exit::Usage && failure.message.contains("STATION_HOME") && failure.message.contains("--home DIR"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_resume_where_nothing_is_open_says_so_and_starts_nothing() {
+    let place = Place::with_station().await;
+    let (exit, answer) = place.ask(&["publish", "--resume"]).await;
+    assert_eq!((exit, &answer), (Exit::Done, &json!({ "type": "resumed", "experiments": 0 })));
+    assert!(!place.dir.path().join("store").exists(), "no station was started for nothing");
+    place.serve(Router::new().route("/v1/experiments", get(async || Json(json!([experiment(true, 0)]))))).await;
+    assert_eq!(place.ask(&["publish", "--resume"]).await, (Exit::Done, json!({ "type": "resumed", "experiments": 0 })));
+}
+
+#[tokio::test]
+async fn a_host_is_allowed_in_either_case_and_a_station_by_the_end_of_its_id() {
+    let place = Place::with_station().await;
+    let says = "gateway-check may use http on dweb.link:443\n";
+    assert_eq!(place.run(&["allow", "gateway-check", "http", "DWEB.link:443"]).await, (Exit::Done, says.to_owned()));
+    let node = station_protocol::SigningKey::from_bytes(&[7; 32]).node().to_string();
+    assert_eq!(place.run(&["deny", &node]).await.0, Exit::Done);
+    let end = crate::page::words::tail(&node);
+    let says = format!("{node} was denied, and is not any more\n");
+    assert_eq!(place.run(&["allow", &end]).await, (Exit::Done, says), "the policy knows it");
+    let (exit, answer) = place.ask(&["deny", &end]).await;
+    assert!(exit == Exit::Failed && answer["error"].as_str().is_some_and(|error| error.contains("status --json")), "{answer}");
 }
 
 #[tokio::test]
@@ -269,7 +325,14 @@ async fn results_have_each_format_and_a_named_file_keeps_its_format_under_json()
     let words = ["results", ID, "--format", "csv", "-o", file.to_str().expect("UTF-8")];
     assert_eq!(place.ask(&words).await, (Exit::Done, json!({ "file": file })));
     assert!(std::fs::read_to_string(&file).expect("written").starts_with("job,"));
-    assert!(place.ask(&["results", ID, "--format", "csv"]).await.1["rows"].is_array(), "on standard output JSON was asked for");
+    let (exit, answer) = place.ask(&["results", ID, "--format", "csv"]).await;
+    assert_eq!((exit, &answer["code"]), (Exit::Usage, &json!(2)), "on standard output JSON was asked for: {answer}");
+    let (exit, lines) = place.run(&["results", ID, "--format", "ndjson", "--json"]).await;
+    assert!(exit == Exit::Done && lines.lines().count() == 2 && lines.starts_with("{\"agree\":0"), "{lines}");
+    let (exit, csv) = place.run(&["results", ID, "--format", "csv", "-o", "-"]).await;
+    assert!(exit == Exit::Done && csv.starts_with("job,") && !std::path::Path::new("-").exists(), "{csv}");
+    let (exit, network) = place.run(&["network", "new", "lab", "--topic", "t", "-o", "-"]).await;
+    assert!(exit == Exit::Done && network.starts_with("name = \"lab\""), "{network}");
 }
 
 #[tokio::test]

@@ -38,3 +38,20 @@ fn a_bootstrap_address_names_its_station() {
 fn a_network_has_topics() {
     assert!(NetworkFile::parse("name = \"n\"\ntopics = []").is_err());
 }
+
+#[test]
+fn a_label_of_another_type_is_refused_by_its_key_with_what_to_write() {
+    for (text, says) in [
+        ("[labels]\nregion = \"eu\"", &["line 2", "labels.region to be a list of texts", "region = [\"…\"]"][..]),
+        ("[labels]\nregion = 3", &["labels.region", "region = [\"…\"]"]),
+        ("[labels]\nregion = [\"eu\", 3]", &["each value of labels.region", "text"]),
+        ("labels = [\"eu\"]", &["line 1", "[labels]", "region = [\"eu\"]"]),
+        ("[labels]\nregion = [\"EU\"]", &["EU", "a-z"]),
+        ("[labels]\nRegion = [\"eu\"]", &["Region", "a-z"]),
+    ] {
+        let refused = Config::parse(text).expect_err(text).reason;
+        assert!(says.iter().all(|part| refused.contains(part)), "{text}: {refused}");
+    }
+    let good = Config::parse("[labels]\nregion = [\"eu\", \"na\"]").expect("labels");
+    assert_eq!(good.labels.values().next().map(Vec::len), Some(2));
+}

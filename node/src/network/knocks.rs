@@ -33,6 +33,8 @@ pub enum Knock {
     Lost,
     /// Nobody answered: why, in a word or two.
     Failed(String),
+    /// Its name led to no address.
+    Nowhere { name: String },
     /// Somebody else answered.
     WrongNode(Option<NodeId>),
     /// Its station is of another network.
@@ -47,7 +49,7 @@ impl Knock {
     /// Whether its operator should look at it.
     #[must_use]
     pub fn is_bad(&self) -> bool {
-        matches!(self, Self::Failed(_) | Self::WrongNode(_)) || self.is_foreign()
+        matches!(self, Self::Failed(_) | Self::Nowhere { .. } | Self::WrongNode(_)) || self.is_foreign()
     }
 
     /// Whether who answers is no station of this network.
@@ -159,7 +161,7 @@ impl Knocks {
         let is_other = other.is_some();
         self.all_of(node, now, |knock| match (&other, knock) {
             // Where nobody answers, nobody says of which network he is.
-            (_, Knock::Failed(_) | Knock::WrongNode(_)) => None,
+            (_, Knock::Failed(_) | Knock::Nowhere { .. } | Knock::WrongNode(_)) => None,
             (Some(other), _) => Some(other.clone()),
             (None, knock) => knock.is_foreign().then_some(Knock::Elsewhere),
         });
@@ -237,10 +239,29 @@ fn judge(error: &DialError) -> Option<Knock> {
     match error {
         DialError::WrongPeerId { obtained, .. } => Some(Knock::WrongNode(peer_id::node_of(obtained).ok())),
         DialError::LocalPeerId { .. } => Some(Knock::Own),
-        DialError::Transport(failed) => Some(Knock::Failed(failed.first().map_or_else(|| "not reached".to_owned(), |(_, error)| reason(error)))),
+        DialError::Transport(failed) => Some(match failed.first() {
+            Some((address, error)) => match name_of(address).filter(|_| is_nowhere(error)) {
+                Some(name) => Knock::Nowhere { name },
+                None => Knock::Failed(reason(error)),
+            },
+            None => Knock::Failed("not reached".to_owned()),
+        }),
         DialError::NoAddresses => Some(Knock::Failed("it has no address".to_owned())),
         DialError::Aborted | DialError::Denied { .. } | DialError::DialPeerConditionFalse(_) => None,
     }
+}
+
+/// The name in an address that has one.
+fn name_of(address: &Multiaddr) -> Option<String> {
+    address.iter().find_map(|part| match part {
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) | Protocol::Dnsaddr(name) => Some(name.to_string()),
+        _ => None,
+    })
+}
+
+/// Whether the name of an address is what failed: the transport says so.
+fn is_nowhere(error: &TransportError<io::Error>) -> bool {
+    matches!(error, TransportError::Other(error) if kinds(error).any(|kind| kind == io::ErrorKind::NotFound))
 }
 
 fn reason(error: &TransportError<io::Error>) -> String {

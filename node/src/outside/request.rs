@@ -9,7 +9,7 @@ use station_protocol::hostcall::{FetchError, FetchRequest, URL_BYTES_MAX};
 use url::Url;
 
 /// Where servers' operators can read who this is.
-pub const PROJECT_URL: &str = "https://github.com/station-network/station";
+pub const PROJECT_URL: &str = env!("CARGO_PKG_REPOSITORY");
 
 /// The User-Agent: the project, whom to write to, and what this is for.
 #[must_use]

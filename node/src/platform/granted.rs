@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::engine::ProcessEngine;
 use super::outside::RealOutside;
-use super::trial::{Plan, Said, Trial, TrialError};
+use super::trial::{Plan, Said, Trial, TrialError, note_ungranted};
 use crate::clock::Clock;
 use crate::engine::{Asker, Engine, EngineError, Own, Reply, Session, Step};
 use crate::executor::play;
@@ -39,6 +39,9 @@ pub struct Granted {
     /// Stands in the User-Agent, for whoever runs a target.
     pub contact: Text<128>,
 }
+
+/// How the record of requests names one outside of the grant.
+const NOT_GRANTED: &str = "not_granted";
 
 /// Nobody's: the requester of a job that no network knows.
 const NOBODY: NodeId = NodeId([0; 32]);
@@ -81,7 +84,10 @@ pub async fn run(module: Vec<u8>, plan: Plan, granted: Granted) -> Result<Trial,
     let done = play(&mut session, load, &mut broker).await.map_err(failed)?;
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let requests = RequestsRead::of(&broker.finish());
-    Ok(Trial { requests, progress: session.progress, ..Trial::of(done, plan.form, plan.limits, duration_ms) })
+    let mut ungranted = Vec::new();
+    let refused = requests.iter().flat_map(|asked| &asked.records).filter(|record| record.error.as_deref() == Some(NOT_GRANTED));
+    refused.for_each(|record| note_ungranted(&mut ungranted, &record.url));
+    Ok(Trial { requests, ungranted, progress: session.progress, ..Trial::of(done, plan.form, plan.limits, duration_ms) })
 }
 
 /// A session whose guest's progress is heard to the last word: a broker leaves out what comes too often for a person.

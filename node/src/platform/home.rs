@@ -15,12 +15,16 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
-use station_protocol::policy::Policy;
+use station_protocol::experiment::file::not_utf8;
+use station_protocol::policy::{Allowance, Policy};
 
 use crate::config::{CONFIG_PAGE, Config, ConfigError, NetworkFile};
 use crate::library::bundled_names;
+use crate::outside::address::judge_pattern;
 use crate::platform::system;
+use crate::printable::Line;
 use crate::spelling::Spelling;
 
 /// No file of ours is as long: it is more than a policy may have, which is the longest.
@@ -41,6 +45,8 @@ pub enum HomeError {
     Writable { path: String, mode: u32 },
     #[error("{path} is longer than any file of a station: it must have fewer than {FILE_BYTES_MAX} bytes")]
     Long { path: String },
+    #[error("{path}: line {line}: {reason}")]
+    NotText { path: String, line: usize, reason: String },
     #[error("{0} is not a key: it must have 32 bytes")]
     Key(String),
     #[error(transparent)]
@@ -187,7 +193,11 @@ impl Home {
 
     fn read(&self, name: &str) -> Result<Option<String>, HomeError> {
         let Some(file) = self.open(name)? else { return Ok(None) };
-        let not_text = |_| self.io(name, io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"));
+        let not_text = |error: FromUtf8Error| {
+            let path = self.path(name).display().to_string();
+            let (line, reason) = not_utf8(error.as_bytes()).unwrap_or((1, "it is not text in UTF-8".to_owned()));
+            HomeError::NotText { path, line, reason }
+        };
         String::from_utf8(self.whole(name, file)?).map(Some).map_err(not_text)
     }
 
@@ -233,6 +243,21 @@ impl Home {
     fn io(&self, name: &str, error: io::Error) -> HomeError {
         HomeError::Io { path: self.path(name).display().to_string(), error }
     }
+}
+
+/// Targets of `policy` that no station ever contacts, however they came into the file.
+#[must_use]
+pub fn never_contacted(policy: &Policy) -> Vec<String> {
+    let of = |rule: Allowance<'_>| {
+        let who = rule.module.map(str::to_owned).or_else(|| rule.requester.map(|node| node.to_string())).unwrap_or_default();
+        let judged = rule.targets.iter().filter_map(|target| Some((target, judge_pattern(target).err()?)));
+        let says = |(target, reason)| {
+            let (who, capability) = (Line(&who), rule.capability);
+            format!("policy.toml allows {who} {capability} on {target}, which can never be contacted, for {reason}: remove it there")
+        };
+        judged.map(says).collect::<Vec<_>>()
+    };
+    policy.rules_written().flat_map(of).collect()
 }
 
 /// The home where no `--home` is given: `STATION_HOME`, else `~/.station`.

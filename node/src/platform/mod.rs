@@ -2,6 +2,7 @@
 //!
 //! Deliberately lacks any rule. The simulator has a room of its own in this one's place.
 
+pub mod damage;
 pub mod engine;
 pub mod granted;
 pub mod home;

@@ -11,6 +11,7 @@ use station_protocol::durable::Key;
 use station_protocol::requester::{self, Requester, View};
 use station_protocol::{ExperimentId, SigningKey};
 
+use super::damage;
 use super::home::{Home, HomeError};
 use super::store::Kept;
 use crate::api::explain::{self, Facts};
@@ -27,8 +28,8 @@ pub enum OfflineError {
     Home(#[from] HomeError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Restore(#[from] station_protocol::durable::RestoreError),
+    #[error("{0}")]
+    Damaged(String),
     #[error(transparent)]
     Read(Box<HandleError>),
     #[error("{0:?} is not an experiment's id")]
@@ -59,10 +60,12 @@ impl Offline {
     /// Of the station in `home`, which must not run.
     pub async fn open(home: &Home) -> Result<Self, OfflineError> {
         let key = SigningKey::from_bytes(&home.key()?);
-        let store: Arc<dyn Store> = Arc::new(Kept::open(&home.path("store"))?);
-        let records = store.load(Table::Requester).await?;
+        let damaged = |error: StoreError| damage::of_store(home, &error).map_or(OfflineError::Store(error), OfflineError::Damaged);
+        let store: Arc<dyn Store> = Arc::new(Kept::open(&home.path("store")).map_err(damaged)?);
+        let records = store.load(Table::Requester).await.map_err(damaged)?;
         let restore = |network: Name, records: Vec<(Key, Vec<u8>)>| {
-            Requester::restore(requester::Config { network }, key.clone(), [0; 32], records.into_iter(), clock::machine())
+            let restored = Requester::restore(requester::Config { network }, key.clone(), [0; 32], records.into_iter(), clock::machine());
+            restored.map_err(|error| OfflineError::Damaged(damage::of(home, &error.to_string())))
         };
         let requester = match home.network() {
             Ok(network) => restore(network.name, records)?,

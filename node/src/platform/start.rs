@@ -13,7 +13,7 @@ use super::engine::ProcessEngine;
 use super::home::{Home, HomeError, entropy};
 use super::outside::RealOutside;
 use super::store::{Bounds, RedbStore};
-use super::{listen, ports, transport};
+use super::{damage, listen, ports, transport};
 use crate::config::{Config, NetworkFile};
 use crate::station::{NOTES_KEPT, Parts, Station, StationError};
 use crate::store::StoreError;
@@ -29,6 +29,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Station(#[from] StationError),
+    #[error("{0}")]
+    Damaged(String),
     #[error("the transport: {0}")]
     Transport(String),
     #[error("cannot listen on {address}: {error}; set another `listen` in station.toml")]
@@ -83,7 +85,8 @@ pub async fn requester(home: &Home, plan: Plan, sandbox: &Sandbox) -> Result<Sta
 }
 
 async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) -> Result<Station, StartError> {
-    let store = RedbStore::open(&home.private_folder("store")?, Bounds::of(plan.config.disk.0)).await?;
+    let store = RedbStore::open(&home.private_folder("store")?, Bounds::of(plan.config.disk.0)).await;
+    let store = store.map_err(|error| damage::of_store(home, &error).map_or(StartError::Store(error), StartError::Damaged))?;
     // After the home is known to be free: of a station that runs from it the ports are taken too.
     ports::probe(&plan.config.listen).map_err(|(address, error)| StartError::Port { address, error })?;
     let parts = Parts {
@@ -100,7 +103,17 @@ async fn compose(home: &Home, plan: Plan, sandbox: &Sandbox, processors: usize) 
         notes_kept: NOTES_KEPT,
         memory_bytes: super::load::memory_bytes,
     };
-    Ok(Station::start(&plan.config, &plan.network, plan.policy, parts).await?)
+    Station::start(&plan.config, &plan.network, plan.policy, parts).await.map_err(|error| unreadable(home, error))
+}
+
+/// A station that does not start because of what is in its store says so as one whose store does not open.
+fn unreadable(home: &Home, error: StationError) -> StartError {
+    let damaged = match &error {
+        StationError::Store(error) => damage::of_store(home, error),
+        StationError::Restore(error) => Some(damage::of(home, &error.to_string())),
+        StationError::Network(_) | StationError::Labels(_) => None,
+    };
+    damaged.map_or(StartError::Station(error), StartError::Damaged)
 }
 
 /// Serves the API of `station` and leaves its address and token in the home; the future ends when it is dropped.

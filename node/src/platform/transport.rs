@@ -20,6 +20,7 @@ use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, dns, noise, quic, tcp};
+use tokio::time::timeout;
 
 use crate::network::config::{QUIC_CONNECTION_BYTES_MAX, QUIC_STREAM_BYTES_MAX, STREAMS_MAX};
 use crate::network::multiplexing;
@@ -69,13 +70,16 @@ impl Transport for Named {
             return Ok(self.inner.dial(address, options)?.boxed());
         }
         let (leads, inner) = (Leads::default(), self.inner.clone());
-        let mut names = dns::tokio::Transport::system(leads.clone()).map_err(libp2p::TransportError::Other)?;
+        let mut names = dns::tokio::Transport::system(leads.clone()).map_err(|error| libp2p::TransportError::Other(nowhere(error)))?;
         let asked = names.dial(address, options).map_err(|error| error.map(io::Error::other))?;
         let dialled = async move {
-            let Err(nowhere) = asked.await;
+            let found = timeout(LOOKUP_PATIENCE, asked).await;
             let places = leads.take();
             if places.is_empty() {
-                return Err(io::Error::other(nowhere));
+                return Err(match found {
+                    Ok(Err(error)) => nowhere(error),
+                    Err(silent) => nowhere(silent),
+                });
             }
             let dial = |place| {
                 let mut inner = inner.clone();
@@ -89,6 +93,14 @@ impl Transport for Named {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
         Pin::new(&mut self.get_mut().inner).poll(context)
     }
+}
+
+/// How long a name may take: less than whoever started the station waits to hear of it.
+const LOOKUP_PATIENCE: Duration = Duration::from_secs(7);
+
+/// A name that led to no address, for whatever reason: of no dial's own errors is this the kind.
+fn nowhere(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, error)
 }
 
 /// Whether something of `address` has to be looked up.

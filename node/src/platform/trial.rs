@@ -1,17 +1,19 @@
 //! Runs one module once on this machine: what `station module inspect` and `run` show its author.
 //!
-//! Host calls are answered with «no such operation», so a module that measures runs its own error path here; [`super::granted`] answers them.
+//! Host calls are answered with «no such operation», so a module that measures runs its own error path here, and what it asked for is told;
+//! [`super::granted`] answers them.
 
 use std::time::Instant;
 
 use serde::Serialize;
 use station_protocol::experiment::OutputForm;
-use station_protocol::hostcall::HTTP_FETCH;
+use station_protocol::hostcall::{FetchRequest, HTTP_FETCH};
 use station_protocol::limits::Limits;
 use station_protocol::receipt::Outcome;
 use station_sandbox::{CompileError, Done, HostCall, Load, Needs, PROFILE, Refusal, Reply, Sandbox, Step};
 
 use crate::library::BUNDLED;
+use crate::outside::address::Origin;
 use crate::prepare::short_of;
 use crate::printable::Line;
 use crate::results::{Output, RequestsRead, outcome_word};
@@ -94,6 +96,22 @@ pub struct Trial {
     /// The host's record of what it asked for, where it was granted something and asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestsRead>,
+    /// Targets that it asked for and nobody granted, as a grant names them: the first few, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ungranted: Vec<String>,
+}
+
+/// Ungranted targets that are told.
+const UNGRANTED_MAX: usize = 4;
+
+/// Notes what a grant would name, where there is anything to name.
+pub(super) fn note_ungranted(ungranted: &mut Vec<String>, url: &str) {
+    let Some(origin) = url::Url::parse(url).ok().and_then(|url| Origin::of(&url).ok()) else { return };
+    let host = if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host };
+    let target = format!("{host}:{}", origin.port);
+    if ungranted.len() < UNGRANTED_MAX && !ungranted.contains(&target) {
+        ungranted.push(target);
+    }
 }
 
 impl Trial {
@@ -111,6 +129,7 @@ impl Trial {
             progress: None,
             limits,
             requests: None,
+            ungranted: Vec::new(),
         }
     }
 }
@@ -180,19 +199,25 @@ async fn run_in(sandbox: Sandbox, module: Vec<u8>, plan: Plan) -> Result<Trial, 
         let mut session = sandbox.open(&artefact).map_err(failed)?;
         let begun = Instant::now();
         let Limits { fuel, memory_bytes, wall_ms, output_bytes, .. } = limits;
-        let (input, mut progress) = (stdin, None);
+        let (input, mut progress, mut ungranted) = (stdin, None, Vec::new());
         let mut step = session.start(Load { input, fuel, memory_bytes, wall_ms, output_bytes, pure: pure.then_some([0; 32]) }).map_err(failed)?;
         let done = loop {
             match step {
                 Step::Done(done) => break done,
                 Step::Call(call) => {
                     progress = Said::by(&call).or(progress);
+                    if let HostCall::Submit { op, request } = &call
+                        && op == HTTP_FETCH
+                        && let Ok(request) = FetchRequest::decode(request)
+                    {
+                        note_ungranted(&mut ungranted, &request.url);
+                    }
                     step = session.step(answer(&call)).map_err(failed)?;
                 }
             }
         };
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(Trial { progress, ..Trial::of(done, form, limits, duration_ms) })
+        Ok(Trial { progress, ungranted, ..Trial::of(done, form, limits, duration_ms) })
     })
     .await
 }

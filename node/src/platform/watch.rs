@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use station_protocol::policy::Policy;
 
-use super::home::Home;
+use super::home::{Home, never_contacted};
 use super::power;
 use crate::library::bundled_names;
 use crate::on_disk::sentence;
@@ -72,6 +72,7 @@ impl Watch {
                 }
                 if !is_told || !is_first {
                     say("policy.toml was changed: what it says is in force now".to_owned());
+                    never_contacted(policy).into_iter().for_each(|warning| say(format!("warning: {warning}")));
                 }
             }
             handle.tell_files(|files| files.read_policy(policy.as_ref().map_err(String::as_str)));

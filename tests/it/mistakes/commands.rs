@@ -22,9 +22,14 @@ async fn a_word_that_is_no_command_or_flag_is_wrong_usage_with_what_was_meant() 
         Mistake::new(&["network", "new", "net", "--topic", "t", "--bootstrap", "127.0.0.1:4710"], 2, &["127.0.0.1:4710", "--bootstrap"]),
         Mistake::new(&["network", "show"], 2, &["show"]),
         Mistake::new(&["pause", "--for", "x"], 2, &["x", "--for", "10m"]),
+        Mistake::new(&["pause", "--for", "400d"], 2, &["400d", "366d", "leave --for out"]),
+        Mistake::new(&["results", "last", "--format", "csv"], 2, &["--json and --format csv", "-o"]),
+        Mistake::new(&["id", "--home", ""], 2, &["empty name", "STATION_HOME"]),
         Mistake::new(&["allow", "gateway-check", "http", "https://a.example"], 2, &["https://a.example", "is not a target", "*.domain"]),
         Mistake::new(&["allow", "gateway-check", "htpt", "a.example"], 2, &["htpt", "write http"]),
         Mistake::new(&["module", "run", "noop", "--grant", "http", "https://a.example"], 2, &["https://a.example", "is not a target"]),
+        Mistake::new(&["allow", "T1fBWT", "http", "a.example"], 1, &["T1fBWT", "neither a bundled module", "station status --json"]),
+        Mistake::new(&["deny", "12D3KooWJ8Hq"], 1, &["12D3KooWJ8Hq", "6 letters"]),
     ];
     make_all(&home, dir.path(), mistakes).await;
 }

@@ -126,6 +126,8 @@ fn targets_topics_and_labels() -> Vec<Row> {
     vec![
         with("[needs]\nhttp = [\"ipfs.io\"]", &["[pure]", "remove [needs]", "[measurement]"]),
         of(MEASURED, "http = [\"ipfs.io\"]", "raw = [\"ipfs.io\"]", &["raw", "http"]),
+        // Hosts are the same in either case: the next mistake is told.
+        row(MEASURED.replace("\"ipfs.io\"", "\"IPFS.io\"").replace("\"tests\"", "\"tsets\""), &["tsets", "test-net"], &["is not a target"]),
         of(MEASURED, "http = [\"ipfs.io\"]", "http = [\"https://ipfs.io\"]", &["https://ipfs.io", "host"]),
         of(MEASURED, "http = [\"ipfs.io\"]", "http = [\"127.0.0.1:8080\"]", &["[needs] 127.0.0.1:8080", "loopback", "public host"]),
         of(MEASURED, "http = [\"ipfs.io\"]", "http = [\"192.168.1.1\"]", &["[needs] 192.168.1.1", "private"]),

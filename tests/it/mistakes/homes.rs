@@ -30,6 +30,7 @@ async fn a_spoilt_file_of_the_home_is_named_with_its_line_and_the_way_out() {
     refused("station.toml", "api = \"0.0.0.0:4711\"\n", &["station.toml", "0.0.0.0:4711", "loopback"]).await;
     refused("station.toml", "listen = [\"127.0.0.1:4710\"]\n", &["station.toml", "listen"]).await;
     refused("station.toml", "disk = \"8 gigs\"\n", &["station.toml", "8 gigs", "64MiB"]).await;
+    refused("station.toml", "[labels]\nregion = \"eu\"\n", &["station.toml", "line 2", "labels.region", "region = ["]).await;
     refused("station.toml", "[labels]\nRegion = [\"eu\"]\n", &["station.toml", "Region", "a-z"]).await;
     refused("station.toml", "listen = [\"/ip4/203.0.113.7/tcp/4710\"]\napi = \"127.0.0.1:0\"\n", &["203.0.113.7", "listen"]).await;
 }
@@ -134,6 +135,24 @@ async fn a_home_whose_path_is_not_utf8_works_and_panics_nowhere() {
     let pasted = tokio::process::Command::new("bash").arg("-c").arg(script).env("STATION", program()).env_remove("STATION_HOME").output().await;
     let pasted = pasted.expect("there is a bash");
     assert!(pasted.status.success() && other.join("network.toml").exists(), "{pasted:?}");
+}
+
+#[tokio::test]
+async fn a_policy_in_another_encoding_is_refused_with_its_line_and_the_remedy() {
+    let (_dir, home) = ready().await;
+    std::fs::write(home.dir().join("policy.toml"), b"# for the caf\xe9\n").expect("written");
+    let says = &["policy.toml", "line 1", "Latin-1", "iconv"];
+    let typed = [&["run"][..], &["policy", "show"], &["deny", "primes"]];
+    make_all(&home, home.dir(), typed.map(|typed| Mistake::new(typed, 1, says)).into()).await;
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_told_with_what_is_lost_and_the_way_out() {
+    let (_dir, home) = ready().await;
+    drop(home.run().await.kill().await);
+    home.write("store/records.redb", &"spoilt".repeat(1_000));
+    let says = &["records.redb is damaged", "Lost with it", "results", "mv ", "station run"];
+    make_all(&home, home.dir(), [&["run"][..], &["experiments"]].map(|typed| Mistake::new(typed, 1, says)).into()).await;
 }
 
 #[tokio::test]

@@ -189,6 +189,9 @@ fn a_bootstrap_address_says_what_is_wrong_with_it() {
         let body = said(knock);
         assert_eq!((body.bad, body.says), (bad, says));
     }
+    let nowhere = said(Knock::Nowhere { name: "boot.example".to_owned() });
+    let parts = ["no address of boot.example", "3 s ago", "`bootstrap` in network.toml", "station doctor"];
+    assert!(nowhere.bad && parts.iter().all(|part| nowhere.says.contains(part)), "{}", nowhere.says);
 }
 
 #[test]

@@ -6,7 +6,7 @@ fn body(settled: u64, jobs: u64) -> ExperimentBody {
     serde_json::from_value(serde_json::json!({
         "experiment": "bafyreiaabbzzqrjq3yzb3mh3hj4w2hnmrz6e4xpfsmpqoxe5fc5mxr2yhe", "name": "n", "topic": "t", "published": 0, "jobs": jobs,
         "settled": settled, "held": 1, "outstanding": 3, "closed": false, "deadline": 0, "log": null, "wanted": 1, "stations": 1,
-        "connected": 0, "sampled": 0, "claimants": 2, "needs": [], "labels": [], "refusals": {}, "declines": {}, "failures": {},
+        "connected": 0, "sampled": 0, "claimants": 2, "full": 0, "resting": 0, "needs": [], "labels": [], "refusals": {}, "declines": {}, "failures": {},
         "advice": ["\x1b[2Jbecause"]
     }))
     .expect("the documented shape")
@@ -28,9 +28,22 @@ fn the_line_fits_any_terminal_and_loses_the_bar_before_a_word() {
 
 #[test]
 fn a_heading_stands_over_reasons_or_not_at_all() {
-    assert_eq!(standstill(&body(0, 1), 7_000), ["nothing moved for 7 s:", "  \\u{1b}[2Jbecause"]);
+    assert_eq!(standstill(&body(0, 1), None, 7_000), ["nothing moved for 7 s:", "  \\u{1b}[2Jbecause"]);
     let silent = ExperimentBody { advice: Vec::new(), ..body(0, 1) };
-    assert!(standstill(&silent, 7_000).is_empty());
+    assert!(standstill(&silent, None, 7_000).is_empty());
+}
+
+#[test]
+fn the_stations_own_pause_stands_before_the_advice() {
+    let paused = crate::cli::status::tests::status();
+    let rest = rest(&paused).expect("it is paused");
+    let lines = standstill(&body(0, 1), Some(&rest), 7_000);
+    assert!(lines[1].contains("this station") && lines[1].contains("paused") && lines[1].contains("`station resume`"), "{lines:?}");
+    assert_eq!(lines.len(), 3);
+    let mut working = paused.clone();
+    working.state.state = "working".to_owned();
+    assert_eq!(super::rest(&working), None);
+    assert_eq!(super::rest(&StatusBody { capacity: 0, ..paused }), None, "one that only publishes");
 }
 
 #[test]
@@ -44,7 +57,7 @@ fn what_guests_say_is_shown_as_their_words_where_there_is_room_and_cannot_steer_
     let seen = ExperimentBody { said: vec![said], ..body(0, 1) };
     assert!(line(&seen, 0, 0, 200).ends_with(" · job 7 says it is at 42 %"), "{}", line(&seen, 0, 0, 200));
     assert!(!line(&seen, 0, 0, 80).contains("says"));
-    let lines = standstill(&seen, 7_000);
+    let lines = standstill(&seen, None, 7_000);
     assert_eq!(lines[2..], ["  job 7 at …345678 says that it is at 42 %: \"\\u{1b}[2J42 of 99\""]);
     let json = serde_json::to_value(&seen).expect("our own types have JSON");
     assert_eq!(

@@ -21,6 +21,7 @@ fn ran(outcome: &str, written: &[u8]) -> Trial {
         progress: None,
         limits: Limits::default(),
         requests: None,
+        ungranted: Vec::new(),
     }
 }
 
@@ -54,11 +55,43 @@ fn a_run_that_a_limit_ended_says_which_how_much_and_how_to_have_more() {
         ("output_too_large", ["64KiB", "--output", "up to 1MiB with [limits] output"]),
         ("timed_out", ["longer than 1m", "--wall", "up to 1h with [limits] wall"]),
         ("bad_module", ["64MiB of memory", "--memory", "up to 4GiB with [limits] memory"]),
+        ("out_of_memory", ["out of memory", "this machine", "--memory"]),
     ] {
         let text = words(&ran(outcome, b""), true);
         assert!(parts.iter().all(|part| text.contains(part)), "{outcome}: {text}");
     }
     assert!(!words(&ran("completed", b"\xf6"), true).contains("limit "));
+}
+
+#[test]
+fn a_guest_that_ended_itself_for_want_of_memory_is_told_as_that() {
+    for (outcome, log) in [
+        ("trapped: unreachable", "memory allocation of 67108864 bytes failed\n"),
+        ("exited: 1", "Traceback (most recent call last):\nMemoryError\n"),
+        ("exited: 2", "fatal error: runtime: out of memory\n"),
+    ] {
+        let text = words(&Trial { log: log.to_owned(), ..ran(outcome, b"") }, true);
+        let parts = ["limit    out of memory", "64MiB", "--memory", "up to 4GiB with [limits] memory"];
+        assert!(parts.iter().all(|part| text.contains(part)), "{outcome}: {text}");
+    }
+    let other = words(&Trial { log: "index out of bounds".to_owned(), ..ran("trapped: unreachable", b"") }, true);
+    let said_and_went_on = words(&Trial { log: "out of memory".to_owned(), ..ran("completed", b"\xf6") }, true);
+    assert!(!other.contains("limit ") && !said_and_went_on.contains("limit "), "{other}{said_and_went_on}");
+}
+
+#[test]
+fn what_a_module_asked_for_without_a_grant_is_told_with_the_option() {
+    let ungranted = vec!["dweb.link:443".to_owned(), "ipfs.io:443".to_owned()];
+    let text = words(&Trial { ungranted, ..ran("exited: 1", b"") }, true);
+    assert!(text.contains("add --grant http dweb.link:443 --grant http ipfs.io:443\n"), "{text}");
+    assert!(!words(&ran("completed", b"\xf6"), true).contains("grant "));
+}
+
+#[test]
+fn hosts_are_granted_in_either_case() {
+    let words = <Words as clap::Parser>::try_parse_from(["run", "noop", "--grant", "http", "DWEB.link:443"]).expect("good arguments");
+    let needs = needs(&words.args, false).expect("a target").expect("a grant");
+    assert!(needs[&Capability::Http].iter().any(|target| target.to_string() == "dweb.link:443"));
 }
 
 #[test]
@@ -162,6 +195,11 @@ fn a_refusal_cannot_say_that_the_module_runs() {
 
 #[test]
 fn what_a_module_needs_to_begin_is_shown_and_limits_below_it_say_how_to_give_it_more() {
+    // What is shown before a run is what a run says that would have too little.
+    let odd = station_sandbox::Needs { fuel: 1, memory_bytes: (1 << 20) + (64 << 10) };
+    let said = refused(&TrialError::Short(odd.within(1 << 20, 1).expect_err("too little"))).message;
+    let shown = judgement(&inspected(None, Some(odd), &[]));
+    assert!(shown.contains("needs    1.06 MiB of memory") && said.contains("it needs 1.06 MiB at the start"), "{shown}{said}");
     let needs = station_sandbox::Needs { fuel: 9_000, memory_bytes: 3 << 20 };
     let text = judgement(&inspected(None, Some(needs), &[]));
     assert!(text.contains("needs    3 MiB of memory and 9000 of fuel before it runs\n"), "{text}");

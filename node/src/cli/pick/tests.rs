@@ -14,7 +14,7 @@ fn own() -> Vec<ExperimentBody> {
         serde_json::from_value(serde_json::json!({
             "experiment": id, "name": format!("number {number}"), "topic": "t", "published": 9 - number, "jobs": 1, "settled": 0, "held": 0,
             "outstanding": 0, "closed": false, "deadline": 0, "log": null, "wanted": 1, "stations": 1, "connected": 0, "sampled": 0,
-            "claimants": 0, "needs": [], "labels": [], "refusals": {}, "declines": {}, "failures": {}, "advice": []
+            "claimants": 0, "full": 0, "resting": 0, "needs": [], "labels": [], "refusals": {}, "declines": {}, "failures": {}, "advice": []
         }))
         .expect("the documented shape")
     };
@@ -27,9 +27,20 @@ fn home() -> Home {
 
 #[test]
 fn last_places_and_beginnings_mean_one_experiment() {
-    for (text, expected) in
-        [("last", 0), ("@1", 0), ("@2", 1), ("@3", 2), ("aab", 0), ("AAC", 1), ("h", 2), ("bafyreih", 2), (&IDS[1][..20], 1), (short(IDS[2]), 2)]
-    {
+    for (text, expected) in [
+        ("last", 0),
+        ("LAST", 0),
+        ("Last", 0),
+        ("@1", 0),
+        ("@2", 1),
+        ("@3", 2),
+        ("aab", 0),
+        ("AAC", 1),
+        ("h", 2),
+        ("bafyreih", 2),
+        (&IDS[1][..20], 1),
+        (short(IDS[2]), 2),
+    ] {
         assert_eq!(choose(&home(), text, &own()).expect(text), IDS[expected], "{text}");
     }
 }

@@ -42,6 +42,17 @@ fn what_a_failed_dial_says_is_a_word() {
 }
 
 #[test]
+fn a_name_that_leads_nowhere_is_told_from_a_station_that_does_not_answer() {
+    let (named, unnamed): (Multiaddr, Multiaddr) =
+        ("/dns4/boot.example/tcp/1".parse().expect("an address"), "/ip4/192.0.2.1/tcp/1".parse().expect("one"));
+    let of = |address: &Multiaddr, kind| judge(&DialError::Transport(vec![(address.clone(), TransportError::Other(io::Error::new(kind, "why")))]));
+    assert_eq!(of(&named, io::ErrorKind::NotFound), Some(Knock::Nowhere { name: "boot.example".to_owned() }));
+    assert_eq!(of(&named, io::ErrorKind::ConnectionRefused), Some(Knock::Failed("refused".to_owned())));
+    assert!(matches!(of(&unnamed, io::ErrorKind::NotFound), Some(Knock::Failed(_))));
+    assert!(Knock::Nowhere { name: "boot.example".to_owned() }.is_bad());
+}
+
+#[test]
 fn an_error_that_only_shows_the_systems_words_is_read_too() {
     let error = io::Error::other("Transport: Connection refused (os error 111)");
     assert_eq!(reason(&TransportError::Other(error)), "refused");

@@ -114,3 +114,9 @@ async fn what_a_measurement_asks_with_goes_along() {
         assert!(seen.lock().unwrap().contains(&format!("{}: {value}\r\n", name.to_ascii_lowercase())), "{name}");
     }
 }
+
+#[test]
+fn the_projects_address_is_the_one_of_the_workspace() {
+    assert!(include_str!("../../../../Cargo.toml").contains(&format!("\nrepository = \"{PROJECT_URL}\"\n")), "{PROJECT_URL}");
+    assert!(user_agent("mailto:a@example.org", "bafy").contains(PROJECT_URL));
+}

@@ -185,3 +185,26 @@ fn the_api_is_found_only_where_address_and_token_stand() {
     home.remove("api.addr");
     assert_eq!(home.api().expect("readable"), None);
 }
+
+#[test]
+fn a_file_in_another_encoding_is_named_with_its_line_and_what_to_do() {
+    let (_dir, home) = home();
+    home.init().expect("the folder can be written");
+    for name in ["policy.toml", "station.toml", "network.toml"] {
+        fs::write(home.path(name), b"# one\n# caf\xe9\n").expect("written");
+        let said = home.text(name).expect_err("Latin-1").to_string();
+        assert!([name, "line 2", "Latin-1", "UTF-8", "iconv"].iter().all(|part| said.contains(part)), "{said}");
+    }
+}
+
+#[test]
+fn the_page_of_the_policy_shows_every_part_and_means_a_policy() {
+    let shown: Vec<&str> =
+        POLICY_PAGE.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = ") || line.starts_with('[')).collect();
+    let text = shown.join("\n").replace("<node id>", &station_protocol::SigningKey::from_bytes(&[1; 32]).node().to_string());
+    let policy = Policy::parse(&text, &bundled_names()).expect("the page parses");
+    assert_eq!((policy.budget, policy.roles.relay), (Policy::default().budget, false));
+    for part in ["[budget]", "[[allow]]", "per_day", "[[deny]]", "[network]", "[roles]"] {
+        assert!(POLICY_PAGE.contains(&format!("# {part}")), "{part} is missing from the page");
+    }
+}

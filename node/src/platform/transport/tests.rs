@@ -109,3 +109,19 @@ fn a_name_leads_to_no_more_addresses_than_are_dialled() {
     }
     assert_eq!((leads.take().len(), leads.take().len()), (PLACES_MAX, 0));
 }
+
+#[tokio::test]
+async fn a_name_without_an_address_fails_as_one_and_not_as_a_dial() {
+    // No name in the DNS is as long, so that nobody is asked.
+    let address: Multiaddr = format!("/dns4/{}.example/tcp/1", "a".repeat(64)).parse().expect("an address");
+    let mut transport = build(&Keypair::generate_ed25519()).expect("a transport");
+    let failed = match transport.dial(address, OPTIONS) {
+        Ok(dial) => timeout(HANG, dial).await.expect("at once").expect_err("it leads nowhere"),
+        Err(libp2p::TransportError::Other(error)) => error,
+        Err(error) => panic!("{error}"),
+    };
+    let kinds = std::iter::successors(Some(&failed as &(dyn std::error::Error + 'static)), |error| {
+        error.downcast_ref::<io::Error>().and_then(|error| error.get_ref().map(|inner| inner as _)).or_else(|| error.source())
+    });
+    assert!(kinds.filter_map(|error| error.downcast_ref::<io::Error>()).any(|error| error.kind() == io::ErrorKind::NotFound), "{failed:?}");
+}

@@ -29,3 +29,16 @@ fn a_machine_on_which_the_no_op_does_not_complete_runs_nothing_and_says_what_to_
         assert!([says, "ulimit -v", "station doctor"].iter().all(|word| why.contains(word)), "{why}");
     }
 }
+
+#[test]
+fn what_was_asked_for_is_named_as_a_grant_would_each_once() {
+    let mut ungranted = Vec::new();
+    for url in ["https://DWEB.link/ipfs/x", "https://dweb.link/other", "http://[2001:db8::1]:8080/", "no url", "ftp://a.example/"] {
+        note_ungranted(&mut ungranted, url);
+    }
+    assert_eq!(ungranted, ["dweb.link:443", "[2001:db8::1]:8080"]);
+    for host in 0..9 {
+        note_ungranted(&mut ungranted, &format!("https://{host}.example/"));
+    }
+    assert_eq!(ungranted.len(), UNGRANTED_MAX);
+}
