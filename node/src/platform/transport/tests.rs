@@ -114,7 +114,7 @@ fn a_name_leads_to_no_more_addresses_than_are_dialled() {
 async fn a_name_without_an_address_fails_as_one_and_not_as_a_dial() {
     // No name in the DNS is as long, so that nobody is asked.
     let address: Multiaddr = format!("/dns4/{}.example/tcp/1", "a".repeat(64)).parse().expect("an address");
-    let mut transport = build(&Keypair::generate_ed25519()).expect("a transport");
+    let mut transport = build(&Keypair::ed25519_from_bytes([7; 32]).expect("32 bytes")).expect("a transport");
     let failed = match transport.dial(address, OPTIONS) {
         Ok(dial) => timeout(HANG, dial).await.expect("at once").expect_err("it leads nowhere"),
         Err(libp2p::TransportError::Other(error)) => error,
