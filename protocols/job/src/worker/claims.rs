@@ -294,7 +294,8 @@ impl Worker {
         match sent {
             Sent::Calls { to, topic } => self.calls_answered(to, &topic, answer, now),
             Sent::Peers { to, topic } => self.peers_answered(to, &topic, answer, now),
-            Sent::Told { requester } => {
+            Sent::Progress => {}
+            Sent::Decline { requester } => {
                 self.in_flight.remove(&requester);
             }
             Sent::Probe { to, topic, at } => self.probe_answered(to, &topic, &at, answer, now),

@@ -71,10 +71,11 @@ pub(super) enum Sent {
         at: At,
     },
     Claim(Asked),
-    /// What `requester` is told and need not answer.
-    Told {
+    Decline {
         requester: NodeId,
     },
+    /// What guests said. Nothing waits for its answer.
+    Progress,
     Deliver {
         asked: Asked,
         receipts: BTreeSet<u64>,

@@ -1,7 +1,8 @@
 //! What guests say of how far they are, on its way to their requester.
 //!
-//! Guarantees: a requester hears of an experiment at most once in [`EVERY_MS`], and only over a connection that there is; what came later takes
-//! the place of what came before; nothing of it is kept on disk. Deliberately lacks any meaning: a guest may say what it likes.
+//! Guarantees: a requester hears of an experiment at most once in [`EVERY_MS`], and only over a connection that there is; what came later
+//! takes the place of what came before; no claim and no delivery waits for an answer; nothing of it is kept on disk. Deliberately lacks any
+//! meaning: a guest may say what it likes.
 
 use super::Worker;
 use super::executions::Saying;
@@ -44,7 +45,7 @@ impl Worker {
         let said: List<Said, _> = List::first(said);
         // Nobody is dialled for it: what is said next comes over the connection that a delivery brings.
         if !said.is_empty() && self.is_here(&requester) {
-            self.tell(requester, at, Request::Progress(Progress { experiment: id, said }));
+            self.mention(requester, at, Request::Progress(Progress { experiment: id, said }));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! seconds, so that a small question without an answer is sent once more, the same, on a stream of its own; whichever answer comes
 //! first counts. Both sides are idempotent: leases have numbers, receipts are named by them.
 //!
-//! Guarantees: one question per requester at a time, at most two copies of it; it fails only when every copy has. Deliberately
+//! Guarantees: one question per requester at a time, beside what guests said, at most two copies of it; it fails only when every copy has. Deliberately
 //! lacks a third copy: after that it is the back-off's turn.
 
 use std::collections::BTreeSet;
@@ -60,8 +60,13 @@ impl Worker {
 
     /// Tells `requester` something that is not worth a second copy.
     pub(super) fn tell(&mut self, requester: NodeId, to: At, request: Request) {
-        let send = self.send_copy(requester, to, request, Sent::Told { requester });
+        let send = self.send_copy(requester, to, request, Sent::Decline { requester });
         self.in_flight.insert(requester, Question { copies: BTreeSet::from([send]), again: None });
+    }
+
+    /// Tells `requester` what it need not answer: no claim and no delivery waits for it.
+    pub(super) fn mention(&mut self, requester: NodeId, to: At, request: Request) {
+        self.send_copy(requester, to, request, Sent::Progress);
     }
 
     fn send_copy(&mut self, requester: NodeId, at: At, request: Request, sent: Sent) -> Ticket {

@@ -93,3 +93,18 @@ fn one_message_speaks_of_so_many_guests_at_most_and_of_those_that_said_something
     let all = told(&mut station).expect("said");
     assert_eq!((all.len(), all.iter().all(|(_, permille, _)| *permille == 2)), (executions.len() - 1, true));
 }
+
+#[test]
+fn a_requester_that_does_not_answer_what_it_is_told_gets_its_receipts_all_the_same() {
+    let lab = Lab::new(REQUESTER, "silent");
+    let mut station = connected(&lab, 1);
+    let execution = station.started[0].0;
+    says(&mut station, execution, 10, "begins");
+    let told = station.sent.pop_front().expect("it is told");
+    assert!(matches!(told.request, Request::Progress(_)));
+    station.finish();
+    let (_, deliver) = station.deliver();
+    assert_eq!(deliver.receipts.len(), 1);
+    station.fail(told.send, SendFailure::Unreachable);
+    assert!(station.reports().is_empty(), "and nobody is blamed");
+}
