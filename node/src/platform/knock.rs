@@ -69,3 +69,22 @@ pub async fn bootstraps(home: &Home, patience: Duration) -> Result<(String, Vec<
 fn is_known(bootstrap: &Bootstrap) -> bool {
     bootstrap.knock.is_bad() || bootstrap.knock == Knock::Own || (bootstrap.knock == Knock::Connected && bootstrap.identified)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bootstrap_name_without_an_address_is_found_out_through_all_layers() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let home = Home::new(dir.path().to_owned());
+        home.init().expect("a home");
+        let node = station_protocol::SigningKey::from_bytes(&[5; 32]).node();
+        // No name in the DNS is as long, so that nobody is asked.
+        let name = format!("{}.example", "a".repeat(64));
+        let file = format!("name = \"lab\"\nlan = true\ntopics = [\"t\"]\nbootstrap = [\"/dns4/{name}/tcp/4710/p2p/{node}\"]\n");
+        home.write("network.toml", &file).expect("written");
+        let (_, found) = bootstraps(&home, Duration::from_secs(60)).await.expect("a network");
+        assert_eq!(found.into_iter().map(|bootstrap| bootstrap.knock).collect::<Vec<_>>(), [Knock::Nowhere { name }]);
+    }
+}

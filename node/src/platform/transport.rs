@@ -98,9 +98,15 @@ impl Transport for Named {
 /// How long a name may take: less than whoever started the station waits to hear of it.
 const LOOKUP_PATIENCE: Duration = Duration::from_secs(7);
 
-/// A name that led to no address, for whatever reason: of no dial's own errors is this the kind.
+/// A name led to no address, for whatever reason. Layers above show the source of an error and hide the error itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Nowhere(#[source] io::Error);
+
+/// The error of such a name: of no dial's own errors is this the kind.
 fn nowhere(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, error)
+    let of_kind = |error| io::Error::new(io::ErrorKind::NotFound, error);
+    of_kind(Nowhere(of_kind(error.into())).into())
 }
 
 /// Whether something of `address` has to be looked up.
