@@ -55,11 +55,13 @@ pub enum JobsError {
     ProductTooLarge,
     #[error("{count} inputs are more than {EXPLICIT_MAX}: publish several experiments")]
     TooMany { count: u64 },
-    #[error("the inputs take more than {EXPLICIT_BYTES_MAX} bytes together: name large data by CID instead")]
+    #[error("the inputs take more than {EXPLICIT_BYTES_MAX} bytes together: publish several experiments, or put what all jobs share into the module")]
     TooManyBytes,
     #[error("the list {key:?} takes more than {BLOCK_BYTES_MAX} bytes: use a file of inputs")]
     ListTooLarge { key: String },
-    #[error("input {index} takes {bytes} bytes, more than {INPUT_BYTES_MAX}: name large data by CID instead")]
+    #[error(
+        "input {index} takes {bytes} bytes, more than {INPUT_BYTES_MAX}: split it over more jobs, put what all jobs share into the module, or let a measurement fetch it from a host in [needs]"
+    )]
     InputTooLarge { index: u64, bytes: usize },
     #[error("{place} has no canonical form: {reason}")]
     NotEncodable { place: String, reason: String },

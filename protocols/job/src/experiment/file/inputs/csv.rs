@@ -110,6 +110,8 @@ pub(super) struct Csv {
     row_bytes: usize,
     line: usize,
     row_line: usize,
+    /// Where the last quote opened.
+    quote_line: usize,
     after_return: bool,
     inputs: jobs::Builder,
 }
@@ -127,6 +129,7 @@ impl Default for Csv {
             row_bytes: 0,
             line: 1,
             row_line: 1,
+            quote_line: 1,
             after_return: false,
             inputs: jobs::Builder::default(),
         }
@@ -143,7 +146,7 @@ impl Csv {
             self.first_row()?;
         }
         if self.at == At::Quoted {
-            return Err(self.error("a quote is never closed"));
+            return Err(self.unclosed(""));
         }
         if self.at != At::CellStart || !self.cells.is_empty() {
             self.row()?;
@@ -157,7 +160,8 @@ impl Csv {
     fn character(&mut self, c: char) -> Result<(), FileError> {
         self.row_bytes += c.len_utf8();
         if self.row_bytes > LINE_BYTES_MAX {
-            return Err(self.error(&format!("the row that begins here is longer than {LINE_BYTES_MAX} bytes: is a quote never closed?")));
+            let why = format!(", or its row is longer than {LINE_BYTES_MAX} bytes");
+            return Err(if self.at == At::Quoted { self.unclosed(&why) } else { self.too_long() });
         }
         match self.separator {
             None => {
@@ -221,7 +225,7 @@ impl Csv {
         }
         let is_separator = self.separator == Some(c);
         match self.at {
-            At::CellStart if c == '"' => self.at = At::Quoted,
+            At::CellStart if c == '"' => (self.at, self.quote_line) = (At::Quoted, self.line),
             At::Quoted if c == '"' => self.at = At::Quote,
             At::Quoted => {
                 self.line += usize::from(c == '\n');
@@ -277,6 +281,15 @@ impl Csv {
         let names = columns.iter().map(|column| column.name.clone());
         let input = Ipld::Map(names.zip(cells.into_iter().map(Ipld::String)).collect());
         self.inputs.push(&input).map_err(on_line(line))
+    }
+
+    /// The line is the one where somebody looks for it: what follows may be all of the file.
+    fn unclosed(&self, why: &str) -> FileError {
+        FileError::Line { line: self.quote_line, reason: format!("the quote that opens here is never closed{why}") }
+    }
+
+    fn too_long(&self) -> FileError {
+        FileError::Line { line: self.row_line, reason: format!("the row that begins here is longer than {LINE_BYTES_MAX} bytes") }
     }
 
     fn error(&self, reason: &str) -> FileError {
