@@ -146,10 +146,11 @@ fn advice(facts: &Facts<'_>) -> Vec<String> {
     advice.extend(too_few(facts));
     advice.extend(view.explanation.failures.iter().filter_map(|(outcome, count)| failure(outcome, *count)));
     advice.extend(under_way(view));
-    advice.extend(elsewhere(view));
-    if advice.is_empty() {
+    let all_elsewhere = view.explanation.full + view.explanation.resting >= view.explanation.claimants;
+    if advice.is_empty() && !(all_elsewhere && view.explanation.claimants > 0) {
         advice.push(idle(view));
     }
+    advice.extend(elsewhere(view));
     advice
 }
 
@@ -282,12 +283,12 @@ fn elsewhere(view: &View) -> Vec<String> {
     let why = &view.explanation;
     let mut said = Vec::new();
     if why.full > 0 {
-        let (stations, they) = (count(why.full, "station"), if why.full == 1 { "it runs" } else { "they run" });
-        said.push(format!("{stations} that claimed can take no job now: {they} others' work, and each requester gets its turn"));
+        let (stations, they) = (count(why.full, "station"), if why.full == 1 { "takes" } else { "take" });
+        said.push(format!("{stations} that claimed {they} no job now: busy, paused or full, and each requester gets its turn"));
     }
     if why.resting > 0 {
         let stations = count(why.resting, "station");
-        said.push(format!("{stations} lost or gave back the last jobs: new ones come after a pause of a minute at most"));
+        said.push(format!("{stations} lost or gave back the last jobs: the next come after a pause, of a minute at most"));
     }
     said
 }

@@ -23,6 +23,7 @@ use axum::{Json, Router};
 use cid::Cid;
 use station_protocol::accounts::Figure;
 use station_protocol::clock::Apart;
+use station_protocol::experiment::Class;
 use station_protocol::experiment::file::{ExperimentFile, ModuleRef};
 use station_protocol::requester::Draft;
 use station_protocol::time::DAY;
@@ -267,7 +268,11 @@ fn warnings(draft: &Draft, around: Around, clock: Option<&Apart>) -> Vec<String>
     let wanted = u64::from(draft.class.executions());
     let too_many = around.connected > 0 && wanted > around.counted;
     let (stations, topic) = (count(wanted, "station"), &draft.topic);
-    let warning = || format!("each job wants {stations}, and topic {topic} counts {}: it may end with fewer", around.counted);
+    let end = match draft.class {
+        Class::Measurement(_) => "it may end with fewer",
+        Class::Pure(_) | Class::SelfVerifying { .. } => "until as many take part no job is agreed, and what is not agreed expires",
+    };
+    let warning = || format!("each job wants {stations}, and topic {topic} counts {}: {end}", around.counted);
     clock_first(clock, too_many.then(warning))
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use cid::Cid;
 use station_protocol::activity::{Contact, Page, Row, Span, Who};
+use station_protocol::address::Reach;
 use station_protocol::capability::{Hosts, TargetPattern};
 use station_protocol::human::Size;
 use station_protocol::policy::{Allowance, Policy};
@@ -164,15 +165,18 @@ pub fn peers(paths: &[Path]) -> Vec<PeerBody> {
     paths.iter().map(peer).collect()
 }
 
-/// Whether others say that they run a newer version of this software, in words. Nobody is asked who could know it.
+/// Whether others say that they run a newer version of this software, in words: the highest that stations of two networks have or pass, since
+/// one alone may say what it likes. Nobody is asked who could know it.
 #[must_use]
 pub fn newer(paths: &[Path]) -> Option<String> {
     let own = version(SOFTWARE)?;
-    let newer: Vec<_> = paths.iter().filter_map(|path| version(&path.software)).filter(|version| *version > own).collect();
-    let (major, minor, patch) = newer.iter().max()?;
+    let said = paths.iter().filter_map(|path| Some((version(&path.software)?, path.remote.cluster(path.node, Reach::Any))));
+    let mut newer: Vec<_> = said.filter(|(version, _)| *version > own).collect();
+    newer.sort_unstable();
+    let (_, first) = newer.last()?;
+    let ((major, minor, patch), _) = newer.iter().rev().find(|(_, cluster)| cluster != first)?;
     let stations = count(newer.len() as u64, "connected station");
-    let says = if newer.len() == 1 { "says that it runs" } else { "say that they run" };
-    Some(format!("{stations} {says} a newer version, up to {major}.{minor}.{patch}: look for it where you got this one"))
+    Some(format!("{stations} say that they run a newer version, {major}.{minor}.{patch} or later: look for it where you got this one"))
 }
 
 /// The numbers of a version of this software. Others' software has versions of its own.
@@ -213,7 +217,8 @@ pub fn bootstrap(bootstrap: &Bootstrap, network: &str) -> BootstrapBody {
         Knock::Nowhere { name } => (
             "failed",
             format!(
-                "this machine found no address of {} {ago}: see how the name is written under `bootstrap` in network.toml, and whether names                  can be looked up here (`names` in `station doctor`)",
+                "this machine found no address of {} {ago}: see how the name is written under `bootstrap` in network.toml, and whether names \
+                 can be looked up here (`names` in `station doctor`)",
                 Line(name)
             ),
         ),

@@ -101,7 +101,8 @@ async fn observe(home: &Home, client: &Client, id: &str, output: &Output) -> Res
     progress(&seen, output);
     loop {
         let left = seen.deadline.saturating_sub(clock.now().0);
-        shown.0.set_message(line(&seen, elapsed_ms(begun), left, output.error_width()));
+        let since = clock.now().0.saturating_sub(seen.published);
+        shown.0.set_message(line(&seen, since, left, output.error_width()));
         if seen.closed {
             break;
         }
@@ -171,7 +172,7 @@ fn line(seen: &ExperimentBody, elapsed_ms: u64, left_ms: u64, width: usize) -> S
         format!("{} held", count(seen.held, "receipt")),
         format!("{} claimed", count(seen.claimants, "station")),
     ];
-    let said = seen.said.first().map(|said| format!("job {} says it is at {}", said.job, percent(said.saying.permille)));
+    let said = seen.said.first().map(|said| format!("a guest says of job {}: {}", said.job, percent(said.saying.permille)));
     for part in times.into_iter().chain(work).chain(said) {
         let longer = format!("{line} · {part}");
         if longer.chars().count() > width {

@@ -61,6 +61,7 @@ pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Res
     }
     let text = readable(home)?;
     let subject = who::subject(home, &args.who, &text).await?;
+    who::is_whole_enough(home, &args.who, &subject)?;
     let who = who::name(&subject);
     warnings.iter().for_each(|warning| output.say(warning));
     let grant = args.capability.map(|capability| (capability, args.targets.as_slice()));

@@ -165,11 +165,11 @@ fn format(named: Option<Format>, to_file: bool, is_json: bool) -> Result<Format,
 pub(super) async fn results(home: &Home, args: &ResultsArgs, output: &Output) -> Result<Exit, Failure> {
     let file = to_file(args.output.as_deref());
     let format = format(args.format, file.is_some(), output.is_json())?;
-    let source = Source::of(home).await?;
-    let results = source.results(&source.pick(home, &args.id).await?).await?;
-    if args.receipts.is_some() && args.format.is_some_and(|format| format != Format::Table) {
+    if args.receipts.is_some() && format != Format::Table {
         return Err(Failure::new("--receipts stands under a table; the other formats have every receipt without it").with(Exit::Usage));
     }
+    let source = Source::of(home).await?;
+    let results = source.results(&source.pick(home, &args.id).await?).await?;
     let receipts = args.receipts.map(|job| receipts(&results, job)).transpose()?.unwrap_or_default();
     let text = match format {
         Format::Table => {

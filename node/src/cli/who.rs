@@ -17,10 +17,12 @@ use crate::platform::home::Home;
 use crate::prepare;
 use crate::printable::Line;
 
-/// What the ids of all stations begin with.
-const SAME: &str = "12D3KooW";
-/// Letters that a short id has at least: pages show as many. With fewer a stranger could make a key that fits.
+/// What ids begin with: those of stations, of raw blocks and of files.
+const SAME: [&str; 3] = ["12D3KooW", "bafkrei", "bafybei"];
+/// Letters that a short id has at least: pages show as many.
 const LETTERS_MIN: usize = 6;
+/// Letters of a short id that are enough to allow something: a stranger who makes keys all day finds none that has as many.
+const LETTERS_TO_ALLOW_MIN: usize = 14;
 /// Candidates that one sentence names.
 const CANDIDATES_TOLD: usize = 5;
 
@@ -42,6 +44,22 @@ pub(super) fn name(subject: &Subject) -> String {
         Subject::Module(module) => module.clone(),
         Subject::Requester(node) => node.to_string(),
     }
+}
+
+/// Whether `who` was long enough to allow what it turned out to mean. Keys that end as a friend's are soon made, and a denial can be taken back.
+pub(super) fn is_whole_enough(home: &Home, who: &str, subject: &Subject) -> Result<(), Failure> {
+    if whole(who).is_some() || varying(who.trim_start_matches('…')).chars().count() >= LETTERS_TO_ALLOW_MIN {
+        return Ok(());
+    }
+    let (whole, allow) = (name(subject), home.call("allow"));
+    let says =
+        format!("{:?} may be {whole}: a stranger can make a key that ends alike, so compare it and `{allow}` the whole id", Line(who).to_string());
+    Err(Failure::new(says))
+}
+
+/// What of an id is not the same in all of them.
+fn varying(id: &str) -> &str {
+    SAME.iter().find_map(|head| id.strip_prefix(head)).unwrap_or(id)
 }
 
 /// A bundled module's name, a CID or a node id.
@@ -83,11 +101,11 @@ fn choose(home: &Home, who: &str, known: &BTreeSet<String>) -> Result<Subject, F
         ))
     };
     let wanted = who.trim_start_matches('…');
-    let varies = wanted.strip_prefix(SAME).unwrap_or(wanted);
+    let varies = varying(wanted);
     if varies.chars().count() < LETTERS_MIN {
-        return Err(none(&format!("; {LETTERS_MIN} letters of an id are needed at least, beside {SAME}")));
+        return Err(none(&format!("; {LETTERS_MIN} letters of an id are needed at least, beside {}", SAME[0])));
     }
-    let is_meant = |id: &&String| id.ends_with(wanted) || id.strip_prefix(SAME).unwrap_or(id).starts_with(varies) || id.starts_with(wanted);
+    let is_meant = |id: &&String| id.ends_with(wanted) || varying(id).starts_with(varies) || id.starts_with(wanted);
     let found: Vec<&String> = known.iter().filter(is_meant).collect();
     match found[..] {
         [] => Err(none("")),
@@ -118,7 +136,7 @@ mod tests {
     fn an_end_as_pages_show_it_and_a_beginning_mean_the_station_that_has_them() {
         let (one, other) = (node(1), node(2));
         let end = crate::page::words::tail(&one);
-        for who in [end.as_str(), end.trim_start_matches('…'), &one[..20], &one[SAME.len()..18]] {
+        for who in [end.as_str(), end.trim_start_matches('…'), &one[..20], &one[SAME[0].len()..18]] {
             assert_eq!(meant(who, &[&one, &other]), Ok(one.clone()), "{who}");
         }
         let module = station_car::unixfs::build(b"a module").root.to_string();
@@ -130,7 +148,7 @@ mod tests {
     #[test]
     fn what_is_too_short_unknown_or_of_several_is_refused_with_how_to_get_the_whole_id() {
         let one = node(1);
-        for who in ["T1fBWT", "12D3KooW", "12D3KooWab", "x"] {
+        for who in ["T1fBWT", "12D3KooW", "12D3KooWab", "bafkrei", "bafkreiabcde", "x"] {
             let said = meant(who, &[&one]).expect_err(who);
             assert!(said.contains(who) && said.contains("station status --json --home /nowhere"), "{said}");
         }
@@ -138,6 +156,21 @@ mod tests {
         let twin = format!("{}x{}", &one[..20], &one[21..]);
         let said = meant(&one[one.len() - 6..], &[&one, &twin]).expect_err("it may be either");
         assert!(said.contains(&one) && said.contains(&twin) && said.contains("write more"), "{said}");
+    }
+
+    #[test]
+    fn what_is_allowed_is_named_so_that_no_key_that_a_stranger_makes_is_meant() {
+        let (one, home) = (node(1), Home::new("/nowhere".into()));
+        let subject = whole(&one).expect("an id");
+        let end = crate::page::words::tail(&one);
+        for who in [end.as_str(), &one[..20]] {
+            let said = is_whole_enough(&home, who, &subject).expect_err(who).message;
+            assert!(said.contains(&one) && said.contains("station allow --home /nowhere"), "{said}");
+        }
+        for who in [one.as_str(), &one[..22]] {
+            assert!(is_whole_enough(&home, who, &subject).is_ok(), "{who}");
+        }
+        assert!(is_whole_enough(&home, "primes", &Subject::Module("primes".to_owned())).is_ok());
     }
 
     #[test]

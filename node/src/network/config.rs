@@ -176,7 +176,7 @@ impl NetworkConfig {
 }
 
 /// MiB that the parts below and what a station takes by itself stay within together.
-pub const MEMORY_WORST_MAX_MIB: usize = 1_024;
+pub const MEMORY_WORST_MAX_MIB: usize = 1_200;
 /// MiB that a station takes by itself.
 const MEMORY_OWN_MIB: usize = 40;
 
@@ -201,8 +201,8 @@ pub const MEMORY_WORST_MIB: [(&str, usize); 14] = [
     ("machine code in the cache", station_sandbox::CACHED_BYTES_MAX >> 20),
     // With outputs, transcripts and logs that are small enough to stand beside them.
     ("receipts for strangers", RECEIPTS_MIB),
-    // Each of them is in one question at most: as a message, and as its bytes while they are written.
-    ("copies of receipts on their way", 2 * RECEIPTS_MIB),
+    // Each of them is in one question at most, of which two copies may be on their way: as messages, and as their bytes while they are written.
+    ("copies of receipts on their way", 4 * RECEIPTS_MIB),
     // As much may wait while as much is being written.
     ("waiting for the disk", 2 * (BYTES_WAITING_MAX >> 20)),
     // Identifiers of messages: what all strangers and acquaintances may have refused in 12 min, at 630 B.

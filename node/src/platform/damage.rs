@@ -11,7 +11,9 @@ use crate::store::StoreError;
 pub fn of_store(home: &Home, error: &StoreError) -> Option<String> {
     match error {
         // The system's own errors end so, and a file that it does not give is whole.
-        StoreError::Failed { reason, .. } if !reason.contains("(os error") => Some(of(home, reason)),
+        StoreError::Failed { reason, .. } if !["(os error", "already open", "has ended"].iter().any(|other| reason.contains(other)) => {
+            Some(of(home, reason))
+        }
         StoreError::Failed { .. } | StoreError::Locked { .. } | StoreError::Full { .. } => None,
     }
 }
@@ -23,7 +25,7 @@ pub fn of(home: &Home, reason: &str) -> String {
     let (file, moved) = (store.join("records.redb"), home.path("store.damaged"));
     let (file, store, moved) = (file.display(), quoted(&store), quoted(&moved));
     format!(
-        "{file} is damaged: {reason}. Lost with it are own experiments with their results, receipts that were to be delivered, the ledger of \
+        "{file} is damaged, or a newer station wrote it, which then reads it: {reason}. Lost with it are own experiments with their results, receipts that were to be delivered, the ledger of \
          activity and what was used of today's budgets; key, settings, policy and network are whole. Put a copy of the folder back if there is \
          one, else `mv {store} {moved}` and then `{run}`: the station begins with an empty store"
     )
@@ -47,7 +49,7 @@ mod tests {
         assert!(Offline::open(&home).await.is_ok());
         let records = store.join("records.redb");
         let whole = fs::read(&records).expect("it is there");
-        for damaged in [b"no records at all".repeat(1_000), [&[0; 4096], &whole[4096..]].concat()] {
+        for damaged in [b"no records at all".repeat(1_000), [&[0; 4096], &whole[4096..]].concat(), Vec::new()] {
             fs::write(&records, damaged).expect("written");
             let error = RedbStore::open(&store, Bounds::of(1 << 30)).await.expect_err("damaged");
             let words = of_store(&home, &error).unwrap_or_else(|| panic!("{error} is damage"));

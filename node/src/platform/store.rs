@@ -217,6 +217,10 @@ impl Disk {
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         let files = Arc::new(Files::open(home, bounds, free).map_err(io)?);
+        // An empty file would be taken for a new one, and what it held be forgotten in silence.
+        if fs::metadata(home.join("records.redb")).is_ok_and(|found| found.len() == 0) {
+            return Err(StoreError::Failed { path, reason: "records.redb is empty".to_owned() });
+        }
         let records = create(home.join("records.redb")).map_err(|error| failed(&path, &error.into()))?;
         transact(&records, &[]).map_err(|error| give_up_cache(&files, failed(&path, &error)))?;
         sweep(&records, &files).map_err(|error| failed(&path, &error))?;

@@ -112,7 +112,7 @@ const MARKS: &[&str] = &[
     "those stations ended it",
     "trapped: unreachable: try the job with `station module run`",
     "have nothing to run now",
-    "2 stations that claimed can take no job now: they run others' work",
+    "2 stations that claimed take no job now: busy, paused or full",
     "1 station lost or gave back the last jobs",
 ];
 const UNDER_WAY: &str = "2 executions under way: each may take 1m";
@@ -152,10 +152,17 @@ fn situations() -> Vec<(Situation, Vec<&'static str>)> {
         (memory().claimed(3).running(2), vec![UNDER_WAY]),
         (enough(), vec!["have nothing to run now"]),
         (enough().running(2), vec![UNDER_WAY]),
-        (enough().with(|own| own.view.explanation.full = 2), vec!["2 stations that claimed can take no job now: they run others' work"]),
+        (
+            enough().with(|own| own.view.explanation.full = 2),
+            vec!["have nothing to run now", "2 stations that claimed take no job now: busy, paused or full"],
+        ),
+        (
+            enough().with(|own| (own.view.explanation.full, own.view.explanation.resting) = (2, 1)),
+            vec!["2 stations that claimed take no job now: busy, paused or full", "1 station lost or gave back the last jobs"],
+        ),
         (
             enough().running(2).with(|own| (own.view.explanation.full, own.view.explanation.resting) = (2, 1)),
-            vec![UNDER_WAY, "2 stations that claimed can take no job now: they run others' work", "1 station lost or gave back the last jobs"],
+            vec![UNDER_WAY, "2 stations that claimed take no job now: busy, paused or full", "1 station lost or gave back the last jobs"],
         ),
         (enough().with(|own| own.view.explanation.unplaced = 2), vec!["came from private addresses"]),
     ];

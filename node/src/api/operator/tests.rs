@@ -246,13 +246,16 @@ fn what_is_at_work_comes_first_and_what_is_over_last_whatever_their_hashes_are()
 
 #[test]
 fn a_newer_version_is_said_as_the_word_of_those_who_run_it_and_other_software_is_no_version_of_this_one() {
-    let runs = |software: &str| Path { software: Text::cut(software), ..path(1, None) };
+    let of = |last: u8, software: &str| {
+        let remote = Remote { ip: IpAddr::V4(Ipv4Addr::new(192, 0, last, 1)), relay: None };
+        Path { node: requester(), remote, on_topic: true, software: Text::cut(software) }
+    };
     let (major, minor, patch) = version(SOFTWARE).expect("this version has one");
     let same = ["", SOFTWARE, "station/0.0.0", "kubo/9.9.9", "station/9.9", "station/9.9.9.9", "station/9.9.9-rc1", "station/99999999999.0.0"];
-    assert_eq!(newer(&same.map(runs)), None);
+    assert_eq!(newer(&[1, 2].map(|network| same.map(|software| of(network, software))).concat()), None);
     let next = format!("station/{major}.{minor}.{}", patch + 1);
-    let said = newer(&[runs(&next), runs(SOFTWARE)]).expect("one is newer");
-    assert!(said.starts_with(&format!("1 connected station says that it runs a newer version, up to {major}.{minor}.{}", patch + 1)), "{said}");
-    let said = newer(&[runs(&next), runs("station/9.10.0"), runs("station/9.9.1")]).expect("three are newer");
-    assert!(said.starts_with("3 connected stations say that they run a newer version, up to 9.10.0"), "{said}");
+    assert_eq!(newer(&[of(1, &next), of(1, "station/9.0.0"), of(2, SOFTWARE)]), None, "one network says so");
+    let said = newer(&[of(1, "station/4294967295.0.0"), of(1, "station/9.10.0"), of(2, &next)]).expect("two networks say so");
+    let expected = format!("3 connected stations say that they run a newer version, {major}.{minor}.{} or later", patch + 1);
+    assert!(said.starts_with(&expected), "{said}");
 }

@@ -55,7 +55,7 @@ fn what_guests_say_is_shown_as_their_words_where_there_is_room_and_cannot_steer_
         saying: crate::api::types::SayingBody { permille: 425, message: "\x1b[2J42 of 99".into() },
     };
     let seen = ExperimentBody { said: vec![said], ..body(0, 1) };
-    assert!(line(&seen, 0, 0, 200).ends_with(" · job 7 says it is at 42 %"), "{}", line(&seen, 0, 0, 200));
+    assert!(line(&seen, 0, 0, 200).ends_with(" · a guest says of job 7: 42 %"), "{}", line(&seen, 0, 0, 200));
     assert!(!line(&seen, 0, 0, 80).contains("says"));
     let lines = standstill(&seen, None, 7_000);
     assert_eq!(lines[2..], ["  job 7 at …345678 says that it is at 42 %: \"\\u{1b}[2J42 of 99\""]);

@@ -11,7 +11,7 @@ use super::bucket::Bucket;
 use super::shares::{Charge, Share};
 use crate::time::Time;
 
-/// Payers without a purse of their own whose patience is remembered: several times as many as may be connected at once, so that nobody
+/// Payers without a purse of their own whose patience is remembered: more than may be connected at once, so that nobody
 /// who is connected is forgotten for others.
 pub const SUFFERED_MAX: usize = 1_024;
 

@@ -354,9 +354,12 @@ impl Run {
 
     /// What is said of why it moves as it does.
     pub(super) fn explained(&self) -> Explanation {
-        let waiting = || self.claimants.values().filter(|claimant| claimant.outstanding.is_empty());
+        // By the last that anybody said: who has kept silent for long since then may be gone.
+        let newest = self.claimants.values().map(|claimant| claimant.seen).max().unwrap_or_default();
+        let waiting = || self.claimants.values().filter(move |claimant| claimant.outstanding.is_empty() && claimant.is_active(newest));
+        let paused_until = |claimant: &Claimant| claimant.paused_until.max(self.losers.paused_until(claimant));
         let full = waiting().filter(|claimant| claimant.is_full).count() as u64;
-        let resting = waiting().filter(|claimant| !claimant.is_full && claimant.losses + claimant.made_way > 0).count() as u64;
+        let resting = waiting().filter(|claimant| !claimant.is_full && paused_until(claimant) > newest).count() as u64;
         Explanation { full, resting, ..self.explanation.clone() }
     }
 

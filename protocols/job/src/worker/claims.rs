@@ -218,7 +218,7 @@ impl Worker {
                 self.deliver(id, now);
             } else if self.wants_more(work, now) {
                 self.claim(id, now);
-            } else if work.tells_at().is_some_and(|at| at <= now) {
+            } else if self.tells_at(work).is_some_and(|at| at <= now) {
                 self.tell_progress(id, now);
             }
         }
@@ -243,7 +243,7 @@ impl Worker {
         let delivery = work.first_delivery();
         let may_ask = work.heard && self.appetite(work, work.rest_until.max(now)) > 0;
         let ask = may_ask.then_some(work.ask_at.max(work.rest_until));
-        let send = delivery.into_iter().chain(ask).chain(work.tells_at()).min().map(|at| at.max(work.send_at).max(work.dial_at));
+        let send = delivery.into_iter().chain(ask).chain(self.tells_at(work)).min().map(|at| at.max(work.send_at).max(work.dial_at));
         expiry.into_iter().chain(send).min()
     }
 

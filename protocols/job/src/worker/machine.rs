@@ -200,7 +200,13 @@ impl Worker {
             Event::Asked { ask, from, request } => self.asked(ask, from, request, now),
             Event::Answered { send, answer, near } => self.answered(send, answer, near, now),
             Event::Fetched { fetch, result } => self.fetched(fetch, result, now),
-            Event::Said { execution, saying } => self.said(execution, saying),
+            // A guest may speak ten times a second: what changes nothing costs no look at all that is open.
+            Event::Said { execution, saying } => {
+                if !self.said(execution, saying) {
+                    return;
+                }
+            }
+            Event::Tick => {}
             Event::Finished { execution, report } => self.finished(execution, report, now),
             Event::Connected { node, topics } => self.connected(node, topics, now),
             Event::Disconnected { node } => self.disconnected(&node, now),
@@ -218,7 +224,6 @@ impl Worker {
             }
             Event::Clock(shift) => self.clock_stepped(shift, now),
             rest @ (Event::Pause { .. } | Event::Resume | Event::OnBattery(_) | Event::Room(_) | Event::Fit(_) | Event::Drain) => self.rested(&rest),
-            Event::Tick => {}
         }
         self.settle(now);
     }

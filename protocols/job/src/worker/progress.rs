@@ -16,20 +16,16 @@ use crate::work::{Progress, Request, Said};
 /// How often a requester hears of one experiment: as often as a person looks.
 pub(super) const EVERY_MS: u64 = 10 * SECOND;
 
-impl Work {
-    /// When the requester may hear what guests said, if they said anything new.
-    pub(super) fn tells_at(&self) -> Option<Time> {
-        self.untold.then_some(self.tell_at)
-    }
-}
-
 impl Worker {
-    /// A guest said how far it is.
-    pub(super) fn said(&mut self, execution: Ticket, saying: Saying) {
-        let Some(id) = self.executions.says(execution, saying) else { return };
-        if let Some(work) = self.works.get_mut(&id) {
-            work.untold = true;
-        }
+    /// A guest said how far it is. Whether there is something to tell that there was not before.
+    pub(super) fn said(&mut self, execution: Ticket, saying: Saying) -> bool {
+        let Some(id) = self.executions.says(execution, saying) else { return false };
+        self.works.get_mut(&id).is_some_and(|work| !std::mem::replace(&mut work.untold, true))
+    }
+
+    /// When the requester of `work` may hear what guests said, if they said anything new and it is connected: nobody is dialled for it.
+    pub(super) fn tells_at(&self, work: &Work) -> Option<Time> {
+        (work.untold && self.is_here(&work.requester())).then_some(work.tell_at)
     }
 
     /// Tells the requester of `id` what its guests said last, the newest leases first where there are too many.
@@ -43,8 +39,7 @@ impl Worker {
             Some(Said { lease, permille, message })
         });
         let said: List<Said, _> = List::first(said);
-        // Nobody is dialled for it: what is said next comes over the connection that a delivery brings.
-        if !said.is_empty() && self.is_here(&requester) {
+        if !said.is_empty() {
             self.mention(requester, at, Request::Progress(Progress { experiment: id, said }));
         }
     }
