@@ -4,14 +4,11 @@
 //! plain file in that file's folder, over no link out of it and to nothing hidden, unless the owner says otherwise. Deliberately lacks
 //! protection from programs of this very user that change links meanwhile.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use serde::Deserialize;
 use station_protocol::experiment::file::{FileError, FileKind, Listed, Reader, not_utf8};
-use toml::Spanned;
 
 use super::output::Failure;
 use crate::api::BODY_BYTES_MAX;
@@ -44,29 +41,6 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
         return Err(Failure::new(format!("{}: line {line}: {reason}", path.display())));
     }
     String::from_utf8(bytes).map_err(|_| Failure::new(format!("{}: it is not text in UTF-8", path.display())))
-}
-
-/// An experiment file, in which hosts under [needs] may be written in either case, as everywhere: here they are in lower case.
-pub(super) fn read_experiment(path: &Path) -> Result<String, Failure> {
-    read_text(path).map(in_lower_case)
-}
-
-/// The one table of an experiment file that names hosts.
-#[derive(Deserialize)]
-struct Hosts {
-    #[serde(default)]
-    needs: BTreeMap<String, Vec<Spanned<String>>>,
-}
-
-/// `text` with the hosts of [needs] in lower case, all else to the byte. What is no such table stays for whoever reads all of it.
-fn in_lower_case(mut text: String) -> String {
-    let Ok(Hosts { needs }) = toml::from_str(&text) else { return text };
-    for host in needs.values().flatten().map(Spanned::span) {
-        if let Some(lower) = text.get(host.clone()).map(str::to_ascii_lowercase) {
-            text.replace_range(host, &lower);
-        }
-    }
-    text
 }
 
 /// What a guest gets on standard input: a whole file, or all that comes on this program's where the path is `-`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use station_protocol::bounded::{List, Text};
-use station_protocol::capability::{Capability, Needs, PATTERNS_MAX, PatternError, TargetPattern, UnknownCapability};
+use station_protocol::capability::{Capability, Needs, PATTERNS_MAX, TargetPattern, UnknownCapability};
 use station_protocol::codec;
 use station_protocol::experiment::file::{ExperimentFile, FileError};
 use station_protocol::experiment::{Class, InputForm, OutputForm, from_json};
@@ -230,9 +230,7 @@ fn needs(args: &RunArgs, pure: bool) -> Result<Option<Needs>, Failure> {
     for pair in args.grant.chunks(2) {
         let [capability, target] = pair else { continue };
         let capability: Capability = capability.parse().map_err(|error: UnknownCapability| Failure::new(error.to_string()).with(Exit::Usage))?;
-        // Names of hosts are the same in either case.
-        let target: TargetPattern =
-            target.to_ascii_lowercase().parse().map_err(|error: PatternError| Failure::new(error.to_string()).with(Exit::Usage))?;
+        let target = TargetPattern::written(target).map_err(|error| Failure::new(error.to_string()).with(Exit::Usage))?;
         judge_pattern(&target).map_err(|reason| Failure::new(format!("{target} can never be contacted, for {reason}")).with(Exit::Usage))?;
         needs.entry(capability).or_default().push(target);
     }
@@ -262,7 +260,7 @@ struct Asked {
 impl Asked {
     fn read(path: &Path, args: &RunArgs) -> Result<Self, Failure> {
         let named = |error: FileError| Failure::new(format!("{}: {error}", path.display()));
-        let file = ExperimentFile::parse(&files::read_experiment(path)?).map_err(named)?;
+        let file = ExperimentFile::parse(&files::read_text(path)?).map_err(named)?;
         let needs_input = args.input.is_none() && args.stdin.is_none();
         let first = if needs_input {
             let listed = file.inputs_file().map(|(name, kind)| files::read_inputs(&files::named(path, name, args.any_path)?, kind)).transpose()?;

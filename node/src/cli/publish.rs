@@ -268,7 +268,7 @@ struct Upload {
 
 impl Upload {
     fn read(path: &Path, any_path: bool) -> Result<Self, Failure> {
-        let file = files::read_experiment(path)?;
+        let file = files::read_text(path)?;
         let named = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
         let parsed = ExperimentFile::parse(&file).map_err(|error| named(&error))?;
         let bundled = match &parsed.module {

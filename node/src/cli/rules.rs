@@ -1,7 +1,7 @@
 //! `station allow`, `station deny` and `station policy`: edits `policy.toml`, and tells the running station.
 
 use serde_json::json;
-use station_protocol::capability::{Capability, PatternError, TargetPattern};
+use station_protocol::capability::{Capability, TargetPattern};
 use station_protocol::policy::Policy;
 use station_protocol::policy::edit::{self, Change, Edit};
 
@@ -24,7 +24,7 @@ pub(super) struct AllowArgs {
     #[arg(requires = "targets")]
     capability: Option<Capability>,
     /// Targets like *.ipfs.io:443; `*` allows all public ones
-    #[arg(value_parser = target)]
+    #[arg(value_parser = TargetPattern::written)]
     targets: Vec<TargetPattern>,
 }
 
@@ -42,11 +42,6 @@ pub(super) enum PolicyCommand {
     Show,
     /// Have the running station read policy.toml now (it does so by itself within seconds)
     Reload,
-}
-
-/// A target as people write it: names of hosts are the same in either case.
-fn target(text: &str) -> Result<TargetPattern, PatternError> {
-    text.to_ascii_lowercase().parse()
 }
 
 pub(super) async fn allow(home: &Home, args: &AllowArgs, output: &Output) -> Result<Exit, Failure> {

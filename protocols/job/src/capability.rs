@@ -10,6 +10,8 @@ use std::str::FromStr;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::bounded::List;
+
 #[cfg(test)]
 mod tests;
 
@@ -49,7 +51,7 @@ impl fmt::Display for Capability {
 pub const PATTERNS_MAX: usize = 32;
 
 /// What an experiment needs: capabilities with the targets it will use them on. Nothing else is granted.
-pub type Needs = BTreeMap<Capability, crate::bounded::List<TargetPattern, PATTERNS_MAX>>;
+pub type Needs = BTreeMap<Capability, List<TargetPattern, PATTERNS_MAX>>;
 
 /// A host, `*.domain`, or `*`, with an optional port: `*.ipfs.io:443`, `127.0.0.1:8080`, `[2001:db8::1]`.
 ///
@@ -86,6 +88,12 @@ pub struct PatternError(pub String);
 const HOST_BYTES_MAX: usize = 253;
 
 impl TargetPattern {
+    /// A pattern as people write it in files and commands, where hosts are the same in either case. The wire has one spelling, which
+    /// [`FromStr`] reads.
+    pub fn written(text: &str) -> Result<Self, PatternError> {
+        text.to_ascii_lowercase().parse()
+    }
+
     /// Whether `host` (lower case, without brackets) on `port` is covered.
     #[must_use]
     pub fn covers(&self, host: &str, port: u16) -> bool {
@@ -197,6 +205,30 @@ impl Serialize for TargetPattern {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// A pattern in a file, as [`TargetPattern::written`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written(pub(crate) TargetPattern);
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        TargetPattern::written(&String::deserialize(deserializer)?).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// The `[needs]` of a file.
+pub(crate) fn written_needs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Needs, D::Error> {
+    let written = BTreeMap::<Capability, List<Written, PATTERNS_MAX>>::deserialize(deserializer)?;
+    Ok(written
+        .into_iter()
+        .map(|(capability, targets)| (capability, List::first(targets.into_vec().into_iter().map(|Written(target)| target))))
+        .collect())
+}
+
+/// The targets of one rule in a file.
+pub(crate) fn written_targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TargetPattern>, D::Error> {
+    Ok(Vec::<Written>::deserialize(deserializer)?.into_iter().map(|Written(target)| target).collect())
 }
 
 impl<'de> Deserialize<'de> for TargetPattern {

@@ -25,7 +25,7 @@ use cid::Cid;
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::{List, Name};
-use crate::capability::{Capability, Needs, TargetPattern};
+use crate::capability::{self, Capability, Needs, TargetPattern};
 use crate::content::sha256;
 use crate::experiment::{Class, Experiment};
 use crate::human::{Cores, Hours, Size};
@@ -322,6 +322,7 @@ struct AllowFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     requester: Option<String>,
     capability: Capability,
+    #[serde(deserialize_with = "capability::written_targets")]
     targets: Vec<TargetPattern>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     per_day: Option<u32>,

@@ -98,13 +98,3 @@ fn what_has_no_end_is_refused_and_never_cut() {
     let most = usize::try_from(FILE_BYTES_MAX).expect("a small number");
     assert_eq!(whole(io::repeat(0).take(FILE_BYTES_MAX), Path::new("-")).map(|bytes| bytes.len()).ok(), Some(most));
 }
-
-#[test]
-fn hosts_under_needs_are_read_in_lower_case_and_nothing_else_is_touched() {
-    let file = "name = \"Two Gateways\" # DWEB.link\n[jobs]\ngateway = [\"https://DWEB.link\"]\n[needs]\nhttp = [\"DWEB.link:443\", # LINK\n  '*.IPFS.io']\n";
-    let read = in_lower_case(file.to_owned());
-    assert_eq!(read, file.replace("\"DWEB.link:443\"", "\"dweb.link:443\"").replace("'*.IPFS.io'", "'*.ipfs.io'"));
-    for strange in ["needs = 1\n", "[needs]\nhttp = \"A.example\"\n", "no toml", "name = \"N\"\n"] {
-        assert_eq!(in_lower_case(strange.to_owned()), strange, "its mistake is told by who reads all of it");
-    }
-}

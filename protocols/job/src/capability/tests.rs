@@ -104,3 +104,9 @@ fn text_that_is_no_pattern_is_refused() {
         assert!(text.parse::<TargetPattern>().is_err(), "{text:?}");
     }
 }
+
+#[test]
+fn what_people_write_is_read_in_either_case_and_what_is_on_the_wire_has_one_spelling() {
+    assert_eq!(TargetPattern::written("*.IPFS.io:443"), Ok(pattern("*.ipfs.io:443")));
+    assert!("IPFS.io".parse::<TargetPattern>().is_err());
+}

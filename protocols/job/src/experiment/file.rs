@@ -9,7 +9,7 @@ use cid::Cid;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::bounded::{List, Name, Text};
-use crate::capability::Needs;
+use crate::capability::{self, Needs};
 use crate::content::Content;
 use crate::experiment::{Class, EXECUTIONS_MAX, EngineProfile, FIELDS_MAX, InputForm, Labels, Measurement, OutputForm, Spread, Trust, WHOLE};
 use crate::human::{Size, Span};
@@ -276,7 +276,7 @@ struct File {
     run: RunFile,
     #[serde(default)]
     limits: LimitsFile,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "capability::written_needs")]
     needs: Needs,
     #[serde(default)]
     r#where: WhereFile,

@@ -115,7 +115,7 @@ fn add(
     let rule = rules(&page, "allow")?.find(same);
     let list = rule.map(|rule| rule.get("targets").and_then(Item::as_array).ok_or(EditError::Form("allow"))).transpose()?;
     let known = |target: &TargetPattern| {
-        list.into_iter().flatten().any(|known| known.as_str().and_then(|known| known.parse::<TargetPattern>().ok()).as_ref() == Some(target))
+        list.into_iter().flatten().any(|known| known.as_str().and_then(|known| TargetPattern::written(known).ok()).as_ref() == Some(target))
     };
     let mut new: Vec<TargetPattern> = Vec::new();
     for target in targets {

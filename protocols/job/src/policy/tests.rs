@@ -99,6 +99,12 @@ fn an_empty_file_is_the_default_policy() {
 }
 
 #[test]
+fn hosts_in_a_file_are_the_same_in_either_case() {
+    let shouted = policy(&EXAMPLE.replace("dweb.link", "DWEB.Link"));
+    assert!(shouted.permits(&node(1), &cid_of(RAW, b"new"), Capability::Http, "dweb.link", 443));
+}
+
+#[test]
 fn by_default_only_pure_experiments_without_needs_are_served() {
     let policy = Policy::default();
     assert_eq!(policy.judge(&pure()), Ok(Needs::new()));

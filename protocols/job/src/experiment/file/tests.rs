@@ -32,7 +32,7 @@ output = "16KiB"
 bytes_in = "1MiB"
 
 [needs]
-http = ["*.ipfs.io", "dweb.link"]
+http = ["*.ipfs.io", "DWEB.Link"]
 
 [where]
 labels = { region = ["eu", "na"] }
