@@ -10,10 +10,7 @@ use crate::store::StoreError;
 #[must_use]
 pub fn of_store(home: &Home, error: &StoreError) -> Option<String> {
     match error {
-        // The system's own errors end so, and a file that it does not give is whole.
-        StoreError::Failed { reason, .. } if !["(os error", "already open", "has ended"].iter().any(|other| reason.contains(other)) => {
-            Some(of(home, reason))
-        }
+        StoreError::Damaged { reason, .. } => Some(of(home, reason)),
         StoreError::Failed { .. } | StoreError::Locked { .. } | StoreError::Full { .. } => None,
     }
 }
@@ -25,7 +22,8 @@ pub fn of(home: &Home, reason: &str) -> String {
     let (file, moved) = (store.join("records.redb"), home.path("store.damaged"));
     let (file, store, moved) = (file.display(), quoted(&store), quoted(&moved));
     format!(
-        "{file} is damaged, or a newer station wrote it, which then reads it: {reason}. Lost with it are own experiments with their results, receipts that were to be delivered, the ledger of \
+        "{file} is damaged, or a newer station wrote it, which then reads it: {reason}. Lost with it are own \
+         experiments with their results, receipts that were to be delivered, the ledger of \
          activity and what was used of today's budgets; key, settings, policy and network are whole. Put a copy of the folder back if there is \
          one, else `mv {store} {moved}` and then `{run}`: the station begins with an empty store"
     )

@@ -219,11 +219,11 @@ impl Disk {
         let files = Arc::new(Files::open(home, bounds, free).map_err(io)?);
         // An empty file would be taken for a new one, and what it held be forgotten in silence.
         if fs::metadata(home.join("records.redb")).is_ok_and(|found| found.len() == 0) {
-            return Err(StoreError::Failed { path, reason: "records.redb is empty".to_owned() });
+            return Err(StoreError::Damaged { path, reason: "the file is empty".to_owned() });
         }
-        let records = create(home.join("records.redb")).map_err(|error| failed(&path, &error.into()))?;
-        transact(&records, &[]).map_err(|error| give_up_cache(&files, failed(&path, &error)))?;
-        sweep(&records, &files).map_err(|error| failed(&path, &error))?;
+        let records = create(home.join("records.redb")).map_err(|error| unopened(&path, &error.into()))?;
+        transact(&records, &[]).map_err(|error| give_up_cache(&files, unopened(&path, &error)))?;
+        sweep(&records, &files).map_err(|error| unopened(&path, &error))?;
         files.note_records();
         // The names of the database and the folders must survive a crash as their contents do.
         super::system::sync_folder(home).map_err(io)?;
@@ -338,11 +338,26 @@ fn database() -> redb::Builder {
     builder
 }
 
+/// The same of records that are opened, before anything was written: they may be no records at all.
+fn unopened(path: &str, error: &redb::Error) -> StoreError {
+    match error {
+        // What the system itself refuses has a number; the rest was read, and is not what was written.
+        redb::Error::Io(error) if error.raw_os_error().is_none() => damaged(path, error),
+        redb::Error::UpgradeRequired(_) | redb::Error::RepairAborted | redb::Error::TableTypeMismatch { .. } => damaged(path, error),
+        error => failed(path, error),
+    }
+}
+
 fn failed(path: &str, error: &redb::Error) -> StoreError {
     match error {
         redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full { path: path.to_owned(), reason: error.to_string() },
+        redb::Error::Corrupted(_) => damaged(path, error),
         error => broken(path, error),
     }
+}
+
+fn damaged(path: &str, error: &dyn std::error::Error) -> StoreError {
+    StoreError::Damaged { path: path.to_owned(), reason: error.to_string() }
 }
 
 fn broken(path: &str, error: &dyn std::error::Error) -> StoreError {

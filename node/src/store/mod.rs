@@ -59,6 +59,9 @@ pub struct Batch {
 pub enum StoreError {
     #[error("the store at {path} failed: {reason}; the station must stop and recover from disk")]
     Failed { path: String, reason: String },
+    /// Found when it was opened or read: what stands there is no records of this program.
+    #[error("the records at {path} cannot be read: {reason}")]
+    Damaged { path: String, reason: String },
     #[error("another station is using {path}; stop it first or give this one its own --home")]
     Locked { path: String },
     /// Found before anything was begun that could break: nothing is lost but what was not yet durable.

@@ -16,7 +16,7 @@ use redb::{DatabaseError, ReadOnlyDatabase};
 use station_car::Dag;
 
 use super::tables::{load, owned};
-use super::{broken, database, failed, files};
+use super::{broken, database, files, unopened};
 use station_protocol::durable::Key;
 
 use crate::store::{Batch, Blocks, Gone, Records, Store, StoreError, Table};
@@ -55,7 +55,7 @@ impl Kept {
         if !file.exists() {
             return Ok(empty(Some(lock)));
         }
-        let records = records(&file).map_err(|error| failed(&path, &error.into()))?;
+        let records = records(&file).map_err(|error| unopened(&path, &error.into()))?;
         Ok(Self { records: Some(records), ..empty(Some(lock)) })
     }
 
@@ -64,7 +64,7 @@ impl Kept {
         let Some(records) = &self.records else { return Ok(nothing) };
         match look(records) {
             Err(redb::Error::TableDoesNotExist(_)) => Ok(nothing),
-            found => found.map_err(|error| failed(&self.path, &error)),
+            found => found.map_err(|error| unopened(&self.path, &error)),
         }
     }
 }
