@@ -122,10 +122,11 @@ async fn observe(home: &Home, client: &Client, id: &str, output: &Output) -> Res
                 rest = own_rest(client).await.unwrap_or_default();
                 looked = Some(tokio::time::Instant::now());
             }
-            if told.as_ref() != Some(&(seen.advice.clone(), rest.clone())) {
-                let lines = standstill(&seen, rest.as_deref(), elapsed_ms(moved));
+            let reasons = (seen.advice.clone(), rest.as_ref().map(|(state, _)| String::clone(state)));
+            if told.as_ref() != Some(&reasons) {
+                let lines = standstill(&seen, rest.as_ref().map(|(_, says)| says.as_str()), elapsed_ms(moved));
                 shown.0.suspend(|| lines.iter().for_each(|line| output.say(line)));
-                told = Some((seen.advice.clone(), rest.clone()));
+                told = Some(reasons);
             }
         }
     }
@@ -187,15 +188,16 @@ fn line(seen: &ExperimentBody, elapsed_ms: u64, left_ms: u64, width: usize) -> S
 const RESTS: [&str; 5] = ["paused", "hours", "battery", "disk", "unfit"];
 
 /// Why this station itself takes no job of the experiment, where it rests.
-async fn own_rest(client: &Client) -> Result<Option<String>, Failure> {
+async fn own_rest(client: &Client) -> Result<Option<(String, String)>, Failure> {
     let status: StatusBody = client.get("/v1/status").await?;
     Ok(rest(&status))
 }
 
-fn rest(status: &StatusBody) -> Option<String> {
+/// The state in a word, and in words that may count what still runs.
+fn rest(status: &StatusBody) -> Option<(String, String)> {
     // One that only publishes runs nothing when it does not rest, either.
     let is_resting = RESTS.contains(&status.state.state.as_str()) && status.capacity > 0;
-    is_resting.then(|| format!("this station itself takes no job of it: {}", status.state.says))
+    is_resting.then(|| (status.state.state.clone(), format!("this station itself takes no job of it: {}", status.state.says)))
 }
 
 /// Why nothing moves, and whether this very station keeps still: nothing is said where nobody knows.

@@ -75,6 +75,9 @@ impl std::fmt::Debug for BrokerConfig {
 /// Hears what a guest says of how far it is.
 pub type Hear = Box<dyn Fn(&Saying) + Send + Sync>;
 
+/// What the sandbox takes of a guest's words fits the wire.
+const _: () = assert!(station_sandbox::MESSAGE_BYTES_MAX == station_protocol::work::MESSAGE_BYTES_MAX);
+
 /// Between two progress reports that are kept: a person sees no more.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 

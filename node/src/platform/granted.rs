@@ -20,7 +20,8 @@ use tokio::time::Instant;
 
 use super::engine::ProcessEngine;
 use super::outside::RealOutside;
-use super::trial::{Plan, Said, Trial, TrialError, note_ungranted};
+use super::trial::{Plan, Trial, TrialError, note_ungranted, said_by};
+use crate::api::types::SayingBody;
 use crate::clock::Clock;
 use crate::engine::{Asker, Engine, EngineError, Own, Reply, Session, Step};
 use crate::executor::play;
@@ -93,13 +94,13 @@ pub async fn run(module: Vec<u8>, plan: Plan, granted: Granted) -> Result<Trial,
 /// A session whose guest's progress is heard to the last word: a broker leaves out what comes too often for a person.
 struct Heard {
     session: Box<dyn Session>,
-    progress: Option<Said>,
+    progress: Option<SayingBody>,
 }
 
 impl Heard {
-    fn hear(progress: &mut Option<Said>, step: &Result<Step, EngineError>) {
+    fn hear(progress: &mut Option<SayingBody>, step: &Result<Step, EngineError>) {
         if let Ok(Step::Call(call)) = step {
-            *progress = Said::by(call).or(progress.take());
+            *progress = said_by(call).or(progress.take());
         }
     }
 }

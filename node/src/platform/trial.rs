@@ -12,6 +12,7 @@ use station_protocol::limits::Limits;
 use station_protocol::receipt::Outcome;
 use station_sandbox::{CompileError, Done, HostCall, Load, Needs, PROFILE, Refusal, Reply, Sandbox, Step};
 
+use crate::api::types::SayingBody;
 use crate::library::BUNDLED;
 use crate::outside::address::Origin;
 use crate::prepare::short_of;
@@ -53,21 +54,11 @@ fn asks(imports: &[String]) -> Vec<&'static str> {
     known.into_iter().filter(|(import, _)| imports.iter().any(|own| own == import)).map(|(_, asks)| asks).collect()
 }
 
-/// How far a guest said it was: a stranger's words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Said {
-    /// Of a thousand.
-    pub permille: u32,
-    pub message: String,
-}
-
-impl Said {
-    /// What a host call says of it, where it does.
-    #[must_use]
-    pub(super) fn by(call: &HostCall) -> Option<Self> {
-        let HostCall::Progress { permille, message } = call else { return None };
-        Some(Self { permille: (*permille).min(1_000), message: message.clone() })
-    }
+/// How far the guest says it is, where that is what a host call says: a stranger's words.
+#[must_use]
+pub(super) fn said_by(call: &HostCall) -> Option<SayingBody> {
+    let HostCall::Progress { permille, message } = call else { return None };
+    Some(SayingBody { permille: (*permille).min(1_000), message: message.clone() })
 }
 
 /// How one run ended.
@@ -90,7 +81,7 @@ pub struct Trial {
     pub duration_ms: u64,
     /// The last that it said of its progress.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub progress: Option<Said>,
+    pub progress: Option<SayingBody>,
     /// What it was given.
     pub limits: Limits,
     /// The host's record of what it asked for, where it was granted something and asked.
@@ -205,7 +196,7 @@ async fn run_in(sandbox: Sandbox, module: Vec<u8>, plan: Plan) -> Result<Trial, 
             match step {
                 Step::Done(done) => break done,
                 Step::Call(call) => {
-                    progress = Said::by(&call).or(progress);
+                    progress = said_by(&call).or(progress);
                     if let HostCall::Submit { op, request } = &call
                         && op == HTTP_FETCH
                         && let Ok(request) = FetchRequest::decode(request)

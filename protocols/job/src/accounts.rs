@@ -28,7 +28,7 @@ pub use shares::{
 
 use bucket::Bucket;
 pub use patience::SUFFERED_MAX;
-use patience::{Patience, Sufferance, Verdict};
+use patience::{Patience, Reached, Sufferance};
 
 /// How often a full table is searched for payers that may be forgotten: a flood of new keys must not buy a search each.
 const SWEEP_EVERY_MS: u64 = SECOND;
@@ -251,8 +251,8 @@ impl Accounts {
         figure.refused = figure.refused.saturating_add(amount);
         let patience = self.bear(payer, own, charge, own_share, amount, now);
         let figure = self.figures.entry(charge).or_default();
-        figure.let_go = figure.let_go.saturating_add(u64::from(patience == Verdict::EndedNow));
-        Err(Over { charge, scope, let_go: patience != Verdict::Borne })
+        figure.let_go = figure.let_go.saturating_add(u64::from(patience == Reached::Now));
+        Err(Over { charge, scope, let_go: patience != Reached::NotYet })
     }
 
     /// Whether `amount` could be paid now. Takes nothing, and no refusal is counted.
@@ -314,9 +314,9 @@ impl Accounts {
     }
 
     /// The patience with a payer that is refused is its own, also where its purse is not.
-    fn bear(&mut self, payer: &Payer, own: Own, charge: Charge, share: Share, amount: u64, now: Time) -> Verdict {
+    fn bear(&mut self, payer: &Payer, own: Own, charge: Charge, share: Share, amount: u64, now: Time) -> Reached {
         if !charge.closes() {
-            return Verdict::Borne;
+            return Reached::NotYet;
         }
         match own {
             Own::Named => self.own_purse(payer, own).patience.bear(charge, share, amount, now),
@@ -407,6 +407,7 @@ impl Accounts {
             return;
         }
         self.swept_at = Some(now);
+        self.sufferance.sweep(now);
         let (clusters, strange) = (&mut self.clusters, &mut self.strange);
         self.payers.retain(|_, known| {
             let times = known.purse.times;

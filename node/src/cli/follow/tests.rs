@@ -37,7 +37,7 @@ fn a_heading_stands_over_reasons_or_not_at_all() {
 fn the_stations_own_pause_stands_before_the_advice() {
     let paused = crate::cli::status::tests::status();
     let rest = rest(&paused).expect("it is paused");
-    let lines = standstill(&body(0, 1), Some(&rest), 7_000);
+    let lines = standstill(&body(0, 1), Some(&rest.1), 7_000);
     assert!(lines[1].contains("this station") && lines[1].contains("paused") && lines[1].contains("`station resume`"), "{lines:?}");
     assert_eq!(lines.len(), 3);
     let mut working = paused.clone();

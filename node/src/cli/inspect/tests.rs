@@ -148,7 +148,7 @@ fn what_a_module_may_ask_for_is_shown_and_whether_it_can_be_pure() {
 #[test]
 fn the_last_progress_is_shown_as_the_guests_words() {
     let said = |permille, message: &str| {
-        let progress = Some(trial::Said { permille, message: message.to_owned() });
+        let progress = Some(crate::api::types::SayingBody { permille, message: message.to_owned() });
         Trial { progress, ..ran("completed", b"\xf6") }
     };
     assert!(words(&said(700, "second half"), true).contains("progress 70 %: second half\n"));

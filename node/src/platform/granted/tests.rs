@@ -30,10 +30,10 @@ async fn the_last_word_on_progress_is_heard_however_soon_it_follows_the_first() 
     let mut heard = Heard { session: Box::new(Canned(vec![(0, "begins"), (700, "second half"), (5_000, "all")])), progress: None };
     let load = Load { input: Vec::new(), fuel: 1, memory_bytes: 1, wall_ms: 1, output_bytes: 1, pure: None };
     heard.start(load).await.expect("a call");
-    assert_eq!(heard.progress, Some(Said { permille: 0, message: "begins".into() }));
+    assert_eq!(heard.progress, Some(SayingBody { permille: 0, message: "begins".into() }));
     for (permille, message) in [(700, "second half"), (1_000, "all")] {
         heard.step(Reply::Number(0)).await.expect("a call");
-        assert_eq!(heard.progress, Some(Said { permille, message: message.into() }));
+        assert_eq!(heard.progress, Some(SayingBody { permille, message: message.into() }));
     }
     assert!(heard.step(Reply::Number(0)).await.is_err());
     assert!(heard.progress.is_some(), "the end says nothing else");

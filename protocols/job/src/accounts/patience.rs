@@ -15,12 +15,12 @@ use crate::time::Time;
 /// who is connected is forgotten for others.
 pub const SUFFERED_MAX: usize = 1_024;
 
-/// What is left of the patience with one payer.
+/// Whether the end of the patience with a payer is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Borne,
-    EndedNow,
-    EndedBefore,
+pub(super) enum Reached {
+    NotYet,
+    Now,
+    Before,
 }
 
 /// How much may still be refused, and whether it once was more.
@@ -39,15 +39,15 @@ pub(super) struct Patience {
 
 impl Patience {
     /// `amount` more is refused. Patience ends once, however much of what was under way follows, until it is whole again.
-    pub(super) fn bear(&mut self, charge: Charge, share: Share, amount: u64, now: Time) -> Verdict {
+    pub(super) fn bear(&mut self, charge: Charge, share: Share, amount: u64, now: Time) -> Reached {
         let patience = self.left.entry(charge).or_insert_with(|| Forbearance { left: Bucket::full(share, now), share, ended: false });
         patience.share = share;
         patience.ended &= !patience.left.is_full(share, now);
         if patience.left.has(share, amount, now) {
             patience.left.take(amount);
-            return Verdict::Borne;
+            return Reached::NotYet;
         }
-        if std::mem::replace(&mut patience.ended, true) { Verdict::EndedBefore } else { Verdict::EndedNow }
+        if std::mem::replace(&mut patience.ended, true) { Reached::Before } else { Reached::Now }
     }
 
     /// Drops what is whole again. Whether nothing is left to be remembered.
@@ -71,7 +71,7 @@ pub(super) struct Sufferance {
 
 impl Sufferance {
     /// As [`Patience::bear`].
-    pub(super) fn bear(&mut self, who: Who, charge: Charge, share: Share, amount: u64, now: Time) -> Verdict {
+    pub(super) fn bear(&mut self, who: Who, charge: Charge, share: Share, amount: u64, now: Time) -> Reached {
         if self.payers.len() >= SUFFERED_MAX && !self.payers.contains_key(&who) {
             self.make_room(now);
         }
@@ -84,9 +84,14 @@ impl Sufferance {
         self.payers.len()
     }
 
-    /// Forgets those who are borne as at the beginning, or who was refused longest ago. A new payer has to connect first, which is bounded.
-    fn make_room(&mut self, now: Time) {
+    /// Forgets those who are borne as at the beginning.
+    pub(super) fn sweep(&mut self, now: Time) {
         self.payers.retain(|_, payer| !payer.patience.is_whole(now));
+    }
+
+    /// Forgets those who are borne as at the beginning, or else who was refused longest ago. A new payer has to connect first, which is bounded.
+    fn make_room(&mut self, now: Time) {
+        self.sweep(now);
         if self.payers.len() >= SUFFERED_MAX
             && let Some(who) = self.payers.iter().min_by_key(|(_, payer)| payer.refused_at).map(|(who, _)| *who)
         {

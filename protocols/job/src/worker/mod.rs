@@ -65,7 +65,7 @@ pub use summary::Summary;
 pub use turns::UNKNOWN_STRIDE;
 
 /// The largest receipt with all that stands beside it: a relayed Deliver has room for one.
-const RECEIPT_KEPT_BYTES_MAX: usize = RELAYED_BYTES_MAX - (12 << 10);
+const RECEIPT_KEPT_BYTES_MAX: usize = RELAYED_BYTES_MAX - outbox::DELIVER_OVERHEAD_BYTES;
 /// Bytes that the receipts for all strangers take in memory.
 pub const STRANGERS_RECEIPTS_BYTES_MAX: usize = outbox::OUTBOX_STRANGERS_MAX * RECEIPT_KEPT_BYTES_MAX;
 

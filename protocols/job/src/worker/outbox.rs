@@ -43,7 +43,7 @@ pub(super) const OUTBOX_KNOWN_MAX: usize = OUTBOX_MAX / 4;
 /// How long after the deadline a receipt is kept: a researcher's machine may be off for a week.
 const KEPT_AFTER_DEADLINE_MS: u64 = 7 * DAY;
 /// Frame bytes left for everything in a Deliver but its receipts: 256 lease numbers twice, with reasons.
-const DELIVER_OVERHEAD_BYTES: usize = 12 << 10;
+pub(super) const DELIVER_OVERHEAD_BYTES: usize = 12 << 10;
 /// Output and transcript up to this travel beside the receipt, over a relay too; above it they are blobs, to be fetched by CID. A
 /// record cannot be fetched, so that the decision is made once, before the way is known.
 const INLINE_HERE_BYTES_MAX: usize = RELAYED_BYTES_MAX - DELIVER_OVERHEAD_BYTES - RECEIPT_BYTES_MAX;
